@@ -1,0 +1,45 @@
+/** How a request ended. */
+export type OutcomeDecision = 'allow' | 'deny' | 'unauthenticated' | 'invalid' | 'none';
+
+/**
+ * What became of one request. One for every request, whatever happened to it. Arguments, results, credentials and
+ * header values are not in it.
+ */
+export interface OutcomeEvent {
+  readonly type: 'outcome';
+  /** Unique, time-ordered within a node. */
+  readonly id: string;
+  /** ISO 8601, when the request arrived. */
+  readonly at: string;
+  readonly node: string;
+  readonly tenant: string;
+  readonly gateway: string;
+  readonly route: string;
+  /** Revision of the tenant's table that decided; 0 without a route. */
+  readonly revision: number;
+  /** Principal id; empty when nobody was authenticated. */
+  readonly principal: string;
+  /** The gateway's own session name, not the credential-like session id; empty without a session. */
+  readonly session: string;
+  readonly virtualServer: string;
+  readonly backend: string;
+  readonly era: 'legacy' | 'modern' | '';
+  readonly protocolVersion: string;
+  /** JSON-RPC method, or the HTTP method for requests without a message. */
+  readonly method: string;
+  /** Tool or prompt name, as the body names it; empty otherwise. */
+  readonly tool: string;
+  readonly decision: OutcomeDecision;
+  /** Rule that decided; empty when none did. */
+  readonly rule: string;
+  /** HTTP status sent to the caller; 0 when it left before one was. */
+  readonly status: number;
+  /** Stable reason when the outcome is not a plain success: an error of errors.ts, `client_cancelled`, `revoked` … */
+  readonly error: string;
+  /** Milliseconds from arrival to the last byte. */
+  readonly durationMs: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** W3C trace id; empty when the caller sent none. */
+  readonly traceId: string;
+}

@@ -1,0 +1,98 @@
+import type { AuthenticationTable } from './policy/authentication.ts';
+import type { AuthorizationTable } from './policy/authorization.ts';
+
+/**
+ * What a node serves from: everything of its gateway, compiled, immutable, swapped by one assignment.
+ * The only constructors are in compile.ts.
+ */
+export interface RoutingTable {
+  /** Hash over the operator's and every tenant's set: equal input, equal hash. */
+  readonly hash: string;
+  /** Null until the operator's set has been received. */
+  readonly operator: OperatorTable | null;
+  /** By tenant name. A swap for one tenant shares the others' objects. */
+  readonly tenants: ReadonlyMap<string, TenantTable>;
+  /** The route for a request, or undefined. Cost does not depend on the number of routes. */
+  match(request: RouteRequest): RouteEntry | undefined;
+}
+
+export interface RouteRequest {
+  readonly gateway: string;
+  /** Host without port, lower case. */
+  readonly host: string;
+  /** Path without query, as received: the endpoint, such as `/acme/assistant/mcp`. */
+  readonly path: string;
+  /** Value of a request header by lower-case name. */
+  header(name: string): string | undefined;
+}
+
+export interface OperatorTable {
+  readonly revision: bigint;
+  readonly hash: string;
+  readonly gateways: ReadonlyMap<string, GatewayEntry>;
+  readonly tenants: ReadonlyMap<string, TenantEntry>;
+}
+
+export interface GatewayEntry {
+  readonly name: string;
+  readonly listeners: readonly ListenerEntry[];
+}
+
+export interface ListenerEntry {
+  readonly name: string;
+  readonly port: number;
+  /** Lower case; loopback names when the resource lists none. */
+  readonly hostnames: ReadonlySet<string>;
+  /** `null`: only loopback origins, any port. */
+  readonly allowedOrigins: ReadonlySet<string> | null;
+}
+
+export interface TenantEntry {
+  readonly name: string;
+  readonly pathPrefixes: readonly string[];
+}
+
+/** All routes of one tenant at one revision. */
+export interface TenantTable {
+  readonly tenant: string;
+  readonly revision: bigint;
+  /** Hash of the tenant's set. */
+  readonly hash: string;
+  /** By route name. */
+  readonly routes: ReadonlyMap<string, RouteEntry>;
+}
+
+/**
+ * One route with everything a request on it needs, so that nothing else is looked up.
+ * `digest` covers all of it but the revision: equal digests mean that nothing about this route changed.
+ */
+export interface RouteEntry {
+  readonly tenant: string;
+  readonly name: string;
+  readonly gateway: string;
+  /** Revision of the tenant that the table was compiled from. */
+  readonly revision: bigint;
+  readonly digest: string;
+  /** Path of the endpoint: the route's path + `/mcp`. */
+  readonly endpoint: string;
+  readonly mcp: McpRoute;
+  readonly authentication: AuthenticationTable;
+  readonly authorization: AuthorizationTable;
+}
+
+export interface McpRoute {
+  readonly virtualServer: string;
+  readonly member: MemberEntry;
+}
+
+export interface MemberEntry {
+  readonly backend: BackendEntry;
+}
+
+export interface BackendEntry {
+  readonly tenant: string;
+  readonly name: string;
+  /** Key of what outlives a table (pools, era verdicts, catalogs): equal for equal tenant, name and content. */
+  readonly key: string;
+  readonly url: string;
+}

@@ -1,0 +1,52 @@
+/**
+ * One HTTP request and its answer, whatever codec carries it. Phases see only this: never a socket, never node:http.
+ *
+ * Rules: exactly one of `respond` or `stream` is called, once. Everything given as bytes is handed over and must not
+ * change afterwards. After `closed` nothing is written; calls then do nothing.
+ */
+export interface Exchange {
+  readonly head: RequestHead;
+  /**
+   * The whole body, at most `maxBytes`. Resolves with undefined when the body is larger (the codec then answers 413 and
+   * closes) or the client left. May be called once.
+   */
+  body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined;
+  /** Sends head and whole body at once. */
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void;
+  /** Sends the head and returns a writer for the body; `contentLength` undefined means chunked. */
+  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter;
+  /** True once the client has gone or the answer is complete. */
+  readonly closed: boolean;
+  /** Called once if the client leaves before the answer is complete. At most one listener; the last one set counts. */
+  onClientGone(listener: () => void): void;
+  /** Bytes of answer body written so far. */
+  readonly responseBytes: number;
+}
+
+export interface RequestHead {
+  readonly method: string;
+  /** Origin-form target without query. */
+  readonly path: string;
+  /** Query without `?`; empty when there is none. */
+  readonly query: string;
+  /** Host header without port, lower case. */
+  readonly host: string;
+  /** Value of a header by lower-case name; repeated ones joined by `, `. */
+  header(name: string): string | undefined;
+  /** Port of the listener that took the connection. */
+  readonly port: number;
+  readonly remoteAddress: string;
+}
+
+/** Writes a body in pieces, with back-pressure. */
+export interface BodyWriter {
+  /** @returns false when the buffer is full: wait for `onDrain` before writing on. */
+  write(chunk: Buffer | string): boolean;
+  /** At most one listener; the last one set counts. */
+  onDrain(listener: () => void): void;
+  end(chunk?: Buffer | string): void;
+  /** Ends without completing: the client sees a broken answer. For upstreams that broke off. */
+  abort(): void;
+  /** Bytes accepted but not yet taken by the client. */
+  readonly bufferedBytes: number;
+}

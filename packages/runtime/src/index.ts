@@ -1,0 +1,21 @@
+export { Backoff, type BackoffOptions } from './backoff.ts';
+export { type Clock, systemClock } from './clock.ts';
+export { Latest } from './latest.ts';
+export { Lifecycle, type Part } from './lifecycle.ts';
+export { jsonLogger, type LogFields, type Logger, type LogLevel, logLevels } from './logger.ts';
+export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
+export { type Random, systemRandom } from './random.ts';
+export { Secret } from './secret.ts';
+export {
+  choice,
+  flag,
+  type HostPort,
+  hostPort,
+  integer,
+  readSettings,
+  secret,
+  type Setting,
+  type Settings,
+  SettingsError,
+  text,
+} from './settings.ts';

@@ -1,0 +1,3 @@
+export { ManualClock } from './manual-clock.ts';
+export { type LogLine, MemoryLogger } from './memory-logger.ts';
+export { SeededRandom } from './seeded-random.ts';

@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'], isolate: false } },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/src/**/*.test.ts'],
+          globalSetup: ['test/harness/src/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
