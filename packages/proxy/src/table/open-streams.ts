@@ -1,0 +1,16 @@
+import type { RoutingTable } from '@signalbox/config';
+
+/** A stream that may outlive the table it was admitted under. Its route is pinned, its permission is not. */
+export interface OpenStream {
+  /** After each swap: ends itself when it is no longer allowed, tells its client when visible tools changed. */
+  onSwap(previous: RoutingTable, next: RoutingTable): void;
+  /** The node is stopping: end in order, with a hint to come back. */
+  onDrain(): void;
+}
+
+/** Every open stream of the node. Bounded; re-checks after a swap run in slices, so that the loop never stalls. */
+export interface OpenStreams {
+  /** Undefined when the bound is reached. */
+  add(stream: OpenStream): Disposable | undefined;
+  readonly size: number;
+}

@@ -1,0 +1,69 @@
+/** The way to upstream servers: bounded connection pools, one exchange a connection at a time, no redirects. */
+export interface Upstream {
+  /**
+   * Sends a request. Exactly one of `onEnd` and `onError` follows, after which nothing more is called.
+   * A connection that the peer had already closed is replaced once, before any byte of an answer, for requests that
+   * `safeToResend` marks.
+   */
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange;
+  /** Closes idle connections to endpoints that are not in the set. */
+  retain(origins: ReadonlySet<string>): void;
+  close(): void;
+}
+
+export interface UpstreamRequest {
+  /** Scheme, host and port of the endpoint: `http://127.0.0.1:3001`. */
+  readonly origin: string;
+  /** Connections are shared only within this key: tenant and backend. */
+  readonly poolKey: string;
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  /** Name, value, name, value …; Host, Content-Length and Connection are added here. */
+  readonly headers: readonly string[];
+  readonly body: Buffer | undefined;
+  readonly safeToResend: boolean;
+  /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
+  readonly timeouts: { readonly connectMs: number; readonly headMs: number; readonly idleMs: number; readonly totalMs: number };
+}
+
+export interface UpstreamHandler {
+  /** Status (never 1xx) and headers of the answer. */
+  onHead(head: UpstreamHead): void;
+  /** A piece of the body, as it arrived, without transfer coding. */
+  onData(chunk: Buffer): void;
+  onEnd(): void;
+  onError(error: UpstreamError): void;
+}
+
+export interface UpstreamHead {
+  readonly status: number;
+  /** Value by lower-case name; repeated ones joined by `, `. */
+  header(name: string): string | undefined;
+  /** From Content-Length; undefined for chunked or close-delimited bodies. */
+  readonly contentLength: number | undefined;
+}
+
+export interface UpstreamExchange {
+  /** Stops reading: the client is slower than the upstream. */
+  pause(): void;
+  resume(): void;
+  /** Gives up. No more calls to the handler. The connection is closed unless the exchange had ended. */
+  abort(): void;
+}
+
+/** Why an exchange failed. */
+export interface UpstreamError {
+  readonly code:
+    | 'connect-failed'
+    | 'connect-timeout'
+    | 'pool-full'
+    | 'head-timeout'
+    | 'idle-timeout'
+    | 'total-timeout'
+    | 'closed-early'
+    | 'protocol';
+  readonly message: string;
+  /** True if no byte of the request can have been acted on. */
+  readonly notAccepted: boolean;
+}
