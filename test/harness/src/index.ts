@@ -1,0 +1,2 @@
+export { createDatabase } from './databases.ts';
+export { freePort } from './free-port.ts';
