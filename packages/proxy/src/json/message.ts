@@ -32,7 +32,16 @@ export interface ScannedMessage {
 
 /** Why a body is not one strict JSON document. */
 export interface ScanFault {
-  readonly fault: 'syntax' | 'utf8' | 'duplicate-key' | 'depth' | 'forbidden-key' | 'too-many-keys' | 'empty' | 'trailing';
+  readonly fault:
+    | 'syntax'
+    | 'utf8'
+    | 'duplicate-key'
+    | 'depth'
+    | 'forbidden-key'
+    | 'too-many-keys'
+    | 'too-large'
+    | 'empty'
+    | 'trailing';
   /** Offset of the first byte that is wrong. */
   readonly at: number;
 }

@@ -24,7 +24,12 @@ export interface UpstreamRequest {
   readonly body: Buffer | undefined;
   readonly safeToResend: boolean;
   /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
-  readonly timeouts: { readonly connectMs: number; readonly headMs: number; readonly idleMs: number; readonly totalMs: number };
+  readonly timeouts: {
+    readonly connectMs: number;
+    readonly headMs: number;
+    readonly idleMs: number;
+    readonly totalMs: number;
+  };
 }
 
 export interface UpstreamHandler {

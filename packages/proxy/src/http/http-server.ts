@@ -1,0 +1,77 @@
+import type { Clock, Logger, Metrics } from '@signalbox/runtime';
+import type { Exchange, RequestHead } from './exchange.ts';
+
+/** A listener with one codec behind it. Every request that passes the gate becomes one `Exchange`. */
+export interface HttpServer {
+  /** @throws Error when the address cannot be bound. @param port 0 lets the system choose. */
+  listen(host: string, port: number): Promise<{ readonly port: number }>;
+  /** From now on every answer carries `Connection: close`; the listener still accepts, so that no client is refused. */
+  drain(): void;
+  /**
+   * Stops listening, closes idle connections, waits for the exchanges in flight; at the signal destroys what is left.
+   * Implies `drain`.
+   */
+  close(deadline: AbortSignal): Promise<void>;
+  /** Open connections. */
+  readonly connections: number;
+  /** Exchanges handed out and not yet complete. */
+  readonly inFlight: number;
+}
+
+/** Why a request is turned away before anything else looks at it. `reason` is for people; it quotes no input. */
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Judges Host and Origin against lists that change at run time. Undefined: welcome. */
+export type JudgeHost = (head: RequestHead) => Refusal | undefined;
+
+export interface HttpServerOptions {
+  readonly limits: HttpServerLimits;
+  readonly judgeHost: JudgeHost;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Bounds of one listener (security.md §7.1). */
+export interface HttpServerLimits {
+  /** Request line and headers together, bytes. Beyond: 431. */
+  readonly maxHeaderBytes: number;
+  /** Header lines of a request. Beyond: 431. */
+  readonly maxHeaders: number;
+  /** Request target, bytes. Beyond: 414. */
+  readonly maxUrlBytes: number;
+  /** From the first byte of a head to its end. Beyond: 408. */
+  readonly headersTimeoutMs: number;
+  /** From the first byte of a request to the end of its body. Beyond: 408. */
+  readonly requestTimeoutMs: number;
+  /** How long a connection may wait for its next request. */
+  readonly keepAliveTimeoutMs: number;
+  /** How often the three timeouts above are looked at. */
+  readonly checkIntervalMs: number;
+  /** A client that does not take the answer for so long is cut off. */
+  readonly writeTimeoutMs: number;
+  /** Slowest rate, bytes a second, at which a client may take the rest of a finished answer, beside `writeTimeoutMs`. */
+  readonly minWriteBytesPerSecond: number;
+  /** Connections at a time; more are closed at once. */
+  readonly maxConnections: number;
+  /** Requests on one connection; the last answer closes it. */
+  readonly maxRequestsPerConnection: number;
+}
+
+/** What a listener uses unless the settings say otherwise. */
+export const defaultHttpServerLimits: HttpServerLimits = Object.freeze({
+  maxHeaderBytes: 16_384,
+  maxHeaders: 100,
+  maxUrlBytes: 8_192,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 65_000,
+  checkIntervalMs: 1_000,
+  writeTimeoutMs: 30_000,
+  minWriteBytesPerSecond: 16_384,
+  maxConnections: 10_000,
+  maxRequestsPerConnection: 10_000,
+});
