@@ -1,2 +1,22 @@
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
+export type { HeldCall, HeldCalls } from './held-calls.ts';
+export { type HttpFixture, readBody, startHttpFixture } from './http-fixture.ts';
+export { Inbox } from './inbox.ts';
+export { type JwtIssuer, startJwtIssuer, type TokenOptions } from './jwt-issuer.ts';
+export { type LegacyMcpServer, startLegacyMcpServer } from './legacy-mcp-server.ts';
+export { feedUri, type ModernMcpServer, startModernMcpServer } from './modern-mcp-server.ts';
+export { type RawHttpAnswer, sendBytes } from './raw-http.ts';
+export {
+  finalMessage,
+  legacyVersion,
+  type McpAnswer,
+  type McpStream,
+  type Message,
+  modernVersion,
+  RawMcpClient,
+} from './raw-mcp-client.ts';
+export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } from './raw-upstream.ts';
+export { type RecordedRequest, RequestLog } from './request-log.ts';
+export type { SseEvent } from './sse-reader.ts';
+export { until } from './until.ts';
