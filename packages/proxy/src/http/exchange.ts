@@ -33,6 +33,8 @@ export interface RequestHead {
   readonly host: string;
   /** Value of a header by lower-case name; repeated ones joined by `, `. */
   header(name: string): string | undefined;
+  /** Name, value, name, value … of the headers whose lower-case name starts with `prefix`; empty when there are none. */
+  withPrefix(prefix: string): readonly string[];
   /** Port of the listener that took the connection. */
   readonly port: number;
   readonly remoteAddress: string;
