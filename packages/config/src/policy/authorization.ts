@@ -4,6 +4,8 @@ import type { Principal } from './authentication.ts';
 export interface AuthorizationTable {
   readonly digest: string;
   readonly rules: readonly CompiledRule[];
+  /** Some rule reads the arguments of a call: only then are they parsed. */
+  readonly readsArgs: boolean;
 }
 
 export interface CompiledRule {
