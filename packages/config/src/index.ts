@@ -1,0 +1,62 @@
+export { isKind, type Kind, kindOfTypeUrl, kinds, operatorScope, scopeOfKind, typeUrlOf } from './kind.ts';
+export { discoveryName, parseDiscoveryName, type ResourceId } from './kind.ts';
+export { type Problem, type ProblemCode, problemCodes } from './problem.ts';
+export type { Snapshot, StoredResource } from './snapshot.ts';
+export type {
+  BackendEntry,
+  GatewayEntry,
+  ListenerEntry,
+  McpRoute,
+  MemberEntry,
+  OperatorTable,
+  RouteEntry,
+  RouteRequest,
+  RoutingTable,
+  TenantEntry,
+  TenantTable,
+} from './table.ts';
+export type { ApiKeyPrincipal, AuthenticationTable, JwtVerifierConfig, Principal } from './policy/authentication.ts';
+export type {
+  AuthorizationTable,
+  CompiledRule,
+  Decision,
+  DecisionInput,
+  Subject,
+} from './policy/authorization.ts';
+export {
+  applyChanges,
+  argsFromJson,
+  argsFromValue,
+  assembleRoutingTable,
+  assembleRoutingTableSteps,
+  compileAuthorization,
+  type Compiled,
+  compileOperator,
+  compileTenant,
+  compileTenantSteps,
+  decide,
+  decodeDocument,
+  decodeStored,
+  defaultTableLimits,
+  type Change,
+  diffSnapshots,
+  digestOf,
+  documentOf,
+  encodeResource,
+  explain,
+  type ExplainStep,
+  type Explanation,
+  findDuplicates,
+  inlineKeyProblems,
+  makeSnapshot,
+  parseResourceFile,
+  type ResourceDocument,
+  type Resource,
+  setHash,
+  type SnapshotChange,
+  type SourceDocument,
+  type SourceLocation,
+  type TableLimits,
+  visibleTools,
+  withLocations,
+} from './api.ts';
