@@ -10,7 +10,11 @@ export interface OpenStream {
 
 /** Every open stream of the node. Bounded; re-checks after a swap run in slices, so that the loop never stalls. */
 export interface OpenStreams {
-  /** Undefined when the bound is reached. */
-  add(stream: OpenStream): Disposable | undefined;
+  /**
+   * @param admitted the table that the stream's permission was last decided under. A swap may have happened between
+   *   that decision and this call; the stream is then re-checked soon after, never within this call.
+   * @returns what ends the registration; undefined when the bound is reached.
+   */
+  add(stream: OpenStream, admitted: RoutingTable): Disposable | undefined;
   readonly size: number;
 }
