@@ -1,0 +1,34 @@
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Node, NodeSchema } from '@signalbox/proto/envoy/config/core/v3/base_pb.ts';
+
+/** Who a subscriber says it is. The server believes its credential, not this. */
+export interface ClientNode {
+  /** Unique among the nodes of a credential; the same after a restart. */
+  readonly id: string;
+  /** The group that the node belongs to. */
+  readonly cluster: string;
+  readonly userAgentName: string;
+  readonly userAgentVersion: string;
+  readonly metadata: JsonObject;
+}
+
+export function nodeMessage(node: ClientNode): MessageInitShape<typeof NodeSchema> {
+  return create(NodeSchema, {
+    id: node.id,
+    cluster: node.cluster,
+    metadata: node.metadata,
+    userAgentName: node.userAgentName,
+    userAgentVersionType: { case: 'userAgentVersion', value: node.userAgentVersion },
+  });
+}
+
+export function nodeOf(message: Node): ClientNode {
+  const version = message.userAgentVersionType;
+  return {
+    id: message.id,
+    cluster: message.cluster,
+    userAgentName: message.userAgentName,
+    userAgentVersion: version.case === 'userAgentVersion' ? version.value : '',
+    metadata: message.metadata ?? {},
+  };
+}
