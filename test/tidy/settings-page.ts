@@ -1,0 +1,75 @@
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { root } from './repository.ts';
+
+/** One declared setting; see `Setting` in packages/runtime/src/settings.ts. */
+interface Declared {
+  readonly name: string;
+  readonly unit: string;
+  readonly fallback: string | undefined;
+  readonly doc: string;
+}
+
+function isSetting(value: unknown): value is Declared {
+  return typeof value === 'object' && value !== null && 'parse' in value && 'doc' in value && 'unit' in value;
+}
+
+/** Settings in the objects that a module exports, in the order of their declaration. */
+function declaredIn(module: Record<string, unknown>): Declared[] {
+  const groups = Object.values(module).filter((value) => typeof value === 'object' && value !== null);
+  const all = groups.flatMap((group) => Object.values(group as object).filter(isSetting));
+  return [...new Map(all.map((setting) => [setting.name, setting])).values()];
+}
+
+const heading = `# Settings
+
+Generated from the declarations in \`packages/*/src/settings.ts\` by \`node test/drift.ts --write\`. Every setting is an
+environment variable, read once when its process starts; a value that cannot be used stops the start with a message that
+names it. Resources, which people change while everything runs, are something else: see ARCHITECTURE.md.
+`;
+
+const titles: Readonly<Record<string, string>> = {
+  'control-plane': 'Control plane',
+  proxy: 'Proxy',
+  signalbox: 'Command line and `up`',
+};
+
+/** docs/settings.md, from the declarations. */
+export async function renderSettingsPage(): Promise<string> {
+  const files = globSync('packages/*/src/settings.ts', { cwd: root }).filter(
+    (file) => !file.startsWith('packages/runtime/'),
+  );
+  const sections: string[] = [];
+  for (const file of files.toSorted()) {
+    const module = (await import(pathToFileURL(join(root, file)).href)) as Record<string, unknown>;
+    const settings = declaredIn(module);
+    if (settings.length === 0) throw new Error(`${file} exports no settings`);
+    sections.push(section(titles[file.split('/')[1] ?? ''] ?? file, settings));
+  }
+  return [heading, ...sections].join('\n');
+}
+
+function section(title: string, settings: readonly Declared[]): string {
+  const rows = settings.map(
+    ({ name, unit, fallback, doc }) => `| \`${name}\` | ${cell(unit)} | ${shown(fallback)} | ${cell(doc)} |`,
+  );
+  return [
+    `## ${title}`,
+    '',
+    '| variable | unit or form | default | meaning |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
+function shown(fallback: string | undefined): string {
+  if (fallback === undefined) return 'required';
+  return fallback === '' ? 'none' : `\`${cell(fallback)}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
