@@ -1,0 +1,65 @@
+import { operatorScope, type Snapshot } from '@signalbox/config';
+
+import type { ScopedTransaction, StoreSql, StoreTransaction } from './database.ts';
+import { type ResourceRow, toSnapshot } from './rows.ts';
+
+/** The row of a scope that exists. */
+export interface ScopeRow {
+  readonly revision: bigint;
+  readonly firstRevision: bigint;
+}
+
+/** The scope's row; undefined if it does not exist (any more). Enters the scope. */
+export async function readScope(tx: ScopedTransaction, scope: string): Promise<ScopeRow | undefined> {
+  await tx.enter(scope);
+  const [row] = await tx.sql<ScopeRow[]>`select revision, first_revision as "firstRevision"
+    from signalbox.tenant where name = ${scope} and deleted_at is null`;
+  return row;
+}
+
+/** As {@link readScope}, and no other transaction changes the scope before this one ends. */
+export async function lockScope(tx: ScopedTransaction, scope: string): Promise<ScopeRow | undefined> {
+  await tx.enter(scope);
+  const [row] = await tx.sql<ScopeRow[]>`select revision, first_revision as "firstRevision"
+    from signalbox.tenant where name = ${scope} and deleted_at is null for update`;
+  return row;
+}
+
+/** The scope's resources, which are at `revision`. Enters the scope. */
+export async function readSnapshot(tx: ScopedTransaction, scope: string, revision: bigint): Promise<Snapshot> {
+  await tx.enter(scope);
+  return toSnapshot(scope, revision, await currentResources(tx.sql, scope));
+}
+
+/** The scope as it was: of every resource the newest change up to `revision`. Enters the scope. */
+export async function readSnapshotAt(
+  tx: ScopedTransaction,
+  scope: string,
+  revision: bigint,
+): Promise<Snapshot | undefined> {
+  const row = await readScope(tx, scope);
+  if (!row || revision > row.revision || revision < row.firstRevision) return undefined;
+  const rows = await tx.sql<ResourceRow[]>`select kind, name, digest, body from (
+      select distinct on (kind, name) kind, name, digest, body from signalbox.change_log
+      where tenant = ${scope} and revision <= ${revision} and revision > ${row.firstRevision}
+      order by kind, name, revision desc) newest
+    where digest is not null`;
+  return toSnapshot(scope, revision, rows);
+}
+
+/** Newest snapshots of all tenants that have resources, by name. Call in the operator's scope; returns to it. */
+export async function* readTenantSnapshots(tx: ScopedTransaction): AsyncGenerator<Snapshot> {
+  await tx.enter(operatorScope);
+  const rows = await tx.sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant
+    where name <> ${operatorScope} and deleted_at is null and resource_count > 0 order by name`;
+  try {
+    for (const { name, revision } of rows) yield await readSnapshot(tx, name, revision);
+  } finally {
+    await tx.enter(operatorScope);
+  }
+}
+
+function currentResources(sql: StoreSql | StoreTransaction, scope: string): Promise<readonly ResourceRow[]> {
+  return sql<ResourceRow[]>`select kind, name, digest, body from signalbox.resource
+    where tenant = ${scope} and not deleted`;
+}

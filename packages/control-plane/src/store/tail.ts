@@ -1,0 +1,209 @@
+import { operatorScope } from '@signalbox/config';
+import type { Clock, Logger, Metrics } from '@signalbox/runtime';
+
+import type { ChangeFeed, ChangeListener, CommittedRevision, CommittedScope } from './change-feed.ts';
+import { groupRevisions, type LogRow } from './committed-revisions.ts';
+import type { Database, StoreTransaction } from './database.ts';
+import type { Doorbell } from './doorbell.ts';
+import { kindOf, type ResourceRow, toStored } from './rows.ts';
+
+export interface TailOptions {
+  readonly database: Database;
+  readonly doorbell: Pick<Doorbell, 'listen'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** A pass is made at least this often, whatever the doorbell does, in milliseconds. */
+  readonly pollMs: number;
+  /** Rows of one page. */
+  readonly pageRows: number;
+  /** Rows that one pass may hold; with more, it reads what has changed in each scope instead. */
+  readonly passRows: number;
+}
+
+/**
+ * Reads the change log, in passes. Transactions commit in another order than they draw numbers, so "newer than the
+ * newest I saw" would miss rows. Instead:
+ *
+ * 1. `low` is a transaction id below which everything was visible when it was taken: the xmin of a snapshot;
+ * 2. a pass reads every row at or above `low`, in pages, all in one snapshot, and takes that snapshot's xmin as the
+ *    next `low`; a row that stays above it is read again and dropped by its revision;
+ * 3. revisions of a scope are applied whole and in order; if one is missing the scope is read anew;
+ * 4. one pass at a time; whatever asks for one meanwhile starts another.
+ */
+export class Tail implements ChangeFeed {
+  readonly #options: TailOptions;
+  readonly #known = new Map<string, bigint>();
+  readonly #passes;
+  readonly #failures;
+  readonly #rows;
+  #listener: ChangeListener | undefined;
+  #low = '0';
+  #wanted = false;
+  #running: Promise<void> | undefined;
+  #poll: Disposable | undefined;
+  #failing = false;
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+    const { metrics } = options;
+    this.#passes = metrics.counter('signalbox_tail_passes_total', 'Passes over the change log.');
+    this.#failures = metrics.counter('signalbox_tail_failures_total', 'Passes over the change log that failed.');
+    this.#rows = metrics.counter('signalbox_tail_rows_total', 'Rows read from the change log, repeated ones included.');
+  }
+
+  async start(listener: ChangeListener): Promise<void> {
+    const { database, doorbell, clock, pollMs } = this.#options;
+    const { low, scopes } = await database.readAll(readEverything);
+    this.#low = low;
+    for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
+    listener.loaded(scopes.live);
+    this.#listener = listener;
+    this.#poll = clock.interval(pollMs, () => this.kick());
+    await doorbell.listen(() => this.kick());
+  }
+
+  kick(): void {
+    if (!this.#listener) return;
+    this.#wanted = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#listener = undefined;
+    this.#poll?.[Symbol.dispose]();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wanted && this.#listener) {
+      this.#wanted = false;
+      try {
+        await this.#pass();
+        if (this.#failing) this.#options.logger.info('change log is read again');
+        this.#failing = false;
+      } catch (error) {
+        this.#failures.add();
+        if (!this.#failing) this.#options.logger.warn('change log cannot be read', { error: String(error) });
+        this.#failing = true;
+      }
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const { low, committed } = await this.#options.database.readAll((sql) => this.#read(sql));
+    this.#passes.add();
+    if (committed.length > 0) this.#listener?.committed(committed);
+    for (const { scope, revision } of committed) this.#known.set(scope, revision);
+    this.#low = low;
+  }
+
+  async #read(sql: StoreTransaction): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
+    const pages = await readPages(sql, this.#low, this.#options);
+    this.#rows.add(pages.rows.length);
+    if (!pages.complete) {
+      const behind = await scopesBehind(sql, this.#known);
+      return { low: pages.low, committed: await this.#reread(sql, behind) };
+    }
+    const { revisions, gaps } = groupRevisions(pages.rows, this.#known);
+    if (gaps.length > 0) this.#options.logger.warn('the log lacks a revision: reading scopes anew', { scopes: gaps });
+    return { low: pages.low, committed: [...revisions, ...(await this.#reread(sql, gaps))] };
+  }
+
+  /** What changed in each scope since the revision known of it, as one step each. */
+  async #reread(sql: StoreTransaction, scopes: readonly string[]): Promise<readonly CommittedRevision[]> {
+    const reread: CommittedRevision[] = [];
+    for (const scope of scopes) reread.push(await readSince(sql, scope, this.#known.get(scope) ?? 0n));
+    return reread;
+  }
+}
+
+interface Pages {
+  readonly low: string;
+  readonly rows: readonly LogRow[];
+  /** False if there are more rows than a pass may hold. */
+  readonly complete: boolean;
+}
+
+/** Everything at or above `low`, and the low-water mark for the next time. */
+async function readPages(
+  sql: StoreTransaction,
+  low: string,
+  { pageRows, passRows }: { readonly pageRows: number; readonly passRows: number },
+): Promise<Pages> {
+  const rows: LogRow[] = [];
+  let nextLow = low;
+  let from = { xid: low, seq: -1n };
+  for (;;) {
+    const page = await sql<(LogRow & { horizon: string })[]>`
+      select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
+      left join lateral (
+        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at from signalbox.change_log c
+        where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${pageRows}) l on true`;
+    nextLow = page[0]?.horizon ?? nextLow;
+    const found = page.filter((row) => row.seq !== null);
+    rows.push(...found);
+    const last = found.at(-1);
+    if (!last || found.length < pageRows) return { low: nextLow, rows, complete: true };
+    if (rows.length >= passRows) return { low: nextLow, rows, complete: false };
+    from = { xid: last.xid, seq: last.seq };
+  }
+}
+
+interface ScopeRow {
+  readonly name: string;
+  readonly revision: bigint;
+  readonly deleted: boolean;
+  readonly at: Date;
+}
+
+/** All scopes with their resources, and the low-water mark of the same snapshot. */
+async function readEverything(sql: StoreTransaction) {
+  const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
+  const rows = await sql<ScopeRow[]>`select t.name, t.revision, t.deleted_at is not null as deleted,
+      coalesce(r.at, t.created_at) as at
+    from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision`;
+  const resources = new Map<string, CommittedScope['resources'][number][]>();
+  const cursor = sql<(ResourceRow & { tenant: string })[]>`select tenant, kind, name, digest, body
+    from signalbox.resource where not deleted`.cursor(5_000);
+  for await (const page of cursor) {
+    for (const row of page) {
+      const list = resources.get(row.tenant) ?? [];
+      list.push(toStored(row));
+      resources.set(row.tenant, list);
+    }
+  }
+  const all = rows.map((row) => ({ scope: row.name, revision: row.revision }));
+  const live = rows
+    .filter((row) => !row.deleted && (row.revision > 0n || row.name === operatorScope))
+    .map((row) => ({
+      scope: row.name,
+      revision: row.revision,
+      committedAtMs: row.at.getTime(),
+      resources: resources.get(row.name) ?? [],
+    }));
+  return { low: horizon?.low ?? '0', scopes: { all, live } };
+}
+
+/** Scopes with another revision than the known one. */
+async function scopesBehind(sql: StoreTransaction, known: ReadonlyMap<string, bigint>): Promise<readonly string[]> {
+  const rows = await sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant`;
+  return rows.filter(({ name, revision }) => revision > (known.get(name) ?? 0n)).map(({ name }) => name);
+}
+
+async function readSince(sql: StoreTransaction, scope: string, known: bigint): Promise<CommittedRevision> {
+  const [row] = await sql<{ revision: bigint; at: Date }[]>`select t.revision, coalesce(r.at, t.created_at) as at
+    from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
+    where t.name = ${scope}`;
+  if (!row) throw new Error(`the log names the scope "${scope}", which does not exist`);
+  const rows = await sql<(ResourceRow & { deleted: boolean })[]>`select kind, name, digest, body, deleted
+    from signalbox.resource where tenant = ${scope} and revision > ${known}`;
+  const changes = rows.map((one) => ({
+    kind: kindOf(one.kind),
+    name: one.name,
+    resource: one.deleted ? null : toStored(one),
+  }));
+  return { scope, revision: row.revision, committedAtMs: row.at.getTime(), changes };
+}

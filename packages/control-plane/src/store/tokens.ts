@@ -1,0 +1,204 @@
+import { timingSafeEqual } from 'node:crypto';
+
+import { operatorScope } from '@signalbox/config';
+import type { Clock, Logger, Random, Secret } from '@signalbox/runtime';
+
+import type { NodeAuthenticator, NodeIdentity } from '../discovery/node-identity.ts';
+import type { Database, ScopedTransaction, StoreTransaction } from './database.ts';
+import { newToken, tokenHash, tokenId } from './token-format.ts';
+
+export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node'] as const;
+export type TokenRole = (typeof tokenRoles)[number];
+
+/** A credential as it is known to the store: all but the credential itself. */
+export interface TokenRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly role: TokenRole;
+  /** Empty: not bound to a tenant. */
+  readonly tenants: readonly string[];
+  /** Gateway of a node; empty for other roles. */
+  readonly gateway: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+  /** To the minute. */
+  readonly lastUsedAt: Date | null;
+}
+
+export interface NewToken {
+  readonly name: string;
+  readonly role: TokenRole;
+  readonly tenants: readonly string[];
+  readonly gateway: string;
+  /** Undefined: does not expire. */
+  readonly ttlSeconds: number | undefined;
+}
+
+export interface TokenStoreOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** How long an answer about a credential is reused: a revocation takes effect within it, in milliseconds. */
+  readonly cacheMs: number;
+  /** Credentials of which an answer is kept. */
+  readonly cacheSize: number;
+  /** Tokens that may exist, revoked ones included. */
+  readonly maxTokens: number;
+}
+
+/** No more tokens may exist. */
+export class TooManyTokens extends Error {
+  constructor(limit: number) {
+    super(`there are ${limit} tokens, which is the limit (SIGNALBOX_TOKENS_MAX): raise it`);
+    this.name = 'TooManyTokens';
+  }
+}
+
+interface CachedAnswer {
+  readonly record: Promise<TokenRecord | undefined>;
+  readonly untilMs: number;
+}
+
+const touchEveryMs = 60_000;
+
+/**
+ * Credentials of people, scripts and nodes. Every call but authentication runs in the scope that it is given: the
+ * operator's sees all tokens, a tenant's those that are bound to it alone.
+ */
+export class TokenStore implements NodeAuthenticator {
+  readonly #options: TokenStoreOptions;
+  /** By hash of the credential, oldest first. */
+  readonly #answers = new Map<string, CachedAnswer>();
+
+  constructor(options: TokenStoreOptions) {
+    this.#options = options;
+  }
+
+  /** Creates a token; its credential is returned here and kept nowhere. @throws TooManyTokens */
+  async create(scope: string, token: NewToken): Promise<{ record: TokenRecord; credential: Secret }> {
+    const { database, maxTokens } = this.#options;
+    const [{ count } = { count: 0 }] = await database.read(
+      operatorScope,
+      ({ sql }) => sql<{ count: number }[]>`select count(*)::integer as count from signalbox.token`,
+    );
+    if (count >= maxTokens) throw new TooManyTokens(maxTokens);
+    return database.write(scope, (tx) => this.#insert(tx, token));
+  }
+
+  /** On a database without any token, creates the operator's; undefined on every later start. */
+  createFirst(): Promise<Secret | undefined> {
+    return this.#options.database.write(operatorScope, async (tx) => {
+      // Replicas that start together wait here for each other, so that only one finds no token.
+      await tx.sql`select 1 from signalbox.tenant where name = ${operatorScope} for update`;
+      const [existing] = await tx.sql`select 1 from signalbox.token limit 1`;
+      if (existing) return undefined;
+      const first: NewToken = { name: 'operator', role: 'operator', tenants: [], gateway: '', ttlSeconds: undefined };
+      return (await this.#insert(tx, first)).credential;
+    });
+  }
+
+  /** All tokens of the scope, revoked ones included, oldest first. */
+  list(scope: string): Promise<readonly TokenRecord[]> {
+    return this.#options.database.read(
+      scope,
+      ({ sql }) => sql<TokenRecord[]>`select ${columns(sql)} from signalbox.token order by created_at, id`,
+    );
+  }
+
+  /** Ends a token; false if the scope has none of this id. Repeating it changes nothing. */
+  async revoke(scope: string, id: string): Promise<boolean> {
+    const now = new Date(this.#options.clock.now());
+    const rows = await this.#options.database.write(
+      scope,
+      ({ sql }) => sql`update signalbox.token set revoked_at = coalesce(revoked_at, ${now}) where id = ${id} returning id`,
+    );
+    this.#answers.clear();
+    return rows.length > 0;
+  }
+
+  /** The token behind a credential; undefined if it is unknown, expired or revoked. @throws if the store cannot say. */
+  async identify(credential: string): Promise<TokenRecord | undefined> {
+    const id = tokenId(credential);
+    if (id === undefined) return undefined;
+    const hash = tokenHash(credential);
+    const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash));
+    const now = this.#options.clock.now();
+    return record && (record.expiresAt === null || record.expiresAt.getTime() > now) ? record : undefined;
+  }
+
+  async authenticate(credential: string): Promise<NodeIdentity | undefined> {
+    const record = await this.identify(credential);
+    if (record?.role !== 'node') return undefined;
+    const tenants = record.tenants.length === 0 ? null : new Set(record.tenants);
+    return { tokenId: record.id, name: record.name, gateway: record.gateway, tenants };
+  }
+
+  async #cached(key: string, look: () => Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> {
+    const { clock, cacheMs, cacheSize } = this.#options;
+    const known = this.#answers.get(key);
+    if (known && known.untilMs > clock.monotonic()) return known.record;
+    const answer: CachedAnswer = { record: look(), untilMs: clock.monotonic() + cacheMs };
+    this.#answers.delete(key);
+    this.#answers.set(key, answer);
+    const [oldest] = this.#answers.keys();
+    if (this.#answers.size > cacheSize && oldest !== undefined) this.#answers.delete(oldest);
+    try {
+      return await answer.record;
+    } catch (error) {
+      if (this.#answers.get(key) === answer) this.#answers.delete(key);
+      throw error;
+    }
+  }
+
+  async #look(id: string, hash: Buffer): Promise<TokenRecord | undefined> {
+    const [row] = await this.#options.database.read(
+      operatorScope,
+      ({ sql }) => sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(sql)}, hash
+        from signalbox.token where id = ${id} and revoked_at is null`,
+    );
+    if (!row || !timingSafeEqual(row.hash, hash)) return undefined;
+    const { hash: _hash, ...record } = row;
+    await this.#touch(record);
+    return record;
+  }
+
+  /** Writes down that a token is used, at most once a minute; a token works without that. */
+  async #touch({ id, lastUsedAt }: TokenRecord): Promise<void> {
+    const { database, clock, logger } = this.#options;
+    const now = clock.now();
+    if (lastUsedAt && now - lastUsedAt.getTime() < touchEveryMs) return;
+    try {
+      await database.write(
+        operatorScope,
+        ({ sql }) => sql`update signalbox.token set last_used_at = ${new Date(now)} where id = ${id}`,
+      );
+    } catch (error) {
+      logger.warn('last use of a token could not be recorded', { token: id, error: String(error) });
+    }
+  }
+
+  async #insert({ sql }: ScopedTransaction, token: NewToken): Promise<{ record: TokenRecord; credential: Secret }> {
+    const { clock, random } = this.#options;
+    const { id, text } = newToken(random);
+    const createdAt = new Date(clock.now());
+    const expiresAt =
+      token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
+    await sql`insert into signalbox.token (id, name, role, tenants, gateway, hash, created_at, expires_at)
+      values (${id}, ${token.name}, ${token.role}, ${[...token.tenants]}, ${token.gateway},
+        ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt})`;
+    const { name, role, tenants, gateway } = token;
+    const record: TokenRecord = {
+      ...{ id, name, role, tenants, gateway, createdAt, expiresAt },
+      revokedAt: null,
+      lastUsedAt: null,
+    };
+    return { record, credential: text };
+  }
+}
+
+function columns(sql: StoreTransaction) {
+  return sql`id, name, role, tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
+    revoked_at as "revokedAt", last_used_at as "lastUsedAt"`;
+}
