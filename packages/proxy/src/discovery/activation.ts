@@ -19,6 +19,8 @@ export interface Change {
   readonly sets: ReadonlyMap<string, Snapshot>;
   /** Tenants that are gone. */
   readonly dropped: ReadonlySet<string>;
+  /** Nothing changes unless all of it can. */
+  readonly allOrNothing?: boolean;
 }
 
 /** What became of a change. */
@@ -48,7 +50,8 @@ interface Serving {
  * 1. A set is served whole or not at all; a scope whose new set is refused keeps its old one.
  * 2. The operator's set comes first. It is refused when a tenant that is served would have no valid set under it.
  * 3. A tenant that the operator's set does not name is not served.
- * 4. One call at a time: the caller waits for the outcome before the next change.
+ * 4. Work is cut into slices; the swap itself is one assignment.
+ * 5. One call at a time: the caller waits for the outcome before the next change.
  */
 export class Activation {
   readonly #current: CurrentTable;
@@ -75,6 +78,7 @@ export class Activation {
     const before = this.#serving;
     const refused = new Map<string, readonly Problem[]>();
     const after = await this.#compile(before, change, refused);
+    if (change.allOrNothing && refused.size > 0) return { activated: [], refused, dropped: [] };
     const activated = activatedBetween(before, after);
     const dropped = [...before.tenants.keys()].filter((tenant) => !after.tenants.has(tenant));
     if (activated.length > 0 || dropped.length > 0) await this.#publish(after);

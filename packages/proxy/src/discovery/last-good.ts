@@ -68,7 +68,7 @@ export class LastGood {
     this.#write();
   }
 
-  /** Resolves when everything noted so far has been written, or has failed and waits to be tried again. */
+  /** Resolves when everything noted so far has been written. */
   async idle(): Promise<void> {
     await this.#writing;
   }
@@ -84,30 +84,33 @@ export class LastGood {
   }
 
   #write(): void {
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
+    await Promise.resolve();
     for (let next = this.#takeNext(); next; next = this.#takeNext()) {
       const [scope, set] = next;
       try {
         await this.#writeOne(scope, set);
       } catch (error) {
-        this.#options.onWriteFailed();
-        this.#options.logger.error(
-          'the last good set could not be written; a restart without the control plane would serve an older one',
-          {
-            scope,
-            error: String(error),
-          },
-        );
-        if (this.#closing.signal.aborted) continue;
-        if (!this.#waiting.has(scope)) this.#waiting.set(scope, set);
-        await this.#options.clock.sleep(this.#options.retryMs, this.#closing.signal).catch(() => undefined);
+        await this.#failed(scope, set, error);
       }
     }
+    this.#writing = undefined;
+  }
+
+  /** Waits, then lets the set take its turn again unless a newer one has come. */
+  async #failed(scope: string, set: LastGoodSet | 'forget', error: unknown): Promise<void> {
+    const { logger, clock, retryMs, onWriteFailed } = this.#options;
+    onWriteFailed();
+    logger.error('a last good set could not be written; a start without the control plane would serve an older one', {
+      scope,
+      error: String(error),
+    });
+    if (this.#closing.signal.aborted) return;
+    await clock.sleep(retryMs, this.#closing.signal).catch(() => undefined);
+    if (!this.#waiting.has(scope)) this.#waiting.set(scope, set);
   }
 
   #takeNext(): [string, LastGoodSet | 'forget'] | undefined {

@@ -95,9 +95,7 @@ export class OpenStreamsRegistry implements OpenStreams {
   }
 
   #check(): void {
-    this.#checking ??= this.#checkAll().finally(() => {
-      this.#checking = undefined;
-    });
+    this.#checking ??= this.#checkAll();
   }
 
   async #checkAll(): Promise<void> {
@@ -111,6 +109,7 @@ export class OpenStreamsRegistry implements OpenStreams {
       }
       this.#groups = this.#groups.filter((group) => group !== oldest);
     }
+    this.#checking = undefined;
   }
 
   #bringToPresent(entry: Entry): void {

@@ -1,0 +1,316 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import {
+  discoveryName,
+  digestOf,
+  isKind,
+  type Kind,
+  kindOfTypeUrl,
+  makeSnapshot,
+  operatorScope,
+  parseDiscoveryName,
+  type Problem,
+  type Snapshot,
+} from '@signalbox/config';
+import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
+import type { Logger, Metrics } from '@signalbox/runtime';
+import type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from '@signalbox/xds';
+import type { TimeSlice } from '../table/time-slice.ts';
+import type { Activation, Outcome } from './activation.ts';
+import type { LastGood } from './last-good.ts';
+import type { LastGoodSet } from './last-good-format.ts';
+import { type Announcement, type StagedScope, Staging, type StagingLimits } from './staging.ts';
+
+export interface SubscriberOptions {
+  readonly activation: Activation;
+  readonly lastGood: Pick<LastGood, 'save' | 'forget'>;
+  readonly limits: StagingLimits;
+  readonly slice: TimeSlice;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Most faults that are reported of one scope: the first ones say what is wrong. */
+const maxFaultsPerScope = 50;
+
+/**
+ * The node's end of discovery: collect → complete? → compile → swap → acknowledge, or refuse and keep serving.
+ *
+ * 1. Data is staged as it arrives and acknowledged as received. Nothing of it is served.
+ * 2. A Manifest names the hash of its scope's whole set. Only a staged set with that hash is compiled and served, so
+ *    that a revision is active whole or not at all.
+ * 3. All scopes of one Manifest response are swapped in together. A scope that is refused keeps what it served.
+ * 4. A revision older than the one that is served is not served, whoever sends it; equal content is accepted.
+ * 5. A scope goes only when its Manifest and every one of its resources were removed by name, or when the operator's
+ *    set no longer names the tenant. An answer with nothing in it takes nothing away.
+ */
+export class Subscriber implements ClientHandler {
+  readonly #options: SubscriberOptions;
+  readonly #staging: Staging;
+  readonly #meters: Meters;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: SubscriberOptions) {
+    this.#options = options;
+    this.#staging = new Staging(options.limits);
+    this.#meters = metersOf(options.metrics);
+  }
+
+  /** Serves the sets that were served before the process ended. Call before anything else. */
+  async restore(sets: readonly LastGoodSet[]): Promise<void> {
+    const { activation, logger } = this.#options;
+    for (const { snapshot } of sets) this.#staging.restore(snapshot);
+    const outcome = await activation.apply({
+      sets: new Map(sets.map(({ snapshot }) => [snapshot.scope, snapshot])),
+      dropped: new Set(),
+    });
+    for (const { snapshot, manifestVersion } of sets) {
+      const staged = this.#staging.get(snapshot.scope);
+      if (staged && activation.active(snapshot.scope) === snapshot) staged.servedVersion = manifestVersion;
+    }
+    for (const [scope, problems] of outcome.refused) {
+      logger.error('a last good set is no longer accepted', { scope, problems: problems.slice(0, maxFaultsPerScope) });
+    }
+  }
+
+  heldVersions(typeUrl: string): ReadonlyMap<string, string> {
+    const kind = kindOfTypeUrl(typeUrl);
+    const held = new Map<string, string>();
+    for (const [scope, staged] of this.#staging.scopes()) {
+      if (kind === 'Manifest') {
+        if (staged.servedVersion !== '') held.set(manifestName(scope), staged.servedVersion);
+        continue;
+      }
+      for (const resource of staged.resources.values()) {
+        if (resource.kind === kind) held.set(discoveryName({ kind, scope, name: resource.name }), resource.digest);
+      }
+    }
+    return held;
+  }
+
+  /** Takes responses one at a time, also when a new stream begins while one of the old stream is still worked on. */
+  onResponse(update: ResourceUpdate): Promise<readonly ResourceFault[]> {
+    const answer = this.#turn.then(() => this.#take(update));
+    this.#turn = answer;
+    return answer;
+  }
+
+  onConnection(state: 'connecting' | 'connected' | 'disconnected', detail: string): void {
+    this.#meters.connected.set(state === 'connected' ? 1 : 0);
+    if (state === 'connected') this.#options.logger.info('connected to the control plane', { detail });
+    if (state === 'disconnected') {
+      this.#options.logger.warn('not connected to the control plane; serving what was last received', { detail });
+    }
+  }
+
+  async #take(update: ResourceUpdate): Promise<readonly ResourceFault[]> {
+    this.#options.slice.begin();
+    try {
+      const kind = kindOfTypeUrl(update.typeUrl);
+      if (kind === undefined)
+        return update.resources.map(({ name }) => ({ name, error: 'this node does not know the type' }));
+      return kind === 'Manifest' ? await this.#takeManifests(update) : await this.#stage(kind, update);
+    } catch (error) {
+      this.#options.logger.error('a discovery response could not be processed', { error: String(error) });
+      return update.resources.map(({ name }) => ({ name, error: 'internal error of the node; see its log' }));
+    }
+  }
+
+  async #stage(kind: Kind, update: ResourceUpdate): Promise<readonly ResourceFault[]> {
+    const { slice } = this.#options;
+    const faults: ResourceFault[] = [];
+    for (const resource of update.resources) {
+      const error = this.#staging.put(resource, kind);
+      if (error !== undefined) faults.push({ name: resource.name, error });
+      if (slice.spent) await slice.pause();
+    }
+    for (const name of update.removed) {
+      this.#staging.remove(name, kind);
+      if (slice.spent) await slice.pause();
+    }
+    return faults;
+  }
+
+  async #takeManifests(update: ResourceUpdate): Promise<readonly ResourceFault[]> {
+    const faults: ResourceFault[] = [];
+    const announced = this.#announce(update.resources, faults);
+    const sets = new Map<string, Snapshot>();
+    for (const scope of this.#candidates(announced)) {
+      const verdict = await this.#complete(scope);
+      if (verdict && 'set' in verdict) sets.set(scope, verdict.set);
+      else if (verdict && announced.has(scope)) faults.push({ name: manifestName(scope), error: verdict.fault });
+    }
+    const dropped = this.#withdraw(update.removed);
+    if (sets.size === 0 && dropped.size === 0) return faults;
+    const outcome = await this.#options.activation.apply({ sets, dropped });
+    this.#settle(outcome);
+    const details: ResourceFault[] = [];
+    for (const [scope, problems] of outcome.refused) {
+      this.#meters.refused.add();
+      this.#options.logger.warn('a revision was refused; the scope keeps what it served', {
+        scope,
+        revision: String(sets.get(scope)?.revision),
+        problems: problems.slice(0, maxFaultsPerScope),
+      });
+      if (announced.has(scope)) {
+        faults.push(wholeFault(scope, problems));
+        details.push(...faultsByResource(scope, problems));
+      }
+    }
+    return [...faults, ...details];
+  }
+
+  /** Notes what the Manifests say. @returns their scopes. */
+  #announce(resources: readonly ReceivedResource[], faults: ResourceFault[]): ReadonlySet<string> {
+    const scopes = new Set<string>();
+    for (const received of resources) {
+      const read = readManifest(received);
+      const staged = 'scope' in read ? this.#staging.open(read.scope) : undefined;
+      if ('error' in read) faults.push({ name: received.name, error: read.error });
+      else if (!staged)
+        faults.push({ name: received.name, error: `this node holds at most ${this.#options.limits.scopes} scopes` });
+      else {
+        staged.announced = read.announcement;
+        scopes.add(read.scope);
+      }
+    }
+    return scopes;
+  }
+
+  /**
+   * Scopes whose staged set may be served now, the operator's first. With a new set of the operator, that is also every
+   * scope that was refused before: its reason may be gone.
+   */
+  #candidates(announced: ReadonlySet<string>): readonly string[] {
+    if (!announced.has(operatorScope)) return [...announced];
+    const others = [...this.#staging.scopes()]
+      .filter(
+        ([scope, { announced: newest, servedVersion }]) =>
+          scope !== operatorScope && newest && newest.version !== servedVersion,
+      )
+      .map(([scope]) => scope);
+    return [operatorScope, ...others];
+  }
+
+  /** The scope's staged set, if it is what the Manifest announced; undefined when exactly that is served already. */
+  async #complete(scope: string): Promise<{ set: Snapshot } | { fault: string } | undefined> {
+    const staged = this.#staging.get(scope) as StagedScope;
+    const { revision, hash, version, resourceCount } = staged.announced as Announcement;
+    const active = this.#options.activation.active(scope);
+    if (active && active.hash === hash && revision <= active.revision) {
+      staged.servedVersion = version;
+      return undefined;
+    }
+    if (active && revision < active.revision) {
+      this.#meters.regressions.add();
+      const detail = { scope, active: String(active.revision), received: String(revision) };
+      this.#options.logger.error(
+        'the control plane sent an older revision than the one that is served; it is ignored',
+        detail,
+      );
+      return { fault: `revision ${revision} is older than revision ${active.revision}, which is served` };
+    }
+    const set = makeSnapshot(scope, revision, staged.resources.values());
+    if (this.#options.slice.spent) await this.#options.slice.pause();
+    if (set.hash === hash) return { set };
+    return {
+      fault: `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced are ${resourceCount} with ${hash}`,
+    };
+  }
+
+  /** Takes note of removed Manifests. @returns tenants of which nothing is left. */
+  #withdraw(removed: readonly string[]): ReadonlySet<string> {
+    const dropped = new Set<string>();
+    for (const name of removed) {
+      const scope = parseDiscoveryName(name)?.scope;
+      const staged = scope === undefined ? undefined : this.#staging.get(scope);
+      if (scope === undefined || !staged) continue;
+      if (staged.resources.size > 0 || scope === operatorScope) {
+        this.#options.logger.warn('a manifest was removed but its set was not; the scope is still served', { scope });
+        continue;
+      }
+      this.#staging.close(scope);
+      dropped.add(scope);
+    }
+    return dropped;
+  }
+
+  /** Notes what is served now, here and on disk. */
+  #settle(outcome: Outcome): void {
+    const { lastGood, logger } = this.#options;
+    for (const snapshot of outcome.activated) {
+      const staged = this.#staging.get(snapshot.scope);
+      const manifestVersion = staged?.announced?.version ?? '';
+      if (staged) staged.servedVersion = manifestVersion;
+      lastGood.save({ snapshot, manifestVersion });
+      this.#meters.activated.add();
+      logger.info('revision active', { scope: snapshot.scope, revision: String(snapshot.revision) });
+    }
+    for (const scope of outcome.dropped) {
+      const staged = this.#staging.get(scope);
+      if (staged) staged.servedVersion = '';
+      lastGood.forget(scope);
+      logger.info('tenant no longer served', { scope });
+    }
+  }
+}
+
+function manifestName(scope: string): string {
+  return discoveryName({ kind: 'Manifest', scope, name: 'current' });
+}
+
+function readManifest(
+  received: ReceivedResource,
+): { readonly scope: string; readonly announcement: Announcement } | { readonly error: string } {
+  const id = parseDiscoveryName(received.name);
+  if (id?.kind !== 'Manifest' || id.name !== 'current') return { error: 'the name is not that of a manifest' };
+  if (digestOf(received.body) !== received.version)
+    return { error: 'the content does not have the digest that its version names' };
+  const { scope, revision, hash, resourceCount } = fromBinary(ManifestSchema, received.body);
+  if (scope !== id.scope) return { error: `the manifest is about scope ${scope}` };
+  return { scope, announcement: { revision, hash, resourceCount, version: received.version } };
+}
+
+/** The fault of the scope as a whole. These come first in an answer, since an answer holds only so many faults. */
+function wholeFault(scope: string, problems: readonly Problem[]): ResourceFault {
+  const reasons = errorsOf(problems).map((problem) => describe(problem, scope));
+  return { name: manifestName(scope), error: `the set was refused: ${reasons.join('; ')}` };
+}
+
+/** The same problems under the names of the resources that they are about. */
+function faultsByResource(scope: string, problems: readonly Problem[]): readonly ResourceFault[] {
+  return errorsOf(problems)
+    .filter((problem) => problem.scope === scope && isKind(problem.kind))
+    .map((problem) => ({
+      name: discoveryName({ kind: problem.kind as Kind, scope, name: problem.name }),
+      error: problem.field === '' ? problem.message : `${problem.field}: ${problem.message}`,
+    }));
+}
+
+function errorsOf(problems: readonly Problem[]): readonly Problem[] {
+  return problems.filter((problem) => problem.severity === 'error').slice(0, maxFaultsPerScope);
+}
+
+function describe(problem: Problem, scope: string): string {
+  const tenant = problem.scope === scope ? '' : `${problem.scope} `;
+  const field = problem.field === '' ? '' : ` ${problem.field}`;
+  return `${tenant}${problem.kind}/${problem.name}${field}: ${problem.message}`;
+}
+
+interface Meters {
+  readonly connected: { set(value: number): void };
+  readonly activated: { add(): void };
+  readonly refused: { add(): void };
+  readonly regressions: { add(): void };
+}
+
+function metersOf(metrics: Metrics): Meters {
+  return {
+    connected: metrics.gauge('signalbox_proxy_discovery_connected', '1 while the discovery stream is up.'),
+    activated: metrics.counter('signalbox_proxy_revisions_activated_total', 'Revisions that became active.'),
+    refused: metrics.counter('signalbox_proxy_revisions_refused_total', 'Revisions that were refused whole.'),
+    regressions: metrics.counter(
+      'signalbox_proxy_config_regression_total',
+      'Older revisions that a control plane sent and that were ignored.',
+    ),
+  };
+}
