@@ -10,6 +10,8 @@ export interface Span {
  */
 export interface ScannedMessage {
   readonly bytes: Buffer;
+  /** The message itself within the body. */
+  readonly span: Span;
   /** `jsonrpc` is the string "2.0". */
   readonly jsonrpc: boolean;
   readonly method: string | undefined;
@@ -18,6 +20,8 @@ export interface ScannedMessage {
   readonly idType: 'string' | 'integer' | 'fraction' | 'null' | 'other' | 'absent';
   readonly hasResult: boolean;
   readonly hasError: boolean;
+  readonly result: Span | undefined;
+  readonly error: Span | undefined;
   readonly params: Span | undefined;
   readonly paramsType: 'object' | 'other' | 'absent';
   /** `params.name`, when it is a string. */
