@@ -1,6 +1,7 @@
 /**
  * What the server side of discovery is told about resources. It knows no kind: a family is a list of type URLs, a
- * collection is bytes by type and name.
+ * collection is bytes by type and name. A name of the form `xdstp://<authority>/<type>/<collection>/<rest>` belongs to
+ * the collection that it names.
  */
 export interface ResourceFamily {
   readonly name: string;
@@ -35,8 +36,17 @@ export interface Collection {
   readonly revision: bigint;
   get(typeUrl: string, name: string): ResourceEntry | undefined;
   all(typeUrl: string): Iterable<ResourceEntry>;
-  /** What a stream that holds `revision` lacks, and the names it holds too much. */
-  changedSince(typeUrl: string, revision: bigint): { updated: readonly ResourceEntry[]; removed: readonly string[] };
+  /**
+   * What a stream that holds an earlier state of this collection lacks, and what it holds too much. It may name more
+   * than that. Undefined when this is not remembered so far back: the caller compares the two states instead.
+   */
+  changedSince(typeUrl: string, earlier: Collection): ResourceDelta | undefined;
+}
+
+/** The way from one state to another, for one type. No name is in both lists. */
+export interface ResourceDelta {
+  readonly updated: readonly ResourceEntry[];
+  readonly removed: readonly string[];
 }
 
 /** Where the server reads collections. Implemented by the publisher. */

@@ -1,4 +1,21 @@
 export { AdsClient, type AdsClientLimits, type AdsClientOptions, type AdsClientTls } from './ads-client.ts';
+export {
+  AdsServer,
+  type AdsServerLimits,
+  type AdsServerOptions,
+  createAdsServer,
+  type StreamGrant,
+} from './ads-server.ts';
 export type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from './client-handler.ts';
-export type { Collection, CollectionSource, FamilyType, ResourceEntry, ResourceFamily } from './family.ts';
+export { encodeEntry, type PlainResource } from './encoded-response.ts';
+export type {
+  Collection,
+  CollectionSource,
+  FamilyType,
+  ResourceDelta,
+  ResourceEntry,
+  ResourceFamily,
+} from './family.ts';
 export type { ClientNode } from './node.ts';
+export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
+export type { CollectionRevision, Refusal, StreamIdentity, StreamInfo, StreamObserver } from './stream-observer.ts';

@@ -1,0 +1,109 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { ResourceDelta, ResourceEntry } from './family.ts';
+
+/** A resource before it is encoded. */
+export interface PlainResource {
+  readonly name: string;
+  /** Content hash. */
+  readonly version: string;
+  readonly typeUrl: string;
+  /** Bytes of the inner message. */
+  readonly body: Uint8Array;
+}
+
+/** A response on its way to one or many streams. */
+export interface EncodedResponse {
+  /** Unique on every stream. */
+  readonly nonce: string;
+  /** The whole `DeltaDiscoveryResponse`. */
+  readonly bytes: Buffer;
+}
+
+/**
+ * Encodes a resource as a field of a response. A response is a message of which fields may stand in any order and
+ * repeat, so that the bytes of its resources can be put together without looking into them.
+ */
+export function encodeEntry(resource: PlainResource, revision: bigint): ResourceEntry {
+  const { name, version, typeUrl, body } = resource;
+  const response = create(DeltaDiscoveryResponseSchema, {
+    resources: [{ name, version, resource: { typeUrl, value: body } }],
+  });
+  return { name, version, revision, encoded: Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response)) };
+}
+
+/** The same resource under the name by which a client asked for it. */
+export function renameEntry(entry: ResourceEntry, name: string): ResourceEntry {
+  if (name === entry.name) return entry;
+  const response = fromBinary(DeltaDiscoveryResponseSchema, entry.encoded);
+  for (const resource of response.resources) resource.name = name;
+  return { ...entry, name, encoded: Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response)) };
+}
+
+/** Type URL and nonce of a response take less than this. */
+const envelopeBytes = 512;
+/** Tag and length of a removed name. */
+const nameOverheadBytes = 6;
+
+/**
+ * Cuts a delta into parts of which each makes a response below the limit: resources first, removals last. A single
+ * resource above the limit travels alone. A delta that fits, even an empty one, is its own only part.
+ */
+export function splitDelta(delta: ResourceDelta, maxResponseBytes: number): readonly ResourceDelta[] {
+  const room = Math.max(1, maxResponseBytes - envelopeBytes);
+  const parts: { updated: ResourceEntry[]; removed: string[] }[] = [];
+  let size = 0;
+  const partFor = (bytes: number) => {
+    let part = parts.at(-1);
+    if (!part || (size > 0 && size + bytes > room)) {
+      part = { updated: [], removed: [] };
+      parts.push(part);
+      size = 0;
+    }
+    size += bytes;
+    return part;
+  };
+  for (const entry of delta.updated) partFor(entry.encoded.length).updated.push(entry);
+  for (const name of delta.removed) partFor(Buffer.byteLength(name) + nameOverheadBytes).removed.push(name);
+  return parts.length > 1 ? parts : [delta];
+}
+
+/**
+ * Turns deltas into responses. The number of the response is its nonce, on whichever streams it is sent: so one delta is
+ * encoded once, and a stream never gets the same delta twice.
+ */
+export class ResponseEncoder {
+  readonly #maxResponseBytes: number;
+  readonly #parts = new WeakMap<ResourceDelta, readonly ResourceDelta[]>();
+  readonly #encoded = new WeakMap<ResourceDelta, EncodedResponse>();
+  #sequence = 0;
+
+  constructor(maxResponseBytes: number) {
+    this.#maxResponseBytes = maxResponseBytes;
+  }
+
+  split(delta: ResourceDelta): readonly ResourceDelta[] {
+    let parts = this.#parts.get(delta);
+    if (!parts) {
+      parts = splitDelta(delta, this.#maxResponseBytes);
+      this.#parts.set(delta, parts);
+    }
+    return parts;
+  }
+
+  encode(typeUrl: string, part: ResourceDelta): EncodedResponse {
+    let response = this.#encoded.get(part);
+    if (!response) {
+      this.#sequence += 1;
+      const nonce = String(this.#sequence);
+      const envelope = create(DeltaDiscoveryResponseSchema, { typeUrl, nonce, removedResources: [...part.removed] });
+      const bytes = Buffer.concat([
+        ...part.updated.map((entry) => entry.encoded),
+        toBinary(DeltaDiscoveryResponseSchema, envelope),
+      ]);
+      response = { nonce, bytes };
+      this.#encoded.set(part, response);
+    }
+    return response;
+  }
+}

@@ -1,0 +1,39 @@
+/** A resource name of the form `xdstp://<authority>/<type>/<collection>/<rest>?<context>#<directives>`. */
+export interface StructuredName {
+  /** Message type without `type.googleapis.com/`. */
+  readonly type: string;
+  /** First segment of the id. */
+  readonly collection: string;
+  /** The id is `<collection>/*`: every resource of the collection. */
+  readonly isGlob: boolean;
+}
+
+const scheme = 'xdstp://';
+
+/** The parts of a structured name; undefined for any other name. */
+export function parseStructuredName(name: string): StructuredName | undefined {
+  if (!name.startsWith(scheme)) return undefined;
+  const [, type, collection, ...rest] = splitName(name).path.slice(scheme.length).split('/');
+  if (!type || !collection || rest.length === 0) return undefined;
+  return { type, collection, isGlob: rest.length === 1 && rest[0] === '*' };
+}
+
+/** One spelling for all names that are equal: the order of context parameters means nothing, directives neither. */
+export function canonicalName(name: string): string {
+  if (!name.startsWith(scheme)) return name;
+  const { path, context } = splitName(name);
+  if (context === '') return path;
+  return `${path}?${context.split('&').sort().join('&')}`;
+}
+
+function splitName(name: string): { path: string; context: string } {
+  const [beforeDirectives = ''] = name.split('#', 1);
+  const query = beforeDirectives.indexOf('?');
+  if (query < 0) return { path: beforeDirectives, context: '' };
+  return { path: beforeDirectives.slice(0, query), context: beforeDirectives.slice(query + 1) };
+}
+
+/** Whether a structured name is of the type that a type URL names. */
+export function isOfType(name: StructuredName, typeUrl: string): boolean {
+  return name.type === typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
+}

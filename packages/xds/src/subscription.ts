@@ -1,0 +1,268 @@
+/**
+ * What a client asked for, of one type on one stream, and what is owed to it. Pure: every function returns a new value.
+ *
+ * 1. A first request without names is a wildcard (legacy); later, no names mean no change.
+ * 2. What is subscribed is owed, even if the client is believed to have it. Versions that the client named in its first
+ *    request are the exception: they are knowledge, never a subscription.
+ * 3. A name that does not exist is answered as removed and stays subscribed.
+ * 4. Unsubscribing under a wildcard is answered with the resource, since the wildcard still covers it.
+ */
+import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { type ChangeSet, deltaBetween } from './change-set.ts';
+import { renameEntry } from './encoded-response.ts';
+import type { ResourceDelta, ResourceEntry } from './family.ts';
+import { canonicalName, isOfType, parseStructuredName } from './resource-name.ts';
+import type { StreamCollections } from './stream-position.ts';
+
+export interface Subscription {
+  readonly typeUrl: string;
+  readonly wildcard: boolean;
+  /** Globs as the client wrote them, by the collection that they cover. */
+  readonly globs: ReadonlyMap<string, string>;
+  /** Names as the client wrote them, by canonical name. */
+  readonly names: ReadonlyMap<string, string>;
+  readonly owed: Owed;
+}
+
+/** What the next response has to contain. */
+export interface Owed {
+  /** A response is due even if it has nothing in it. */
+  readonly answer: boolean;
+  /** Everything that the wildcard covers. */
+  readonly wildcard: boolean;
+  /** Everything in these collections; the globs by which they were asked for. */
+  readonly globs: ReadonlyMap<string, string>;
+  /** These names, whether they exist or not; as the client wrote them, by canonical name. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Versions that the client said it holds. */
+  readonly held: ReadonlyMap<string, string>;
+  /** What has changed under the subscription. */
+  readonly changes: ChangeSet | undefined;
+}
+
+const nothing: Owed = {
+  answer: false,
+  wildcard: false,
+  globs: new Map(),
+  names: new Map(),
+  held: new Map(),
+  changes: undefined,
+};
+
+/** The subscription that the first request of a type makes. */
+export function firstSubscription(request: DeltaDiscoveryRequest): Subscription {
+  const { typeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe, initialResourceVersions } = request;
+  const held = new Map(
+    Object.entries(initialResourceVersions).map(([name, version]) => [canonicalName(name), version]),
+  );
+  const empty = { typeUrl, wildcard: false, globs: new Map(), names: new Map(), owed: { ...nothing, held } };
+  const isLegacyWildcard = resourceNamesSubscribe.length === 0 && resourceNamesUnsubscribe.length === 0;
+  return isLegacyWildcard ? subscribeAll(empty) : resubscribe(empty, request);
+}
+
+/** Applies the names of a request: first what it subscribes, then what it unsubscribes. */
+export function resubscribe(subscription: Subscription, request: DeltaDiscoveryRequest): Subscription {
+  const subscribed = request.resourceNamesSubscribe.reduce(subscribe, subscription);
+  return request.resourceNamesUnsubscribe.reduce(unsubscribe, subscribed);
+}
+
+function subscribe(subscription: Subscription, name: string): Subscription {
+  if (name === '*') return subscribeAll(subscription);
+  const { globs, names, owed } = subscription;
+  const glob = collectionOfGlob(subscription.typeUrl, name);
+  if (glob !== undefined) {
+    const owedGlobs = new Map(owed.globs).set(glob, name);
+    return {
+      ...subscription,
+      globs: new Map(globs).set(glob, name),
+      owed: { ...owed, globs: owedGlobs, answer: true },
+    };
+  }
+  const canonical = canonicalName(name);
+  const owedNames = new Map(owed.names).set(canonical, name);
+  return { ...subscription, names: new Map(names).set(canonical, name), owed: { ...owed, names: owedNames } };
+}
+
+function subscribeAll(subscription: Subscription): Subscription {
+  return { ...subscription, wildcard: true, owed: { ...subscription.owed, wildcard: true, answer: true } };
+}
+
+function unsubscribe(subscription: Subscription, name: string): Subscription {
+  const { globs, names, owed, typeUrl } = subscription;
+  if (name === '*') {
+    return { ...subscription, wildcard: false, owed: { ...owed, wildcard: false, answer: owed.globs.size > 0 } };
+  }
+  const glob = collectionOfGlob(typeUrl, name);
+  if (glob !== undefined) {
+    const owedGlobs = without(owed.globs, glob);
+    const answer = owed.wildcard || owedGlobs.size > 0;
+    return { ...subscription, globs: without(globs, glob), owed: { ...owed, globs: owedGlobs, answer } };
+  }
+  const canonical = canonicalName(name);
+  if (!names.has(canonical)) return subscription;
+  const rest = { ...subscription, names: without(names, canonical) };
+  const owedNames = isCovered(rest, canonical)
+    ? new Map(owed.names).set(canonical, name)
+    : without(owed.names, canonical);
+  return { ...rest, owed: { ...owed, names: owedNames } };
+}
+
+function without(map: ReadonlyMap<string, string>, key: string): ReadonlyMap<string, string> {
+  const rest = new Map(map);
+  rest.delete(key);
+  return rest;
+}
+
+/** Whether the wildcard or a glob covers a name. */
+function isCovered({ wildcard, globs }: Subscription, canonical: string): boolean {
+  const collection = parseStructuredName(canonical)?.collection;
+  return wildcard || (collection !== undefined && globs.has(collection));
+}
+
+function collectionOfGlob(typeUrl: string, name: string): string | undefined {
+  const parsed = parseStructuredName(name);
+  return parsed?.isGlob && isOfType(parsed, typeUrl) ? parsed.collection : undefined;
+}
+
+/** How many names and globs are subscribed: what bounds the memory of a subscription. */
+export function sizeOf(subscription: Subscription): number {
+  return subscription.names.size + subscription.globs.size;
+}
+
+/** The collections move on under the subscription. */
+export function oweChanges(subscription: Subscription, changes: ChangeSet): Subscription {
+  const { wildcard, globs, names } = subscription;
+  const concerned =
+    wildcard || names.size > 0 || [...globs.keys()].some((collection) => changes.changes.has(collection));
+  return concerned ? { ...subscription, owed: { ...subscription.owed, changes } } : subscription;
+}
+
+export function owesNothing({ owed }: Subscription): boolean {
+  const { answer, wildcard, globs, names, changes } = owed;
+  return !answer && !wildcard && globs.size === 0 && names.size === 0 && changes === undefined;
+}
+
+/** Which collections a response brings up to date: all that the stream sees, or some. */
+export type Coverage = 'all' | readonly string[];
+
+/** What is owed, as it is at the stream's position. */
+export interface Composed {
+  readonly subscription: Subscription;
+  readonly delta: ResourceDelta;
+  /** Send the delta even if it is empty. */
+  readonly answer: boolean;
+  readonly coverage: Coverage;
+}
+
+/** Pays what is owed. A plain wildcard that follows changes gets the same delta object as every other such stream. */
+export function compose(subscription: Subscription, collections: StreamCollections): Composed {
+  const { owed, typeUrl } = subscription;
+  const isPlain = !owed.wildcard && owed.globs.size === 0 && owed.names.size === 0;
+  const followsAll = subscription.wildcard && subscription.names.size === 0;
+  const delta =
+    isPlain && followsAll && owed.changes
+      ? owed.changes.delta(typeUrl)
+      : new Composition(subscription, collections).run();
+  return {
+    subscription: { ...subscription, owed: nothing },
+    delta,
+    answer: owed.answer,
+    coverage: coverageOf(subscription),
+  };
+}
+
+function coverageOf({ wildcard, globs, owed }: Subscription): Coverage {
+  if (owed.wildcard) return 'all';
+  const changed = [...(owed.changes?.changes.keys() ?? [])].filter((id) => wildcard || globs.has(id));
+  const named = [...owed.names.keys()].flatMap((name) => parseStructuredName(name)?.collection ?? []);
+  return [...new Set([...owed.globs.keys(), ...changed, ...named])];
+}
+
+/** One response in the making: no name twice, and none both updated and removed. */
+class Composition {
+  readonly #subscription: Subscription;
+  readonly #collections: StreamCollections;
+  readonly #updated = new Map<string, ResourceEntry>();
+  readonly #removed = new Set<string>();
+
+  constructor(subscription: Subscription, collections: StreamCollections) {
+    this.#subscription = subscription;
+    this.#collections = collections;
+  }
+
+  run(): ResourceDelta {
+    const { owed } = this.#subscription;
+    if (owed.changes) this.#addChanges(owed.changes);
+    if (owed.wildcard) this.#addAll(this.#collections.ids());
+    for (const [collection, glob] of owed.globs) this.#addGlob(collection, glob);
+    this.#addVanished();
+    for (const [canonical, name] of owed.names) this.#addNamed(canonical, name);
+    return {
+      updated: [...this.#updated.values()],
+      removed: [...this.#removed].filter((name) => !this.#updated.has(name)),
+    };
+  }
+
+  #addChanges(changes: ChangeSet): void {
+    const { typeUrl, wildcard, globs, names } = this.#subscription;
+    for (const [id, change] of changes.changes) {
+      const covered = wildcard || globs.has(id);
+      if (!covered && names.size === 0) continue;
+      const delta = deltaBetween(change, typeUrl);
+      for (const entry of delta.updated) {
+        const name = names.get(entry.name);
+        if (covered || name !== undefined) this.#update(renameEntry(entry, name ?? entry.name));
+      }
+      for (const canonical of delta.removed) {
+        const name = names.get(canonical);
+        if (covered || name !== undefined) this.#removed.add(name ?? canonical);
+      }
+    }
+  }
+
+  #addAll(ids: Iterable<string>): void {
+    const { typeUrl, owed } = this.#subscription;
+    for (const id of ids) {
+      for (const entry of this.#collections.get(id)?.all(typeUrl) ?? []) {
+        if (owed.held.get(entry.name) !== entry.version) this.#update(entry);
+      }
+    }
+  }
+
+  #addGlob(collection: string, glob: string): void {
+    const entries = this.#collections.get(collection)?.all(this.#subscription.typeUrl) ?? [];
+    if ([...entries].length === 0) this.#removed.add(glob);
+    else this.#addAll([collection]);
+  }
+
+  /** What the client holds under the wildcard or a glob, and what does not exist. */
+  #addVanished(): void {
+    const { owed } = this.#subscription;
+    for (const canonical of owed.held.keys()) {
+      const collection = parseStructuredName(canonical)?.collection ?? '';
+      const asked = owed.wildcard || owed.globs.has(collection);
+      if (asked && !this.#find(canonical)) this.#removed.add(canonical);
+    }
+  }
+
+  #addNamed(canonical: string, name: string): void {
+    const entry = this.#find(canonical);
+    if (!entry) this.#removed.add(name);
+    else if (this.#subscription.owed.held.get(canonical) !== entry.version) this.#update(renameEntry(entry, name));
+  }
+
+  #update(entry: ResourceEntry): void {
+    this.#updated.set(entry.name, entry);
+  }
+
+  #find(canonical: string): ResourceEntry | undefined {
+    const { typeUrl } = this.#subscription;
+    const parsed = parseStructuredName(canonical);
+    if (parsed) return this.#collections.get(parsed.collection)?.get(typeUrl, canonical);
+    for (const id of this.#collections.ids()) {
+      const entry = this.#collections.get(id)?.get(typeUrl, canonical);
+      if (entry) return entry;
+    }
+    return undefined;
+  }
+}
