@@ -1,5 +1,5 @@
 import type { Clock, Logger, Metrics } from '@signalbox/runtime';
-import type { Exchange, RequestHead } from './exchange.ts';
+import type { RequestHead } from './exchange.ts';
 
 /** A listener with one codec behind it. Every request that passes the gate becomes one `Exchange`. */
 export interface HttpServer {

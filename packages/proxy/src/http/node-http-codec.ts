@@ -1,0 +1,214 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Counter } from '@signalbox/runtime';
+import type { Exchange } from './exchange.ts';
+import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
+import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
+import { passGate, servedMethods } from './request-gate.ts';
+
+/**
+ * HTTP/1.1 by node:http behind the `Exchange` seam.
+ *
+ * 1. A request reaches `onExchange` only when the gate and `judgeHost` let it pass; everything else gets a fixed
+ *    answer and loses its connection.
+ * 2. One exchange a connection at a time: a request sent before the last answer was complete is dropped with the
+ *    connection, once that answer is out (RFC 9112 §9.3.2 lets clients repeat it).
+ * 3. Nothing waits for ever: heads and bodies by node:http's timeouts, answers by `#cutStalled`.
+ */
+export function createNodeHttpServer(options: HttpServerOptions, onExchange: (exchange: Exchange) => void): HttpServer {
+  return new NodeHttpServer(options, onExchange);
+}
+
+/** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
+export interface Connection extends Socket {
+  busy?: NodeHttpExchange | 'refused' | undefined;
+}
+
+class NodeHttpServer implements HttpServer, ExchangeOwner {
+  readonly #options: HttpServerOptions;
+  readonly #onExchange: (exchange: Exchange) => void;
+  readonly #server: Server;
+  readonly #active = new Set<NodeHttpExchange>();
+  readonly #refused = new Map<number, Counter>();
+  readonly #dropped: Counter;
+  readonly #stalled: Counter;
+  #sweep: Disposable | undefined;
+  #connections = 0;
+  #draining = false;
+
+  constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
+    this.#options = options;
+    this.#onExchange = onExchange;
+    const { limits, metrics } = options;
+    this.#dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
+    this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
+    const server = createServer({
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+      joinDuplicateHeaders: false,
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: limits.checkIntervalMs,
+    });
+    server.maxHeadersCount = 0;
+    server.maxConnections = limits.maxConnections;
+    server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
+    server.timeout = 0;
+    server.on('connection', (socket) => {
+      this.#connections += 1;
+      socket.on('close', () => void (this.#connections -= 1));
+    });
+    const take = this.#take.bind(this);
+    server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
+    server.on('clientError', this.#onClientError.bind(this));
+    server.on('dropRequest', (_request: IncomingMessage, socket: Duplex) => void socket.destroy());
+    server.on('drop', () => this.#dropped.add());
+    this.#server = server;
+  }
+
+  listen(host: string, port: number): Promise<{ readonly port: number }> {
+    const { clock, limits } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.logger.error('listener failed', { error: String(error) }));
+        this.#sweep = clock.interval(limits.checkIntervalMs, () => this.#cutStalled());
+        resolve({ port: (this.#server.address() as AddressInfo).port });
+      });
+    });
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const destroy = () => this.#server.closeAllConnections();
+    if (deadline.aborted) destroy();
+    else deadline.addEventListener('abort', destroy, { once: true });
+    await closed;
+    deadline.removeEventListener('abort', destroy);
+    this.#sweep?.[Symbol.dispose]();
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  get inFlight(): number {
+    return this.#active.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  finished(exchange: NodeHttpExchange): void {
+    this.#active.delete(exchange);
+    const connection = exchange.socket as Connection;
+    if (connection.busy === exchange) connection.busy = undefined;
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    const connection = request.socket as Connection;
+    if (connection.busy !== undefined) return this.#refusePipelined(connection);
+    const { limits, judgeHost } = this.#options;
+    const passed = passGate(
+      {
+        method: request.method ?? '',
+        target: request.url ?? '',
+        httpVersion: request.httpVersion,
+        rawHeaders: request.rawHeaders,
+      },
+      limits,
+    );
+    if (passed.refusal) return this.#refuse(connection, response, passed.refusal);
+    const exchange = new NodeHttpExchange(this, { request, response, head: passed.head });
+    const refusal = judgeHost(exchange.head);
+    if (refusal) return this.#refuse(connection, response, refusal);
+    connection.busy = exchange;
+    this.#active.add(exchange);
+    try {
+      this.#onExchange(exchange);
+    } catch (error) {
+      this.#options.logger.error('a request failed', { error: String(error) });
+      if (!exchange.answered) exchange.respond(500, [], undefined);
+    }
+  }
+
+  #refuse(connection: Connection, response: ServerResponse, refusal: Refusal): void {
+    connection.busy = 'refused';
+    this.#countRefused(refusal.status);
+    const body = `${refusal.reason}\n`;
+    const headers = ['Connection', 'close', 'Content-Type', 'text/plain', 'Content-Length', String(body.length)];
+    if (refusal.status === 405) headers.push('Allow', servedMethods);
+    response.writeHead(refusal.status, headers);
+    response.end(body);
+  }
+
+  /** The connection ends with the answer under way; what else was sent on it is not looked at. */
+  #refusePipelined(connection: Connection): void {
+    const { busy } = connection;
+    if (busy === undefined || busy === 'refused') return;
+    this.#countRefused(400);
+    connection.busy = 'refused';
+    busy.endConnection();
+  }
+
+  /** The parser gave up, or a timeout of node:http passed. */
+  #onClientError(error: NodeJS.ErrnoException, duplex: Duplex): void {
+    const connection = duplex as Connection;
+    const { busy } = connection;
+    const answerBegun = busy === 'refused' || busy?.answered === true;
+    const status = statusOfParserError(error.code);
+    if (status === undefined || answerBegun || !connection.writable) {
+      connection.destroy();
+      return;
+    }
+    connection.busy = 'refused';
+    this.#countRefused(status);
+    connection.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+      connection.destroy(),
+    );
+  }
+
+  #cutStalled(): void {
+    const { clock, limits } = this.#options;
+    const now = clock.monotonic();
+    for (const exchange of this.#active) {
+      if (!exchange.isStalled(now, limits.writeTimeoutMs, limits.minWriteBytesPerSecond)) continue;
+      this.#stalled.add();
+      exchange.socket.destroy();
+    }
+  }
+
+  #countRefused(status: number): void {
+    let counter = this.#refused.get(status);
+    if (!counter) {
+      const { metrics } = this.#options;
+      const help = 'Requests refused before anything else looked at them.';
+      counter = metrics.counter('signalbox_http_refused_total', help, { status: String(status) });
+      this.#refused.set(status, counter);
+    }
+    counter.add();
+  }
+}
+
+/** @returns the answer to input that is not HTTP; undefined when nobody is there to read one. */
+function statusOfParserError(code = ''): number | undefined {
+  if (code === 'ECONNRESET' || code === 'EPIPE') return undefined;
+  return parserErrors.get(code) ?? 400;
+}
+
+const parserErrors: ReadonlyMap<string, number> = new Map([
+  ['HPE_HEADER_OVERFLOW', 431],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+]);

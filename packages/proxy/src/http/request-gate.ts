@@ -1,0 +1,137 @@
+import type { Refusal } from './http-server.ts';
+
+/** A request head as the parser below us read it. */
+export interface RawRequest {
+  readonly method: string;
+  readonly target: string;
+  /** `1.1`. */
+  readonly httpVersion: string;
+  /** Name, value, name, value … as received, one character a byte. */
+  readonly rawHeaders: readonly string[];
+}
+
+export interface GateLimits {
+  readonly maxHeaders: number;
+  readonly maxUrlBytes: number;
+}
+
+/** What the gate made of a head. */
+export type GateResult = { readonly refusal: Refusal } | { readonly refusal: undefined; readonly head: PassedHead };
+
+/** A head without ambiguity. */
+export interface PassedHead {
+  readonly path: string;
+  readonly query: string;
+  /** Lower case, without port; an IPv6 address keeps its brackets. */
+  readonly host: string;
+  /** Names in lower case, and their values, in order. */
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  /** From Content-Length; undefined when the body is chunked. 0 without a body. */
+  readonly contentLength: number | undefined;
+  readonly expectsContinue: boolean;
+}
+
+/**
+ * The first thing that looks at a request (security.md §7.1). Only what every HTTP implementation reads alike may pass:
+ *
+ * 1. HTTP/1.1, a method of the list, origin-form target with one leading slash, nothing encoded that changes a path.
+ * 2. Headers that must not repeat do not; values are visible ASCII; exactly one Host.
+ * 3. The length of the body is known in one way only; GET and HEAD have none.
+ */
+export function passGate(request: RawRequest, limits: GateLimits): GateResult {
+  const { method, target, rawHeaders } = request;
+  if (request.httpVersion !== '1.1') return refuse(400, 'only HTTP/1.1 is served');
+  if (!methods.has(method)) return refuse(405, 'the method is not served');
+  const targetRefusal = judgeTarget(target, limits.maxUrlBytes);
+  if (targetRefusal) return { refusal: targetRefusal };
+  if (rawHeaders.length > limits.maxHeaders * 2) return refuse(431, 'too many headers');
+
+  const names: string[] = [];
+  const values: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase();
+    const value = rawHeaders[i + 1] as string;
+    if (notVisibleAscii.test(value)) return refuse(400, 'a header value is not visible ASCII');
+    if (mustNotRepeat(name) && names.includes(name)) return refuse(400, 'a header that must stand once is repeated');
+    names.push(name);
+    values.push(value);
+  }
+
+  const host = hostWithoutPort(valueOf(names, values, 'host'));
+  if (host === undefined) return refuse(400, 'the Host header is missing or malformed');
+  const expect = valueOf(names, values, 'expect');
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return refuse(417, 'the expectation is unknown');
+  const coding = valueOf(names, values, 'content-encoding');
+  if (coding !== undefined && coding.toLowerCase() !== 'identity')
+    return refuse(415, 'encoded bodies are not accepted');
+  const contentLength = bodyLength(names, values);
+  if (contentLength === malformed) return refuse(400, 'the length of the body is not clear');
+  if (contentLength !== 0 && (method === 'GET' || method === 'HEAD'))
+    return refuse(400, `${method} must not have a body`);
+
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const query = mark < 0 ? '' : target.slice(mark + 1);
+  const expectsContinue = expect !== undefined;
+  return { refusal: undefined, head: { path, query, host, names, values, contentLength, expectsContinue } };
+}
+
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** For the Allow header of a 405. */
+export const servedMethods = [...methods].join(', ');
+const singletons: ReadonlySet<string> = new Set([
+  'host',
+  'authorization',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'transfer-encoding',
+  'expect',
+  'origin',
+]);
+const notVisibleAscii = /[^\t\x20-\x7e]/;
+/** One leading slash, then the characters of paths and queries (RFC 3986 §3.3, §3.4) and brackets. */
+const plainTarget = /^\/(?!\/)[\w\-.~!$&'()*+,;=:@/?%[\]]*$/;
+/** A NUL, slash, backslash or dot in disguise, or a percent sign that encodes nothing. */
+const hiddenInPath = /%(?:00|2[ef]|5c|(?![0-9a-f]{2}))/i;
+const dotSegment = /\/\.\.?(?:\/|$)/;
+/** A name or IPv4 address, or an IPv6 address in brackets, and perhaps a port (RFC 3986 §3.2.2, LDH names only). */
+const hostHeader = /^([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_.])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
+const malformed = -1;
+
+function judgeTarget(target: string, maxUrlBytes: number): Refusal | undefined {
+  if (target.length > maxUrlBytes) return { status: 414, reason: 'the target is too long' };
+  if (!plainTarget.test(target)) return { status: 400, reason: 'the target is not a plain path' };
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const clean = !(path.includes('%') && hiddenInPath.test(path)) && !(path.includes('/.') && dotSegment.test(path));
+  return clean ? undefined : { status: 400, reason: 'the path hides a separator or a dot segment' };
+}
+
+function mustNotRepeat(name: string): boolean {
+  return singletons.has(name) || name.startsWith('mcp-');
+}
+
+function valueOf(names: readonly string[], values: readonly string[], name: string): string | undefined {
+  const at = names.indexOf(name);
+  return at < 0 ? undefined : values[at];
+}
+
+function hostWithoutPort(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : hostHeader.exec(value)?.[1]?.toLowerCase();
+}
+
+/** @returns the length; 0 without a body, undefined for a chunked one, `malformed` if it cannot be told. */
+function bodyLength(names: readonly string[], values: readonly string[]): number | undefined {
+  const length = valueOf(names, values, 'content-length');
+  const coding = valueOf(names, values, 'transfer-encoding');
+  if (coding !== undefined) return length === undefined && coding.toLowerCase() === 'chunked' ? undefined : malformed;
+  if (length === undefined) return 0;
+  return /^\d{1,15}$/.test(length) ? Number(length) : malformed;
+}
+
+function refuse(status: number, reason: string): GateResult {
+  return { refusal: { status, reason } };
+}
