@@ -1,0 +1,2 @@
+/** Starts the server by being imported; the package has no types. */
+declare module '@modelcontextprotocol/server-everything/dist/transports/streamableHttp.js';

@@ -1,0 +1,81 @@
+import { createRegistry, type DescMessage, type JsonValue, type Message, toJson } from '@bufbuild/protobuf';
+import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import {
+  ConfigService,
+  file_signalbox_admin_v1_config_service,
+} from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import {
+  file_signalbox_admin_v1_node_service,
+  NodeService,
+} from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import {
+  file_signalbox_admin_v1_tenant_service,
+  TenantService,
+} from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
+import {
+  file_signalbox_admin_v1_token_service,
+  TokenService,
+} from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import type { Cli } from '../cli.ts';
+import { findTarget, type Target } from './target.ts';
+
+/** The admin API, as Connect JSON over HTTP. */
+export interface AdminClient {
+  readonly target: Target;
+  readonly config: Client<typeof ConfigService>;
+  readonly nodes: Client<typeof NodeService>;
+  readonly tenants: Client<typeof TenantService>;
+  readonly tokens: Client<typeof TokenService>;
+}
+
+/** Longest wait for an answer, in milliseconds; streams have none, their caller ends them. */
+const callTimeoutMs = 30_000;
+
+/** A client of the control plane that the environment or `.signalbox/` names. */
+export async function adminClient(cli: Cli): Promise<AdminClient> {
+  return adminClientFor(await findTarget(cli));
+}
+
+export function adminClientFor(target: Target): AdminClient {
+  const transport = createConnectTransport({
+    baseUrl: target.url,
+    httpVersion: '1.1',
+    useBinaryFormat: false,
+    interceptors: [deadline, ...(target.token ? [bearer(target.token.reveal())] : [])],
+  });
+  return {
+    target,
+    config: createClient(ConfigService, transport),
+    nodes: createClient(NodeService, transport),
+    tenants: createClient(TenantService, transport),
+    tokens: createClient(TokenService, transport),
+  };
+}
+
+const bearer =
+  (token: string): Interceptor =>
+  (next) =>
+  (request) => {
+    request.header.set('authorization', `Bearer ${token}`);
+    return next(request);
+  };
+
+const deadline: Interceptor = (next) => (request) => {
+  if (request.stream) return next(request);
+  return next({ ...request, signal: AbortSignal.any([request.signal, AbortSignal.timeout(callTimeoutMs)]) });
+};
+
+const registry = createRegistry(
+  file_signalbox_admin_v1_config_service,
+  file_signalbox_admin_v1_node_service,
+  file_signalbox_admin_v1_tenant_service,
+  file_signalbox_admin_v1_token_service,
+);
+
+/** A message of the admin API as its JSON form, fields with default values included. */
+export function plain(message: Message): JsonValue {
+  const schema: DescMessage | undefined = registry.getMessage(message.$typeName);
+  if (!schema) throw new Error(`${message.$typeName} is no message of the admin API`);
+  return toJson(schema, message, { alwaysEmitImplicit: true });
+}

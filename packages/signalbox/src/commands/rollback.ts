@@ -1,0 +1,73 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import { Command } from 'commander';
+import type { Cli } from '../cli.ts';
+import { adminClient, plain } from '../client/admin-client.ts';
+import { parseCount, parseDuration } from '../input/option-values.ts';
+import { scopeNamed } from '../input/scope.ts';
+import { renderChanges, summariseChanges } from '../output/change-diff.ts';
+import { emit, type Format, outputOption } from '../output/emit.ts';
+import { style } from '../output/style.ts';
+import { failUnlessApplied, watchPropagation } from '../output/watch-propagation.ts';
+import { examples } from '../output/examples.ts';
+
+interface RollbackOptions {
+  readonly to: number;
+  readonly tenant?: string;
+  readonly message?: string;
+  readonly ifMatch?: number;
+  readonly wait: boolean;
+  readonly timeout: number;
+  readonly output: Format;
+}
+
+/** `rollback`: a new revision with the content of an earlier one. */
+export function rollbackCommand(cli: Cli): Command {
+  return new Command('rollback')
+    .description('Return to an earlier revision: a new revision gets its content. Nothing is lost.')
+    .requiredOption('--to <revision>', 'the revision whose content comes back', parseCount)
+    .option('-t, --tenant <name>', 'tenant, or operator')
+    .option('-m, --message <text>', 'why; shown in revisions')
+    .option('--if-match <revision>', 'only if this is the newest revision', parseCount)
+    .option('--no-wait', 'do not watch the nodes')
+    .option('--timeout <duration>', 'how long to watch the nodes', parseDuration, 30_000)
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(
+        ['signalbox revisions', 'find the revision'],
+        ['signalbox rollback --to 3', 'return to it'],
+        ['signalbox rollback --to 3 -t acme -m "403s since 4"', 'of another tenant, with a reason'],
+      ),
+    )
+    .action((options: RollbackOptions) => rollback(cli, options));
+}
+
+async function rollback(cli: Cli, options: RollbackOptions): Promise<void> {
+  const client = await adminClient(cli);
+  const scope = scopeNamed(client.target, options.tenant);
+  const response = await client.config.rollback({
+    scope,
+    toRevision: BigInt(options.to),
+    requestId: cli.random.uuid(),
+    message: options.message ?? '',
+    ...(options.ifMatch === undefined ? {} : { ifMatch: BigInt(options.ifMatch) }),
+  });
+  const quiet = options.output !== 'table';
+  if (!quiet) {
+    const paint = style(cli.out.colours);
+    cli.out.write(`${paint.strong(scope)}: ${summariseChanges(response.changes)}, revision ${response.revision}\n`);
+    cli.out.write(renderChanges(scope, response.changes, paint));
+  }
+  const watched = response.committed && options.wait;
+  const outcome = watched
+    ? await watchPropagation(cli, client, { scope, revision: response.revision, timeoutMs: options.timeout, quiet })
+    : undefined;
+  if (quiet) {
+    const propagation = outcome
+      ? { verdict: outcome.verdict, propagation: outcome.last ? plain(outcome.last) : null }
+      : {};
+    const data = { scope, ...(plain(response) as JsonObject), ...propagation };
+    await emit(cli, options.output, { data, table: () => '' });
+  }
+  failUnlessApplied(new Map(outcome ? [[scope, outcome]] : []), options.timeout);
+}

@@ -1,0 +1,168 @@
+import { Secret } from '@signalbox/runtime';
+import type { Token } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { Command, Option } from 'commander';
+import type { Cli } from '../cli.ts';
+import { adminClient, plain } from '../client/admin-client.ts';
+import { usage } from '../failure.ts';
+import { apiKeyHash, newApiKey } from '../input/api-key.ts';
+import { collect, parseDuration } from '../input/option-values.ts';
+import { emit, type Format, outputOption } from '../output/emit.ts';
+import { type Cell, renderTable } from '../output/table.ts';
+import { localTime } from '../output/time.ts';
+import { examples } from '../output/examples.ts';
+
+const roles = {
+  operator: Role.OPERATOR,
+  'tenant-admin': Role.TENANT_ADMIN,
+  developer: Role.DEVELOPER,
+  auditor: Role.AUDITOR,
+  node: Role.NODE,
+} as const;
+type RoleName = keyof typeof roles;
+
+interface OutputOptions {
+  readonly output: Format;
+}
+
+interface CreateOptions extends OutputOptions {
+  readonly role: RoleName;
+  readonly tenant?: readonly string[];
+  readonly gateway?: string;
+  readonly ttl?: number;
+}
+
+/** `token`: credentials for the API and for nodes, and API keys for policies. */
+export function tokenCommand(cli: Cli): Command {
+  return new Command('token')
+    .description('Tokens of people, scripts and nodes for the control plane; and API keys for agents.')
+    .addCommand(createCommand(cli))
+    .addCommand(listCommand(cli))
+    .addCommand(revokeCommand(cli))
+    .addCommand(hashCommand(cli))
+    .addHelpText(
+      'after',
+      examples(
+        ['signalbox token create ci --role developer --tenant acme --ttl 90d', 'for a pipeline'],
+        ['signalbox token create edge-1 --role node --gateway default', 'for a proxy'],
+        ['signalbox token list', 'who has access, and who used it'],
+      ),
+    );
+}
+
+function createCommand(cli: Cli): Command {
+  return new Command('create')
+    .description('Create a token. It is printed once and stored only as a hash.')
+    .argument('<name>', 'shown as author of revisions and as identity of nodes')
+    .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
+    .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
+    .option('--gateway <name>', 'gateway of a node')
+    .option('--ttl <duration>', 'how long it is valid; without it, until revoked', parseDuration)
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(
+        ['signalbox token create alice --role tenant-admin --tenant acme', ''],
+        ['signalbox token create edge-1 --role node --gateway default -o json', 'for a script: .secret'],
+      ),
+    )
+    .action((name: string, options: CreateOptions) => create(cli, name, options));
+}
+
+async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
+  if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
+  const client = await adminClient(cli);
+  const response = await client.tokens.createToken({
+    name,
+    role: roles[options.role],
+    tenants: [...(options.tenant ?? [])],
+    gateway: options.gateway ?? '',
+    ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),
+  });
+  await emit(cli, options.output, {
+    data: plain(response),
+    table: (style) =>
+      `${response.secret}\n${style.dim(`This is the only time that it is shown. Its id is ${response.token?.id ?? ''}.`)}\n`,
+  });
+}
+
+function listCommand(cli: Cli): Command {
+  return new Command('list')
+    .description('List tokens, without their secrets.')
+    .addOption(outputOption())
+    .addHelpText('after', examples(['signalbox token list', ''], ['signalbox token list -o json', 'with every field']))
+    .action(async ({ output }: OutputOptions) => {
+      const client = await adminClient(cli);
+      const { tokens } = await client.tokens.listTokens({});
+      await emit(cli, output, {
+        data: tokens.map(plain),
+        table: (style) => {
+          const heads = ['id', 'name', 'role', 'tenants', 'gateway', 'created', 'last used', 'state'];
+          return renderTable(
+            heads,
+            tokens.map((token) => tokenRow(token, cli.clock.now())),
+            style,
+          );
+        },
+      });
+    });
+}
+
+function tokenRow(token: Token, nowMs: number): Cell[] {
+  const role = Object.entries(roles).find(([, value]) => value === token.role)?.[0] ?? '-';
+  const times = [localTime(token.createdAt), localTime(token.lastUsedAt) || 'never'];
+  return [
+    token.id,
+    token.name,
+    role,
+    token.tenants.join(',') || '-',
+    token.gateway || '-',
+    ...times,
+    stateOf(token, nowMs),
+  ];
+}
+
+function stateOf(token: Token, nowMs: number): Cell {
+  if (token.revokedAt) return { text: `revoked ${localTime(token.revokedAt)}`, as: 'bad' };
+  if (!token.expiresAt) return { text: 'valid', as: 'good' };
+  const expired = Number(token.expiresAt.seconds) * 1_000 <= nowMs;
+  const text = `${expired ? 'expired' : 'valid until'} ${localTime(token.expiresAt)}`;
+  return { text, as: expired ? 'bad' : 'good' };
+}
+
+function revokeCommand(cli: Cli): Command {
+  return new Command('revoke')
+    .description('Revoke a token, at once and for good.')
+    .argument('<id>', 'from token list')
+    .addOption(outputOption())
+    .addHelpText('after', examples(['signalbox token revoke 0192f0c1-…', '']))
+    .action(async (id: string, { output }: OutputOptions) => {
+      const client = await adminClient(cli);
+      await client.tokens.revokeToken({ id });
+      await emit(cli, output, { data: { id, revoked: true }, table: () => `${id} is revoked\n` });
+    });
+}
+
+function hashCommand(cli: Cli): Command {
+  return new Command('hash')
+    .description('Make an API key for an agent, and the hash by which a Policy accepts it. Nothing is sent or stored.')
+    .option('--stdin', 'hash the key on standard input in place of a new one')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(['signalbox token hash', 'a new key'], ['signalbox token hash --stdin < key.txt', 'one that exists']),
+    )
+    .action(async (options: OutputOptions & { readonly stdin?: true }) => {
+      const key = options.stdin ? new Secret((await cli.readInput()).trim()) : newApiKey(cli.random);
+      if (key.reveal() === '') throw usage('--stdin: there is no key on standard input');
+      const sha256 = apiKeyHash(key);
+      const snippet = `spec:\n  authentication:\n    apiKeys:\n      - { subject: NAME, sha256: ${sha256} }\n`;
+      await emit(cli, options.output, {
+        data: { ...(options.stdin ? {} : { key: key.reveal() }), sha256 },
+        table: (style) => {
+          const shown = options.stdin ? '' : `key     ${key.reveal()}\n`;
+          return `${shown}sha256  ${sha256}\n\n${style.dim('In a Policy:')}\n${snippet}`;
+        },
+      });
+    });
+}

@@ -1,0 +1,55 @@
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { systemClock, systemRandom } from '@signalbox/runtime';
+import type { Cli, Screen } from './cli.ts';
+import { run } from './program.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+enableCompileCache(join(root, 'node_modules', '.cache', 'compile'));
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(130);
+    interruption.abort(new Error('interrupted'));
+  });
+}
+// A reader that has left, such as `head`, is no error.
+process.stdout.on('error', () => process.exit(0));
+
+function screen(stream: NodeJS.WriteStream): Screen {
+  const isTerminal = stream.isTTY;
+  const write = (text: string) => void stream.write(text);
+  return { write, isTerminal, colours: isTerminal && !process.env['NO_COLOR'] };
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function ask(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await terminal.question(question, { signal: interruption.signal });
+  } finally {
+    terminal.close();
+  }
+}
+
+const cli: Cli = {
+  environment: process.env,
+  cwd: process.cwd(),
+  root,
+  out: screen(process.stdout),
+  err: screen(process.stderr),
+  clock: systemClock,
+  random: systemRandom,
+  interrupted: interruption.signal,
+  readInput,
+  ask,
+};
+
+process.exitCode = await run(process.argv.slice(2), cli);

@@ -1,0 +1,80 @@
+import type {
+  NodePropagation,
+  WatchPropagationResponse,
+} from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { NodePropagation_State as State } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { Screen } from '../cli.ts';
+import { printableLine } from './printable.ts';
+import { style, type Style } from './style.ts';
+
+/** Nodes shown while it goes on; the rest is counted. */
+const shownNodes = 20;
+
+/**
+ * Shows how a revision reaches the nodes: in place on a terminal, elsewhere one line whenever a node has answered.
+ */
+export class PropagationView {
+  readonly #screen: Screen;
+  readonly #style: Style;
+  /** Lines on the terminal that the next state replaces. */
+  #drawn = 0;
+  /** Nodes whose answer has been printed, elsewhere than on a terminal. */
+  readonly #printed = new Map<string, State>();
+
+  constructor(screen: Screen) {
+    this.#screen = screen;
+    this.#style = style(screen.colours);
+  }
+
+  show(state: WatchPropagationResponse): void {
+    if (this.#screen.isTerminal) this.#redraw(state);
+    else this.#printAnswers(state);
+  }
+
+  #redraw(state: WatchPropagationResponse): void {
+    const nodes = state.done ? state.nodes : state.nodes.slice(0, shownNodes);
+    const hidden = state.nodes.length - nodes.length;
+    const lines = nodes.flatMap((node) => nodeLines(node, this.#style));
+    if (hidden > 0) lines.push(this.#style.dim(`  … and ${hidden} more nodes`));
+    const erase = this.#drawn > 0 ? `\u001b[${this.#drawn}A\u001b[J` : '';
+    this.#screen.write(erase + lines.map((line) => `${line}\n`).join(''));
+    this.#drawn = lines.length;
+  }
+
+  #printAnswers(state: WatchPropagationResponse): void {
+    for (const node of state.nodes) {
+      const answered = node.state !== State.PENDING && node.state !== State.SENT;
+      if (!answered || this.#printed.get(node.node) === node.state) continue;
+      this.#printed.set(node.node, node.state);
+      for (const line of nodeLines(node, this.#style)) this.#screen.write(`${line}\n`);
+    }
+  }
+}
+
+/** One node: what it did, and for a refusal each resource with its reason. */
+export function nodeLines(node: NodePropagation, paint: Style): string[] {
+  const name = printableLine(node.node);
+  const refusals = node.refusals.map((refusal) =>
+    paint.bad(`      ${printableLine(`${refusal.resource || refusal.type}: ${refusal.message}`)}`),
+  );
+  switch (node.state) {
+    case State.APPLIED:
+      return [
+        `  ${paint.good('✔')} ${name} applied${node.appliedAfterMs > 0 ? ` after ${round(node.appliedAfterMs)} ms` : ''}`,
+      ];
+    case State.REFUSED:
+      return [`  ${paint.bad('✘')} ${name} refused, still runs revision ${node.appliedRevision}`, ...refusals];
+    case State.DISCONNECTED:
+      return [`  ${paint.doubtful('○')} ${name} is not connected, runs revision ${node.appliedRevision}`];
+    case State.SENT:
+      return [`  ${paint.dim('…')} ${name} has it`];
+    case State.PENDING:
+    case State.STATE_UNSPECIFIED:
+    default:
+      return [`  ${paint.dim('…')} ${name} waits`];
+  }
+}
+
+function round(milliseconds: number): string {
+  return milliseconds < 10 ? milliseconds.toFixed(1) : milliseconds.toFixed(0);
+}

@@ -1,0 +1,51 @@
+import type { Cli } from '../cli.ts';
+import type { AdminClient } from '../client/admin-client.ts';
+import { followPropagation, type PropagationOutcome } from '../client/propagation.ts';
+import { Failure } from '../failure.ts';
+import { PropagationView } from './propagation-view.ts';
+
+export interface PropagationRequest {
+  readonly scope: string;
+  readonly revision: bigint;
+  readonly timeoutMs: number;
+  /** Shows nothing: the outcome is printed for programs. */
+  readonly quiet: boolean;
+}
+
+/** Follows a committed revision to the nodes and shows it. */
+export async function watchPropagation(
+  cli: Cli,
+  client: AdminClient,
+  { scope, revision, timeoutMs, quiet }: PropagationRequest,
+): Promise<PropagationOutcome> {
+  const view = quiet ? undefined : new PropagationView(cli.out);
+  const outcome = await followPropagation(client, {
+    scope,
+    revision,
+    timeoutMs,
+    signal: cli.interrupted,
+    onChange: (state) => view?.show(state),
+  });
+  if (!quiet && outcome.last?.nodes.length === 0) {
+    cli.out.write('  no node is connected; nodes take it when they connect\n');
+  }
+  return outcome;
+}
+
+/** @throws Failure if a node refused a revision or has not answered in time. */
+export function failUnlessApplied(outcomes: ReadonlyMap<string, PropagationOutcome>, timeoutMs: number): void {
+  const scopesWith = (verdict: PropagationOutcome['verdict']) =>
+    [...outcomes].filter(([, outcome]) => outcome.verdict === verdict).map(([scope]) => scope);
+  const refused = scopesWith('refused');
+  if (refused.length > 0) {
+    throw new Failure(
+      `a node refused the revision of ${refused.join(', ')} and keeps the one before; see signalbox nodes`,
+    );
+  }
+  const late = scopesWith('timeout');
+  if (late.length > 0) {
+    throw new Failure(
+      `committed, but a node of ${late.join(', ')} has not answered within ${timeoutMs / 1_000} s; see signalbox nodes`,
+    );
+  }
+}
