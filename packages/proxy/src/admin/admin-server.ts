@@ -61,7 +61,7 @@ export class AdminServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (!isTrustedHost(request.headers.host)) return send(response, 403, 'ask by address, or as localhost\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'only GET\n');
-    const [path] = (request.url ?? '').split('?');
+    const [path = ''] = (request.url ?? '').split('?');
     switch (path) {
       case '/healthz':
         return send(response, 200, 'ok\n');

@@ -8,6 +8,7 @@ import {
   type Problem,
   type RoutingTable,
   type Snapshot,
+  type TableLimits,
   type TenantTable,
 } from '@signalbox/config';
 import type { CurrentTable } from '../table/current-table.ts';
@@ -33,6 +34,12 @@ export interface Outcome {
   readonly dropped: readonly string[];
 }
 
+export interface ActivationLimits {
+  /** A set of a tenant with more routes is refused whole. */
+  readonly routesPerTenant: number;
+  readonly table: TableLimits;
+}
+
 interface Active<T> {
   readonly snapshot: Snapshot;
   readonly table: T;
@@ -56,11 +63,13 @@ interface Serving {
 export class Activation {
   readonly #current: CurrentTable;
   readonly #slice: TimeSlice;
+  readonly #limits: ActivationLimits;
   #serving: Serving = { operator: undefined, tenants: new Map() };
 
-  constructor(current: CurrentTable, slice: TimeSlice) {
+  constructor(current: CurrentTable, slice: TimeSlice, limits: ActivationLimits) {
     this.#current = current;
     this.#slice = slice;
+    this.#limits = limits;
   }
 
   /** The set of a scope that is served; undefined when none is. */
@@ -88,7 +97,7 @@ export class Activation {
   async #compile(before: Serving, change: Change, refused: Map<string, readonly Problem[]>): Promise<Serving> {
     const operatorSet = change.sets.get(operatorScope);
     if (operatorSet) {
-      const { table, problems } = compileOperator(operatorSet);
+      const { table, problems } = compileOperator(operatorSet, this.#limits.table);
       if (table) {
         const operator = { snapshot: operatorSet, table };
         const attempt = await this.#compileTenants({ before, operator, change });
@@ -139,7 +148,10 @@ export class Activation {
     if (!operator.tenants.has(snapshot.scope)) {
       return { problems: [unserved(snapshot.scope, 'the operator’s set has no Tenant of this name')] };
     }
-    return this.#slice.run(compileTenantSteps(snapshot, operator, previous));
+    const routes = countRoutes(snapshot);
+    if (routes > this.#limits.routesPerTenant)
+      return { problems: [tooManyRoutes(snapshot.scope, routes, this.#limits)] };
+    return this.#slice.run(compileTenantSteps(snapshot, operator, previous, this.#limits.table));
   }
 
   async #publish(after: Serving): Promise<void> {
@@ -180,6 +192,25 @@ function activatedBetween(before: Serving, after: Serving): readonly Snapshot[] 
     if (snapshot !== before.tenants.get(tenant)?.snapshot) activated.push(snapshot);
   }
   return activated;
+}
+
+function countRoutes(snapshot: Snapshot): number {
+  let routes = 0;
+  for (const resource of snapshot.resources.values()) if (resource.kind === 'Route') routes += 1;
+  return routes;
+}
+
+function tooManyRoutes(tenant: string, routes: number, limits: ActivationLimits): Problem {
+  const message = `the tenant has ${routes} routes; this node serves at most ${limits.routesPerTenant} (SIGNALBOX_PROXY_MAX_ROUTES_PER_TENANT)`;
+  return {
+    severity: 'error',
+    code: 'limit-exceeded',
+    kind: 'Tenant',
+    scope: operatorScope,
+    name: tenant,
+    field: '',
+    message,
+  };
 }
 
 function unserved(scope: string, message: string): Problem {

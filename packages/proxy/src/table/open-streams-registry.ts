@@ -49,6 +49,7 @@ export class OpenStreamsRegistry implements OpenStreams {
     group.entries.add(entry);
     this.#size += 1;
     if (group !== this.#groups.at(-1)) this.#check();
+    if (this.#draining) queueMicrotask(() => group.entries.has(entry) && this.#tellDrain(entry));
     return { [Symbol.dispose]: () => this.#remove(entry) };
   }
 
@@ -65,7 +66,8 @@ export class OpenStreamsRegistry implements OpenStreams {
 
   /**
    * Tells every stream that the node is stopping, evenly spread over the window so that their clients do not all come
-   * back at once. Streams that open meanwhile are told as well. At the signal the rest is told at once.
+   * back at once; returns when all are told. At the signal the rest is told at once. A stream that opens from now on
+   * is told right after.
    */
   async drain(windowMs: number, signal: AbortSignal): Promise<void> {
     if (this.#draining) return;
@@ -126,6 +128,7 @@ export class OpenStreamsRegistry implements OpenStreams {
   }
 
   #tellDrain(entry: Entry): void {
+    if (entry.told) return;
     entry.told = true;
     try {
       entry.stream.onDrain();

@@ -1,0 +1,372 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createRecorder, type Recorder } from '@signalbox/audit';
+import { kinds, typeUrlOf } from '@signalbox/config';
+import {
+  type Clock,
+  type HostPort,
+  Lifecycle,
+  type Logger,
+  Metrics,
+  type Part,
+  type Random,
+  systemClock,
+  systemRandom,
+} from '@signalbox/runtime';
+import { AdsClient } from '@signalbox/xds';
+import { AdminServer } from './admin/admin-server.ts';
+import { configDump } from './admin/config-dump.ts';
+import { judgeReadiness } from './admin/readiness.ts';
+import { observeProcess } from './admin/process-metrics.ts';
+import { Activation } from './discovery/activation.ts';
+import { ConfigSource } from './discovery/config-source.ts';
+import { LastGood } from './discovery/last-good.ts';
+import { readOrCreateNodeId } from './discovery/node-id.ts';
+import { Subscriber } from './discovery/subscriber.ts';
+import { drainRequests, requestShare } from './drain.ts';
+import type { Exchange } from './http/exchange.ts';
+import { createNodeHttpServer } from './http/node-http-codec.ts';
+import { Listeners, type OpenListener } from './listeners.ts';
+import { createRequestHandler } from './phases/phases.ts';
+import { randomSessionKeys } from './session/session-keys.ts';
+import { http1ClientLimitsOf, httpServerLimitsOf, type ProxySettings, requestLimitsOf } from './settings.ts';
+import type { TableSource } from './table/admission.ts';
+import { CurrentTable } from './table/current-table.ts';
+import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
+import { TimeSlice } from './table/time-slice.ts';
+import { Http1Client } from './upstream/http1-client.ts';
+import { UpstreamRetention } from './upstream-retention.ts';
+import { proxyVersion } from './version.ts';
+
+export interface StartProxyOptions {
+  readonly settings: ProxySettings;
+  /** Variables that configuration files may name as `${env:NAME}`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger: Logger;
+}
+
+/** A proxy that runs. */
+export interface RunningProxy {
+  /** Sockets that are open now; those of the first configuration may still come. */
+  listeners(): readonly OpenListener[];
+  /** `http://host:port` of the admin endpoints. */
+  readonly adminUrl: string;
+  readonly nodeId: string;
+  readonly table: TableSource;
+  /**
+   * Stops without breaking calls, within the deadline in milliseconds; the settings' own unless given. `acceptMs` is how
+   * long it still accepts. @returns false if something was cut off.
+   */
+  stop(deadlineMs?: number, acceptMs?: number): Promise<boolean>;
+}
+
+/**
+ * Builds a proxy from its parts and starts it: what was served last is served at once, then the control plane is asked,
+ * or, in file mode, the files are read.
+ * @throws Error when the settings, the state folder, the admin address or the configuration files cannot be used.
+ */
+export async function startProxy(options: StartProxyOptions): Promise<RunningProxy> {
+  const kit = await kitOf(options);
+  const serving = servingOf(kit);
+  const { settings, clock, logger } = kit;
+  const admin = adminOf(kit, serving);
+  const stopping = { acceptMs: settings.drainAccept, requestsMs: requestShare(settings.drainDeadline) };
+  const parts: readonly Part[] = [
+    { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
+    { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
+    sourceOf(kit, serving, options.environment ?? {}),
+    { name: 'upstream', stop: () => serving.upstream.close() },
+    {
+      name: 'requests',
+      start: () => serving.listeners.settled(),
+      stop: (deadline) => stopRequests(kit, serving, stopping, deadline),
+    },
+  ];
+  const lifecycle = new Lifecycle(parts, clock, logger);
+  await lifecycle.start();
+  return {
+    listeners: () => serving.listeners.open,
+    adminUrl: admin.url,
+    nodeId: kit.nodeId,
+    table: serving.current,
+    stop: (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
+      serving.draining = true;
+      Object.assign(stopping, { acceptMs, requestsMs: requestShare(deadlineMs) });
+      return lifecycle.stop(deadlineMs);
+    },
+  };
+}
+
+/** What every part is given. */
+interface Kit {
+  readonly settings: ProxySettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly stateFolder: string;
+  readonly nodeId: string;
+  readonly recorder: Recorder;
+}
+
+async function kitOf(options: StartProxyOptions): Promise<Kit> {
+  const { settings, logger, clock = systemClock, random = systemRandom } = options;
+  const metrics = new Metrics();
+  const stateFolder = resolve(settings.state);
+  const proposed = `${hostname()}-${process.pid}`;
+  const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
+  const eventsFile = settings.eventsFile === '' ? join(stateFolder, 'events.jsonl') : resolve(settings.eventsFile);
+  const recorder = createRecorder({ file: eventsFile, maxQueued: settings.maxEvents, clock, logger, metrics });
+  return { settings, clock, random, logger: logger.child({ node: nodeId }), metrics, stateFolder, nodeId, recorder };
+}
+
+/** What answers requests. */
+interface Serving {
+  readonly current: CurrentTable;
+  readonly streams: OpenStreamsRegistry;
+  readonly listeners: Listeners;
+  readonly upstream: Http1Client;
+  readonly retention: UpstreamRetention;
+  draining: boolean;
+}
+
+function servingOf(kit: Kit): Serving {
+  const { settings, clock, logger, metrics } = kit;
+  const current = new CurrentTable();
+  const streams = streamsOf(kit);
+  const upstream = new Http1Client({ limits: http1ClientLimitsOf(settings), clock, metrics });
+  const retention = new UpstreamRetention({
+    upstream,
+    delayMs: retentionDelayMs,
+    sliceMs: settings.slice,
+    clock,
+    logger,
+  });
+  const listeners = listenersOf(kit, requestHandlerOf(kit, current, streams, upstream));
+  current.observe({
+    onSwap: (_previous, next) => {
+      streams.swapped(next);
+      listeners.reconcile(next);
+    },
+    onRetired: () => undefined,
+  });
+  current.observe(retention);
+  observeProcess(metrics, current, streams);
+  return { current, streams, listeners, upstream, retention, draining: false };
+}
+
+/** Idle connections that no table names may stay open this long. */
+const retentionDelayMs = 1_000;
+/** Wait before a port that could not be opened is tried again. */
+const listenRetryMs = 5_000;
+
+function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegistry {
+  const refused = metrics.counter(
+    'signalbox_proxy_streams_refused_total',
+    'Streams refused because too many were open.',
+  );
+  return new OpenStreamsRegistry({
+    maxStreams: settings.maxStreams,
+    sliceMs: settings.slice,
+    clock,
+    logger,
+    onRefused: () => refused.add(),
+  });
+}
+
+function requestHandlerOf(
+  kit: Kit,
+  tables: TableSource,
+  streams: OpenStreamsRegistry,
+  upstream: Http1Client,
+): (exchange: Exchange) => void {
+  const { settings, nodeId, recorder, clock, random, metrics, logger } = kit;
+  if (!settings.sessionKeys) {
+    logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
+  }
+  return createRequestHandler({
+    tables,
+    gateway: settings.gateway,
+    node: nodeId,
+    upstream,
+    recorder,
+    streams,
+    sessionKeys: settings.sessionKeys?.reveal() ?? randomSessionKeys(random),
+    limits: requestLimitsOf(settings),
+    clock,
+    random,
+    metrics,
+    logger,
+  });
+}
+
+function listenersOf({ settings, clock, logger, metrics }: Kit, onExchange: (exchange: Exchange) => void): Listeners {
+  const limits = httpServerLimitsOf(settings);
+  return new Listeners({
+    gateway: settings.gateway,
+    address: settings.address,
+    replacement: settings.listen,
+    createServer: (judgeHost) => createNodeHttpServer({ limits, judgeHost, clock, logger, metrics }, onExchange),
+    drainMs: settings.drainDeadline,
+    retryMs: listenRetryMs,
+    clock,
+    logger,
+    metrics,
+  });
+}
+
+function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminServer {
+  const { current, listeners } = serving;
+  return new AdminServer({
+    listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
+    metrics,
+    configDump: () => configDump(nodeId, current.value),
+    readiness: () =>
+      judgeReadiness({
+        hasTable: current.value !== undefined,
+        draining: serving.draining,
+        open: listeners.open,
+        failed: listeners.failed,
+      }),
+  });
+}
+
+/** Where tables come from: files, when the settings name some, or else the control plane. */
+function sourceOf(kit: Kit, { current }: Serving, environment: NonNullable<StartProxyOptions['environment']>): Part {
+  const { settings, clock } = kit;
+  const slice = new TimeSlice(clock, settings.slice);
+  const activation = new Activation(current, slice, {
+    routesPerTenant: settings.maxRoutesPerTenant,
+    table: {
+      resources: settings.maxScopeResources,
+      bytes: settings.maxScopeBytes,
+      rulesPerRoute: settings.maxRulesPerRoute,
+    },
+  });
+  return settings.config === '' ? controlPlaneSource(kit, activation, slice) : fileSource(kit, activation, environment);
+}
+
+function fileSource(
+  kit: Kit,
+  activation: Activation,
+  environment: NonNullable<StartProxyOptions['environment']>,
+): Part {
+  const { settings, clock, logger, metrics } = kit;
+  const source = new ConfigSource({
+    path: resolve(settings.config),
+    gateway: settings.gateway,
+    variables: (name) => environment[name],
+    activation,
+    limits: { files: settings.maxConfigFiles, bytes: settings.maxConfigBytes },
+    debounceMs: settings.configDebounce,
+    pollMs: settings.configPoll,
+    clock,
+    logger,
+    metrics,
+  });
+  return { name: 'configuration files', start: () => source.start(), stop: () => source.stop() };
+}
+
+/** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
+function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice): Part {
+  const { logger, metrics, settings } = kit;
+  const lastGood = lastGoodOf(kit);
+  const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
+  const subscriber = new Subscriber({ activation, lastGood, limits, slice, logger, metrics });
+  let client: AdsClient | undefined;
+  return {
+    name: 'discovery',
+    start: async () => {
+      client = await adsClientOf(kit, subscriber);
+      await subscriber.restore(await lastGood.load());
+      client.start();
+    },
+    stop: async (deadline) => {
+      await client?.stop();
+      await lastGood.close(deadline);
+    },
+  };
+}
+
+function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: Kit): LastGood {
+  const failed = metrics.counter('signalbox_proxy_last_good_failures_total', 'Sets that could not be written to disk.');
+  return new LastGood({
+    folder: join(stateFolder, 'last-good'),
+    key: settings.stateKey,
+    maxFileBytes: 2 * settings.maxScopeBytes,
+    maxScopes: settings.maxScopes,
+    retryMs: settings.lastGoodRetry,
+    clock,
+    random,
+    logger,
+    onWriteFailed: () => failed.add(),
+  });
+}
+
+async function adsClientOf(kit: Kit, handler: Subscriber): Promise<AdsClient> {
+  const { settings, nodeId, clock, random, logger } = kit;
+  if (!settings.discoveryAddress || !settings.discoveryToken) {
+    throw new Error(
+      'set SIGNALBOX_PROXY_DISCOVERY_ADDRESS and SIGNALBOX_PROXY_TOKEN to serve what a control plane says, or SIGNALBOX_PROXY_CONFIG to serve files',
+    );
+  }
+  const ca = settings.discoveryCa === '' ? undefined : await readFile(settings.discoveryCa);
+  return new AdsClient({
+    address: addressOf(settings.discoveryAddress),
+    token: settings.discoveryToken,
+    ...(ca ? { tls: { rootCertificates: ca } } : {}),
+    node: {
+      id: nodeId,
+      cluster: settings.gateway,
+      userAgentName: 'signalbox-proxy',
+      userAgentVersion: proxyVersion,
+      metadata: {},
+    },
+    types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
+    handler,
+    clock,
+    random,
+    logger,
+    backoff: {
+      minMs: settings.discoveryBackoffMin,
+      maxMs: settings.discoveryBackoffMax,
+      stableAfterMs: settings.discoveryStableAfter,
+    },
+    limits: {
+      maxResponseBytes: settings.discoveryResponse,
+      connectTimeoutMs: settings.discoveryConnectTimeout,
+      keepaliveIntervalMs: settings.discoveryKeepaliveInterval,
+      keepaliveTimeoutMs: settings.discoveryKeepaliveTimeout,
+    },
+  });
+}
+
+function addressOf({ host, port }: HostPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+interface Stopping {
+  readonly acceptMs: number;
+  /** When requests that are still in flight are cut off. */
+  readonly requestsMs: number;
+}
+
+async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, deadline: AbortSignal): Promise<void> {
+  const { settings, clock, logger } = kit;
+  const requestsEnd = new AbortController();
+  const end = () => requestsEnd.abort(new Error('drain deadline passed'));
+  deadline.addEventListener('abort', end, { once: true });
+  using _timer = clock.timer(stopping.requestsMs, end);
+  const times = {
+    acceptMs: Math.min(stopping.acceptMs, stopping.requestsMs),
+    spreadMs: Math.min(settings.drainSpread, stopping.requestsMs / 2),
+  };
+  await drainRequests(
+    { intake: serving.listeners, streams: serving.streams, times, clock, logger },
+    requestsEnd.signal,
+  );
+  serving.retention.stop();
+}

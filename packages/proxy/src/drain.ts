@@ -1,0 +1,55 @@
+import type { Clock, Logger } from '@signalbox/runtime';
+
+/** What takes requests in, as a drain sees it. */
+export interface Intake {
+  /** From now on every answer closes its connection; new connections are still accepted. */
+  drain(): void;
+  /** Stops accepting, waits for what is in flight, and cuts it off at the signal. */
+  close(deadline: AbortSignal): Promise<void>;
+  readonly inFlight: number;
+}
+
+/** Streams that last, told one by one to end. */
+export interface DrainableStreams {
+  drain(windowMs: number, signal: AbortSignal): Promise<void>;
+  readonly size: number;
+}
+
+export interface DrainTimes {
+  /** How long to go on accepting, so that load balancers notice that the node is no longer ready. */
+  readonly acceptMs: number;
+  /** Time over which streams are told to end. */
+  readonly spreadMs: number;
+}
+
+export interface DrainOptions {
+  readonly intake: Intake;
+  readonly streams: DrainableStreams;
+  readonly times: DrainTimes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Ends the intake of requests without breaking any: answers close their connections while new ones are still accepted,
+ * streams are told to end spread over a window, then listening stops and calls in flight may finish. At the signal
+ * whatever is left is cut off.
+ */
+export async function drainRequests(options: DrainOptions, deadline: AbortSignal): Promise<void> {
+  const { intake, streams, times, clock, logger } = options;
+  logger.info('draining', { inFlight: intake.inFlight, streams: streams.size });
+  intake.drain();
+  const accepting = clock.sleep(times.acceptMs, deadline).catch(() => undefined);
+  await Promise.all([streams.drain(times.spreadMs, deadline), accepting]);
+  await intake.close(deadline);
+  if (deadline.aborted)
+    logger.warn('the drain deadline cut requests off', { inFlight: intake.inFlight, streams: streams.size });
+}
+
+/**
+ * How much of the time to stop requests may have: the rest is for writing down how they ended. A fifth is kept, two
+ * seconds at most.
+ */
+export function requestShare(deadlineMs: number): number {
+  return deadlineMs - Math.min(2_000, deadlineMs / 5);
+}

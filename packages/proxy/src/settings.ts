@@ -1,0 +1,552 @@
+import {
+  choice,
+  hostPort,
+  integer,
+  logLevels,
+  readSettings,
+  Secret,
+  secret,
+  type Setting,
+  type Settings,
+  text,
+} from '@signalbox/runtime';
+import { defaultTableLimits } from '@signalbox/config';
+import { defaultHttpServerLimits, type HttpServerLimits } from './http/http-server.ts';
+import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
+import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
+import { defaultHttp1ClientLimits, type Http1ClientLimits } from './upstream/http1-client.ts';
+
+const client = defaultHttp1ClientLimits;
+const request = defaultRequestLimits;
+const server = defaultHttpServerLimits;
+
+/** Longest time that a setting can name: what a timer can wait for. */
+const maxMs = 2_147_483_647;
+const maxCount = 2_147_483_647;
+const maxBytes = 4 * 1024 * 1024 * 1024;
+
+/** Everything that can be set about a proxy, as it stands in its environment. */
+export const proxySettings = {
+  logLevel: choice({
+    name: 'SIGNALBOX_LOG_LEVEL',
+    fallback: 'info',
+    options: logLevels,
+    doc: 'Least severe log line that is written.',
+  }),
+
+  // What to serve, and where.
+  config: text(
+    {
+      name: 'SIGNALBOX_PROXY_CONFIG',
+      fallback: '',
+      doc: 'File or folder of resources to serve without a control plane. Empty: ask the control plane.',
+    },
+    'path',
+  ),
+  gateway: text(
+    { name: 'SIGNALBOX_PROXY_GATEWAY', fallback: 'default', doc: 'Name of the Gateway that this node serves.' },
+    'name',
+  ),
+  address: text(
+    {
+      name: 'SIGNALBOX_PROXY_ADDRESS',
+      fallback: '127.0.0.1',
+      doc: 'Address that the listeners of the gateway are bound to.',
+    },
+    'address',
+  ),
+  listen: hostPort({
+    name: 'SIGNALBOX_PROXY_LISTEN',
+    fallback: '',
+    doc: 'One address to listen on instead of all listeners of the gateway: for several nodes on one machine. It answers to the host names of all of them.',
+  }),
+  adminListen: hostPort({
+    name: 'SIGNALBOX_PROXY_ADMIN_LISTEN',
+    fallback: '127.0.0.1:8090',
+    doc: 'Where /healthz, /readyz, /metrics and /config_dump answer. Keep it on the machine.',
+  }),
+  state: text(
+    {
+      name: 'SIGNALBOX_PROXY_STATE',
+      fallback: '.signalbox/proxy',
+      doc: 'Folder for what outlives the process: the node’s name, the last good sets and outcome events. One folder a node.',
+    },
+    'path',
+  ),
+  stateKey: key({
+    name: 'SIGNALBOX_PROXY_STATE_KEY',
+    doc: 'Key that seals the last good sets on disk: 32 bytes in base64. Empty: they are plain files that only their owner can read.',
+  }),
+  eventsFile: text(
+    {
+      name: 'SIGNALBOX_PROXY_EVENTS_FILE',
+      fallback: '',
+      doc: 'File that outcome events are appended to, one JSON object a line. Empty: events.jsonl in the state folder.',
+    },
+    'path',
+  ),
+
+  // The control plane.
+  discoveryAddress: hostPort({
+    name: 'SIGNALBOX_PROXY_DISCOVERY_ADDRESS',
+    fallback: '127.0.0.1:7071',
+    doc: 'Where the control plane answers discovery.',
+  }),
+  discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
+  discoveryCa: text(
+    {
+      name: 'SIGNALBOX_PROXY_DISCOVERY_CA',
+      fallback: '',
+      doc: 'PEM file with the certificates that the control plane’s own must be signed by. Empty: the connection is not encrypted.',
+    },
+    'path',
+  ),
+  nodeId: text(
+    {
+      name: 'SIGNALBOX_PROXY_NODE_ID',
+      fallback: '',
+      doc: 'Name of this node. Empty: made from the host’s name once and kept in the state folder.',
+    },
+    'name',
+  ),
+  discoveryBackoffMin: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MIN',
+    100,
+    'Shortest wait before the control plane is dialed again.',
+  ),
+  discoveryBackoffMax: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MAX',
+    30_000,
+    'Longest wait before the control plane is dialed again.',
+  ),
+  discoveryStableAfter: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_STABLE_AFTER',
+    10_000,
+    'How long a stream must last for waits to start short again.',
+  ),
+  discoveryConnectTimeout: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_CONNECT_TIMEOUT',
+    10_000,
+    'How long connecting to the control plane may take.',
+  ),
+  discoveryKeepaliveInterval: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
+    10_000,
+    'Time between pings that find a half-open connection.',
+  ),
+  discoveryKeepaliveTimeout: ms(
+    'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_TIMEOUT',
+    5_000,
+    'How long the answer to a ping may take.',
+  ),
+  discoveryResponse: bytes(
+    'SIGNALBOX_PROXY_DISCOVERY_RESPONSE',
+    4 * 1024 * 1024,
+    'One discovery response. Beyond: the stream is ended.',
+  ),
+
+  // Sets and tables.
+  maxRoutesPerTenant: count(
+    'SIGNALBOX_PROXY_MAX_ROUTES_PER_TENANT',
+    20_000,
+    'Routes of one tenant. A set with more is refused whole.',
+  ),
+  maxScopes: count('SIGNALBOX_PROXY_MAX_SCOPES', 100_000, 'Tenants, and the operator, that a node holds.'),
+  maxScopeResources: count(
+    'SIGNALBOX_PROXY_MAX_SCOPE_RESOURCES',
+    defaultTableLimits.resources,
+    'Resources of one scope. A set with more is refused whole.',
+  ),
+  maxScopeBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_SCOPE_BYTES',
+    defaultTableLimits.bytes,
+    'Resources of one scope together. A set with more is refused whole.',
+  ),
+  maxRulesPerRoute: count(
+    'SIGNALBOX_PROXY_MAX_RULES_PER_ROUTE',
+    defaultTableLimits.rulesPerRoute,
+    'Authorization rules that apply to one route. A set with more is refused whole.',
+  ),
+  slice: ms(
+    'SIGNALBOX_PROXY_SLICE',
+    2,
+    'Longest time that compiling tables and re-checking streams hold up requests at once.',
+  ),
+  lastGoodRetry: ms(
+    'SIGNALBOX_PROXY_LAST_GOOD_RETRY',
+    5_000,
+    'Wait before a set that could not be written to disk is tried again.',
+  ),
+  configDebounce: ms(
+    'SIGNALBOX_PROXY_CONFIG_DEBOUNCE',
+    50,
+    'How long a change of configuration files settles before it is read.',
+  ),
+  configPoll: ms(
+    'SIGNALBOX_PROXY_CONFIG_POLL',
+    2_000,
+    'How often configuration files are looked at, whether or not the system told of a change.',
+  ),
+  maxConfigFiles: count('SIGNALBOX_PROXY_MAX_CONFIG_FILES', 1_000, 'Configuration files in a folder.'),
+  maxConfigBytes: bytes('SIGNALBOX_PROXY_MAX_CONFIG_BYTES', 64 * 1024 * 1024, 'Configuration files together.'),
+
+  // Clients.
+  maxHeaderBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_HEADER_BYTES',
+    server.maxHeaderBytes,
+    'Request line and headers together. Beyond: 431.',
+  ),
+  maxHeaders: count('SIGNALBOX_PROXY_MAX_HEADERS', server.maxHeaders, 'Header lines of a request. Beyond: 431.'),
+  maxUrlBytes: bytes('SIGNALBOX_PROXY_MAX_URL_BYTES', server.maxUrlBytes, 'Request target. Beyond: 414.'),
+  maxBodyBytes: bytes('SIGNALBOX_PROXY_MAX_BODY_BYTES', request.bodyBytes, 'Request body. Beyond: 413.'),
+  maxDepth: count('SIGNALBOX_PROXY_MAX_DEPTH', request.requestScan.maxDepth, 'Nesting of a request body. Beyond: 400.'),
+  maxKeys: count(
+    'SIGNALBOX_PROXY_MAX_KEYS',
+    request.requestScan.maxKeys,
+    'Object members in a request body. Beyond: 400.',
+  ),
+  maxElements: count(
+    'SIGNALBOX_PROXY_MAX_ELEMENTS',
+    request.requestScan.maxElements,
+    'Elements of an array in a request body. Beyond: 400.',
+  ),
+  maxStringBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_STRING_BYTES',
+    request.requestScan.maxStringBytes,
+    'One string in a request body. Beyond: 400.',
+  ),
+  maxBatch: count('SIGNALBOX_PROXY_MAX_BATCH', request.requestScan.maxBatch, 'Messages of a batch. Beyond: 400.'),
+  maxTokenBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_TOKEN_BYTES',
+    request.tokenBytes,
+    'Bearer credential of a request. Beyond: 401.',
+  ),
+  headersTimeout: ms(
+    'SIGNALBOX_PROXY_HEADERS_TIMEOUT',
+    server.headersTimeoutMs,
+    'Time for the head of a request. Beyond: 408.',
+  ),
+  requestTimeout: ms(
+    'SIGNALBOX_PROXY_REQUEST_TIMEOUT',
+    server.requestTimeoutMs,
+    'Time for a whole request, body included. Beyond: 408.',
+  ),
+  keepAliveTimeout: ms(
+    'SIGNALBOX_PROXY_KEEP_ALIVE_TIMEOUT',
+    server.keepAliveTimeoutMs,
+    'How long a connection may wait for its next request.',
+  ),
+  timeoutCheck: ms(
+    'SIGNALBOX_PROXY_TIMEOUT_CHECK',
+    server.checkIntervalMs,
+    'How often the timeouts of clients are looked at.',
+  ),
+  writeTimeout: ms(
+    'SIGNALBOX_PROXY_WRITE_TIMEOUT',
+    server.writeTimeoutMs,
+    'A client that takes nothing of its answer for so long is cut off.',
+  ),
+  minWriteRate: count(
+    'SIGNALBOX_PROXY_MIN_WRITE_RATE',
+    server.minWriteBytesPerSecond,
+    'Slowest rate at which a client may take the rest of a finished answer.',
+    'bytes per second',
+  ),
+  maxConnections: count(
+    'SIGNALBOX_PROXY_MAX_CONNECTIONS',
+    server.maxConnections,
+    'Connections of a listener. More are closed at once.',
+  ),
+  maxRequestsPerConnection: count(
+    'SIGNALBOX_PROXY_MAX_REQUESTS_PER_CONNECTION',
+    server.maxRequestsPerConnection,
+    'Requests on a connection; the last answer closes it.',
+  ),
+
+  // Streams and sessions.
+  maxStreams: count('SIGNALBOX_PROXY_MAX_STREAMS', 20_000, 'Open streams of this node. Beyond: 503.'),
+  streamAge: ms('SIGNALBOX_PROXY_STREAM_AGE', request.streamMs, 'Longest life of a stream; its client comes back.'),
+  streamBufferBytes: bytes(
+    'SIGNALBOX_PROXY_STREAM_BUFFER_BYTES',
+    request.streamBufferBytes,
+    'What may wait for a client that reads slowly, a stream, before it is cut.',
+  ),
+  streamKeepAlive: ms(
+    'SIGNALBOX_PROXY_STREAM_KEEP_ALIVE',
+    request.keepAliveMs,
+    'Silence after which a stream gets a comment line.',
+  ),
+  sessionKeys: sessionKeys({
+    name: 'SIGNALBOX_SESSION_KEYS',
+    doc: 'Keys that seal session ids: 32 bytes each in base64, separated by commas. The first seals, all of them open. Empty: one of this process alone, so that its sessions end with it.',
+  }),
+  sessionAge: ms('SIGNALBOX_PROXY_SESSION_AGE', request.sessionMs, 'Longest life of a session.'),
+  maxSessions: count(
+    'SIGNALBOX_PROXY_MAX_SESSIONS',
+    request.openedSessions,
+    'Opened sessions that are remembered; others are opened again from their id.',
+  ),
+  maxEndedSessions: count(
+    'SIGNALBOX_PROXY_MAX_ENDED_SESSIONS',
+    request.endedSessions,
+    'Ended sessions that are remembered until they expire.',
+  ),
+  maxInFlightPerSession: count(
+    'SIGNALBOX_PROXY_MAX_IN_FLIGHT_PER_SESSION',
+    request.inFlightPerSession,
+    'Requests of a session that can be cancelled at a time.',
+  ),
+
+  // Identity.
+  maxVerifiedTokens: count(
+    'SIGNALBOX_PROXY_MAX_VERIFIED_TOKENS',
+    request.verifiedTokens,
+    'Verified tokens that are remembered.',
+  ),
+  verifiedTokenAge: ms(
+    'SIGNALBOX_PROXY_VERIFIED_TOKEN_AGE',
+    request.verifiedTokenMs,
+    'How long a token is taken as verified; its own expiry comes first.',
+  ),
+  maxKeySets: count('SIGNALBOX_PROXY_MAX_KEY_SETS', request.keySets, 'Key sets of token issuers that are kept.'),
+  maxKeySetBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_KEY_SET_BYTES',
+    request.keySetBytes,
+    'One key set. A larger one is refused.',
+  ),
+  maxKeySetKeys: count(
+    'SIGNALBOX_PROXY_MAX_KEY_SET_KEYS',
+    request.keySetKeys,
+    'Keys of a key set. One with more is refused.',
+  ),
+  keySetRefetch: ms(
+    'SIGNALBOX_PROXY_KEY_SET_REFETCH',
+    request.keySetRefetchMs,
+    'Shortest time between two fetches of a key set.',
+  ),
+  keySetFresh: ms(
+    'SIGNALBOX_PROXY_KEY_SET_FRESH',
+    request.keySetFreshMs,
+    'How long a key set serves without being fetched again.',
+  ),
+  keySetStale: ms(
+    'SIGNALBOX_PROXY_KEY_SET_STALE',
+    request.keySetStaleMs,
+    'How long a key set serves when it cannot be fetched.',
+  ),
+
+  // Upstreams.
+  connectTimeout: ms('SIGNALBOX_PROXY_CONNECT_TIMEOUT', request.connectMs, 'Time to connect to an upstream.'),
+  headTimeout: ms('SIGNALBOX_PROXY_HEAD_TIMEOUT', request.headMs, 'Time to the head of an upstream’s answer.'),
+  idleTimeout: ms('SIGNALBOX_PROXY_IDLE_TIMEOUT', request.idleMs, 'Longest silence within an upstream’s answer.'),
+  callTimeout: ms('SIGNALBOX_PROXY_CALL_TIMEOUT', request.callMs, 'Time for a whole call, progress included.'),
+  maxUpstreamConnections: count(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_CONNECTIONS',
+    client.maxConnections,
+    'Connections to a backend.',
+  ),
+  maxUpstreamWaiting: count(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_WAITING',
+    client.maxWaiting,
+    'Requests that wait for a connection to a backend.',
+  ),
+  maxUpstreamIdle: count(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_IDLE',
+    client.maxIdle,
+    'Idle connections to a backend that are kept.',
+  ),
+  upstreamIdleTimeout: ms(
+    'SIGNALBOX_PROXY_UPSTREAM_IDLE_TIMEOUT',
+    client.idleTimeoutMs,
+    'How long an idle connection to a backend is kept.',
+  ),
+  maxUpstreamRequestsPerConnection: count(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_REQUESTS_PER_CONNECTION',
+    client.maxRequestsPerConnection,
+    'Requests on a connection to a backend.',
+  ),
+  maxUpstreamHeadBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_HEAD_BYTES',
+    client.maxHeadBytes,
+    'Status line and headers of an upstream’s answer.',
+  ),
+  maxUpstreamPools: count(
+    'SIGNALBOX_PROXY_MAX_UPSTREAM_POOLS',
+    client.maxPools,
+    'Connection pools; the one unused for longest gives way.',
+  ),
+  maxHeldAnswerBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_HELD_ANSWER_BYTES',
+    request.heldAnswerBytes,
+    'Answers that have to be seen whole, such as lists. Beyond: the request fails.',
+  ),
+  maxWholeAnswerBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_WHOLE_ANSWER_BYTES',
+    request.wholeAnswerBytes,
+    'Answers up to this size are sent at once; larger ones pass through in pieces.',
+  ),
+  maxEventBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_EVENT_BYTES',
+    request.eventBytes,
+    'One event of an upstream’s stream. Beyond: the stream fails.',
+  ),
+  eraHorizon: ms(
+    'SIGNALBOX_PROXY_ERA_HORIZON',
+    request.eraHorizonMs,
+    'Age at which it is looked into again which revision of MCP an upstream speaks.',
+  ),
+  maxBackends: count(
+    'SIGNALBOX_PROXY_MAX_BACKENDS',
+    request.backends,
+    'Backends whose revision of MCP and tool names are remembered.',
+  ),
+  maxToolsPerBackend: count(
+    'SIGNALBOX_PROXY_MAX_TOOLS_PER_BACKEND',
+    request.toolsPerBackend,
+    'Tool names of a backend that are remembered.',
+  ),
+
+  // Events and the end.
+  maxEvents: count(
+    'SIGNALBOX_PROXY_MAX_EVENTS',
+    100_000,
+    'Outcome events that wait to be written. More are counted as lost.',
+  ),
+  drainDeadline: ms(
+    'SIGNALBOX_PROXY_DRAIN_DEADLINE',
+    30_000,
+    'Time from the signal to stop to the end of the process.',
+  ),
+  drainAccept: ms(
+    'SIGNALBOX_PROXY_DRAIN_ACCEPT',
+    5_000,
+    'How long a node that stops still accepts connections, so that load balancers notice first.',
+  ),
+  drainSpread: ms('SIGNALBOX_PROXY_DRAIN_SPREAD', 10_000, 'Time over which open streams are ended.'),
+  drainRetry: ms(
+    'SIGNALBOX_PROXY_DRAIN_RETRY',
+    request.drainRetryMs,
+    'Clients of ended streams are told to come back after up to this long.',
+  ),
+} as const;
+
+export type ProxySettings = Settings<typeof proxySettings>;
+
+/** @throws SettingsError naming every variable that cannot be used. */
+export function readProxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
+  return readSettings(proxySettings, environment);
+}
+
+export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {
+  return {
+    maxHeaderBytes: settings.maxHeaderBytes,
+    maxHeaders: settings.maxHeaders,
+    maxUrlBytes: settings.maxUrlBytes,
+    headersTimeoutMs: settings.headersTimeout,
+    requestTimeoutMs: settings.requestTimeout,
+    keepAliveTimeoutMs: settings.keepAliveTimeout,
+    checkIntervalMs: settings.timeoutCheck,
+    writeTimeoutMs: settings.writeTimeout,
+    minWriteBytesPerSecond: settings.minWriteRate,
+    maxConnections: settings.maxConnections,
+    maxRequestsPerConnection: settings.maxRequestsPerConnection,
+  };
+}
+
+export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits {
+  return {
+    maxConnections: settings.maxUpstreamConnections,
+    maxWaiting: settings.maxUpstreamWaiting,
+    maxIdle: settings.maxUpstreamIdle,
+    idleTimeoutMs: settings.upstreamIdleTimeout,
+    maxRequestsPerConnection: settings.maxUpstreamRequestsPerConnection,
+    maxHeadBytes: settings.maxUpstreamHeadBytes,
+    maxPools: settings.maxUpstreamPools,
+  };
+}
+
+export function requestLimitsOf(settings: ProxySettings): RequestLimits {
+  return {
+    ...defaultRequestLimits,
+    bodyBytes: settings.maxBodyBytes,
+    requestScan: {
+      maxDepth: settings.maxDepth,
+      maxKeys: settings.maxKeys,
+      maxElements: settings.maxElements,
+      maxStringBytes: settings.maxStringBytes,
+      maxBatch: settings.maxBatch,
+    },
+    heldAnswerBytes: settings.maxHeldAnswerBytes,
+    wholeAnswerBytes: settings.maxWholeAnswerBytes,
+    eventBytes: settings.maxEventBytes,
+    streamBufferBytes: settings.streamBufferBytes,
+    tokenBytes: settings.maxTokenBytes,
+    verifiedTokens: settings.maxVerifiedTokens,
+    verifiedTokenMs: settings.verifiedTokenAge,
+    keySets: settings.maxKeySets,
+    keySetBytes: settings.maxKeySetBytes,
+    keySetKeys: settings.maxKeySetKeys,
+    keySetRefetchMs: settings.keySetRefetch,
+    keySetFreshMs: settings.keySetFresh,
+    keySetStaleMs: settings.keySetStale,
+    sessionMs: settings.sessionAge,
+    openedSessions: settings.maxSessions,
+    endedSessions: settings.maxEndedSessions,
+    inFlightPerSession: settings.maxInFlightPerSession,
+    connectMs: settings.connectTimeout,
+    headMs: settings.headTimeout,
+    idleMs: settings.idleTimeout,
+    callMs: settings.callTimeout,
+    streamMs: settings.streamAge,
+    keepAliveMs: settings.streamKeepAlive,
+    drainRetryMs: settings.drainRetry,
+    eraHorizonMs: settings.eraHorizon,
+    backends: settings.maxBackends,
+    toolsPerBackend: settings.maxToolsPerBackend,
+  };
+}
+
+function ms(name: string, fallback: number, doc: string): Setting<number> {
+  return integer({ name, fallback: String(fallback), unit: 'ms', min: 0, max: maxMs, doc });
+}
+
+function bytes(name: string, fallback: number, doc: string): Setting<number> {
+  return integer({ name, fallback: String(fallback), unit: 'bytes', min: 1, max: maxBytes, doc });
+}
+
+function count(name: string, fallback: number, doc: string, unit = 'count'): Setting<number> {
+  return integer({ name, fallback: String(fallback), unit, min: 0, max: maxCount, doc });
+}
+
+interface Named {
+  readonly name: string;
+  readonly doc: string;
+}
+
+/** A key of 32 bytes in base64. */
+function key(named: Named): Setting<Secret<Buffer> | undefined> {
+  return {
+    ...named,
+    unit: 'base64',
+    fallback: '',
+    parse: (value) => {
+      if (value === '') return { value: undefined };
+      const decoded = Buffer.from(value, 'base64');
+      if (decoded.length !== 32) return { problem: 'expected 32 bytes in base64; make one: openssl rand -base64 32' };
+      return { value: new Secret(decoded) };
+    },
+  };
+}
+
+function sessionKeys(named: Named): Setting<Secret<SessionKeys> | undefined> {
+  return {
+    ...named,
+    unit: 'base64,…',
+    fallback: '',
+    parse: (value) => {
+      if (value === '') return { value: undefined };
+      const parsed = parseSessionKeys(value);
+      return 'problem' in parsed ? parsed : { value: new Secret(parsed.keys) };
+    },
+  };
+}
