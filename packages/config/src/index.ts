@@ -16,47 +16,36 @@ export type {
   TenantTable,
 } from './table.ts';
 export type { ApiKeyPrincipal, AuthenticationTable, JwtVerifierConfig, Principal } from './policy/authentication.ts';
-export type {
-  AuthorizationTable,
-  CompiledRule,
-  Decision,
-  DecisionInput,
-  Subject,
-} from './policy/authorization.ts';
+export type { AuthorizationTable, CompiledRule, Decision, DecisionInput, Subject } from './policy/authorization.ts';
+export type { Compiled } from './compile/compiled.ts';
+export { defaultTableLimits, type TableLimits } from './compile/limits.ts';
+export { compileOperator } from './compile/operator.ts';
+export { compileTenant, compileTenantSteps } from './compile/tenant.ts';
+export { type Change, diffSnapshots } from './diff.ts';
+export { digestOf } from './digest.ts';
+export type { MessageOf } from './messages.ts';
+export { argsFromJson, argsFromValue } from './policy/args.ts';
+export { compileAuthorization, type RuleSource } from './policy/compile-rules.ts';
+export { decide, explain, type ExplainStep, type Explanation, visibleTools } from './policy/decide.ts';
 export {
-  applyChanges,
-  argsFromJson,
-  argsFromValue,
-  assembleRoutingTable,
-  assembleRoutingTableSteps,
-  compileAuthorization,
-  type Compiled,
-  compileOperator,
-  compileTenant,
-  compileTenantSteps,
-  decide,
+  type Decoded,
   decodeDocument,
   decodeStored,
-  defaultTableLimits,
-  type Change,
-  diffSnapshots,
-  digestOf,
   documentOf,
   encodeResource,
-  explain,
-  type ExplainStep,
-  type Explanation,
   findDuplicates,
   inlineKeyProblems,
-  makeSnapshot,
-  parseResourceFile,
-  type ResourceDocument,
   type Resource,
-  setHash,
-  type SnapshotChange,
+  type ResourceDocument,
+  type ResourceOf,
+} from './resource.ts';
+export {
+  parseResourceFile,
+  type ResourceFile,
+  type ResourceFileOptions,
   type SourceDocument,
   type SourceLocation,
-  type TableLimits,
-  visibleTools,
   withLocations,
-} from './api.ts';
+} from './resource-file.ts';
+export { assembleRoutingTable, assembleRoutingTableSteps, type RoutingTableParts } from './routing-table.ts';
+export { applyChanges, makeSnapshot, setHash, type SnapshotChange } from './snapshot.ts';

@@ -34,3 +34,60 @@ export const problemCodes = [
   'unset-variable',
 ] as const;
 export type ProblemCode = (typeof problemCodes)[number];
+
+/** Which resource a problem is about. */
+export interface ProblemSubject {
+  readonly kind: string;
+  readonly scope: string;
+  readonly name: string;
+}
+
+/** Collects the problems of one resource. */
+export class ProblemList {
+  readonly problems: Problem[] = [];
+  /** Whether one of them is an error. */
+  refused = false;
+  readonly #subject: ProblemSubject;
+
+  constructor(subject: ProblemSubject) {
+    this.#subject = { kind: subject.kind, scope: subject.scope, name: subject.name };
+  }
+
+  error(code: ProblemCode, field: string, message: string): void {
+    this.refused = true;
+    this.problems.push({ severity: 'error', code, ...this.#subject, field, message });
+  }
+
+  warn(code: ProblemCode, field: string, message: string): void {
+    this.problems.push({ severity: 'warning', code, ...this.#subject, field, message });
+  }
+
+  /** An error, if there is a fault: `list.check('spec.port', portFault(port))`. */
+  check(field: string, fault: string | undefined): void {
+    if (fault !== undefined) this.error('invalid-value', field, fault);
+  }
+
+  /** A missing-field error if the text is empty, else what the fault function says. */
+  require(field: string, text: string, fault: (text: string) => string | undefined): void {
+    if (text === '') this.error('missing-field', field, 'is required');
+    else this.check(field, fault(text));
+  }
+
+  /** Checks a list of texts: its length, then every entry. */
+  checkEach(field: string, list: readonly string[], limit: number, fault: (text: string) => string | undefined): void {
+    if (!this.bounded(field, list, limit)) return;
+    for (const [at, text] of list.entries()) this.check(`${field}[${at}]`, fault(text));
+  }
+
+  /** Whether a list is within its bound; an error if not, so that nobody walks it. */
+  bounded(field: string, list: { readonly length: number }, limit: number): boolean {
+    if (list.length <= limit) return true;
+    this.error('limit-exceeded', field, `has ${list.length} entries; at most ${limit} are allowed`);
+    return false;
+  }
+}
+
+/** Whether any of the problems is an error. */
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error');
+}

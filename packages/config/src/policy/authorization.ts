@@ -1,11 +1,18 @@
 import type { Principal } from './authentication.ts';
+import type { Expression } from './expression.ts';
+import type { RuleIndex } from './rule-index.ts';
 
-/** The authorization rules of a route, in the order in which they are read. */
+/**
+ * The authorization rules of a route, in the order in which they are read. Made by compiling a tenant, or by
+ * `compileAuthorization`.
+ */
 export interface AuthorizationTable {
   readonly digest: string;
   readonly rules: readonly CompiledRule[];
   /** Some rule reads the arguments of a call: only then are they parsed. */
   readonly readsArgs: boolean;
+  /** Finds the rules that may match a subject, without looking at all. */
+  readonly index: RuleIndex;
 }
 
 export interface CompiledRule {
@@ -14,6 +21,9 @@ export interface CompiledRule {
   readonly effect: 'allow' | 'deny';
   /** Source text of the expression. */
   readonly when: string;
+  readonly expression: Expression;
+  /** The decision when this rule matches. */
+  readonly decision: Decision;
 }
 
 /** What a request wants to do, as parsed from its body. */

@@ -1,0 +1,167 @@
+import type { PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import type { AuthenticationTable } from '../policy/authentication.ts';
+import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
+import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
+import { compileRulesSteps, type ExpressionMemo, makeAuthorizationTable } from '../policy/compile-rules.ts';
+import { type Problem, ProblemList } from '../problem.ts';
+import { stepSize } from '../steps.ts';
+import type { Source } from './source.ts';
+
+/** One policy, compiled. */
+export interface CompiledPolicy {
+  readonly name: string;
+  readonly digest: string;
+  readonly target: PolicyTarget['kind'];
+  /** Undefined when the policy says nothing about it. */
+  readonly authentication: AuthenticationTable | undefined;
+  readonly rules: readonly CompiledRule[];
+  readonly problems: readonly Problem[];
+}
+
+/** Compiles all policies; one with the same content in `previous` is taken from there. Adds the problems of all. */
+export function* compilePoliciesSteps(
+  sources: ReadonlyMap<string, Source<'Policy'>>,
+  previous: ReadonlyMap<string, CompiledPolicy> | undefined,
+  scope: string,
+  problems: Problem[],
+): Generator<void, ReadonlyMap<string, CompiledPolicy>> {
+  const policies = new Map<string, CompiledPolicy>();
+  const memo: ExpressionMemo = new Map();
+  for (const source of sources.values()) {
+    const same = previous?.get(source.name);
+    const policy = same?.digest === source.digest ? same : yield* compilePolicySteps(source, scope, memo);
+    policies.set(source.name, policy);
+    problems.push(...policy.problems);
+    if (policies.size % stepSize === 0) yield;
+  }
+  return policies;
+}
+
+function* compilePolicySteps(
+  { name, digest, message }: Source<'Policy'>,
+  scope: string,
+  memo: ExpressionMemo,
+): Generator<void, CompiledPolicy> {
+  const found = new ProblemList({ kind: 'Policy', scope, name });
+  const rules = yield* compileRulesSteps(name, message, found, memo);
+  return {
+    name,
+    digest,
+    target: message.target?.kind ?? { case: undefined },
+    authentication: message.authentication && compileAuthentication(name, message.authentication),
+    rules,
+    problems: found.problems,
+  };
+}
+
+/** The policies that apply to one route, and what follows from them. */
+export interface AppliedPolicies {
+  /** Names and contents: equal keys mean equal policies. */
+  readonly key: string;
+  readonly authentication: AuthenticationTable;
+  readonly authorization: AuthorizationTable;
+}
+
+/** What a route leads to: the names that policies can target. */
+export interface PolicyTargets {
+  readonly route: string;
+  readonly virtualServer: string;
+  readonly backend: string;
+}
+
+interface Group {
+  readonly policies: CompiledPolicy[];
+  key: string;
+}
+
+/** Policies by target. Routes under the same policies share one result. */
+export class PolicyTree {
+  readonly #tenant: Group = { policies: [], key: '' };
+  readonly #route = new Map<string, Group>();
+  readonly #virtualServer = new Map<string, Group>();
+  readonly #backend = new Map<string, Group>();
+  /** What was applied to routes so far, by key. */
+  readonly applied = new Map<string, AppliedPolicies>();
+  readonly #known: ReadonlyMap<string, AppliedPolicies>;
+
+  /** `policies` in the order of their names. What is `known` from an earlier tree is shared. */
+  constructor(policies: Iterable<CompiledPolicy>, known: ReadonlyMap<string, AppliedPolicies> = new Map()) {
+    for (const policy of policies) this.#add(policy);
+    this.#known = known;
+  }
+
+  /** Two policies with authentication on one target contradict each other. */
+  conflicts(scope: string): Problem[] {
+    const groups = [this.#tenant, ...this.#route.values(), ...this.#virtualServer.values(), ...this.#backend.values()];
+    return groups.flatMap(({ policies }) => {
+      const [first, ...others] = policies.filter((policy) => policy.authentication !== undefined);
+      return others.map(({ name }) => {
+        const found = new ProblemList({ kind: 'Policy', scope, name });
+        const message = `policy ${first?.name} already has authentication for the same target; merge them`;
+        found.error('conflict', 'spec.authentication', message);
+        return found.problems[0] as Problem;
+      });
+    });
+  }
+
+  /** Narrowest authentication, and all rules from the broadest target to the narrowest. */
+  applyTo(targets: PolicyTargets): AppliedPolicies {
+    const groups = [
+      this.#tenant,
+      this.#route.get(targets.route),
+      this.#virtualServer.get(targets.virtualServer),
+      this.#backend.get(targets.backend),
+    ].filter((group) => group !== undefined);
+    const key = groups.map((group) => group.key).join('');
+    let applied = this.applied.get(key);
+    if (applied === undefined) {
+      applied =
+        this.#known.get(key) ??
+        merge(
+          key,
+          groups.flatMap((group) => group.policies),
+        );
+      this.applied.set(key, applied);
+    }
+    return applied;
+  }
+
+  #add(policy: CompiledPolicy): void {
+    const group = this.#groupOf(policy.target);
+    group.policies.push(policy);
+    group.key += `${policy.name} ${policy.digest}\n`;
+  }
+
+  #groupOf(target: PolicyTarget['kind']): Group {
+    switch (target.case) {
+      case 'route':
+        return groupIn(this.#route, target.value);
+      case 'virtualServer':
+        return groupIn(this.#virtualServer, target.value);
+      case 'backend':
+        return groupIn(this.#backend, target.value);
+      case 'tenant':
+      case undefined:
+        return this.#tenant;
+    }
+  }
+}
+
+function groupIn(groups: Map<string, Group>, name: string): Group {
+  let group = groups.get(name);
+  if (group === undefined) {
+    group = { policies: [], key: '' };
+    groups.set(name, group);
+  }
+  return group;
+}
+
+/** `policies` from the broadest target to the narrowest. */
+function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicies {
+  const authentication = policies.findLast((policy) => policy.authentication !== undefined)?.authentication;
+  return Object.freeze({
+    key,
+    authentication: authentication ?? nobody,
+    authorization: makeAuthorizationTable(policies.flatMap((policy) => policy.rules)),
+  });
+}

@@ -1,0 +1,113 @@
+import type { Kind } from '../kind.ts';
+import { type Problem, ProblemList } from '../problem.ts';
+import { quote } from '../resources/name.ts';
+import { isBelow } from '../resources/path.ts';
+import { resourceKey, type Snapshot } from '../snapshot.ts';
+import { stepSize } from '../steps.ts';
+import type { OperatorTable } from '../table.ts';
+import type { Source, Sources } from './source.ts';
+
+/**
+ * What a tenant's resources name must exist: in its own set, or for gateways and path prefixes in the operator's table.
+ * A resource that exists but is faulty counts: its own problem says enough.
+ */
+export function* checkReferencesSteps(
+  snapshot: Snapshot,
+  sources: Sources,
+  operator: OperatorTable,
+  problems: Problem[],
+): Generator<void, void> {
+  const set = new ReferencedSet(snapshot, operator);
+  const checks = [
+    ...[...sources.VirtualServer.values()].map((source) => () => virtualServer(source, set)),
+    ...[...sources.Route.values()].map((source) => () => route(source, set)),
+    ...[...sources.Policy.values()].map((source) => () => policy(source, set)),
+  ];
+  for (const [at, check] of checks.entries()) {
+    problems.push(...check());
+    if (at % stepSize === 0) yield;
+  }
+}
+
+class ReferencedSet {
+  readonly operator: OperatorTable;
+  readonly #snapshot: Snapshot;
+
+  constructor(snapshot: Snapshot, operator: OperatorTable) {
+    this.operator = operator;
+    this.#snapshot = snapshot;
+  }
+
+  get tenant(): string {
+    return this.#snapshot.scope;
+  }
+
+  problemsOf(kind: Kind, name: string): ProblemList {
+    return new ProblemList({ kind, scope: this.tenant, name });
+  }
+
+  /** Adds an error unless the tenant has the resource. */
+  require(kind: Kind, name: string, field: string, found: ProblemList): void {
+    if (this.#snapshot.resources.has(resourceKey({ kind, name }))) return;
+    found.error('dangling-reference', field, `tenant ${this.tenant} has no ${kind} ${quote(name)}`);
+  }
+}
+
+function virtualServer({ name, message }: Source<'VirtualServer'>, set: ReferencedSet): readonly Problem[] {
+  const found = set.problemsOf('VirtualServer', name);
+  for (const [at, member] of message.members.entries()) {
+    set.require('Backend', member.backend, `spec.members[${at}].backend`, found);
+  }
+  return found.problems;
+}
+
+function route({ name, message }: Source<'Route'>, set: ReferencedSet): readonly Problem[] {
+  const found = set.problemsOf('Route', name);
+  checkGateway(message.gateway, message.match?.hostnames ?? [], set, found);
+  checkPrefix(message.match?.path ?? '', set, found);
+  const target = message.destination.value?.virtualServer ?? '';
+  set.require('VirtualServer', target, 'spec.mcp.virtualServer', found);
+  return found.problems;
+}
+
+function checkGateway(name: string, hostnames: readonly string[], set: ReferencedSet, found: ProblemList): void {
+  const gateway = set.operator.gateways.get(name);
+  if (gateway === undefined) {
+    const known = [...set.operator.gateways.keys()].sort().slice(0, 10);
+    const hint = known.length === 0 ? 'the operator has none yet' : `there is: ${known.join(', ')}`;
+    found.error('dangling-reference', 'spec.gateway', `there is no Gateway ${quote(name)}; ${hint}`);
+    return;
+  }
+  for (const [at, hostname] of hostnames.entries()) {
+    if (gateway.listeners.some((listener) => listener.hostnames.has(hostname.toLowerCase()))) continue;
+    const message = `no listener of gateway ${name} serves host name ${quote(hostname)}: it is never matched`;
+    found.warn('invalid-value', `spec.match.hostnames[${at}]`, message);
+  }
+}
+
+function checkPrefix(path: string, set: ReferencedSet, found: ProblemList): void {
+  const prefixes = set.operator.tenants.get(set.tenant)?.pathPrefixes ?? [];
+  if (prefixes.some((prefix) => isBelow(path, prefix))) return;
+  const message = `${quote(path)} is outside of the path prefixes of tenant ${set.tenant}: ${prefixes.join(', ')}`;
+  found.error('invalid-value', 'spec.match.path', message);
+}
+
+function policy({ name, message }: Source<'Policy'>, set: ReferencedSet): readonly Problem[] {
+  const found = set.problemsOf('Policy', name);
+  const target = message.target?.kind;
+  switch (target?.case) {
+    case 'route':
+      set.require('Route', target.value, 'spec.target.route', found);
+      break;
+    case 'virtualServer':
+      set.require('VirtualServer', target.value, 'spec.target.virtualServer', found);
+      break;
+    case 'backend':
+      set.require('Backend', target.value, 'spec.target.backend', found);
+      break;
+    case 'tenant':
+    case undefined:
+      break;
+  }
+  return found.problems;
+}

@@ -1,0 +1,104 @@
+import { digestOf } from '../digest.ts';
+import { conditionOf, type MatchCondition } from '../match/condition.ts';
+import type { AuthenticationTable } from '../policy/authentication.ts';
+import { type Problem, ProblemList } from '../problem.ts';
+import type { BackendEntry, McpRoute, RouteEntry } from '../table.ts';
+import type { TableLimits } from './limits.ts';
+import type { AppliedPolicies, PolicyTree } from './policies.ts';
+import type { Source, Sources } from './source.ts';
+
+/** A route of the table, with what finds it and what the next compile can share. */
+export interface CompiledRoute {
+  readonly entry: RouteEntry;
+  readonly condition: MatchCondition;
+  /** Names the contents that the entry was compiled from: equal keys mean equal entries, but for the revision. */
+  readonly key: string;
+}
+
+/** A tenant and its decoded, sound set. */
+export interface RouteContext {
+  readonly tenant: string;
+  readonly revision: bigint;
+  readonly sources: Sources;
+  readonly policies: PolicyTree;
+  /** Routes of an earlier table, by name. */
+  readonly earlier: ReadonlyMap<string, CompiledRoute>;
+}
+
+/** Compiles one route, or shares the earlier one if nothing that it is made of has changed. */
+export function compileRoute(route: Source<'Route'>, context: RouteContext): CompiledRoute {
+  const { sources, policies, earlier, revision } = context;
+  const virtualServer = required(sources.VirtualServer.get(route.message.destination.value?.virtualServer ?? ''));
+  const backend = required(sources.Backend.get(virtualServer.message.members[0]?.backend ?? ''));
+  const targets = { route: route.name, virtualServer: virtualServer.name, backend: backend.name };
+  const applied = policies.applyTo(targets);
+  const key = `${route.digest} ${virtualServer.digest} ${backend.digest}\n${applied.key}`;
+  const same = earlier.get(route.name);
+  if (same?.key === key) {
+    return same.entry.revision === revision ? same : { ...same, entry: Object.freeze({ ...same.entry, revision }) };
+  }
+  const member = Object.freeze({ backend: backendEntry(context.tenant, backend) });
+  const mcp = Object.freeze({ virtualServer: virtualServer.name, member });
+  const condition = conditionOf(route.message.match ?? { hostnames: [], headers: [] });
+  return { entry: makeEntry(route, { mcp, condition, applied, ...context }), condition, key };
+}
+
+/** What is doubtful or too much about a compiled route. */
+export function routeProblems(
+  { entry }: CompiledRoute,
+  rival: RouteEntry | undefined,
+  limits: TableLimits,
+): readonly Problem[] {
+  const found = new ProblemList({ kind: 'Route', scope: entry.tenant, name: entry.name });
+  const { rules } = entry.authorization;
+  if (rival !== undefined) {
+    const message = `matches the same requests as route ${rival.name}: tell them apart by path, host names or headers`;
+    found.error('conflict', 'spec.match', message);
+  }
+  if (rules.length > limits.rulesPerRoute) {
+    const message = `${rules.length} authorization rules apply to it; at most ${limits.rulesPerRoute} are allowed`;
+    found.error('limit-exceeded', '', message);
+  }
+  if (acceptsNobody(entry.authentication)) {
+    found.warn('missing-field', '', 'nobody can call it: no policy that applies to it accepts any credential');
+  } else if (!rules.some((rule) => rule.effect === 'allow')) {
+    found.warn('missing-field', '', 'nobody can call anything on it: no policy that applies to it has an ALLOW rule');
+  }
+  return found.problems;
+}
+
+interface EntryParts extends Pick<RouteContext, 'tenant' | 'revision'> {
+  readonly mcp: McpRoute;
+  readonly condition: MatchCondition;
+  readonly applied: AppliedPolicies;
+}
+
+function makeEntry({ name, message }: Source<'Route'>, parts: EntryParts): RouteEntry {
+  const { tenant, revision, mcp, condition, applied } = parts;
+  const { authentication, authorization } = applied;
+  const { gateway } = message;
+  const endpoint = `${message.match?.path ?? ''}/mcp`;
+  const { backend } = mcp.member;
+  const content = [
+    [tenant, name, gateway, endpoint],
+    condition.hostnames === null ? null : [...condition.hostnames].sort(),
+    condition.headers,
+    [mcp.virtualServer, backend.key, backend.url],
+    [authentication.source, authentication.digest, authorization.digest],
+  ];
+  const digest = digestOf(JSON.stringify(content));
+  return Object.freeze({ tenant, name, gateway, revision, digest, endpoint, mcp, authentication, authorization });
+}
+
+function backendEntry(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {
+  return Object.freeze({ tenant, name, key: `${tenant}/${name}@${digest}`, url: message.kind.value?.url ?? '' });
+}
+
+function acceptsNobody({ apiKeys, jwt, anonymous }: AuthenticationTable): boolean {
+  return apiKeys.size === 0 && jwt.size === 0 && anonymous === null;
+}
+
+function required<T>(source: T | undefined): T {
+  if (source === undefined) throw new Error('compile: a route was compiled before its references were checked');
+  return source;
+}

@@ -1,0 +1,115 @@
+import { PathIndex } from '../match/path-index.ts';
+import { hasErrors, type Problem, ProblemList } from '../problem.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { drain, stepSize } from '../steps.ts';
+import type { OperatorTable, RouteEntry, RouteRequest, TenantTable } from '../table.ts';
+import type { Compiled } from './compiled.ts';
+import { defaultTableLimits, sizeProblems, type TableLimits } from './limits.ts';
+import { type AppliedPolicies, type CompiledPolicy, compilePoliciesSteps, PolicyTree } from './policies.ts';
+import { checkReferencesSteps } from './references.ts';
+import { type CompiledRoute, compileRoute, type RouteContext, routeProblems } from './route.ts';
+import { decodeSteps, type Sources } from './source.ts';
+
+/** {@link compileTenantSteps} without pauses. */
+export function compileTenant(
+  snapshot: Snapshot,
+  operator: OperatorTable,
+  previous?: TenantTable,
+  limits: TableLimits = defaultTableLimits,
+): Compiled<TenantTable> {
+  return drain(compileTenantSteps(snapshot, operator, previous, limits));
+}
+
+/**
+ * A tenant's set → table, pausing at least every half millisecond of work (only one expression of a policy can take
+ * longer). What has the same content in `previous` is shared with it; the result is equal to one compiled afresh. The
+ * problems come in a fixed order, whatever the order of the set.
+ */
+export function* compileTenantSteps(
+  snapshot: Snapshot,
+  operator: OperatorTable,
+  previous?: TenantTable,
+  limits: TableLimits = defaultTableLimits,
+): Generator<void, Compiled<TenantTable>> {
+  const problems = [...sizeProblems(snapshot, limits), ...ownerProblems(snapshot, operator)];
+  if (hasErrors(problems)) return { problems };
+  const earlier = previous instanceof CompiledTenant && previous.tenant === snapshot.scope ? previous.parts : nothing;
+  const sources = yield* decodeSteps(snapshot, earlier.sources, problems);
+  const policies = yield* compilePoliciesSteps(sources.Policy, earlier.policies, snapshot.scope, problems);
+  yield* checkReferencesSteps(snapshot, sources, operator, problems);
+  const tree = new PolicyTree(policies.values(), earlier.applied);
+  problems.push(...tree.conflicts(snapshot.scope));
+  if (hasErrors(problems)) return { problems };
+  const { scope: tenant, revision } = snapshot;
+  const context: RouteContext = { tenant, revision, sources, policies: tree, earlier: earlier.routes };
+  const compiled = yield* compileRoutesSteps(context, limits, problems);
+  if (hasErrors(problems)) return { problems };
+  return { table: new CompiledTenant(snapshot, { sources, policies, applied: tree.applied, ...compiled }), problems };
+}
+
+/** The one implementation of a tenant table: it also finds routes, and keeps what the next compile can share. */
+export class CompiledTenant implements TenantTable {
+  readonly tenant: string;
+  readonly revision: bigint;
+  readonly hash: string;
+  readonly routes: ReadonlyMap<string, RouteEntry>;
+  readonly parts: EarlierParts;
+  readonly #index: PathIndex;
+
+  constructor(snapshot: Snapshot, { entries, index, ...parts }: EarlierParts & CompiledRoutes) {
+    this.tenant = snapshot.scope;
+    this.revision = snapshot.revision;
+    this.hash = snapshot.hash;
+    this.routes = entries;
+    this.parts = parts;
+    this.#index = index;
+    Object.freeze(this);
+  }
+
+  match(request: RouteRequest): RouteEntry | undefined {
+    return this.#index.find(request);
+  }
+}
+
+/** What a compile can share with the next one. */
+interface EarlierParts {
+  readonly sources?: Sources;
+  readonly policies: ReadonlyMap<string, CompiledPolicy>;
+  readonly applied: ReadonlyMap<string, AppliedPolicies>;
+  readonly routes: ReadonlyMap<string, CompiledRoute>;
+}
+
+interface CompiledRoutes {
+  readonly routes: ReadonlyMap<string, CompiledRoute>;
+  readonly entries: ReadonlyMap<string, RouteEntry>;
+  readonly index: PathIndex;
+}
+
+const nothing: EarlierParts = { policies: new Map(), applied: new Map(), routes: new Map() };
+
+function* compileRoutesSteps(
+  context: RouteContext,
+  limits: TableLimits,
+  problems: Problem[],
+): Generator<void, CompiledRoutes> {
+  const routes = new Map<string, CompiledRoute>();
+  const entries = new Map<string, RouteEntry>();
+  const index = new PathIndex();
+  for (const source of context.sources.Route.values()) {
+    const route = compileRoute(source, context);
+    routes.set(source.name, route);
+    entries.set(source.name, route.entry);
+    problems.push(...routeProblems(route, index.add(route), limits));
+    if (routes.size % stepSize === 0) yield;
+  }
+  return { routes, entries, index };
+}
+
+/** A tenant that the operator does not know can have no resources. */
+function ownerProblems(snapshot: Snapshot, operator: OperatorTable): Problem[] {
+  const { scope, resources } = snapshot;
+  if (resources.size === 0 || operator.tenants.has(scope)) return [];
+  const found = new ProblemList({ kind: 'Tenant', scope, name: scope });
+  found.error('dangling-reference', '', `there is no Tenant ${scope}: the operator has to create it first`);
+  return found.problems;
+}

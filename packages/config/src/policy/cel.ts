@@ -1,0 +1,96 @@
+import { celEnv, celFunc, CelScalar, isCelError, isCelList, isCelMap, parse, plan } from '@bufbuild/cel';
+import { RE2JS } from '@bufbuild/re2';
+
+/** A node of the syntax tree of an expression. */
+export type Expr = ReturnType<typeof parse>['expr'];
+
+/** An expression with the character offset of each of its nodes. */
+export interface Parsed {
+  readonly expr: Expr;
+  /** Offset by node id. */
+  readonly positions: Readonly<Record<string, number>>;
+}
+
+/** A planned expression. Gives its value, or a CelError; never throws. */
+export type Evaluate = (variables: object) => unknown;
+
+/** Bounds on what one evaluation may cost. */
+export const celLimits = {
+  /** Characters of the source. */
+  source: 4096,
+  /** Nodes of the tree, after macros are expanded. */
+  nodes: 500,
+  depth: 16,
+  /** Loops within loops. */
+  loops: 2,
+  /** Entries that a loop may run over, if it is alone and if there is another within or around it. */
+  loopEntries: 10_000,
+  nestedLoopEntries: 300,
+  /** Characters of a pattern, and of a text that is matched against one. */
+  pattern: 512,
+  matchedText: 64 * 1024,
+} as const;
+
+/** Names of the functions that {@link boundLoops} wraps around what a loop runs over. */
+export type LoopBound = '@bounded' | '@boundedNested';
+
+export function parseExpression(source: string): Parsed {
+  const parsed = parse(source);
+  return { expr: parsed.expr, positions: parsed.sourceInfo?.positions ?? {} };
+}
+
+export function planExpression(expr: Expr): Evaluate {
+  return plan(environment, expr) as Evaluate;
+}
+
+/** Functions and methods of the language, as `name/arity` and `.name/arity`. */
+export function signatures(): ReadonlySet<string> {
+  return known;
+}
+
+/** Compiles a pattern; throws if RE2 refuses it. Patterns are constants of rules, so the memo holds no request data. */
+export function compilePattern(pattern: string): RE2JS {
+  const present = patterns.get(pattern);
+  if (present !== undefined) return present;
+  const compiled = RE2JS.compile(pattern);
+  if (patterns.size >= maxPatterns) patterns.clear();
+  patterns.set(pattern, compiled);
+  return compiled;
+}
+
+/** What an evaluation gave instead of true or false, for people. */
+export function describeResult(result: unknown): string {
+  if (isCelError(result)) return result.message.slice(0, 200);
+  if (result === null) return 'gives null, not true or false';
+  return `gives a ${isCelList(result) ? 'list' : isCelMap(result) ? 'map' : typeof result}, not true or false`;
+}
+
+const maxPatterns = 4096;
+const patterns = new Map<string, RE2JS>();
+
+const environment = celEnv({
+  funcs: [bounded('@bounded', celLimits.loopEntries), bounded('@boundedNested', celLimits.nestedLoopEntries)],
+  re2: {
+    compile: (pattern) => ({
+      test: (text) => {
+        if (text.length > celLimits.matchedText)
+          throw new Error('the text is too long to be matched against a pattern');
+        return compilePattern(pattern).test(text);
+      },
+    }),
+  },
+});
+
+const known: ReadonlySet<string> = new Set(
+  [...environment.funcs]
+    .filter((func) => !func.name.startsWith('@bounded'))
+    .map((func) => `${func.target === undefined ? '' : '.'}${func.name}/${func.arguments.length}`),
+);
+
+function bounded(name: LoopBound, limit: number): ReturnType<typeof celFunc> {
+  return celFunc(name, [CelScalar.DYN], CelScalar.DYN, (value) => {
+    const size = isCelList(value) || isCelMap(value) ? value.size : 0;
+    if (size > limit) throw new Error(`a loop may run over at most ${limit} entries, not ${size}`);
+    return value;
+  });
+}

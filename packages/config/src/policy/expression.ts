@@ -1,0 +1,159 @@
+import { isCelError } from '@bufbuild/cel';
+import type { DecisionInput, Subject } from './authorization.ts';
+import { celLimits, describeResult, type Evaluate, type Expr, type LoopBound } from './cel.ts';
+import { type Parsed, parseExpression, planExpression } from './cel.ts';
+import { checkTree, loopDepth } from './expression-check.ts';
+import { type Guard, guardOf } from './guard.ts';
+import { booleanOf, callOf, children, conjunction, conjuncts, reads } from './syntax-tree.ts';
+import { Variables } from './variables.ts';
+
+/** What a rule is about: the kind of subject whose variables its expression reads, or any. */
+export type Topic = Subject['kind'] | 'any';
+
+/** An expression, ready to be evaluated. Immutable and without state: shared by all rules with the same text. */
+export interface Expression {
+  readonly topic: Topic;
+  readonly readsArgs: boolean;
+  /** A condition on the subject's name that the expression implies; undefined if none was recognised. */
+  readonly guard: Guard | undefined;
+  /** Gives true, false, or anything else for an error. Does not run when the guard does not hold. */
+  readonly evaluate: Evaluate;
+  /** The same without the terms that read `args`, as for listing tools. */
+  readonly evaluateWithoutArgs: Evaluate;
+}
+
+/** A compiled expression, or why there is none; warnings in both cases. Messages begin with the position, `at 1:5:`. */
+export interface CompiledExpression {
+  readonly expression?: Expression;
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Parses, checks and plans an expression. Costs 0.1 to 10 ms, most of it parsing. Never throws. */
+export function compileExpression(source: string): CompiledExpression {
+  if (source.length > celLimits.source) {
+    return failed([`has ${source.length} characters; at most ${celLimits.source} are allowed`]);
+  }
+  try {
+    const parsed = parseExpression(source);
+    const errors = checkTree(parsed.expr).map((fault) => `${place(source, parsed, fault.id)}: ${fault.message}`);
+    return errors.length > 0 ? failed(errors) : compileTree(source, parsed);
+  } catch (error) {
+    return failed([syntaxFault(error)]);
+  }
+}
+
+function compileTree(source: string, parsed: Parsed): CompiledExpression {
+  const topics = (['tool', 'prompt', 'resource'] as const).filter(
+    (topic) => reads(parsed.expr, topic) || (topic === 'tool' && reads(parsed.expr, 'args')),
+  );
+  const [topic = 'any', other] = topics;
+  if (other !== undefined) {
+    return failed([`reads both ${topic} and ${other}, which no request has: write one rule for each`]);
+  }
+  const expr = boundLoops(parsed.expr, loopDepth(parsed.expr) > 1 ? '@boundedNested' : '@bounded');
+  const guarded = guardOf(expr);
+  const withoutArgs = conjunction(conjuncts(expr).filter((term) => !reads(term, 'args')));
+  const expression: Expression = {
+    topic,
+    readsArgs: reads(expr, 'args'),
+    guard: guarded?.guard,
+    evaluate: guarded?.whole === true ? alwaysTrue : evaluator(expr),
+    evaluateWithoutArgs: withoutArgs === undefined ? alwaysTrue : evaluator(withoutArgs),
+  };
+  const fault = canaryFault(planExpression(expr), topic);
+  if (fault !== undefined) return failed([fault]);
+  const warnings = unguardedReads(expr).map(
+    ({ id, text }) =>
+      `${place(source, parsed, id)}: denies every call without ${text}; test has(${text}) first if that is not meant`,
+  );
+  return { expression, errors: [], warnings };
+}
+
+function failed(errors: readonly string[]): CompiledExpression {
+  return { errors, warnings: [] };
+}
+
+const alwaysTrue: Evaluate = () => true;
+
+function evaluator(expr: Expr): Evaluate {
+  const constant = booleanOf(expr);
+  return constant === undefined ? planExpression(expr) : () => constant;
+}
+
+/** The tree with a check of size around everything that a loop runs over. */
+function boundLoops(expr: Expr, bound: LoopBound): Expr {
+  const node = expr.exprKind;
+  if (node.case === 'comprehensionExpr' && node.value.iterRange !== undefined) {
+    node.value.iterRange = callOf(node.value.iterRange, bound, [node.value.iterRange]);
+  }
+  for (const child of children(expr)) boundLoops(child, bound);
+  return expr;
+}
+
+/**
+ * Evaluates once on made-up input and reports what cannot depend on the input: operators that do not exist for the
+ * types of the fields, and results that are not true or false.
+ */
+function canaryFault(evaluate: Evaluate, topic: Topic): string | undefined {
+  const result = evaluate(new Variables({ ...canary, subject: canarySubjects[topic] }));
+  if (typeof result === 'boolean') return undefined;
+  if (!isCelError(result)) return describeResult(result);
+  return /no matching overload|unbound function/.test(result.message) ? result.message.slice(0, 200) : undefined;
+}
+
+const canary: Omit<DecisionInput, 'subject'> = {
+  principal: { id: 'canary', kind: 'jwt', subject: 'canary', issuer: 'canary', groups: ['canary'], claims: new Map() },
+  tenant: 'canary',
+  backend: 'canary',
+  mcp: { method: 'canary', era: 'modern', version: '2026-07-28' },
+  request: { host: 'canary', path: '/canary' },
+  session: '',
+  nowMs: 0,
+};
+
+const canarySubjects: Readonly<Record<Topic, Subject>> = {
+  any: { kind: 'tool', name: 'canary', args: new Map() },
+  tool: { kind: 'tool', name: 'canary', args: new Map() },
+  prompt: { kind: 'prompt', name: 'canary' },
+  resource: { kind: 'resource', uri: 'canary:' },
+};
+
+/** Fields of `args` and claims below a negation whose presence the expression does not test: their absence denies. */
+function unguardedReads(expr: Expr): readonly { readonly id: bigint; readonly text: string }[] {
+  const tested = new Set<string>();
+  const negated = new Map<string, bigint>();
+  const walk = (node: Expr, below: boolean): void => {
+    const { exprKind: kind } = node;
+    const text = pathText(node);
+    if (text !== undefined && /^(?:args|principal\.claims)\../.test(text)) {
+      if (kind.case === 'selectExpr' && kind.value.testOnly) tested.add(text);
+      else if (below) negated.set(text, node.id);
+    }
+    const negates = kind.case === 'callExpr' && (kind.value.function === '!_' || kind.value.function === '_!=_');
+    for (const child of children(node)) walk(child, below || negates);
+  };
+  walk(expr, false);
+  return [...negated].filter(([text]) => !tested.has(text)).map(([text, id]) => ({ id, text }));
+}
+
+/** `args.a.b` for a chain of fields below a variable. */
+function pathText(expr: Expr | undefined): string | undefined {
+  if (expr?.exprKind.case === 'identExpr') return expr.exprKind.value.name;
+  if (expr?.exprKind.case !== 'selectExpr') return undefined;
+  const operand = pathText(expr.exprKind.value.operand);
+  return operand === undefined ? undefined : `${operand}.${expr.exprKind.value.field}`;
+}
+
+function place(source: string, parsed: Parsed, id: bigint): string {
+  const before = source.slice(0, parsed.positions[String(id)] ?? 0);
+  const line = before.split('\n').length;
+  return `at ${line}:${before.length - before.lastIndexOf('\n')}`;
+}
+
+/** What the parser threw: a syntax error with a place, or a RangeError when the nesting is too deep for it. */
+function syntaxFault(error: unknown): string {
+  if (error instanceof RangeError) return 'is nested too deeply to be read';
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/^<input>:(\d+:\d+): /, 'at $1: cannot be read: ').slice(0, 300);
+}

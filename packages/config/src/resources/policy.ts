@@ -1,0 +1,62 @@
+import {
+  type AuthorizationRule,
+  AuthorizationRule_Effect,
+} from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
+import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import type { ProblemList } from '../problem.ts';
+import { checkAuthentication } from './authentication.ts';
+import { nameFault } from './name.ts';
+
+const limits = { rules: 500 };
+
+/**
+ * What a Policy must be by itself: a target, credentials of the right form, rules that are complete. Their expressions
+ * are checked where they are compiled, in policy/compile-rules.ts.
+ */
+export function checkPolicy(policy: Policy, found: ProblemList): void {
+  checkTarget(policy.target, found);
+  if (policy.authentication !== undefined) checkAuthentication(policy.authentication, found);
+  const rules = policy.authorization;
+  if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
+  if (policy.authentication === undefined && rules.length === 0) {
+    found.warn('missing-field', 'spec', 'has no effect: add authentication or authorization');
+  }
+}
+
+function checkTarget(target: PolicyTarget | undefined, found: ProblemList): void {
+  switch (target?.kind.case) {
+    case 'tenant':
+      return;
+    case 'route':
+    case 'virtualServer':
+    case 'backend':
+      found.require(`spec.target.${target.kind.case}`, target.kind.value, nameFault);
+      return;
+    case undefined:
+      found.error('missing-field', 'spec.target', 'needs a target: tenant: {}, route, virtualServer or backend');
+  }
+}
+
+function checkRules(rules: readonly AuthorizationRule[], found: ProblemList): void {
+  const names = new Set<string>();
+  for (const [at, rule] of rules.entries()) {
+    const field = `spec.authorization[${at}]`;
+    const { name, effect, when } = rule;
+    if (name !== '') found.check(`${field}.name`, ruleNameFault(name));
+    if (names.has(name)) found.error('duplicate', `${field}.name`, `another rule is already named ${name}`);
+    if (name !== '') names.add(name);
+    if (effect === AuthorizationRule_Effect.EFFECT_UNSPECIFIED) {
+      found.error('missing-field', `${field}.effect`, 'is required: ALLOW or DENY');
+    } else if (effect !== AuthorizationRule_Effect.ALLOW && effect !== AuthorizationRule_Effect.DENY) {
+      found.error('invalid-value', `${field}.effect`, 'is not an effect that this version knows');
+    }
+    if (when === '') {
+      found.error('missing-field', `${field}.when`, "is required; write 'true' for a rule that always matches");
+    }
+  }
+}
+
+/** A rule without a name is known by its position, so a name must not look like one. */
+function ruleNameFault(name: string): string | undefined {
+  return /^\d+$/.test(name) ? 'must not be a number' : nameFault(name);
+}
