@@ -1,10 +1,11 @@
-import type { ChannelOptions, Metadata, Server, ServerDuplexStream } from '@grpc/grpc-js';
-import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
 import type { Clock, Logger, Random } from '@signalbox/runtime';
 import { AdsStream } from './ads-stream.ts';
 import { ChangeSet, type CollectionChange } from './change-set.ts';
+import type { ServerTransport } from './discovery-transport.ts';
 import { ResponseEncoder } from './encoded-response.ts';
 import type { Collection, CollectionSource, ResourceFamily } from './family.ts';
+import { type DeltaCall, GrpcServerTransport } from './grpc-transport.ts';
 import type { ClientNode } from './node.ts';
 import type { SessionLimits } from './server-session.ts';
 import { discoveryServiceDefinition } from './service-definition.ts';
@@ -44,6 +45,8 @@ export interface AdsServerLimits extends SessionLimits {
   readonly streamAgeGraceMs: number;
   /** How long the first request and its authentication may take. */
   readonly handshakeTimeoutMs: number;
+  /** Time between checks that the credential of an open stream is still good. */
+  readonly authenticationCheckMs: number;
   /** How long a response may stay unanswered before its stream is ended. */
   readonly answerTimeoutMs: number;
   /** Time between pings that find a half-open connection. */
@@ -59,8 +62,6 @@ const fanOutChunk = 100;
 export function createAdsServer(options: AdsServerOptions): AdsServer {
   return new AdsServer(options);
 }
-
-type Call = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
 
 /**
  * Serves the aggregated discovery service, delta variant: one session a stream.
@@ -111,8 +112,30 @@ export class AdsServer {
   /** Registers the service. What it does not offer answers UNIMPLEMENTED. */
   addTo(server: Server): void {
     server.addService(discoveryServiceDefinition, {
-      deltaAggregatedResources: (call: Call) => this.#open(call),
+      deltaAggregatedResources: (call: DeltaCall) => this.serve(new GrpcServerTransport(call)),
     });
+  }
+
+  /** Serves a stream until it ends. */
+  serve(transport: ServerTransport): void {
+    const refusal = this.#refusal();
+    const { clock, random, logger, observer, authenticate, family, limits } = this.#options;
+    const stream = new AdsStream(transport, {
+      id: this.#nextId++,
+      session: { family, encoder: this.#encoder, limits },
+      limits,
+      newest: this.#newest,
+      authenticate,
+      observer,
+      clock,
+      random,
+      logger,
+      onAuthenticated: (opened) => this.#enlist(opened),
+      onClosed: (closed) => this.#forget(closed),
+    });
+    if (refusal) return stream.close(refusal);
+    this.#streams.add(stream);
+    stream.start();
   }
 
   /** How many streams are open, those that still authenticate included. */
@@ -138,27 +161,6 @@ export class AdsServer {
     for (const stream of this.#streams) {
       stream.close({ code: statusCode.unavailable, message: 'the server is stopping: reconnect' });
     }
-  }
-
-  #open(call: Call): void {
-    const refusal = this.#refusal();
-    const { clock, random, logger, observer, authenticate, family, limits } = this.#options;
-    const stream = new AdsStream(call, {
-      id: this.#nextId++,
-      session: { family, encoder: this.#encoder, limits },
-      limits,
-      newest: this.#newest,
-      authenticate,
-      observer,
-      clock,
-      random,
-      logger,
-      onAuthenticated: (opened) => this.#enlist(opened),
-      onClosed: (closed) => this.#forget(closed),
-    });
-    if (refusal) return stream.close(refusal);
-    this.#streams.add(stream);
-    stream.start();
   }
 
   #refusal(): StreamEnd | undefined {

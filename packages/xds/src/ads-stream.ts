@@ -1,13 +1,14 @@
-import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
-import { Metadata as GrpcMetadata } from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Clock, Logger, Random } from '@signalbox/runtime';
 import type { AdsServerLimits, StreamGrant } from './ads-server.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { ResponseEncoder } from './encoded-response.ts';
+import type { ServerTransport } from './discovery-transport.ts';
 import type { Collection, ResourceFamily } from './family.ts';
 import { type ClientNode, nodeOf } from './node.ts';
 import {
+  identify,
   isAtRest,
   newServerSession,
   type ServerSession,
@@ -38,8 +39,6 @@ export interface AdsStreamOptions {
   readonly onClosed: (stream: AdsStream) => void;
 }
 
-type Call = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
-
 /** What exists from the moment at which the subscriber is known. */
 interface Opened {
   readonly info: StreamInfo;
@@ -47,9 +46,9 @@ interface Opened {
   session: ServerSession;
 }
 
-/** One stream: a session bound to a gRPC call, with its timers. Waiting for a first request, then open, then closed. */
+/** One stream: a session bound to its transport, with its timers. Waiting for a first request, then open, then closed. */
 export class AdsStream {
-  readonly #call: Call;
+  readonly #transport: ServerTransport;
   readonly #options: AdsStreamOptions;
   readonly #timers = new DisposableStack();
   #phase: 'new' | 'authenticating' | 'open' | 'closed' = 'new';
@@ -58,12 +57,9 @@ export class AdsStream {
   #waitingSinceMs: number | undefined;
   #isOld = false;
 
-  constructor(call: Call, options: AdsStreamOptions) {
-    this.#call = call;
+  constructor(transport: ServerTransport, options: AdsStreamOptions) {
+    this.#transport = transport;
     this.#options = options;
-    // Without a listener an error of the socket would be an exception.
-    call.on('error', (error: Error) => this.#closed(error.message));
-    call.on('cancelled', () => this.#closed('the client cancelled the stream, or its connection ended'));
   }
 
   /** Undefined until the subscriber is authenticated. */
@@ -77,10 +73,9 @@ export class AdsStream {
     const spread = 1 + (random.fraction() * 2 - 1) * limits.streamAgeJitter;
     this.#timers.use(clock.timer(limits.handshakeTimeoutMs, () => this.#handshakeExpired()));
     this.#timers.use(clock.timer(limits.maxStreamAgeMs * spread, () => this.#grewOld()));
-    this.#call.on('data', (request: DeltaDiscoveryRequest) => this.#onRequest(request));
-    this.#call.on('end', () => {
-      this.#closed('the client ended the stream');
-      this.#call.end();
+    this.#transport.listen({
+      onRequest: (request) => this.#onRequest(request),
+      onEnd: (reason) => this.#closed(reason),
     });
   }
 
@@ -88,8 +83,7 @@ export class AdsStream {
   close(end: StreamEnd): void {
     if (this.#phase === 'closed') return;
     this.#closed(end.message);
-    // How grpc-js takes the status of a stream.
-    this.#call.emit('error', Object.assign(new Error(end.message), { code: end.code, details: end.message }));
+    this.#transport.end(end);
   }
 
   /** Collections have changed. Cheap: nothing is sent. */
@@ -120,7 +114,7 @@ export class AdsStream {
     if (this.#opened && this.#phase === 'open') return this.#take(this.#opened, request);
     if (this.#phase !== 'new') return;
     this.#phase = 'authenticating';
-    this.#call.pause();
+    this.#transport.pause();
     void this.#authenticate(request);
   }
 
@@ -131,38 +125,52 @@ export class AdsStream {
     this.catchUp();
   }
 
-  /** A first request without an id is left to the session, which refuses it. */
   async #authenticate(request: DeltaDiscoveryRequest): Promise<void> {
-    const node = request.node;
-    if (!node || node.id === '') {
-      return this.close({
-        code: statusCode.invalidArgument,
-        message: 'node.id is empty: the first request names the node',
-      });
-    }
-    const claimed = nodeOf(node);
-    const answer = await this.#options.authenticate(this.#call.metadata, claimed).catch((error: unknown): StreamEnd => {
-      this.#options.logger.error('a subscriber could not be authenticated', { node: claimed.id, error: String(error) });
-      return { code: statusCode.unavailable, message: 'the credential could not be checked: retry' };
-    });
+    const refusal = identify(undefined, request);
+    if (refusal || !request.node) return this.close(refusal ?? nodeMissing);
+    const node = nodeOf(request.node);
+    const answer = await this.#ask(node);
     if (this.#phase !== 'authenticating') return;
+    if (!answer)
+      return this.close({ code: statusCode.unavailable, message: 'the credential cannot be checked: retry' });
     if ('code' in answer) return this.close(answer);
-    this.#open(claimed, answer, request);
+    this.#open(node, answer, request);
+  }
+
+  /** Undefined: nobody could tell. */
+  async #ask(node: ClientNode): Promise<StreamGrant | StreamEnd | undefined> {
+    const { authenticate, logger } = this.#options;
+    try {
+      return await authenticate(this.#transport.metadata, node);
+    } catch (error) {
+      logger.warn('a subscriber could not be authenticated', { node: node.id, error: String(error) });
+      return undefined;
+    }
+  }
+
+  /** Ends the stream when its credential is no longer good for what it sees. No answer leaves the stream as it is. */
+  async #checkAgain({ info }: Opened): Promise<void> {
+    const answer = await this.#ask(info.node);
+    if (this.#phase !== 'open' || !answer) return;
+    if ('code' in answer) return this.close(answer);
+    if (sameGrant(answer, info)) return;
+    this.close({ code: statusCode.aborted, message: 'what the credential may see has changed: reconnect' });
   }
 
   #open(node: ClientNode, grant: StreamGrant, request: DeltaDiscoveryRequest): void {
-    const { id, newest, observer, onAuthenticated } = this.#options;
-    const info = { id, node, ...grant, remoteAddress: this.#call.getPeer() };
+    const { id, newest, observer, onAuthenticated, clock, limits } = this.#options;
+    const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
     const opened = { info, position: new StreamPosition(newest, grant.collections), session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
+    this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
     onAuthenticated(this);
     observer.opened(info);
     // Tells the client that it is connected even when there is nothing to send.
-    this.#call.sendMetadata(new GrpcMetadata());
+    this.#transport.accept();
     this.#take(opened, request);
     if (this.#isClosed()) return;
-    this.#call.resume();
+    this.#transport.resume();
   }
 
   #step(opened: Opened, event: SessionEvent): void {
@@ -178,7 +186,7 @@ export class AdsStream {
     const { observer, logger } = this.#options;
     switch (effect.kind) {
       case 'send':
-        this.#call.write(effect.response.bytes);
+        this.#transport.send(effect.response.bytes);
         break;
       case 'sent':
         observer.sent(info, effect.collections);
@@ -230,4 +238,14 @@ export class AdsStream {
     this.#options.onClosed(this);
     if (this.#opened && wasOpen) this.#options.observer.closed(this.#opened.info, reason);
   }
+}
+
+const nodeMissing: StreamEnd = { code: statusCode.invalidArgument, message: 'the first request names the node' };
+
+function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
+  if (a.identity.credentialId !== b.identity.credentialId) return false;
+  if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
+  const { size } = a.collections;
+  const seen = b.collections;
+  return size === seen.size && [...a.collections].every((id) => seen.has(id));
 }

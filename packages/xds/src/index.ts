@@ -1,4 +1,4 @@
-export { AdsClient, type AdsClientLimits, type AdsClientOptions, type AdsClientTls } from './ads-client.ts';
+export { AdsClient, type AdsClientLimits, type AdsClientOptions } from './ads-client.ts';
 export {
   AdsServer,
   type AdsServerLimits,
@@ -7,6 +7,7 @@ export {
   type StreamGrant,
 } from './ads-server.ts';
 export type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from './client-handler.ts';
+export type { ClientTransport, ServerTransport } from './discovery-transport.ts';
 export { encodeEntry, type PlainResource } from './encoded-response.ts';
 export type {
   Collection,
@@ -16,6 +17,7 @@ export type {
   ResourceEntry,
   ResourceFamily,
 } from './family.ts';
+export type { AdsClientTls } from './grpc-transport.ts';
 export type { ClientNode } from './node.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
 export type { CollectionRevision, Refusal, StreamIdentity, StreamInfo, StreamObserver } from './stream-observer.ts';

@@ -98,6 +98,17 @@ export function stepServer(session: ServerSession, event: SessionEvent, context:
   return turn.end();
 }
 
+/** What is wrong with the node and type that a request names. @param nodeId of the first request; undefined if this is it. */
+export function identify(nodeId: string | undefined, { node, typeUrl }: DeltaDiscoveryRequest): StreamEnd | undefined {
+  const id = node?.id ?? '';
+  if (typeUrl === '') return invalid('type_url is empty: a request on the aggregated stream names its type');
+  if (nodeId === undefined && id === '') return invalid('node.id is empty: the first request names the node');
+  if (nodeId !== undefined && id !== '' && id !== nodeId) {
+    return invalid(`node.id "${id}" is not the one of the first request: open another stream`);
+  }
+  return undefined;
+}
+
 /** Nothing is owed, waiting or unanswered: the stream is at its position, and may move on. */
 export function isAtRest(session: ServerSession): boolean {
   return [...session.types.values()].every(isTypeAtRest);
@@ -125,8 +136,9 @@ class Turn {
   }
 
   request(request: DeltaDiscoveryRequest): void {
-    const refusal = this.#identify(request) ?? this.#subscribe(request);
+    const refusal = identify(this.#nodeId, request) ?? this.#subscribe(request);
     if (refusal) return void this.#effects.push({ kind: 'close', end: refusal });
+    this.#nodeId ??= request.node?.id;
     this.#answer(request);
     this.#pump();
   }
@@ -138,17 +150,6 @@ class Turn {
       this.#types.set(typeUrl, { ...state, subscription: oweChanges(state.subscription, changes) });
     }
     this.#pump();
-  }
-
-  #identify({ node, typeUrl }: DeltaDiscoveryRequest): StreamEnd | undefined {
-    const id = node?.id ?? '';
-    if (typeUrl === '') return invalid('type_url is empty: a request on the aggregated stream names its type');
-    if (this.#nodeId === undefined && id === '') return invalid('node.id is empty: the first request names the node');
-    if (this.#nodeId !== undefined && id !== '' && id !== this.#nodeId) {
-      return invalid(`node.id "${id}" is not the one of the first request: open another stream`);
-    }
-    this.#nodeId ??= id;
-    return undefined;
   }
 
   #subscribe(request: DeltaDiscoveryRequest): StreamEnd | undefined {

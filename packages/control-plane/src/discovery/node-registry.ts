@@ -1,0 +1,278 @@
+import type { Clock } from '@signalbox/runtime';
+import type { CollectionRevision, CollectionSource, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
+import type { NodeDirectory, NodeNack, NodeScopeStatus, NodeStatus } from './node-directory.ts';
+import { refusalsByScope, type ResourceRefusal } from './refusals.ts';
+
+export interface NodeRegistryOptions {
+  readonly source: CollectionSource;
+  readonly clock: Clock;
+  /** Nodes remembered after their stream ended; beyond it the one that left first is forgotten. */
+  readonly maxDisconnectedNodes: number;
+}
+
+/** What one node makes of one revision of a scope. */
+export interface NodePropagation {
+  readonly node: string;
+  readonly state: 'pending' | 'sent' | 'applied' | 'refused' | 'disconnected';
+  /** Revision that the node runs; 0 if none. */
+  readonly applied: bigint;
+  readonly appliedAtMs: number | undefined;
+  readonly refusals: readonly ResourceRefusal[];
+}
+
+/** A revision that a node has refused, or resources of it. */
+interface Nack {
+  readonly atMs: number;
+  readonly scope: string;
+  readonly revision: bigint;
+  readonly refusals: readonly ResourceRefusal[];
+}
+
+interface ScopeRecord {
+  sent: bigint;
+  applied: bigint;
+  appliedAtMs: number | undefined;
+  /** Resources refused so far of a revision that the node has not answered for yet. */
+  faulty: Nack | undefined;
+  /** The newest revision refused as a whole and not superseded by one applied. */
+  refused: Nack | undefined;
+}
+
+interface NodeRecord {
+  stream: StreamInfo;
+  connected: boolean;
+  connectedSinceMs: number;
+  lastSeenMs: number;
+  lastAckMs: number | undefined;
+  lastNack: Nack | undefined;
+  readonly scopes: Map<string, ScopeRecord>;
+}
+
+/**
+ * Who runs what, exactly: told by the streams themselves.
+ *
+ * 1. A revision counts as applied only when the response that closes it was acknowledged on the node's present stream.
+ *    A node that reconnects proves again what it runs.
+ * 2. Of a response that closes several scopes, the scopes that the refusal names are refused, the others applied. A
+ *    refusal that names no scope refuses them all.
+ * 3. A node is its credential and its id: nobody takes another's place by claiming its id.
+ * 4. When a node has two streams the newer one counts.
+ */
+export class NodeRegistry implements NodeDirectory, StreamObserver {
+  readonly #options: NodeRegistryOptions;
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #listeners = new Set<() => void>();
+  #notifying = false;
+
+  constructor(options: NodeRegistryOptions) {
+    this.#options = options;
+  }
+
+  list(): readonly NodeStatus[] {
+    return Array.from(this.#nodes.values(), (record) => this.#status(record)).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** What every node that serves a scope makes of a revision, those included whose stream has ended. */
+  propagation(scope: string, revision: bigint): readonly NodePropagation[] {
+    return Array.from(this.#nodes.values())
+      .filter((record) => sees(record, scope))
+      .map((record) => propagationOf(record, scope, revision));
+  }
+
+  /** Whether this replica publishes a revision of a scope yet. */
+  publishes(scope: string, revision: bigint): boolean {
+    return (this.#options.source.get(scope)?.revision ?? -1n) >= revision;
+  }
+
+  opened(stream: StreamInfo): void {
+    const now = this.#options.clock.now();
+    const key = keyOf(stream);
+    const before = this.#nodes.get(key);
+    this.#forgetNamesakes(stream);
+    this.#nodes.set(key, {
+      stream,
+      connected: true,
+      connectedSinceMs: now,
+      lastSeenMs: now,
+      lastAckMs: before?.lastAckMs,
+      lastNack: before?.lastNack,
+      scopes: new Map(),
+    });
+    this.#changed();
+  }
+
+  heard(stream: StreamInfo): void {
+    const record = this.#record(stream);
+    if (record) record.lastSeenMs = this.#options.clock.now();
+  }
+
+  sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
+    const record = this.#record(stream);
+    if (!record) return;
+    for (const { id, revision } of collections) {
+      if (revision !== undefined) scopeRecord(record, id).sent = revision;
+    }
+    this.#changed();
+  }
+
+  acked(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
+    const record = this.#record(stream);
+    if (!record) return;
+    record.lastAckMs = this.#options.clock.now();
+    for (const collection of collections) applied(record, collection, record.lastAckMs);
+    this.#changed();
+  }
+
+  nacked(stream: StreamInfo, refusal: Refusal): void {
+    const record = this.#record(stream);
+    if (!record) return;
+    const atMs = this.#options.clock.now();
+    const byScope = refusalsByScope(refusal);
+    for (const collection of refusal.collections) {
+      const refusals = byScope.get(collection.id);
+      if (refusals && collection.revision !== undefined) {
+        const nack = { atMs, scope: collection.id, revision: collection.revision, refusals };
+        record.lastNack = refused(scopeRecord(record, collection.id), nack, refusal.closesRound);
+      } else if (refusal.closesRound) applied(record, collection, atMs);
+    }
+    this.#changed();
+  }
+
+  closed(stream: StreamInfo): void {
+    const record = this.#record(stream);
+    if (!record) return;
+    const key = keyOf(stream);
+    record.connected = false;
+    record.lastSeenMs = this.#options.clock.now();
+    // Last in the map: the nodes that left first are forgotten first.
+    this.#nodes.delete(key);
+    this.#nodes.set(key, record);
+    this.#forgetOldest();
+    this.#changed();
+  }
+
+  /** The record of a node, if this stream is its newest. */
+  #record(stream: StreamInfo): NodeRecord | undefined {
+    const record = this.#nodes.get(keyOf(stream));
+    return record?.stream.id === stream.id ? record : undefined;
+  }
+
+  /** A node that has returned with another credential is not shown a second time as gone. */
+  #forgetNamesakes(stream: StreamInfo): void {
+    for (const [key, record] of this.#nodes) {
+      if (!record.connected && record.stream.node.id === stream.node.id) this.#nodes.delete(key);
+    }
+  }
+
+  #forgetOldest(): void {
+    const gone = [...this.#nodes].filter(([, record]) => !record.connected);
+    const excess = Math.max(0, gone.length - this.#options.maxDisconnectedNodes);
+    for (const [key] of gone.slice(0, excess)) this.#nodes.delete(key);
+  }
+
+  #status(record: NodeRecord): NodeStatus {
+    const { stream, connected, connectedSinceMs, lastSeenMs, lastAckMs, lastNack } = record;
+    const { node, identity, remoteAddress } = stream;
+    return {
+      id: node.id,
+      gateway: node.cluster,
+      identity: identity.name,
+      userAgent: node.userAgentName,
+      version: node.userAgentVersion,
+      remoteAddress,
+      connected,
+      connectedSinceMs,
+      lastSeenMs,
+      lastAckMs,
+      lastNack: lastNack && this.#nackStatus(record, lastNack),
+      scopes: this.#scopes(record),
+    };
+  }
+
+  #nackStatus(record: NodeRecord, nack: Nack): NodeNack {
+    const exists = this.#options.source.get(nack.scope) !== undefined;
+    return { ...nack, current: exists && (record.scopes.get(nack.scope)?.applied ?? 0n) < nack.revision };
+  }
+
+  #scopes(record: NodeRecord): ReadonlyMap<string, NodeScopeStatus> {
+    const { source } = this.#options;
+    const scopes = new Map<string, NodeScopeStatus>();
+    for (const id of source.ids()) {
+      const desired = source.get(id)?.revision;
+      if (desired === undefined || !sees(record, id)) continue;
+      const { sent, applied: appliedRevision, appliedAtMs } = record.scopes.get(id) ?? untouched;
+      scopes.set(id, { desired, sent, applied: appliedRevision, appliedAtMs });
+    }
+    return scopes;
+  }
+
+  /** Tells the listeners once for all that changes in this turn of the event loop. */
+  #changed(): void {
+    if (this.#notifying || this.#listeners.size === 0) return;
+    this.#notifying = true;
+    setImmediate(() => {
+      this.#notifying = false;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}
+
+const untouched: Readonly<ScopeRecord> = {
+  sent: 0n,
+  applied: 0n,
+  appliedAtMs: undefined,
+  faulty: undefined,
+  refused: undefined,
+};
+
+function keyOf({ identity, node }: StreamInfo): string {
+  return JSON.stringify([identity.credentialId, node.id]);
+}
+
+function sees({ stream }: NodeRecord, scope: string): boolean {
+  return stream.collections === 'all' || stream.collections.has(scope);
+}
+
+function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
+  let scope = record.scopes.get(id);
+  if (!scope) {
+    scope = { ...untouched };
+    record.scopes.set(id, scope);
+  }
+  return scope;
+}
+
+function applied(record: NodeRecord, { id, revision }: CollectionRevision, atMs: number): void {
+  if (revision === undefined) return void record.scopes.delete(id);
+  const scope = scopeRecord(record, id);
+  if (scope.applied !== revision) scope.appliedAtMs = atMs;
+  scope.applied = revision;
+  scope.faulty = undefined;
+  scope.refused = undefined;
+}
+
+/** Takes down a refusal. What was refused of the same revision before, resource by resource, is part of the reason. */
+function refused(scope: ScopeRecord, nack: Nack, closesRound: boolean): Nack {
+  const earlier = scope.faulty?.revision === nack.revision ? scope.faulty.refusals : [];
+  const whole = { ...nack, refusals: [...earlier, ...nack.refusals] };
+  if (closesRound) {
+    scope.refused = whole;
+    scope.faulty = undefined;
+  } else scope.faulty = whole;
+  return whole;
+}
+
+function propagationOf(record: NodeRecord, id: string, revision: bigint): NodePropagation {
+  const { sent, applied: appliedRevision, appliedAtMs, refused: nack } = record.scopes.get(id) ?? untouched;
+  const isRefused = nack !== undefined && nack.revision >= revision;
+  const common = { node: record.stream.node.id, applied: appliedRevision, appliedAtMs };
+  if (!record.connected) return { ...common, state: 'disconnected', refusals: isRefused ? nack.refusals : [] };
+  if (appliedRevision >= revision) return { ...common, state: 'applied', refusals: [] };
+  if (isRefused) return { ...common, state: 'refused', refusals: nack.refusals };
+  return { ...common, state: sent >= revision ? 'sent' : 'pending', refusals: [] };
+}

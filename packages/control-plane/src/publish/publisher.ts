@@ -1,0 +1,207 @@
+import {
+  applyChanges,
+  type Kind,
+  makeSnapshot,
+  operatorScope,
+  type Snapshot,
+  type SnapshotChange,
+  typeUrlOf,
+} from '@signalbox/config';
+import type { Clock, Logger } from '@signalbox/runtime';
+import type { Collection, CollectionSource } from '@signalbox/xds';
+import { nativeName, projectManifest, projectResource, projectSnapshot } from '../projections/native.ts';
+import type {
+  ChangeFeed,
+  ChangeListener,
+  CommittedChange,
+  CommittedRevision,
+  CommittedScope,
+} from '../store/change-feed.ts';
+import { Debounce, type DebounceOptions } from './debounce.ts';
+import { ScopeCollection, type TypeChange } from './scope-collection.ts';
+
+export interface PublisherOptions {
+  readonly feed: ChangeFeed;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How commits of one scope that follow each other closely are folded into one. */
+  readonly debounce: DebounceOptions;
+  /** Changes of one type of one scope that are remembered, so that a stream that lags behind is cheap to serve. */
+  readonly maxRememberedChanges: number;
+}
+
+/** A scope as it is published, and what has been committed since. */
+interface PublishedScope {
+  snapshot: Snapshot;
+  collection: ScopeCollection;
+  committedAtMs: number;
+  /** Newest revision that the feed has told of. */
+  known: bigint;
+  knownAtMs: number;
+  /** Committed and not published yet, in order. */
+  waiting: CommittedChange[];
+  readonly debounce: Debounce;
+}
+
+/**
+ * Turns what is committed into what is published: one immutable collection a scope, replaced by each newer revision.
+ *
+ * 1. Not ready, and so never empty by accident, until everything that was committed has been read.
+ * 2. A revision is published whole; several in a row may be published as their last.
+ * 3. A tenant's collection exists from its first revision on, while the operator's published scope has a Tenant of its
+ *    name.
+ * 4. The highest revision wins: hearing of one again changes nothing.
+ */
+export class Publisher implements CollectionSource {
+  readonly #options: PublisherOptions;
+  readonly #scopes = new Map<string, PublishedScope>();
+  readonly #listeners = new Set<(ids: readonly string[]) => void>();
+  #tenants: ReadonlySet<string> = new Set();
+  #ready = false;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Reads everything, then follows. Resolves when it is ready. */
+  async start(): Promise<void> {
+    const listener: ChangeListener = {
+      loaded: (scopes) => this.#load(scopes),
+      committed: (revisions) => this.#commit(revisions),
+    };
+    await this.#options.feed.start(listener);
+  }
+
+  async stop(): Promise<void> {
+    await this.#options.feed.stop();
+    for (const scope of this.#scopes.values()) scope.debounce.cancel();
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  get(id: string): Collection | undefined {
+    return this.#published(id)?.collection;
+  }
+
+  *ids(): Iterable<string> {
+    for (const id of this.#scopes.keys()) {
+      if (this.#published(id)) yield id;
+    }
+  }
+
+  onChange(listener: (ids: readonly string[]) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** When the newest published revision of a scope was committed, in milliseconds since the epoch. */
+  committedAtMs(scope: string): number | undefined {
+    return this.#published(scope)?.committedAtMs;
+  }
+
+  #published(id: string): PublishedScope | undefined {
+    const scope = this.#scopes.get(id);
+    if (id === operatorScope) return scope;
+    return scope && this.#tenants.has(id) && scope.collection.revision > 0n ? scope : undefined;
+  }
+
+  #load(scopes: readonly CommittedScope[]): void {
+    for (const { scope, revision, committedAtMs, resources } of scopes) {
+      this.#add(makeSnapshot(scope, revision, resources), committedAtMs);
+    }
+    this.#tenants = this.#publishedTenants();
+    this.#ready = true;
+    this.#notify([...this.ids()]);
+  }
+
+  #add(snapshot: Snapshot, committedAtMs: number): PublishedScope {
+    const { scope, revision } = snapshot;
+    const added: PublishedScope = {
+      snapshot,
+      collection: ScopeCollection.initial(scope, revision, projectSnapshot(snapshot)),
+      committedAtMs,
+      known: revision,
+      knownAtMs: committedAtMs,
+      waiting: [],
+      debounce: new Debounce(this.#options.debounce, this.#options.clock, () => this.#publish(scope)),
+    };
+    this.#scopes.set(scope, added);
+    return added;
+  }
+
+  #commit(revisions: readonly CommittedRevision[]): void {
+    for (const committed of revisions) this.#note(committed);
+    const changed = new Set(revisions.map(({ scope }) => scope));
+    for (const scope of changed) {
+      const state = this.#scopes.get(scope);
+      if (state && state.known > state.collection.revision) state.debounce.call();
+    }
+  }
+
+  /** Keeps a revision for publishing. A feed that fell behind may tell of several revisions as one. */
+  #note({ scope, revision, committedAtMs, changes }: CommittedRevision): void {
+    const state = this.#scopes.get(scope) ?? this.#add(makeSnapshot(scope, 0n, []), committedAtMs);
+    if (revision <= state.known) return;
+    if (revision !== state.known + 1n && state.known !== 0n) {
+      this.#options.logger.info('several revisions were read as one', {
+        scope,
+        from: String(state.known),
+        to: String(revision),
+      });
+    }
+    state.known = revision;
+    state.knownAtMs = committedAtMs;
+    state.waiting.push(...changes);
+  }
+
+  #publish(scope: string): void {
+    const state = this.#scopes.get(scope);
+    if (!state) return;
+    const { known, waiting, snapshot, collection } = state;
+    const changed = [scope];
+    state.waiting = [];
+    state.committedAtMs = state.knownAtMs;
+    state.snapshot = applyChanges(snapshot, known, waiting.map(toSnapshotChange));
+    state.collection = collection.next(known, typeChanges(state.snapshot, waiting), this.#options.maxRememberedChanges);
+    if (scope === operatorScope) {
+      const before = this.#tenants;
+      this.#tenants = this.#publishedTenants();
+      changed.push(...[...this.#tenants].filter((name) => !before.has(name)));
+      changed.push(...[...before].filter((name) => !this.#tenants.has(name)));
+    }
+    this.#notify(changed);
+  }
+
+  #publishedTenants(): ReadonlySet<string> {
+    const resources = this.#scopes.get(operatorScope)?.snapshot.resources.values() ?? [];
+    return new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
+  }
+
+  #notify(ids: readonly string[]): void {
+    for (const listener of this.#listeners) listener(ids);
+  }
+}
+
+function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotChange {
+  return resource ? { put: resource } : { delete: { kind, name } };
+}
+
+/** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
+function typeChanges(snapshot: Snapshot, changes: readonly CommittedChange[]): ReadonlyMap<string, TypeChange> {
+  const touched = new Map(changes.map((change) => [`${change.kind}/${change.name}`, change]));
+  const byKind = Map.groupBy(touched.values(), ({ kind }) => kind);
+  const { scope, revision } = snapshot;
+  const projected = new Map<string, TypeChange>();
+  for (const [kind, list] of byKind) {
+    const put = list.flatMap(({ resource }) => (resource ? projectResource(scope, resource, revision) : []));
+    const deleted = list.flatMap((change) => (change.resource ? [] : deletedName(scope, kind, change)));
+    projected.set(typeUrlOf(kind), { put, deleted });
+  }
+  return projected.set(typeUrlOf('Manifest'), { put: [projectManifest(snapshot)], deleted: [] });
+}
+
+function deletedName(scope: string, kind: Kind, { name }: CommittedChange): string {
+  return nativeName(scope, kind, name);
+}

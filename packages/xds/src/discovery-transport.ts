@@ -1,0 +1,53 @@
+import type { Metadata } from '@grpc/grpc-js';
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { StreamEnd } from './stream-end.ts';
+
+/** One delta stream as the server holds it, whatever carries it. */
+export interface ServerTransport {
+  readonly metadata: Metadata;
+  /** Address and port of the other end. */
+  readonly remoteAddress: string;
+  /** Begins to read. Call once. */
+  listen(listener: ServerTransportListener): void;
+  /** Stops reading, up to `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Tells the client that it is let in. */
+  accept(): void;
+  /** @param response an encoded `DeltaDiscoveryResponse`. */
+  send(response: Buffer): void;
+  /** Ends the stream with a status. `onEnd` is not called any more. */
+  end(end: StreamEnd): void;
+}
+
+export interface ServerTransportListener {
+  onRequest(request: DeltaDiscoveryRequest): void;
+  /** The stream ended by itself or by the client. Called at most once. */
+  onEnd(reason: string): void;
+}
+
+/** Opens delta streams for a client. */
+export interface ClientTransport {
+  /** Dials. Every call is another connection. */
+  open(listener: ClientTransportListener): ClientStream;
+}
+
+/** One delta stream as the client holds it. */
+export interface ClientStream {
+  /** Known once the stream is accepted. */
+  readonly remoteAddress: string;
+  send(request: DeltaDiscoveryRequest): void;
+  /** Ends the stream; `onEnd` follows. */
+  cancel(): void;
+}
+
+export interface ClientTransportListener {
+  /** The server let the client in. */
+  onAccepted(): void;
+  onResponse(response: DeltaDiscoveryResponse): void;
+  /** The stream has ended: called exactly once, whatever happened. `code` is a gRPC status code, 0 for a clean end. */
+  onEnd(code: number, detail: string): void;
+}

@@ -1,0 +1,146 @@
+import { Client, credentials, Metadata, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-js';
+import type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { Secret } from '@signalbox/runtime';
+import type {
+  ClientStream,
+  ClientTransport,
+  ClientTransportListener,
+  ServerTransport,
+  ServerTransportListener,
+} from './discovery-transport.ts';
+import { deltaMethod } from './service-definition.ts';
+import type { StreamEnd } from './stream-end.ts';
+
+/** A call of the delta method, with responses as bytes. */
+export type DeltaCall = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
+
+/** A stream of a grpc-js server. */
+export class GrpcServerTransport implements ServerTransport {
+  readonly #call: DeltaCall;
+  #listener: ServerTransportListener | undefined;
+
+  constructor(call: DeltaCall) {
+    this.#call = call;
+    // Without a listener an error of the socket would be an exception.
+    call.on('error', (error: Error) => this.#ended(error.message));
+    call.on('cancelled', () => this.#ended('the client cancelled the stream, or its connection ended'));
+  }
+
+  get metadata(): Metadata {
+    return this.#call.metadata;
+  }
+
+  get remoteAddress(): string {
+    return this.#call.getPeer();
+  }
+
+  listen(listener: ServerTransportListener): void {
+    this.#listener = listener;
+    this.#call.on('data', (request: DeltaDiscoveryRequest) => this.#listener?.onRequest(request));
+    this.#call.on('end', () => {
+      this.#ended('the client ended the stream');
+      this.#call.end();
+    });
+  }
+
+  pause(): void {
+    this.#call.pause();
+  }
+
+  resume(): void {
+    this.#call.resume();
+  }
+
+  accept(): void {
+    this.#call.sendMetadata(new Metadata());
+  }
+
+  send(response: Buffer): void {
+    this.#call.write(response);
+  }
+
+  end({ code, message }: StreamEnd): void {
+    this.#listener = undefined;
+    // How grpc-js takes the status of a stream.
+    this.#call.emit('error', Object.assign(new Error(message), { code, details: message }));
+  }
+
+  #ended(reason: string): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.onEnd(reason);
+  }
+}
+
+export interface GrpcClientTransportOptions {
+  /** `host:port` of the server. */
+  readonly address: string;
+  /** Bearer token, sent when a stream opens. */
+  readonly token: Secret;
+  /** Absent: plaintext. */
+  readonly tls?: AdsClientTls;
+  /** A larger response ends the stream. */
+  readonly maxResponseBytes: number;
+  /** Time between pings that find a half-open connection. */
+  readonly keepaliveIntervalMs: number;
+  /** How long an answer to a ping may take. */
+  readonly keepaliveTimeoutMs: number;
+}
+
+export interface AdsClientTls {
+  /** PEM; absent: the system's. */
+  readonly rootCertificates?: Buffer;
+  /** Name to expect in the server's certificate, if it is not the address's host. */
+  readonly serverName?: string;
+}
+
+/** Streams of grpc-js, each on a connection of its own. Waiting between attempts is the caller's. */
+export class GrpcClientTransport implements ClientTransport {
+  readonly #options: GrpcClientTransportOptions;
+
+  constructor(options: GrpcClientTransportOptions) {
+    this.#options = options;
+  }
+
+  open(listener: ClientTransportListener): ClientStream {
+    const client = this.#dial();
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${this.#options.token.reveal()}`);
+    const { path, requestSerialize, responseDeserialize } = deltaMethod;
+    const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+    call.on('metadata', () => listener.onAccepted());
+    call.on('data', (response: DeltaDiscoveryResponse) => listener.onResponse(response));
+    // The status that follows says the same; without a listener the error would be an exception.
+    call.on('error', () => undefined);
+    call.on('status', ({ code, details }: StatusObject) => {
+      client.close();
+      listener.onEnd(code, details);
+    });
+    return {
+      get remoteAddress() {
+        return call.getPeer();
+      },
+      send: (request) => void call.write(request),
+      cancel: () => call.cancel(),
+    };
+  }
+
+  #dial(): Client {
+    const { address, tls, maxResponseBytes, keepaliveIntervalMs, keepaliveTimeoutMs } = this.#options;
+    const channelCredentials = tls ? credentials.createSsl(tls.rootCertificates ?? null) : credentials.createInsecure();
+    return new Client(address, channelCredentials, {
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+      'grpc.enable_http_proxy': 0,
+      'grpc.enable_channelz': 0,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.keepalive_time_ms': keepaliveIntervalMs,
+      'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+      'grpc.max_receive_message_length': maxResponseBytes,
+      ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+    });
+  }
+}
