@@ -48,4 +48,11 @@ export {
   withLocations,
 } from './resource-file.ts';
 export { assembleRoutingTable, assembleRoutingTableSteps, type RoutingTableParts } from './routing-table.ts';
-export { applyChanges, makeSnapshot, setHash, type SnapshotChange } from './snapshot.ts';
+export {
+  applyChanges,
+  applyChangesSteps,
+  makeSnapshot,
+  makeSnapshotSteps,
+  setHash,
+  type SnapshotChange,
+} from './snapshot.ts';

@@ -1,5 +1,7 @@
 import { DigestBuilder } from './digest.ts';
 import type { Kind } from './kind.ts';
+import { sortSteps } from './sort-steps.ts';
+import { drain, stepSize } from './steps.ts';
 
 /** One resource as it is stored and sent: canonical bytes of its message and their digest. */
 export interface StoredResource {
@@ -18,7 +20,7 @@ export interface Snapshot {
   readonly revision: bigint;
   /** Hash of the whole set, as in the Manifest: equal sets have equal hashes, whatever their revision. */
   readonly hash: string;
-  /** By `<Kind>/<name>`. */
+  /** By `<Kind>/<name>`, in the order of these keys. */
   readonly resources: ReadonlyMap<string, StoredResource>;
 }
 
@@ -29,26 +31,52 @@ export type SnapshotChange =
 
 /** A snapshot of the given resources. Of two with the same kind and name the later one counts. */
 export function makeSnapshot(scope: string, revision: bigint, resources: Iterable<StoredResource>): Snapshot {
+  return drain(makeSnapshotSteps(scope, revision, resources));
+}
+
+/** {@link makeSnapshot}, pausing. */
+export function* makeSnapshotSteps(
+  scope: string,
+  revision: bigint,
+  resources: Iterable<StoredResource>,
+): Generator<void, Snapshot> {
   const byKey = new Map<string, StoredResource>();
-  for (const resource of resources) byKey.set(resourceKey(resource), resource);
-  return freeze(scope, revision, byKey);
+  for (const resource of resources) {
+    byKey.set(resourceKey(resource), resource);
+    if (byKey.size % stepSize === 0) yield;
+  }
+  const entries = yield* sortSteps([...byKey], ([key]) => key);
+  return yield* freezeSteps(scope, revision, entries);
 }
 
 /** The snapshot after some changes, in their order. Deleting what is not there changes nothing. */
 export function applyChanges(snapshot: Snapshot, revision: bigint, changes: Iterable<SnapshotChange>): Snapshot {
-  const byKey = new Map(snapshot.resources);
+  return drain(applyChangesSteps(snapshot, revision, changes));
+}
+
+/** {@link applyChanges}, pausing. */
+export function* applyChangesSteps(
+  snapshot: Snapshot,
+  revision: bigint,
+  changes: Iterable<SnapshotChange>,
+): Generator<void, Snapshot> {
+  const changed = new Map<string, StoredResource | undefined>();
   for (const change of changes) {
-    if ('put' in change) byKey.set(resourceKey(change.put), change.put);
-    else byKey.delete(resourceKey(change.delete));
+    if ('put' in change) changed.set(resourceKey(change.put), change.put);
+    else changed.set(resourceKey(change.delete), undefined);
   }
-  return freeze(snapshot.scope, revision, byKey);
+  const entries: [string, StoredResource][] = [];
+  for (const entry of snapshot.resources) {
+    if (!changed.has(entry[0])) entries.push(entry);
+    if (entries.length % (4 * stepSize) === 0) yield;
+  }
+  for (const [key, resource] of changed) if (resource !== undefined) entries.push([key, resource]);
+  return yield* freezeSteps(snapshot.scope, revision, yield* sortSteps(entries, ([key]) => key));
 }
 
 /** Hash of a set of resources, as in the Manifest: over the sorted lines `<Kind>/<name> <digest>`. */
 export function setHash(resources: Iterable<StoredResource>): string {
-  const lines: string[] = [];
-  for (const resource of resources) lines.push(`${resourceKey(resource)} ${resource.digest}\n`);
-  return hashLines(lines.sort());
+  return makeSnapshot('', 0n, resources).hash;
 }
 
 /** Key of a resource within its snapshot. */
@@ -56,12 +84,23 @@ export function resourceKey(resource: { readonly kind: Kind; readonly name: stri
   return `${resource.kind}/${resource.name}`;
 }
 
-function freeze(scope: string, revision: bigint, resources: Map<string, StoredResource>): Snapshot {
-  return Object.freeze({ scope, revision, hash: setHash(resources.values()), resources });
-}
-
-function hashLines(lines: readonly string[]): string {
+/** `entries` in order. */
+function* freezeSteps(
+  scope: string,
+  revision: bigint,
+  entries: readonly (readonly [string, StoredResource])[],
+): Generator<void, Snapshot> {
+  const resources = new Map<string, StoredResource>();
   const digest = new DigestBuilder();
-  for (let at = 0; at < lines.length; at += 512) digest.add(lines.slice(at, at + 512).join(''));
-  return digest.finish();
+  let lines = '';
+  for (const [key, resource] of entries) {
+    resources.set(key, resource);
+    lines += `${key} ${resource.digest}\n`;
+    if (resources.size % (4 * stepSize) !== 0) continue;
+    digest.add(lines);
+    lines = '';
+    yield;
+  }
+  digest.add(lines);
+  return Object.freeze({ scope, revision, hash: digest.finish(), resources });
 }

@@ -18,19 +18,24 @@ export function* checkReferencesSteps(
   problems: Problem[],
 ): Generator<void, void> {
   const set = new ReferencedSet(snapshot, operator);
-  const checks = [
-    ...[...sources.VirtualServer.values()].map((source) => () => virtualServer(source, set)),
-    ...[...sources.Route.values()].map((source) => () => route(source, set)),
-    ...[...sources.Policy.values()].map((source) => () => policy(source, set)),
-  ];
-  for (const [at, check] of checks.entries()) {
-    problems.push(...check());
-    if (at % stepSize === 0) yield;
+  for (const source of sources.VirtualServer.values()) {
+    problems.push(...virtualServer(source, set));
+    if (set.checked % stepSize === 0) yield;
+  }
+  for (const source of sources.Route.values()) {
+    problems.push(...route(source, set));
+    if (set.checked % stepSize === 0) yield;
+  }
+  for (const source of sources.Policy.values()) {
+    problems.push(...policy(source, set));
+    if (set.checked % stepSize === 0) yield;
   }
 }
 
 class ReferencedSet {
   readonly operator: OperatorTable;
+  /** Resources looked at so far. */
+  checked = 0;
   readonly #snapshot: Snapshot;
 
   constructor(snapshot: Snapshot, operator: OperatorTable) {
@@ -43,6 +48,7 @@ class ReferencedSet {
   }
 
   problemsOf(kind: Kind, name: string): ProblemList {
+    this.checked += 1;
     return new ProblemList({ kind, scope: this.tenant, name });
   }
 

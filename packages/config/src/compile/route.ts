@@ -2,7 +2,7 @@ import { digestOf } from '../digest.ts';
 import { conditionOf, type MatchCondition } from '../match/condition.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import { type Problem, ProblemList } from '../problem.ts';
-import type { BackendEntry, McpRoute, RouteEntry } from '../table.ts';
+import type { BackendEntry, RouteEntry } from '../table.ts';
 import type { TableLimits } from './limits.ts';
 import type { AppliedPolicies, PolicyTree } from './policies.ts';
 import type { Source, Sources } from './source.ts';
@@ -11,8 +11,15 @@ import type { Source, Sources } from './source.ts';
 export interface CompiledRoute {
   readonly entry: RouteEntry;
   readonly condition: MatchCondition;
-  /** Names the contents that the entry was compiled from: equal keys mean equal entries, but for the revision. */
-  readonly key: string;
+  /** What the entry was compiled from: the same objects mean an equal entry, but for the revision. */
+  readonly origin: RouteOrigin;
+}
+
+interface RouteOrigin {
+  readonly route: Source<'Route'>;
+  readonly virtualServer: Source<'VirtualServer'>;
+  readonly backend: Source<'Backend'>;
+  readonly applied: AppliedPolicies;
 }
 
 /** A tenant and its decoded, sound set. */
@@ -32,15 +39,13 @@ export function compileRoute(route: Source<'Route'>, context: RouteContext): Com
   const backend = required(sources.Backend.get(virtualServer.message.members[0]?.backend ?? ''));
   const targets = { route: route.name, virtualServer: virtualServer.name, backend: backend.name };
   const applied = policies.applyTo(targets);
-  const key = `${route.digest} ${virtualServer.digest} ${backend.digest}\n${applied.key}`;
+  const origin = { route, virtualServer, backend, applied };
   const same = earlier.get(route.name);
-  if (same?.key === key) {
+  if (same !== undefined && isSameOrigin(same.origin, origin)) {
     return same.entry.revision === revision ? same : { ...same, entry: Object.freeze({ ...same.entry, revision }) };
   }
-  const member = Object.freeze({ backend: backendEntry(context.tenant, backend) });
-  const mcp = Object.freeze({ virtualServer: virtualServer.name, member });
   const condition = conditionOf(route.message.match ?? { hostnames: [], headers: [] });
-  return { entry: makeEntry(route, { mcp, condition, applied, ...context }), condition, key };
+  return { entry: makeEntry(origin, condition, context), condition, origin };
 }
 
 /** What is doubtful or too much about a compiled route. */
@@ -67,18 +72,22 @@ export function routeProblems(
   return found.problems;
 }
 
-interface EntryParts extends Pick<RouteContext, 'tenant' | 'revision'> {
-  readonly mcp: McpRoute;
-  readonly condition: MatchCondition;
-  readonly applied: AppliedPolicies;
+/** By identity: what did not change between two compiles is the same object in both. */
+function isSameOrigin(a: RouteOrigin, b: RouteOrigin): boolean {
+  return (
+    a.route === b.route && a.virtualServer === b.virtualServer && a.backend === b.backend && a.applied === b.applied
+  );
 }
 
-function makeEntry({ name, message }: Source<'Route'>, parts: EntryParts): RouteEntry {
-  const { tenant, revision, mcp, condition, applied } = parts;
+function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: RouteContext): RouteEntry {
+  const { route, virtualServer, applied } = origin;
+  const { name, message } = route;
+  const { tenant, revision } = context;
+  const backend = backendEntry(tenant, origin.backend);
+  const mcp = Object.freeze({ virtualServer: virtualServer.name, member: Object.freeze({ backend }) });
   const { authentication, authorization } = applied;
   const { gateway } = message;
   const endpoint = `${message.match?.path ?? ''}/mcp`;
-  const { backend } = mcp.member;
   const content = [
     [tenant, name, gateway, endpoint],
     condition.hostnames === null ? null : [...condition.hostnames].sort(),

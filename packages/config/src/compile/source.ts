@@ -1,8 +1,9 @@
-import { type Kind, kinds, scopeOfKind } from '../kind.ts';
+import { type Kind, scopeOfKind } from '../kind.ts';
 import type { MessageOf } from '../messages.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { decodeBody } from '../resource.ts';
-import type { Snapshot, StoredResource } from '../snapshot.ts';
+import { resourceKey, type Snapshot, type StoredResource } from '../snapshot.ts';
+import { sortSteps } from '../sort-steps.ts';
 import { stepSize } from '../steps.ts';
 
 /** A resource of a set, decoded and checked, with its warnings. */
@@ -23,20 +24,22 @@ export function* decodeSteps(
   problems: Problem[],
 ): Generator<void, Sources> {
   const sources = emptySources();
-  for (const kind of kinds) {
-    const decoded = sources[kind] as Map<string, Source<Kind>>;
-    let count = 0;
-    for (const stored of sortedByName(snapshot, kind)) {
-      const source = reuse(stored, previous) ?? decode(stored, snapshot.scope, problems);
-      if (source !== undefined) {
-        decoded.set(stored.name, source);
-        problems.push(...source.problems);
-      }
-      count += 1;
-      if (count % stepSize === 0) yield;
+  let count = 0;
+  for (const stored of yield* inOrderSteps(snapshot)) {
+    const source = reuse(stored, previous) ?? decode(stored, snapshot.scope, problems);
+    if (source !== undefined) {
+      (sources[stored.kind] as Map<string, Source<Kind>>).set(stored.name, source);
+      problems.push(...source.problems);
     }
+    count += 1;
+    if (count % stepSize === 0) yield;
   }
   return sources;
+}
+
+/** The resources in the order of kind and name. A snapshot has that order already, which costs little to see. */
+function inOrderSteps(snapshot: Snapshot): Generator<void, StoredResource[]> {
+  return sortSteps([...snapshot.resources.values()], resourceKey);
 }
 
 function emptySources(): Sources {
@@ -48,12 +51,6 @@ function emptySources(): Sources {
     Route: new Map(),
     Policy: new Map(),
   };
-}
-
-function sortedByName(snapshot: Snapshot, kind: Kind): StoredResource[] {
-  const ofKind: StoredResource[] = [];
-  for (const resource of snapshot.resources.values()) if (resource.kind === kind) ofKind.push(resource);
-  return ofKind.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function reuse(stored: StoredResource, previous: Sources | undefined): Source<Kind> | undefined {
