@@ -34,7 +34,7 @@ export interface RequestLimits {
   readonly sessionMs: number;
   /** Opened session ids that are remembered. */
   readonly openedSessions: number;
-  /** Ended sessions that are remembered until they expire. */
+  /** Ended sessions whose ids are remembered as ended. */
   readonly endedSessions: number;
   /** Requests of one session that can be cancelled at a time. */
   readonly inFlightPerSession: number;

@@ -1,10 +1,21 @@
 import type { Recorder } from '@signalbox/audit';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import { KeySets } from '../session/key-sets.ts';
+import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
+import { Sessions } from '../session/sessions.ts';
+import { TokenVerifier } from '../session/token-verifier.ts';
 import type { TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { Catalog } from './catalog.ts';
+import { EraProbe } from './era-probe.ts';
+import { EventIds } from './event-ids.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
+import { RequestMetrics } from './request-metrics.ts';
+import { RouteStates } from './route-state.ts';
 
 /** What the request path is built from. */
 export interface RequestPathDeps {
@@ -22,4 +33,39 @@ export interface RequestPathDeps {
   readonly random: Random;
   readonly metrics: Metrics;
   readonly logger: Logger;
+}
+
+/** What all requests of a node share: the dependencies, and what is remembered from one request to the next. */
+export interface Services extends RequestPathDeps {
+  readonly routes: RouteStates;
+  readonly tokens: TokenVerifier;
+  readonly sessions: Sessions;
+  readonly eras: EraProbe;
+  readonly catalog: Catalog;
+  readonly keepAlive: KeepAlive;
+  readonly requestIds: RequestIds;
+  readonly eventIds: EventIds;
+  readonly requestMetrics: RequestMetrics;
+}
+
+export function createServices(deps: RequestPathDeps): Services {
+  const { clock, limits, random, sessionKeys, metrics } = deps;
+  return {
+    ...deps,
+    routes: new RouteStates(),
+    tokens: new TokenVerifier({ keySets: new KeySets(deps), clock, limits }),
+    sessions: new Sessions({
+      seal: new SessionSeal(sessionKeys, random),
+      clock,
+      maxOpened: limits.openedSessions,
+      maxEnded: limits.endedSessions,
+      maxInFlight: limits.inFlightPerSession,
+    }),
+    eras: new EraProbe(deps),
+    catalog: new Catalog(limits.backends, limits.toolsPerBackend),
+    keepAlive: new KeepAlive(clock, limits.keepAliveMs),
+    requestIds: new RequestIds(random),
+    eventIds: new EventIds(clock.now(), random.bytes(3).toString('hex')),
+    requestMetrics: new RequestMetrics(metrics),
+  };
 }

@@ -1,7 +1,59 @@
 import type { Exchange } from '../http/exchange.ts';
-import type { RequestPathDeps } from '../mcp/services.ts';
+import { Call } from '../mcp/call.ts';
+import { endings } from '../mcp/errors.ts';
+import { fail } from '../mcp/guarded-handler.ts';
+import { createServices, type RequestPathDeps } from '../mcp/services.ts';
+import { admit } from './admit.ts';
+import { admitSession } from './admit-session.ts';
+import { authenticate } from './authenticate.ts';
+import { authorize } from './authorize.ts';
+import { classify } from './classify.ts';
+import { readBody } from './read-body.ts';
+import { sendUpstream } from './send-upstream.ts';
+import type { Phase } from './step.ts';
+
+/**
+ * What every request goes through, in this order. Each phase goes on or ends the call; what the upstream answers is
+ * inspected on its way back (mcp/answer.ts), and the end of the call, wherever it comes, records its outcome
+ * (mcp/call.ts). The session comes after the era, because only the legacy era has one.
+ */
+const phases: readonly Phase[] = [
+  admit, // pin the table, find the route
+  authenticate, // who calls, before anything of the body is read
+  readBody, // bounded
+  classify, // strict parse, once; era and kind of message, or the exact error
+  admitSession, // legacy: open the sealed session, bound to this principal and route
+  authorize, // the one decide()
+  sendUpstream, // under our own id; the answer ends the call
+];
 
 /** What answers every request that passed the gate: never throws, and ends each one in exactly one outcome event. */
-export function createRequestHandler(_deps: RequestPathDeps): (exchange: Exchange) => void {
-  return (exchange) => exchange.respond(503, [], undefined);
+export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
+  const services = createServices(deps);
+  return (exchange) => run(new Call(services, exchange), 0);
+}
+
+function run(call: Call, from: number): void {
+  try {
+    for (let i = from; i < phases.length; i += 1) {
+      const step = (phases[i] as Phase)(call);
+      if (step === 'continue') continue;
+      if (step !== 'stop') resume(call, i + 1, step);
+      return;
+    }
+  } catch (error) {
+    fail(call, error);
+  }
+}
+
+/** Goes on when a phase that had to wait is done, unless the client left meanwhile. */
+function resume(call: Call, next: number, step: Promise<'continue' | 'stop'>): void {
+  step.then(
+    (said) => {
+      if (said === 'stop' || call.ended) return;
+      if (call.exchange.closed) call.endUnanswered(0, endings.clientGone);
+      else run(call, next);
+    },
+    (error: unknown) => fail(call, error),
+  );
 }

@@ -1,0 +1,86 @@
+import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import type { Span } from '../json/message.ts';
+import { findAnswerId } from './answer-id.ts';
+import type { Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { inspectResult, needsInspection } from './inspect-result.ts';
+import { splice, spliceText } from './splice.ts';
+
+/** A whole answer, or the event that holds it, as its client gets it. */
+export interface Rewritten {
+  readonly bytes: Buffer;
+  /** Protocol version that an `initialize` result names. */
+  readonly version: string | undefined;
+}
+
+/** Gives answers back under the client's id, and without what policy hides. */
+export class AnswerRewriter {
+  /** Raw JSON of the client's id. */
+  readonly clientId: string;
+  /** Raw JSON of the minted id. */
+  readonly upstreamId: string;
+  /** Answers must be seen whole before they go on. */
+  readonly inspects: boolean;
+  readonly #call: Call;
+
+  constructor(call: Call, upstreamId: string) {
+    this.#call = call;
+    this.inspects = needsInspection(call);
+    this.clientId = call.clientId;
+    this.upstreamId = upstreamId;
+  }
+
+  /** @returns undefined when the bytes are not an answer to this request. */
+  rewrite(body: Buffer, standing: Standing): Rewritten | undefined {
+    const id = findAnswerId(body, this.upstreamId, this.#call.services.limits.responseScan);
+    if (!id) return undefined;
+    if (!this.inspects) return { bytes: spliceText(body, id.start, id.end, this.clientId), version: undefined };
+    const inspected = inspectResult(this.#call, standing, body);
+    if (!inspected) return undefined;
+    const edits = [...inspected.edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
+    return { bytes: splice(body, edits), version: inspected.version };
+  }
+
+  /**
+   * The event that holds the answer, rewritten; undefined for every other event. Everything but the answer stays as it
+   * came, so that a client can resume after the event's `id`.
+   */
+  rewriteEvent(event: SseEvent, standing: Standing): Rewritten | undefined {
+    const { raw, data } = event;
+    if (data === undefined || raw.indexOf(this.upstreamId, 0, 'latin1') < 0) return undefined;
+    const line = this.inspects ? undefined : onlyDataLine(raw);
+    if (line) {
+      const json = raw.subarray(line.start, line.end);
+      const id = findAnswerId(json, this.upstreamId, this.#call.services.limits.responseScan);
+      if (!id) return undefined;
+      const start = line.start + id.start;
+      return { bytes: spliceText(raw, start, line.start + id.end, this.clientId), version: undefined };
+    }
+    const answer = this.rewrite(Buffer.from(data, 'utf8'), standing);
+    return answer && { bytes: reencode(event, answer.bytes), version: answer.version };
+  }
+}
+
+/** Where the data of an event stands when it is on one line; undefined when it is on several. */
+export function onlyDataLine(raw: Buffer): Span | undefined {
+  const field = raw.indexOf('data:', 0, 'latin1');
+  if (field < 0 || (field > 0 && !isLineEnd(raw[field - 1]))) return undefined;
+  const value = field + 'data:'.length;
+  const start = raw[value] === space ? value + 1 : value;
+  let end = start;
+  while (end < raw.length && !isLineEnd(raw[end])) end += 1;
+  const another = raw.indexOf('data', end, 'latin1') >= 0;
+  return another ? undefined : { start, end };
+}
+
+function reencode(event: SseEvent, data: Buffer): Buffer {
+  const id = event.id === undefined ? {} : { id: event.id };
+  const retry = event.retryMs === undefined ? {} : { retryMs: event.retryMs };
+  return Buffer.from(encodeEvent({ ...id, ...retry, data: data.toString('utf8') }), 'utf8');
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === 0x0a || byte === 0x0d;
+}
+
+const space = 0x20;

@@ -1,0 +1,145 @@
+import type { InFlight } from '../session/sessions.ts';
+import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
+import { AnswerRewriter } from './answer-rewriter.ts';
+import type { Standing } from './authorization.ts';
+import { type Call, jsonHeaders } from './call.ts';
+import { CallRole } from './call-stream.ts';
+import { endings, type Refusal, refusals } from './errors.ts';
+import { EventRelay, eventHeaders } from './event-relay.ts';
+import { answerInitialize, InitializeEvents } from './initialize.ts';
+import { PassThrough } from './pass-through.ts';
+import { type ListenFilter, ListenRole } from './subscriptions-listen.ts';
+import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
+
+/**
+ * The upstream's answer to a request on its way to the client, under the client's own id.
+ *
+ * JSON: a small answer is held and sent at once with its length; a larger one passes through unread; one that policy
+ * must look into is held whole. Event streams go to an `EventRelay`.
+ */
+export class Answer implements UpstreamHandler, InFlight {
+  /** Set as soon as the request is on its way. */
+  upstream: UpstreamExchange | undefined;
+  /** Of a `subscriptions/listen`. */
+  listens: ListenFilter | undefined;
+  readonly #call: Call;
+  readonly #standing: Standing;
+  readonly #rewriter: AnswerRewriter;
+  #head: UpstreamHead | undefined;
+  #chunks: Buffer[] = [];
+  #held = 0;
+  #pass: PassThrough | undefined;
+  #events: EventRelay | undefined;
+  #initialize: InitializeEvents | undefined;
+
+  constructor(call: Call, standing: Standing, upstreamId: string) {
+    this.#call = call;
+    this.#standing = standing;
+    this.#rewriter = new AnswerRewriter(call, upstreamId);
+  }
+
+  get clientId(): string {
+    return this.#rewriter.clientId;
+  }
+
+  get upstreamId(): string {
+    return this.#rewriter.upstreamId;
+  }
+
+  onHead(head: UpstreamHead): void {
+    this.#head = head;
+    if (this.#call.ended || head.status !== 200) return;
+    const type = head.header('content-type') ?? '';
+    if (type.startsWith('application/json')) return;
+    if (type.startsWith('text/event-stream')) this.#openEvents(head);
+    else this.#giveUp(refusals.upstreamInvalid);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#events) this.#events.push(chunk);
+    else if (this.#pass) this.#pass.push(chunk);
+    else if (this.#initialize) this.#initialize.push(chunk);
+    else if (!this.#call.ended) this.#hold(chunk);
+  }
+
+  onEnd(): void {
+    this.#call.session?.end(this);
+    if (this.#events) this.#events.upstreamEnded(undefined);
+    else if (this.#pass) this.#pass.finish();
+    else if (this.#call.ended) this.#chunks = [];
+    else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
+    else this.#finishHeld(this.#takeHeld());
+  }
+
+  onError(error: UpstreamError): void {
+    this.#call.session?.end(this);
+    if (this.#events) this.#events.upstreamEnded(refusalOf(error));
+    else this.#call.abandon(refusalOf(error));
+  }
+
+  /**
+   * The client left. On the modern era that cancels: the upstream connection is cut. On the legacy era it means
+   * nothing: the upstream goes on, and what it says is read and dropped, since its client may come back for it.
+   */
+  clientGone(): void {
+    const modern = this.#call.era === 'modern';
+    const error = modern ? endings.clientCancelled : endings.clientGone;
+    if (modern) this.upstream?.abort();
+    else this.upstream?.resume();
+    this.#chunks = [];
+    if (this.#events) this.#events.clientGone(error);
+    else this.#call.end(error);
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#held += chunk.length;
+    const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
+    const passes = !this.#rewriter.inspects && this.#head?.status === 200;
+    if (passes && this.#held > wholeAnswerBytes) this.#beginPass();
+    else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
+  }
+
+  #beginPass(): void {
+    const begun = { first: this.#takeHeld(), contentLength: this.#head?.contentLength };
+    this.#pass = new PassThrough(this.#call, this.#rewriter, this.upstream, begun);
+  }
+
+  #takeHeld(): Buffer {
+    const [first] = this.#chunks;
+    const held = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    return held;
+  }
+
+  #finishHeld(body: Buffer): void {
+    const call = this.#call;
+    const head = this.#head as UpstreamHead;
+    if (head.status !== 200) return answerUpstreamRefusal(call, head, body);
+    if (call.rule?.special === 'initialize') {
+      return answerInitialize(call, this.#standing, this.#rewriter, { head, body });
+    }
+    const answer = this.#rewriter.rewrite(body, this.#standing);
+    if (answer) call.respond(200, jsonHeaders, answer.bytes);
+    else this.#giveUp(refusals.upstreamInvalid);
+  }
+
+  #openEvents(head: UpstreamHead): void {
+    const call = this.#call;
+    if (call.rule?.special === 'initialize') {
+      this.#initialize = new InitializeEvents(call, this.#standing, this.#rewriter, head);
+      return;
+    }
+    const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter);
+    const relay = new EventRelay(call, this.#standing, role);
+    if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
+  }
+
+  #giveUp(refusal: Refusal): void {
+    this.#call.services.requestMetrics.upstreamInvalid.add();
+    this.#chunks = [];
+    this.upstream?.abort();
+    this.#call.session?.end(this);
+    this.#call.abandon(refusal);
+  }
+}

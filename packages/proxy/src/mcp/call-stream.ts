@@ -1,0 +1,58 @@
+import type { Subject } from '@signalbox/config';
+import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import type { AnswerRewriter } from './answer-rewriter.ts';
+import type { Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { cancelUpstream } from './cancelled.ts';
+import { errorMessage, type Refusal, refusals } from './errors.ts';
+import type { Farewell, StreamRole } from './event-relay.ts';
+
+/** The event stream that answers one request: notifications about it, then its result under the client's id. */
+export class CallRole implements StreamRole {
+  readonly watched: readonly Subject[] = [];
+  readonly #call: Call;
+  readonly #rewriter: AnswerRewriter;
+  #answered = false;
+  /** The upstream gave event ids: on the legacy era a client can come back for what it missed. */
+  #resumable = false;
+
+  constructor(call: Call, rewriter: AnswerRewriter) {
+    this.#call = call;
+    this.#rewriter = rewriter;
+  }
+
+  forward(event: SseEvent, standing: Standing): Buffer {
+    if (event.id !== undefined) this.#resumable = true;
+    const answer = this.#rewriter.rewriteEvent(event, standing);
+    if (answer) this.#answered = true;
+    return answer?.bytes ?? event.raw;
+  }
+
+  farewell({ refusal, message, revision }: Farewell): string {
+    const data = { reason: refusal.name, revision };
+    return encodeEvent({ data: errorMessage(this.#rewriter.clientId, refusal, { message, data }) });
+  }
+
+  toolsChanged(): undefined {
+    return undefined;
+  }
+
+  drain(): undefined {
+    return undefined;
+  }
+
+  /**
+   * An upstream may end a stream before the answer and let the client come back for it, but only on the legacy era, and
+   * only if it gave event ids. Anything else is a failure that the client must hear of.
+   */
+  upstreamEnded(failure: Refusal | undefined): { words: string | undefined; error: string } {
+    if (this.#answered) return { words: undefined, error: '' };
+    if (this.#resumable && this.#call.era === 'legacy') return { words: undefined, error: failure?.name ?? '' };
+    const refusal = failure ?? refusals.upstreamFailed;
+    return { words: encodeEvent({ data: errorMessage(this.#rewriter.clientId, refusal) }), error: refusal.name };
+  }
+
+  abandoned(): void {
+    if (!this.#answered) cancelUpstream(this.#call, this.#rewriter.upstreamId);
+  }
+}

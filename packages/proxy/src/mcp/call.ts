@@ -1,0 +1,207 @@
+import type { OutcomeDecision, OutcomeEvent } from '@signalbox/audit';
+import type { BodyWriter, Exchange } from '../http/exchange.ts';
+import type { ScannedMessage } from '../json/message.ts';
+import type { Credential } from '../session/credential.ts';
+import type { Session } from '../session/sessions.ts';
+import type { Admission } from '../table/admission.ts';
+import type { Era, MethodRule } from './codec/codec.ts';
+import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
+import type { RouteState } from './route-state.ts';
+import type { Services } from './services.ts';
+
+/** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
+export type MessageKind = 'request' | 'notification' | 'response' | 'get' | 'delete' | 'none';
+
+/**
+ * One HTTP request on its way from admission to its outcome. Phases fill its fields in order and read those of earlier
+ * phases; whoever ends it, it ends once, and then its event is recorded and its table released.
+ */
+export class Call {
+  readonly services: Services;
+  readonly exchange: Exchange;
+  readonly #arrivedAt: number;
+  readonly #startedAt: number;
+  /** Held from the first phase to the end. */
+  admission: Admission | undefined;
+  route: RouteState | undefined;
+  credential: Credential | undefined;
+  /** Raw body of a POST. */
+  body: Buffer | undefined;
+  message: ScannedMessage | undefined;
+  kind: MessageKind = 'none';
+  era: Era | '' = '';
+  /** Protocol version: the session's, or the one the envelope names. */
+  version = '';
+  /** JSON-RPC method; the HTTP method before and without one. */
+  method: string;
+  rule: MethodRule | undefined;
+  session: Session | undefined;
+  /** The gateway's name of the session; empty without one. */
+  sessionName = '';
+  /** Tool, prompt or URI that the body names. */
+  subjectName = '';
+  decision: OutcomeDecision = 'none';
+  decidedBy = '';
+  #requestBytes = 0;
+  #status = 0;
+  #writer: BodyWriter | undefined;
+  #ended = false;
+  /** Runs when the call ends, whatever ended it: what was begun elsewhere is taken back there. */
+  onEnded: (() => void) | undefined;
+
+  constructor(services: Services, exchange: Exchange) {
+    this.services = services;
+    this.exchange = exchange;
+    this.method = exchange.head.method;
+    this.#arrivedAt = services.clock.now();
+    this.#startedAt = services.clock.monotonic();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** When the request arrived, milliseconds since the epoch. */
+  get arrivedAt(): number {
+    return this.#arrivedAt;
+  }
+
+  /** Raw JSON of the client's id; `null` when the message has none that can be answered. */
+  get clientId(): string {
+    const { message } = this;
+    if (!message?.id || (message.idType !== 'string' && message.idType !== 'integer')) return 'null';
+    return message.bytes.toString('utf8', message.id.start, message.id.end);
+  }
+
+  setBody(body: Buffer): void {
+    this.body = body;
+    this.#requestBytes = body.length;
+  }
+
+  /** Answers with an error of the catalogue and ends the call. */
+  refuse(refusal: Refusal, detail: ErrorDetail = {}): void {
+    if (this.#ended) return;
+    if (this.decision === 'none') this.decision = decisionOf(refusal);
+    const status = refusal.status === 200 && this.kind !== 'request' ? outOfBand(refusal) : refusal.status;
+    this.respond(status, this.#refusalHeaders(refusal), errorMessage(this.clientId, refusal, detail), refusal.name);
+  }
+
+  /** Sends a whole answer and ends the call. @param error name of the outcome; empty for success. */
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined, error = ''): void {
+    if (this.#ended) return;
+    this.#status = status;
+    this.exchange.respond(status, headers, body);
+    this.end(error);
+  }
+
+  /** Begins an answer in pieces. The call ends with `end`. */
+  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+    this.#status = status;
+    this.#writer = this.exchange.stream(status, headers, contentLength);
+    return this.#writer;
+  }
+
+  /** Breaks off: an error when no answer has begun, a broken answer otherwise. */
+  abandon(refusal: Refusal): void {
+    if (!this.#writer) return this.refuse(refusal);
+    this.#writer.abort();
+    this.end(refusal.name);
+  }
+
+  /** The codec has answered by itself, or the client left: nothing more can be sent. */
+  endUnanswered(status: number, error: string): void {
+    this.#status = status;
+    this.end(error);
+  }
+
+  /** Ends the call: exactly one event, however often and by whomever this is called. */
+  end(error: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { services } = this;
+    const durationMs = services.clock.monotonic() - this.#startedAt;
+    this.onEnded?.();
+    services.requestMetrics.ended(this.era, this.decision, durationMs);
+    services.recorder.record(this.#outcome(error, durationMs));
+    this.admission?.[Symbol.dispose]();
+  }
+
+  #outcome(error: string, durationMs: number): OutcomeEvent {
+    const { services, route, exchange } = this;
+    const entry = route?.entry;
+    return {
+      type: 'outcome',
+      id: services.eventIds.next(),
+      at: new Date(this.#arrivedAt).toISOString(),
+      node: services.node,
+      tenant: entry?.tenant ?? '',
+      gateway: services.gateway,
+      route: entry?.name ?? '',
+      revision: route?.revision ?? 0,
+      principal: this.credential?.principal.id ?? '',
+      session: this.sessionName,
+      virtualServer: entry?.mcp.virtualServer ?? '',
+      backend: entry?.mcp.member.backend.name ?? '',
+      era: this.era,
+      protocolVersion: this.version,
+      method: this.method,
+      tool: this.subjectName,
+      decision: this.decision,
+      rule: this.decidedBy,
+      status: this.#status,
+      error,
+      durationMs,
+      requestBytes: this.#requestBytes,
+      responseBytes: exchange.responseBytes,
+      traceId: traceIdOf(exchange.head.header('traceparent')),
+    };
+  }
+
+  #refusalHeaders(refusal: Refusal): readonly string[] {
+    switch (refusal.status) {
+      case 401:
+        return [...jsonHeaders, 'WWW-Authenticate', this.#challenge(refusal)];
+      case 405:
+        return [...jsonHeaders, 'Allow', this.era === 'modern' ? 'POST' : 'POST, GET, DELETE'];
+      case 503:
+        return [...jsonHeaders, 'Retry-After', '1'];
+      default:
+        return jsonHeaders;
+    }
+  }
+
+  #challenge(refusal: Refusal): string {
+    const metadata = this.route?.metadataPath ?? '';
+    const parts: string[] = [];
+    if (refusal === refusals.invalidCredential) parts.push('error="invalid_token"');
+    if (metadata !== '') parts.push(`resource_metadata="${originOf(this.exchange)}${metadata}"`);
+    return parts.length === 0 ? 'Bearer' : `Bearer ${parts.join(', ')}`;
+  }
+}
+
+/** Headers of JSON answers. */
+export const jsonHeaders: readonly string[] = ['Content-Type', 'application/json'];
+
+/** Scheme and authority by which the client reached us. The gate has checked the Host header. */
+export function originOf(exchange: Exchange): string {
+  return `http://${exchange.head.header('host') ?? exchange.head.host}`;
+}
+
+function decisionOf(refusal: Refusal): OutcomeDecision {
+  if (refusal.status === 401) return 'unauthenticated';
+  const denied: readonly Refusal[] = [refusals.unknownTool, refusals.unknownPrompt, refusals.unknownResource];
+  if (denied.includes(refusal)) return 'deny';
+  return refusal.code === codes.internal || refusal.status >= 500 ? 'none' : 'invalid';
+}
+
+/** Status for what cannot be answered in-band, because the message was not a request. */
+function outOfBand(refusal: Refusal): number {
+  return refusal.code === codes.internal ? 502 : 400;
+}
+
+/** Trace id of a W3C `traceparent`; empty when there is none or it is malformed. */
+function traceIdOf(traceparent: string | undefined): string {
+  return traceparent !== undefined && traceparentForm.test(traceparent) ? traceparent.slice(3, 35) : '';
+}
+
+const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/;

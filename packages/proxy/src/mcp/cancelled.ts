@@ -1,0 +1,36 @@
+import { memberValue } from '../json/members.ts';
+import type { UpstreamHandler } from '../upstream/upstream.ts';
+import type { Call } from './call.ts';
+import { spliceText } from './splice.ts';
+import { postRequest } from './upstream-request.ts';
+
+export const cancelledMethod = 'notifications/cancelled';
+
+/**
+ * The body of a client's `notifications/cancelled` as the upstream knows the request. @returns undefined when the id is
+ * unknown, finished, another session's, or in flight more than once: then nothing is cancelled.
+ */
+export function cancelledForUpstream(call: Call): Buffer | undefined {
+  const { message, session } = call;
+  const requestId = message?.params && memberValue(message.bytes, message.params, 'requestId');
+  if (!message || !requestId || !session) return undefined;
+  const { start, end } = requestId;
+  const upstreamId = session.upstreamIdOf(message.bytes.toString('utf8', start, end));
+  return upstreamId === undefined ? undefined : spliceText(message.bytes, start, end, upstreamId);
+}
+
+/** Tells a legacy upstream that nobody waits for a request any more. What it answers does not matter. */
+export function cancelUpstream(call: Call, upstreamId: string): void {
+  const { session, route, services } = call;
+  if (!session || !route) return;
+  const params = `{"requestId":${upstreamId},"reason":"withdrawn by the gateway"}`;
+  const body = Buffer.from(`{"jsonrpc":"2.0","method":"${cancelledMethod}","params":${params}}`);
+  services.upstream.dispatch(postRequest(call, route, session.headers, body), ignored);
+}
+
+const ignored: UpstreamHandler = {
+  onHead: () => undefined,
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onError: () => undefined,
+};

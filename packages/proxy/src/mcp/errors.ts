@@ -1,0 +1,119 @@
+/** An answer of the gateway that is not a plain success: one entry of the catalogue below. */
+export interface Refusal {
+  /** Stable name: the `error` of the outcome event. */
+  readonly name: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** JSON-RPC error code. */
+  readonly code: number;
+  /** For people; an answer may be more precise. */
+  readonly message: string;
+}
+
+/** JSON-RPC codes (protocols.md §2.1); those of A2A mean other things and have their own table. */
+export const codes = {
+  parse: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internal: -32603,
+  server: -32000,
+  sessionNotFound: -32001,
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
+} as const;
+
+/** Everything that the gateway itself answers requests with, by where on the path it is found. */
+export const refusals = {
+  // Before anyone is authenticated.
+  notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
+  unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
+  unauthenticated: refusal('unauthenticated', 401, codes.server, 'A bearer credential is required'),
+  invalidCredential: refusal('invalid_credential', 401, codes.server, 'The credential is not accepted here'),
+  keysUnavailable: refusal(
+    'keys_unavailable',
+    503,
+    codes.server,
+    "The token issuer's keys cannot be fetched; try again",
+  ),
+  // The HTTP message.
+  methodNotAllowed: refusal('method_not_allowed', 405, codes.server, 'Method not allowed'),
+  notAcceptable: refusal(
+    'not_acceptable',
+    406,
+    codes.server,
+    'Accept must list application/json and text/event-stream',
+  ),
+  notAcceptableStream: refusal('not_acceptable', 406, codes.server, 'Accept must list text/event-stream'),
+  wrongContentType: refusal('wrong_content_type', 415, codes.server, 'Content-Type must be application/json'),
+  bodyTooLarge: refusal('body_too_large', 413, codes.server, 'The body is too large'),
+  // The JSON-RPC message.
+  notJson: refusal('not_json', 400, codes.parse, 'The body is not one strict JSON document'),
+  notAMessage: refusal('not_a_message', 400, codes.invalidRequest, 'The body is not one JSON-RPC message'),
+  batch: refusal('batch', 400, codes.invalidRequest, 'Batches are not accepted here; send one message a request'),
+  // The era.
+  invalidEnvelope: refusal('invalid_envelope', 400, codes.invalidParams, 'params._meta is not a valid envelope'),
+  headerMismatch: refusal('header_mismatch', 400, codes.headerMismatch, 'Headers and body disagree'),
+  unsupportedVersion: refusal('unsupported_version', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
+  unsupportedLegacyVersion: refusal('unsupported_version', 400, codes.server, 'Unsupported protocol version'),
+  legacyUpstream: refusal('legacy_upstream', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
+  modernUpstream: refusal('modern_upstream', 200, codes.invalidParams, 'Unsupported protocol version'),
+  unknownMethod: refusal('unknown_method', 200, codes.methodNotFound, 'Method not found'),
+  unknownModernMethod: refusal('unknown_method', 404, codes.methodNotFound, 'Method not found'),
+  invalidParams: refusal('invalid_params', 200, codes.invalidParams, 'Invalid params'),
+  // The session.
+  sessionMissing: refusal('session_missing', 400, codes.server, 'Mcp-Session-Id is required; send initialize first'),
+  sessionUnknown: refusal('session_unknown', 404, codes.sessionNotFound, 'Session not found'),
+  // Policy: worded exactly as for a name that does not exist.
+  unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
+  unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
+  unknownResource: refusal('denied', 200, codes.invalidParams, 'Resource not found'),
+  // The upstream leg: in-band, because the request itself was fine.
+  upstreamUnreachable: refusal('upstream_unreachable', 200, codes.internal, 'The upstream server cannot be reached'),
+  upstreamTimeout: refusal('upstream_timeout', 200, codes.internal, 'The upstream server did not answer in time'),
+  upstreamBusy: refusal('upstream_busy', 200, codes.internal, 'Too many requests wait for the upstream server'),
+  upstreamFailed: refusal('upstream_failed', 200, codes.internal, 'The upstream server failed'),
+  upstreamInvalid: refusal(
+    'upstream_invalid',
+    200,
+    codes.internal,
+    'The upstream server gave an answer that is not MCP',
+  ),
+  upstreamTooLarge: refusal('upstream_too_large', 200, codes.internal, "The upstream server's answer is too large"),
+  // The node.
+  tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
+  internal: refusal('internal', 500, codes.internal, 'Internal error'),
+  // After the answer began: its event ends the stream.
+  permissionWithdrawn: refusal('revoked', 200, codes.server, 'Permission was withdrawn'),
+  credentialWithdrawn: refusal('revoked', 200, codes.server, 'The credential is no longer accepted'),
+  routeRemoved: refusal('route_removed', 200, codes.server, 'The route was removed'),
+  backendChanged: refusal('backend_changed', 200, codes.server, 'The backend was changed'),
+} as const satisfies Record<string, Refusal>;
+
+/** Outcomes without an answer of the gateway: the client left, or its stream was cut. */
+export const endings = {
+  clientCancelled: 'client_cancelled',
+  clientGone: 'client_gone',
+  slowClient: 'slow_client',
+  terminated: 'terminated',
+  drained: 'drained',
+} as const;
+
+/** What may be added to a refusal. */
+export interface ErrorDetail {
+  /** Instead of the catalogue's message. */
+  readonly message?: string;
+  readonly data?: unknown;
+}
+
+/** JSON text of an error answer. @param id raw JSON text of the request's id; `null` when none could be read. */
+export function errorMessage(id: string, refused: Refusal, detail: ErrorDetail = {}): string {
+  const data = detail.data === undefined ? '' : `,"data":${JSON.stringify(detail.data)}`;
+  const message = JSON.stringify(detail.message ?? refused.message);
+  return `{"jsonrpc":"2.0","id":${id},"error":{"code":${refused.code},"message":${message}${data}}}`;
+}
+
+function refusal(name: string, status: number, code: number, message: string): Refusal {
+  return { name, status, code, message };
+}

@@ -1,0 +1,180 @@
+import type { RoutingTable, Subject } from '@signalbox/config';
+import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http/sse.ts';
+import type { OpenStream } from '../table/open-streams.ts';
+import type { UpstreamExchange } from '../upstream/upstream.ts';
+import type { Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { endings, type Refusal, refusals } from './errors.ts';
+import type { QuietStream } from './keep-alive.ts';
+import { PacedWriter } from './paced-writer.ts';
+import { recheck } from './recheck.ts';
+
+/** Why the gateway itself ends a stream. */
+export interface Farewell {
+  readonly refusal: Refusal;
+  /** Names reason and revision, for people. */
+  readonly message: string;
+  /** Revision of the tenant that ended it. */
+  readonly revision: number;
+}
+
+/** What differs between the answer of a call, a GET stream and a `subscriptions/listen`. Texts are whole SSE events. */
+export interface StreamRole {
+  /** Bytes to send for an event of the upstream; undefined keeps it back. */
+  forward(event: SseEvent, standing: Standing): Buffer | string | undefined;
+  /** Last words when the gateway ends the stream. */
+  farewell(farewell: Farewell): string;
+  /** What tells the client that its tools changed; undefined where that does not belong. */
+  toolsChanged(): string | undefined;
+  /** Last words when the node stops; undefined lets the stream run on. */
+  drain(): string | undefined;
+  /** Last words when the upstream ended or broke the stream, and how the call ended. */
+  upstreamEnded(failure: Refusal | undefined): { readonly words: string | undefined; readonly error: string };
+  /** What the stream is about beside its request: it ends when policy forbids one of them. */
+  readonly watched: readonly Subject[];
+  /** Runs when the gateway ends the stream before the upstream does. */
+  abandoned(): void;
+}
+
+/** Headers of every event stream. */
+export const eventHeaders: readonly string[] = [
+  ...['Content-Type', 'text/event-stream', 'Cache-Control', 'no-cache, no-transform', 'X-Accel-Buffering', 'no'],
+];
+
+/**
+ * An open event stream to a client: passes on whole events of the upstream, keeps quiet ones alive, slows the upstream
+ * down to the client's pace, and looks after every swap whether it may go on.
+ *
+ * Only whole events are written, so everything that the gateway adds stands between events.
+ */
+export class EventRelay implements OpenStream, QuietStream, SseHandler {
+  quietTicks = 0;
+  readonly #call: Call;
+  readonly #role: StreamRole;
+  readonly #parser: SseParser;
+  #standing: Standing;
+  #writer: PacedWriter | undefined;
+  #upstream: UpstreamExchange | undefined;
+  #registration: Disposable | undefined;
+  #closed = false;
+
+  constructor(call: Call, standing: Standing, role: StreamRole) {
+    this.#call = call;
+    this.#standing = standing;
+    this.#role = role;
+    this.#parser = new SseParser(call.services.limits.eventBytes, this);
+  }
+
+  /** Begins the stream; when the node has too many, the call is refused instead. @returns whether it began. */
+  open(headers: readonly string[], upstream: UpstreamExchange | undefined): boolean {
+    const { streams, keepAlive } = this.#call.services;
+    const admitted = this.#call.admission?.table;
+    this.#registration = admitted && streams.add(this, admitted);
+    if (!this.#registration) {
+      this.#closed = true;
+      upstream?.abort();
+      this.#call.refuse(refusals.tooManyStreams);
+      return false;
+    }
+    this.#upstream = upstream;
+    this.#writer = new PacedWriter(this.#call.stream(200, headers), upstream);
+    keepAlive.add(this);
+    return true;
+  }
+
+  /** Bytes of the upstream's stream, cut anywhere. */
+  push(chunk: Buffer): void {
+    if (!this.#closed) this.#parser.push(chunk);
+  }
+
+  /** The upstream's stream is over. @param failure why, if it did not end by itself. */
+  upstreamEnded(failure: Refusal | undefined): void {
+    if (this.#closed) return;
+    this.#parser.end();
+    const { words, error } = this.#role.upstreamEnded(failure);
+    this.#upstream = undefined;
+    this.#close(words, error);
+  }
+
+  /** The client has left; what is to become of the upstream's side is the caller's business. */
+  clientGone(error: string): void {
+    this.#closed = true;
+    this.#release();
+    this.#call.end(error);
+  }
+
+  /** Ends the stream in order, from the gateway's side. */
+  finish(words: string | undefined, error: string): void {
+    if (this.#closed) return;
+    this.#upstream?.abort();
+    this.#role.abandoned();
+    this.#close(words, error);
+  }
+
+  onEvent(event: SseEvent): void {
+    if (this.#closed) return;
+    const bytes = this.#role.forward(event, this.#standing);
+    if (bytes !== undefined) this.#write(bytes);
+  }
+
+  onTooLarge(): void {
+    if (this.#closed) return;
+    this.#upstream?.abort();
+    this.upstreamEnded(refusals.upstreamTooLarge);
+  }
+
+  onSwap(_previous: RoutingTable, next: RoutingTable): void {
+    if (this.#closed) return;
+    const checked = recheck(this.#call, this.#standing, next, this.#role.watched);
+    if (checked.kind === 'unchanged') return;
+    if (checked.kind === 'ended') return this.#withdraw(checked.refusal, checked.revision);
+    this.#standing = checked.standing;
+    const words = checked.viewChanged ? this.#role.toolsChanged() : undefined;
+    if (words !== undefined) this.#write(words);
+  }
+
+  onDrain(): void {
+    if (this.#closed) return;
+    const words = this.#role.drain();
+    if (words !== undefined) this.finish(words, endings.drained);
+  }
+
+  keepAlive(): void {
+    if (!this.#closed && this.#writer?.bufferedBytes === 0) this.#write(sseHeartbeat);
+  }
+
+  #withdraw(refusal: Refusal, revision: number): void {
+    const message = `${refusal.message} (revision ${revision})`;
+    this.finish(this.#role.farewell({ refusal, message, revision }), refusal.name);
+  }
+
+  #write(bytes: Buffer | string): void {
+    const writer = this.#writer;
+    if (!writer) return;
+    this.quietTicks = 0;
+    writer.write(bytes);
+    // One event may exceed the bound by itself; what piles up behind it may not.
+    if (writer.bufferedBytes > this.#call.services.limits.streamBufferBytes + bytes.length) this.#cutOff(writer);
+  }
+
+  #cutOff(writer: PacedWriter): void {
+    this.#closed = true;
+    this.#upstream?.abort();
+    this.#role.abandoned();
+    this.#release();
+    writer.abort();
+    this.#call.end(endings.slowClient);
+  }
+
+  #close(words: string | undefined, error: string): void {
+    this.#closed = true;
+    this.#release();
+    this.#writer?.end(words);
+    this.#call.end(error);
+  }
+
+  #release(): void {
+    this.#registration?.[Symbol.dispose]();
+    this.#call.services.keepAlive.remove(this);
+  }
+}

@@ -1,0 +1,163 @@
+import type { Subject } from '@signalbox/config';
+import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import type { ScanLimits } from '../json/scan.ts';
+import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
+import { findAnswerId } from './answer-id.ts';
+import { onlyDataLine } from './answer-rewriter.ts';
+import { decideFor, type Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { endings, type Refusal, refusals } from './errors.ts';
+import { EventRelay, eventHeaders, type Farewell, type StreamRole } from './event-relay.ts';
+import { clientIdOf, mintedMarker } from './request-id.ts';
+import { spliceText } from './splice.ts';
+import { refusalOf } from './upstream-failure.ts';
+
+/**
+ * The GET stream of a legacy session: what the server says unasked, and after `Last-Event-ID` what a broken stream
+ * missed. An upstream that offers none (405) gets a stream that carries only what the gateway itself has to say.
+ */
+export class GetStream implements UpstreamHandler {
+  /** Set as soon as the request is on its way. */
+  upstream: UpstreamExchange | undefined;
+  readonly #call: Call;
+  readonly #relay: EventRelay;
+  #open = false;
+
+  constructor(call: Call, standing: Standing) {
+    this.#call = call;
+    this.#relay = new EventRelay(call, standing, new GetRole(call));
+  }
+
+  /** Opens a stream that has no upstream behind it. */
+  openAlone(): void {
+    this.#open = this.#relay.open(eventHeaders, undefined);
+    this.#attach();
+  }
+
+  onHead(head: UpstreamHead): void {
+    const call = this.#call;
+    if (call.ended) return;
+    const isStream = head.header('content-type')?.startsWith('text/event-stream') === true;
+    if (head.status === 200 && isStream) {
+      this.#open = this.#relay.open(eventHeaders, this.upstream);
+      this.#attach();
+    } else if (head.status === 405) {
+      this.upstream?.abort();
+      this.openAlone();
+    } else {
+      this.upstream?.abort();
+      this.#refuse(head.status);
+    }
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#open) this.#relay.push(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#open) this.#relay.upstreamEnded(undefined);
+    else this.#call.refuse(refusals.upstreamInvalid);
+  }
+
+  onError(error: UpstreamError): void {
+    if (this.#open) this.#relay.upstreamEnded(refusalOf(error));
+    else this.#call.refuse(refusalOf(error));
+  }
+
+  clientGone(): void {
+    this.upstream?.abort();
+    if (this.#open) this.#relay.clientGone(endings.clientGone);
+    else this.#call.end(endings.clientGone);
+  }
+
+  /** The stream ends with its session. */
+  #attach(): void {
+    if (!this.#open) return;
+    const { session } = this.#call;
+    const end = () => this.#relay.finish(undefined, endings.terminated);
+    session?.onEnded(end);
+    this.#call.onEnded = () => session?.forget(end);
+  }
+
+  #refuse(status: number): void {
+    const { session, services, exchange } = this.#call;
+    if (status === 404 && session) {
+      services.sessions.end(exchange.head.header('mcp-session-id') ?? '', session);
+      this.#call.refuse(refusals.sessionUnknown);
+    } else if (status === 400 || status === 409) {
+      this.#call.refuse({ ...refusals.upstreamFailed, status }, { message: 'The upstream server refused the stream' });
+    } else {
+      this.#call.refuse(refusals.upstreamFailed, { data: { status } });
+    }
+  }
+}
+
+class GetRole implements StreamRole {
+  readonly watched: readonly Subject[] = [];
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  forward(event: SseEvent, standing: Standing): Buffer | undefined {
+    const { raw, data } = event;
+    if (data === undefined) return raw;
+    if (data.includes(updatedMethod) && this.#hidesUpdate(data, standing)) return undefined;
+    return data.includes(mintedMarker) ? restoreId(event, this.#call.services.limits.responseScan) : raw;
+  }
+
+  farewell({ message, refusal, revision }: Farewell): string {
+    const data = JSON.stringify({ message, reason: refusal.name, revision });
+    const params = `{"level":"warning","logger":"signalbox","data":${data}}`;
+    return encodeEvent({ data: `{"jsonrpc":"2.0","method":"notifications/message","params":${params}}` });
+  }
+
+  toolsChanged(): string {
+    return encodeEvent({ data: '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}' });
+  }
+
+  /** Clients come back at different times, perhaps to another node. */
+  drain(): string {
+    const { random, limits } = this.#call.services;
+    return encodeEvent({ retryMs: 100 + Math.floor(random.fraction() * limits.drainRetryMs) });
+  }
+
+  upstreamEnded(failure: Refusal | undefined): { words: undefined; error: string } {
+    return { words: undefined, error: failure?.name ?? '' };
+  }
+
+  abandoned(): void {
+    // Nothing waits upstream for a GET stream.
+  }
+
+  /** Whether the event tells of a resource that its session may not read (any more). */
+  #hidesUpdate(data: string, standing: Standing): boolean {
+    const message = parse(data) as { method?: unknown; params?: { uri?: unknown } } | undefined;
+    if (message?.method !== updatedMethod) return false;
+    const uri = message.params?.uri;
+    return typeof uri !== 'string' || !decideFor(this.#call, standing, { kind: 'resource', uri }).allowed;
+  }
+}
+
+const updatedMethod = 'notifications/resources/updated';
+
+/** A replayed answer, back under the id that its client gave the request, whichever node minted the one it bears. */
+function restoreId({ raw, data = '' }: SseEvent, limits: ScanLimits): Buffer {
+  const id = (parse(data) as { id?: unknown } | undefined)?.id;
+  const line = onlyDataLine(raw);
+  if (typeof id !== 'string' || !line) return raw;
+  const token = JSON.stringify(id);
+  const clientId = clientIdOf(token);
+  const at = findAnswerId(raw.subarray(line.start, line.end), token, limits);
+  if (clientId === undefined || !at) return raw;
+  return spliceText(raw, line.start + at.start, line.start + at.end, clientId);
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data) as unknown;
+  } catch {
+    return undefined;
+  }
+}

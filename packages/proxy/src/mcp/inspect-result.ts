@@ -1,0 +1,60 @@
+import { memberValue, stringValue } from '../json/members.ts';
+import type { Span } from '../json/message.ts';
+import { scanBody } from '../json/scan.ts';
+import { decideFor, listedSubject, type Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { capabilityEdits } from './capabilities.ts';
+import { filterList } from './list-filter.ts';
+import type { Edit } from './splice.ts';
+
+/** What the gateway changes in a result, and what it learns from it. */
+export interface Inspected {
+  readonly edits: readonly Edit[];
+  /** Protocol version that an `initialize` result names. */
+  readonly version: string | undefined;
+}
+
+/** Whether results of the call have to be seen whole before they go on. Others pass through unread. */
+export function needsInspection(call: Call): boolean {
+  const { rule } = call;
+  return rule !== undefined && (rule.list !== undefined || rule.special === 'initialize' || rule.name === discover);
+}
+
+/**
+ * Looks into a whole answer: lists lose what policy hides, `initialize` and `server/discover` what the gateway does not
+ * carry. An answer that is an error has nothing to change.
+ * @returns undefined when the bytes are not a strict JSON-RPC answer.
+ */
+export function inspectResult(call: Call, standing: Standing, answer: Buffer): Inspected | undefined {
+  const scanned = scanBody(answer, call.services.limits.responseScan);
+  if (scanned.kind !== 'message') return undefined;
+  const result = memberValue(answer, wholeOf(answer), 'result');
+  if (!result) return scanned.message.hasError ? { edits: [], version: undefined } : undefined;
+  if (call.rule?.list) return { edits: filterEdits(call, standing, answer, result), version: undefined };
+  const version = memberValue(answer, result, 'protocolVersion');
+  return { edits: capabilityEdits(answer, result), version: version && stringValue(answer, version) };
+}
+
+const discover = 'server/discover';
+
+function filterEdits(call: Call, standing: Standing, answer: Buffer, result: Span): readonly Edit[] {
+  const list = call.rule?.list;
+  if (!list) return [];
+  const { edits, names } = filterList(
+    answer,
+    result,
+    list,
+    (name) => decideFor(call, standing, listedSubject(list.subject, name)).allowed,
+  );
+  if (list.member === 'tools') call.services.catalog.saw(standing.route.entry.mcp.member.backend.key, names);
+  return edits;
+}
+
+/** Where the document stands within its bytes: without blanks around it. */
+function wholeOf(bytes: Buffer): Span {
+  let start = 0;
+  let end = bytes.length;
+  while (start < end && (bytes[start] as number) <= 0x20) start += 1;
+  while (end > start && (bytes[end - 1] as number) <= 0x20) end -= 1;
+  return { start, end };
+}

@@ -1,0 +1,39 @@
+import type { RouteEntry } from '@signalbox/config';
+import { tokenScope } from '../session/token-verifier.ts';
+
+/** What requests on a route need beyond its table entry, worked out once for each entry. */
+export interface RouteState {
+  readonly entry: RouteEntry;
+  /** Revision as events hold it. */
+  readonly revision: number;
+  /** Scheme, host and port of the backend. */
+  readonly origin: string;
+  /** Path and query of the backend's MCP endpoint. */
+  readonly target: string;
+  readonly tokenScope: string;
+  /** Where the route's protected-resource metadata is, below the origin; empty when no token issuer is configured. */
+  readonly metadataPath: string;
+}
+
+/** What a path that serves protected-resource metadata starts with (RFC 9728); the endpoint follows. */
+export const metadataPrefix = '/.well-known/oauth-protected-resource';
+
+/** Route states by table entry; they live exactly as long as the entry. */
+export class RouteStates {
+  readonly #states = new WeakMap<RouteEntry, RouteState>();
+
+  of(entry: RouteEntry): RouteState {
+    return this.#states.get(entry) ?? this.#add(entry);
+  }
+
+  #add(entry: RouteEntry): RouteState {
+    const { origin, pathname, search } = new URL(entry.mcp.member.backend.url);
+    const state = {
+      ...{ entry, revision: Number(entry.revision), origin, target: pathname + search },
+      tokenScope: tokenScope(entry.tenant, entry.authentication),
+      metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
+    };
+    this.#states.set(entry, state);
+    return state;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Subject } from '@signalbox/config';
+import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import { arrayElements, memberValue, stringValue } from '../json/members.ts';
+import type { ScannedMessage, Span } from '../json/message.ts';
+import type { AnswerRewriter } from './answer-rewriter.ts';
+import { decideFor, type Standing } from './authorization.ts';
+import type { Call } from './call.ts';
+import { metaKeys } from './codec/rev2026-07-28.ts';
+import { errorMessage, type Refusal, refusals } from './errors.ts';
+import type { Farewell, StreamRole } from './event-relay.ts';
+import type { Edit } from './splice.ts';
+
+/** What a `subscriptions/listen` asks for, and what policy leaves of it. */
+export interface ListenFilter {
+  readonly toolsListChanged: boolean;
+  /** Resources that it may watch. */
+  readonly resources: readonly Subject[];
+  /** Take the other resources out of the request. */
+  readonly edits: readonly Edit[];
+}
+
+/** Reads the filter of a listen request and drops the resources that its caller may not read. */
+export function listenFilter(call: Call, message: ScannedMessage, standing: Standing): ListenFilter {
+  const { bytes, params } = message;
+  const filter = params && memberValue(bytes, params, 'notifications');
+  if (!filter) return { toolsListChanged: false, resources: [], edits: [] };
+  const tools = memberValue(bytes, filter, 'toolsListChanged');
+  const list = memberValue(bytes, filter, 'resourceSubscriptions');
+  const asked = list ? arrayElements(bytes, list).map((span) => ({ span, uri: stringValue(bytes, span) })) : [];
+  const kept: { span: Span; subject: Subject }[] = [];
+  for (const { span, uri } of asked) {
+    if (uri === undefined) continue;
+    const subject: Subject = { kind: 'resource', uri };
+    if (decideFor(call, standing, subject).allowed) kept.push({ span, subject });
+  }
+  const text = `[${kept.map(({ span }) => bytes.toString('utf8', span.start, span.end)).join(',')}]`;
+  return {
+    toolsListChanged: tools !== undefined && bytes.toString('latin1', tools.start, tools.end) === 'true',
+    resources: kept.map(({ subject }) => subject),
+    edits: list && kept.length < asked.length ? [{ ...list, text }] : [],
+  };
+}
+
+/** The stream of a `subscriptions/listen`: every message on it names the client's own request id as its subscription. */
+export class ListenRole implements StreamRole {
+  readonly watched: readonly Subject[];
+  readonly #rewriter: AnswerRewriter;
+  readonly #wantsTools: boolean;
+  #acknowledged = false;
+  #answered = false;
+
+  constructor(rewriter: AnswerRewriter, filter: ListenFilter) {
+    this.#rewriter = rewriter;
+    this.#wantsTools = filter.toolsListChanged;
+    this.watched = filter.resources;
+  }
+
+  forward(event: SseEvent, standing: Standing): Buffer {
+    const answer = this.#rewriter.rewriteEvent(event, standing);
+    if (answer) this.#answered = true;
+    this.#acknowledged ||= event.data !== undefined;
+    const bytes = answer?.bytes ?? event.raw;
+    return renameSubscription(bytes, this.#rewriter.upstreamId, this.#rewriter.clientId);
+  }
+
+  farewell({ message, revision }: Farewell): string {
+    return this.#complete({ [reasonKey]: message, [revisionKey]: revision });
+  }
+
+  toolsChanged(): string | undefined {
+    if (!this.#wantsTools || !this.#acknowledged) return undefined;
+    const params = `{"_meta":{"${metaKeys.subscriptionId}":${this.#rewriter.clientId}}}`;
+    return encodeEvent({ data: `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":${params}}` });
+  }
+
+  drain(): string {
+    return this.#complete({ [reasonKey]: 'The node is stopping; listen again' });
+  }
+
+  upstreamEnded(failure: Refusal | undefined): { words: string | undefined; error: string } {
+    if (this.#answered) return { words: undefined, error: '' };
+    const refusal = failure ?? refusals.upstreamFailed;
+    return { words: encodeEvent({ data: errorMessage(this.#rewriter.clientId, refusal) }), error: refusal.name };
+  }
+
+  abandoned(): void {
+    // Cutting the upstream connection is what ends a subscription on this era.
+  }
+
+  /** The result that ends a subscription in order. */
+  #complete(meta: Readonly<Record<string, unknown>>): string {
+    const { clientId } = this.#rewriter;
+    const more = JSON.stringify(meta).slice(1);
+    const result = `{"resultType":"complete","_meta":{"${metaKeys.subscriptionId}":${clientId},${more}}`;
+    return encodeEvent({ data: `{"jsonrpc":"2.0","id":${clientId},"result":${result}}` });
+  }
+}
+
+const reasonKey = 'dev.signalbox/reason';
+const revisionKey = 'dev.signalbox/revision';
+const subscriptionKey = Buffer.from(`"${metaKeys.subscriptionId}"`, 'latin1');
+
+/** Puts the client's id wherever the subscription id names the minted one. */
+export function renameSubscription(event: Buffer, upstreamId: string, clientId: string): Buffer {
+  let renamed = event;
+  for (let at = renamed.indexOf(subscriptionKey); at >= 0; at = renamed.indexOf(subscriptionKey, at + 1)) {
+    let value = at + subscriptionKey.length;
+    while (renamed[value] === colon || renamed[value] === space) value += 1;
+    const end = value + upstreamId.length;
+    if (renamed.toString('latin1', value, end) !== upstreamId) continue;
+    renamed = Buffer.concat([renamed.subarray(0, value), Buffer.from(clientId, 'utf8'), renamed.subarray(end)]);
+  }
+  return renamed;
+}
+
+const colon = 0x3a;
+const space = 0x20;

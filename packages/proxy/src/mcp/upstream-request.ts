@@ -1,0 +1,81 @@
+import type { UpstreamRequest } from '../upstream/upstream.ts';
+import type { Call } from './call.ts';
+import type { RequestLimits } from './request-limits.ts';
+import type { RouteState } from './route-state.ts';
+
+/** A POST to the route's backend. */
+export function postRequest(call: Call, route: RouteState, headers: readonly string[], body: Buffer): UpstreamRequest {
+  return {
+    origin: route.origin,
+    poolKey: route.entry.mcp.member.backend.key,
+    method: 'POST',
+    target: route.target,
+    headers,
+    body,
+    safeToResend: call.rule?.repeatable ?? false,
+    timeouts:
+      call.rule?.special === 'listen' ? streamTimeouts(call.services.limits) : callTimeouts(call.services.limits),
+  };
+}
+
+/** A request without body on the legacy session: GET or DELETE. */
+export function sessionRequest(call: Call, route: RouteState, headers: readonly string[]): UpstreamRequest {
+  const isGet = call.kind === 'get';
+  const { limits } = call.services;
+  return {
+    origin: route.origin,
+    poolKey: route.entry.mcp.member.backend.key,
+    method: isGet ? 'GET' : 'DELETE',
+    target: route.target,
+    headers,
+    body: undefined,
+    safeToResend: true,
+    timeouts: isGet ? streamTimeouts(limits) : callTimeouts(limits),
+  };
+}
+
+type Timeouts = UpstreamRequest['timeouts'];
+
+const callTimeoutsOf = new WeakMap<RequestLimits, Timeouts>();
+
+/** A call may be silent for as long as it may take: quiet tools are no failure. */
+function callTimeouts(limits: RequestLimits): Timeouts {
+  let timeouts = callTimeoutsOf.get(limits);
+  if (!timeouts) {
+    const { connectMs, headMs, callMs } = limits;
+    timeouts = { connectMs, headMs, idleMs: callMs, totalMs: callMs };
+    callTimeoutsOf.set(limits, timeouts);
+  }
+  return timeouts;
+}
+
+/** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
+function streamTimeouts({ connectMs, headMs, streamMs }: RequestLimits): Timeouts {
+  return { connectMs, headMs, idleMs: streamMs, totalMs: streamMs };
+}
+
+/** Headers of a request that go on to the upstream as they came; all others stay here. */
+const tracing = ['traceparent', 'tracestate'] as const;
+
+/** Adds the caller's trace to headers; returns them as they are when there is none. */
+export function withTrace(call: Call, headers: readonly string[]): readonly string[] {
+  const { head } = call.exchange;
+  if (head.header('traceparent') === undefined) return headers;
+  const all = [...headers];
+  for (const name of tracing) {
+    const value = head.header(name);
+    if (value !== undefined) all.push(name, value);
+  }
+  return all;
+}
+
+/** Headers of a modern POST: the standard ones, which the door has compared with the body, and every `Mcp-Param-*`. */
+export function modernHeaders(call: Call): readonly string[] {
+  const { head } = call.exchange;
+  const headers = ['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'];
+  headers.push('MCP-Protocol-Version', call.version, 'Mcp-Method', call.method);
+  const name = head.header('mcp-name');
+  if (name !== undefined) headers.push('Mcp-Name', name);
+  headers.push(...head.withPrefix('mcp-param-'));
+  return withTrace(call, headers);
+}

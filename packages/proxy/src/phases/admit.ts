@@ -1,0 +1,41 @@
+import type { RoutingTable } from '@signalbox/config';
+import type { RequestHead } from '../http/exchange.ts';
+import { type Call, jsonHeaders, originOf } from '../mcp/call.ts';
+import { refusals } from '../mcp/errors.ts';
+import { metadataPrefix, type RouteState } from '../mcp/route-state.ts';
+import { refuse, type Step } from './step.ts';
+
+/** Pins the present table for the whole request and finds the route in it. */
+export function admit(call: Call): Step {
+  const { services, exchange } = call;
+  const admission = services.tables.admit();
+  if (!admission) return refuse(call, refusals.notReady);
+  call.admission = admission;
+  const { head } = exchange;
+  if (head.path.startsWith(metadataPrefix)) return answerMetadata(call, admission.table);
+  call.route = matchRoute(call, admission.table, head, head.path);
+  return call.route ? 'continue' : refuse(call, refusals.unknownPath);
+}
+
+function matchRoute(call: Call, table: RoutingTable, head: RequestHead, path: string): RouteState | undefined {
+  const { gateway, routes } = call.services;
+  const found = table.match({ gateway, host: head.host, path, header: (name) => head.header(name) });
+  return found && routes.of(found);
+}
+
+/** OAuth protected-resource metadata of a route (RFC 9728): open to everyone, since it says how to get a token. */
+function answerMetadata(call: Call, table: RoutingTable): Step {
+  const { head } = call.exchange;
+  const route = matchRoute(call, table, head, head.path.slice(metadataPrefix.length));
+  if (head.method !== 'GET') return refuse(call, refusals.methodNotAllowed);
+  if (!route || route.metadataPath === '') return refuse(call, refusals.unknownPath);
+  call.route = route;
+  const { endpoint, authentication } = route.entry;
+  const metadata = {
+    resource: originOf(call.exchange) + endpoint,
+    authorization_servers: [...authentication.jwt.keys()],
+    bearer_methods_supported: ['header'],
+  };
+  call.respond(200, jsonHeaders, JSON.stringify(metadata));
+  return 'stop';
+}

@@ -1,0 +1,64 @@
+import { decideFor, subjectOf } from '../mcp/authorization.ts';
+import type { Call } from '../mcp/call.ts';
+import type { MethodRule } from '../mcp/codec/codec.ts';
+import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
+import { modernCodec } from '../mcp/codec/rev2026-07-28.ts';
+import { refusals } from '../mcp/errors.ts';
+import type { RouteState } from '../mcp/route-state.ts';
+import type { Credential } from '../session/credential.ts';
+import { refuse, type Step } from './step.ts';
+
+/**
+ * May this principal do what the body says? Methods of the protocol itself are everyone's who is authenticated; tools,
+ * prompts and resources are a matter of policy. What policy refuses is answered as if it did not exist.
+ */
+export function authorize(call: Call): Step {
+  switch (call.kind) {
+    case 'request':
+      return authorizeRequest(call);
+    case 'notification':
+      // A request without an id would take effect on an upstream that is not strict.
+      if (!call.method.startsWith('notifications/')) return refuse(call, refusals.notAMessage);
+      return allow(call);
+    case 'response':
+    case 'get':
+    case 'delete':
+    case 'none':
+      return allow(call);
+  }
+}
+
+function authorizeRequest(call: Call): Step {
+  const { rule } = call;
+  if (!rule) return refuse(call, call.era === 'modern' ? refusals.unknownModernMethod : refusals.unknownMethod);
+  if (rule.subject === 'none') return allow(call);
+  return authorizeSubject(call, rule);
+}
+
+function authorizeSubject(call: Call, rule: MethodRule): Step {
+  const standing = { route: call.route as RouteState, credential: call.credential as Credential };
+  call.subjectName = (rule.subject === 'resource' ? call.message?.uri : call.message?.name) ?? '';
+  const subject = subjectOf(call, standing);
+  if (!subject) {
+    const what = rule.subject === 'resource' ? 'params.uri' : 'params.name';
+    return refuse(call, refusals.invalidParams, { message: `${what} must be a string, params.arguments an object` });
+  }
+  const decision = decideFor(call, standing, subject);
+  call.decidedBy = decision.rule;
+  if (decision.allowed) return allow(call);
+  return refuseAsUnknown(call, rule);
+}
+
+function allow(call: Call): Step {
+  call.decision = 'allow';
+  return 'continue';
+}
+
+function refuseAsUnknown(call: Call, rule: MethodRule): Step {
+  const name = call.subjectName;
+  call.decision = 'deny';
+  if (rule.subject === 'tool') return refuse(call, refusals.unknownTool, { message: `Unknown tool: ${name}` });
+  if (rule.subject === 'prompt') return refuse(call, refusals.unknownPrompt, { message: `Unknown prompt: ${name}` });
+  const { unknownResourceCode } = call.era === 'modern' ? modernCodec : legacyCodec;
+  return refuse(call, { ...refusals.unknownResource, code: unknownResourceCode }, { data: { uri: name } });
+}

@@ -1,0 +1,149 @@
+import { Answer } from '../mcp/answer.ts';
+import type { Standing } from '../mcp/authorization.ts';
+import type { Call } from '../mcp/call.ts';
+import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
+import type { Era } from '../mcp/codec/codec.ts';
+import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
+import { endings, refusals } from '../mcp/errors.ts';
+import { Forwarded } from '../mcp/forwarded.ts';
+import { GetStream } from '../mcp/get-stream.ts';
+import { GuardedHandler } from '../mcp/guarded-handler.ts';
+import type { RouteState } from '../mcp/route-state.ts';
+import { splice, spliceText } from '../mcp/splice.ts';
+import { listenFilter } from '../mcp/subscriptions-listen.ts';
+import { answerTerminated, Termination } from '../mcp/terminate.ts';
+import { modernHeaders, postRequest, sessionRequest, withTrace } from '../mcp/upstream-request.ts';
+import type { Credential } from '../session/credential.ts';
+import type { Session } from '../session/sessions.ts';
+import { refuse, type Step } from './step.ts';
+
+/**
+ * Sends the message on, under an id of the gateway's. From here on the answer drives the call: it inspects what comes
+ * back (mcp/answer.ts) and ends the call, which records it. Always the last phase.
+ */
+export function sendUpstream(call: Call): Step | Promise<Step> {
+  if (call.exchange.closed) {
+    call.endUnanswered(0, endings.clientGone);
+    return 'stop';
+  }
+  switch (call.kind) {
+    case 'request':
+      return call.era === 'modern' ? sendModern(call) : sendRequest(call);
+    case 'notification':
+      return sendNotification(call);
+    case 'response':
+      return forward(call, call.body as Buffer);
+    case 'get':
+      return openStream(call);
+    case 'delete':
+      return terminate(call);
+    case 'none':
+      return refuse(call, refusals.internal);
+  }
+}
+
+/** Modern requests only go to upstreams that speak the era. */
+function sendModern(call: Call): Step | Promise<Step> {
+  const route = call.route as RouteState;
+  const era = call.services.eras.known(route);
+  if (era === 'modern') return sendRequest(call);
+  if (era === 'legacy') return refuseForLegacyUpstream(call);
+  return new Promise<Era | undefined>((resolve) => call.services.eras.find(route, resolve)).then((found) => {
+    if (call.exchange.closed) call.endUnanswered(0, endings.clientCancelled);
+    else if (found === 'modern') return sendRequest(call);
+    else if (found === 'legacy') return refuseForLegacyUpstream(call);
+    else return refuse(call, refusals.upstreamUnreachable);
+    return 'stop';
+  });
+}
+
+/** Tells clients that can negotiate to fall back to `initialize`. */
+function refuseForLegacyUpstream(call: Call): Step {
+  return refuse(call, refusals.legacyUpstream, {
+    message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
+    data: { supported: legacyCodec.versions, requested: call.version },
+  });
+}
+
+function sendRequest(call: Call): Step {
+  const route = call.route as RouteState;
+  const { message, services } = call;
+  const id = message?.id;
+  if (!message || !id) return refuse(call, refusals.internal);
+  const standing: Standing = { route, credential: call.credential as Credential };
+  const upstreamId = services.requestIds.mint(message.bytes, id.start, id.end);
+  const answer = new Answer(call, standing, upstreamId);
+  call.session?.begin(answer);
+  let body: Buffer;
+  if (call.rule?.special === 'listen') {
+    answer.listens = listenFilter(call, message, standing);
+    body = splice(
+      message.bytes,
+      [...answer.listens.edits, { ...id, text: upstreamId }].sort((a, b) => a.start - b.start),
+    );
+  } else {
+    body = spliceText(message.bytes, id.start, id.end, upstreamId);
+  }
+  call.exchange.onClientGone(() => answer.clientGone());
+  const request = postRequest(call, route, requestHeaders(call), body);
+  answer.upstream = services.upstream.dispatch(request, new GuardedHandler(call, answer));
+  return 'stop';
+}
+
+function requestHeaders(call: Call): readonly string[] {
+  if (call.era === 'modern') return modernHeaders(call);
+  return withTrace(call, call.session?.headers ?? initializeHeaders);
+}
+
+const initializeHeaders: readonly string[] = [
+  ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
+];
+
+function sendNotification(call: Call): Step {
+  if (call.method !== cancelledMethod) return forward(call, call.body as Buffer);
+  const body = cancelledForUpstream(call);
+  if (body) return forward(call, body);
+  call.respond(202, [], undefined);
+  return 'stop';
+}
+
+function forward(call: Call, body: Buffer): Step {
+  call.exchange.onClientGone(() => call.end(endings.clientGone));
+  const request = postRequest(call, call.route as RouteState, requestHeaders(call), body);
+  call.services.upstream.dispatch(request, new GuardedHandler(call, new Forwarded(call)));
+  return 'stop';
+}
+
+function openStream(call: Call): Step {
+  const route = call.route as RouteState;
+  const stream = new GetStream(call, { route, credential: call.credential as Credential });
+  call.exchange.onClientGone(() => stream.clientGone());
+  const { facts } = call.session as Session;
+  if (facts.upstreamId === '') {
+    stream.openAlone();
+    return 'stop';
+  }
+  const headers = ['Accept', 'text/event-stream', 'MCP-Protocol-Version', facts.version];
+  headers.push('Mcp-Session-Id', facts.upstreamId);
+  const resumeAfter = call.exchange.head.header('last-event-id');
+  if (resumeAfter !== undefined) headers.push('Last-Event-ID', resumeAfter);
+  const request = sessionRequest(call, route, withTrace(call, headers));
+  stream.upstream = call.services.upstream.dispatch(request, new GuardedHandler(call, stream));
+  return 'stop';
+}
+
+function terminate(call: Call): Step {
+  const session = call.session as Session;
+  const { upstreamId, version } = session.facts;
+  call.services.sessions.end(call.exchange.head.header('mcp-session-id') ?? '', session);
+  if (upstreamId === '') {
+    answerTerminated(call);
+    return 'stop';
+  }
+  const termination = new Termination(call);
+  call.exchange.onClientGone(() => termination.clientGone());
+  const headers = ['Mcp-Session-Id', upstreamId, 'MCP-Protocol-Version', version];
+  const request = sessionRequest(call, call.route as RouteState, withTrace(call, headers));
+  call.services.upstream.dispatch(request, new GuardedHandler(call, termination));
+  return 'stop';
+}

@@ -1,0 +1,84 @@
+import type { AuthenticationTable, JwtVerifierConfig, Principal } from '@signalbox/config';
+
+/** A caller's verified identity, and what is needed to see later whether it is still accepted. */
+export interface Credential {
+  readonly principal: Principal;
+  /** Lower-case hex SHA-256 of an API key; empty for other kinds. */
+  readonly keyHash: string;
+}
+
+/** Principal of an API key; undefined when the table does not have the key. */
+export function apiKeyCredential(table: AuthenticationTable, keyHash: string): Credential | undefined {
+  const found = table.apiKeys.get(keyHash);
+  if (!found) return undefined;
+  const { subject, groups } = found;
+  return {
+    keyHash,
+    principal: { id: principalId('api-key', '', subject), kind: 'api-key', subject, issuer: '', groups, claims: none },
+  };
+}
+
+/** Principal of requests without a credential; undefined when the table refuses them. */
+export function anonymousCredential(table: AuthenticationTable): Credential | undefined {
+  if (!table.anonymous) return undefined;
+  const { subject } = table.anonymous;
+  return {
+    keyHash: '',
+    principal: {
+      ...{ id: principalId('anonymous', '', subject), kind: 'anonymous', subject, issuer: '' },
+      ...{ groups: [], claims: none },
+    },
+  };
+}
+
+/** Principal of a token whose signature and times were verified. */
+export function jwtCredential(verifier: JwtVerifierConfig, claims: ReadonlyMap<string, unknown>): Credential {
+  const { issuer } = verifier;
+  const subject = String(claims.get('sub'));
+  const groups = groupsOf(claims.get(verifier.groupsClaim));
+  return {
+    keyHash: '',
+    principal: { id: principalId('jwt', issuer, subject), kind: 'jwt', subject, issuer, groups, claims },
+  };
+}
+
+/**
+ * The credential as another table sees it: open streams ask after a swap. Groups may have changed. @returns undefined
+ * when the table does not accept it.
+ */
+export function reaccept(table: AuthenticationTable, credential: Credential): Credential | undefined {
+  const { principal, keyHash } = credential;
+  switch (principal.kind) {
+    case 'api-key': {
+      const found = apiKeyCredential(table, keyHash);
+      return found?.principal.id === principal.id ? found : undefined;
+    }
+    case 'anonymous': {
+      const found = anonymousCredential(table);
+      return found?.principal.id === principal.id ? found : undefined;
+    }
+    case 'jwt': {
+      const verifier = table.jwt.get(principal.issuer);
+      if (!verifier || !isForAudience(principal.claims.get('aud'), verifier.audiences)) return undefined;
+      return jwtCredential(verifier, principal.claims);
+    }
+  }
+}
+
+/** Whether a token's `aud` names one of the audiences. */
+export function isForAudience(aud: unknown, audiences: readonly string[]): boolean {
+  if (typeof aud === 'string') return audiences.includes(aud);
+  return Array.isArray(aud) && aud.some((one) => typeof one === 'string' && audiences.includes(one));
+}
+
+const none: ReadonlyMap<string, unknown> = new Map();
+
+/** Unique within a tenant: an issuer's `#` is escaped, so the first `#` ends it. */
+function principalId(kind: Principal['kind'], issuer: string, subject: string): string {
+  return issuer === '' ? `${kind}:${subject}` : `${kind}:${issuer.replaceAll('#', '%23')}#${subject}`;
+}
+
+function groupsOf(claim: unknown): readonly string[] {
+  if (typeof claim === 'string') return [claim];
+  return Array.isArray(claim) ? claim.filter((one) => typeof one === 'string') : [];
+}

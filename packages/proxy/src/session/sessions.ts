@@ -1,0 +1,142 @@
+import type { Clock } from '@signalbox/runtime';
+import type { SessionFacts, SessionSeal } from './sealed-session.ts';
+
+export interface SessionsOptions {
+  readonly seal: SessionSeal;
+  readonly clock: Clock;
+  /** Opened ids that are remembered. */
+  readonly maxOpened: number;
+  /** Ended sessions that are remembered; the upstream has forgotten the others as well. */
+  readonly maxEnded: number;
+  /** Requests of one session that can be cancelled at a time. */
+  readonly maxInFlight: number;
+}
+
+/** A request of a session that its client may cancel. */
+export interface InFlight {
+  /** Raw JSON of the client's id. */
+  readonly clientId: string;
+  /** Raw JSON of the minted id that the upstream knows. */
+  readonly upstreamId: string;
+}
+
+/** An open legacy session, as this node sees it. */
+export class Session {
+  readonly facts: SessionFacts;
+  /** Headers of every JSON POST to the upstream in this session. */
+  readonly headers: readonly string[];
+  /** For the cache: used since it was last looked at for eviction. */
+  used = false;
+  readonly #inFlight = new Set<InFlight>();
+  readonly #listeners = new Set<() => void>();
+  readonly #maxInFlight: number;
+
+  constructor(facts: SessionFacts, maxInFlight: number) {
+    this.facts = facts;
+    this.#maxInFlight = maxInFlight;
+    const session = facts.upstreamId === '' ? [] : ['Mcp-Session-Id', facts.upstreamId];
+    this.headers = [
+      ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
+      ...['MCP-Protocol-Version', facts.version, ...session],
+    ];
+  }
+
+  /** Beyond the bound a request runs, but cannot be cancelled. */
+  begin(request: InFlight): void {
+    if (this.#inFlight.size < this.#maxInFlight) this.#inFlight.add(request);
+  }
+
+  end(request: InFlight): void {
+    this.#inFlight.delete(request);
+  }
+
+  /** What the upstream knows a request by. Undefined when none, or more than one, is in flight under the id. */
+  upstreamIdOf(clientId: string): string | undefined {
+    let found: string | undefined;
+    for (const request of this.#inFlight) {
+      if (request.clientId !== clientId) continue;
+      if (found !== undefined) return undefined;
+      found = request.upstreamId;
+    }
+    return found;
+  }
+
+  /** Calls back when the session is ended on this node: its streams end with it. */
+  onEnded(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  forget(listener: () => void): void {
+    this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    for (const listener of listeners) listener();
+  }
+}
+
+/** Sessions by their sealed id: one `Map.get` for those that this node has seen. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  /** Oldest first; a used one gets a second chance before it is evicted. */
+  readonly #opened = new Map<string, Session>();
+  /** Names of ended sessions, oldest first: their ids would still open. */
+  readonly #ended = new Set<string>();
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns the sealed id of a new session. */
+  create(facts: SessionFacts): string {
+    const id = this.#options.seal.seal(facts);
+    this.#remember(id, new Session(facts, this.#options.maxInFlight));
+    return id;
+  }
+
+  /** The session of an id; undefined when it is forged, unknown, expired or ended. */
+  open(id: string): Session | undefined {
+    const session = this.#opened.get(id) ?? this.#unseal(id);
+    if (!session) return undefined;
+    if (session.facts.expiresAt <= this.#options.clock.now()) {
+      this.#opened.delete(id);
+      return undefined;
+    }
+    session.used = true;
+    return session;
+  }
+
+  /** From now on the id opens nothing on this node. */
+  end(id: string, session: Session): void {
+    this.#opened.delete(id);
+    const { name } = session.facts;
+    const oldest = this.#ended.keys().next();
+    if (this.#ended.size >= this.#options.maxEnded && !oldest.done) this.#ended.delete(oldest.value);
+    this.#ended.add(name);
+    session.close();
+  }
+
+  #unseal(id: string): Session | undefined {
+    const facts = this.#options.seal.open(id);
+    if (!facts || this.#ended.has(facts.name) || facts.expiresAt <= this.#options.clock.now()) return undefined;
+    const session = new Session(facts, this.#options.maxInFlight);
+    this.#remember(id, session);
+    return session;
+  }
+
+  #remember(id: string, session: Session): void {
+    if (this.#opened.size >= this.#options.maxOpened) this.#evict();
+    this.#opened.set(id, session);
+  }
+
+  #evict(): void {
+    for (const [id, session] of this.#opened) {
+      this.#opened.delete(id);
+      if (!session.used) return;
+      session.used = false;
+      this.#opened.set(id, session);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { argsFromValue, type AuthenticationTable, type JwtVerifierConfig } from '@signalbox/config';
+import type { Clock } from '@signalbox/runtime';
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import { apiKeyCredential, type Credential, jwtCredential } from './credential.ts';
+import type { FindKey, KeySet, KeySets } from './key-sets.ts';
+
+export interface TokenVerifierOptions {
+  readonly keySets: KeySets;
+  readonly clock: Clock;
+  readonly limits: TokenLimits;
+}
+
+/** Bounds of the verifier; see `RequestLimits` for what each means. */
+export interface TokenLimits {
+  readonly tokenBytes: number;
+  readonly verifiedTokens: number;
+  readonly verifiedTokenMs: number;
+}
+
+/** What came of a bearer token. `unavailable`: the issuer's keys are not there, so nobody can say. */
+export type Verified = Credential | 'refused' | 'unavailable';
+
+interface Remembered {
+  readonly credential: Credential;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/**
+ * Verifies bearer tokens and remembers for a short time which ones are good (security.md §6.2). What it remembers is
+ * bound to tenant and authentication table, so that no change of either finds an old verdict.
+ */
+export class TokenVerifier {
+  readonly #options: TokenVerifierOptions;
+  readonly #remembered = new Map<string, Remembered>();
+
+  constructor(options: TokenVerifierOptions) {
+    this.#options = options;
+  }
+
+  /** A token that was verified before; undefined when it has to be verified now. */
+  remembered(scope: string, token: string): Credential | undefined {
+    const found = this.#remembered.get(scope + token);
+    return found && found.until > this.#options.clock.now() ? found.credential : undefined;
+  }
+
+  /** @param scope of what is remembered: see {@link tokenScope}. */
+  async verify(scope: string, tenant: string, table: AuthenticationTable, token: string): Promise<Verified> {
+    if (token.length > this.#options.limits.tokenBytes) return 'refused';
+    const { clock, limits } = this.#options;
+    const forever = clock.now() + limits.verifiedTokenMs;
+    const keyHash = createHash('sha256').update(token).digest('hex');
+    const apiKey = apiKeyCredential(table, keyHash);
+    if (apiKey) return this.#remember(scope + token, { credential: apiKey, until: forever });
+    const verifier = verifierOf(table, token);
+    if (!verifier) return 'refused';
+    const payload = await this.#verifyJwt(this.#options.keySets.of(tenant, verifier), verifier, token);
+    if (typeof payload === 'string') return payload;
+    const claims = argsFromValue(payload);
+    if (!claims || typeof payload.sub !== 'string' || payload.sub === '') return 'refused';
+    const until = Math.min((payload.exp ?? 0) * 1000, forever);
+    return this.#remember(scope + token, { credential: jwtCredential(verifier, claims), until });
+  }
+
+  async #verifyJwt(
+    set: KeySet,
+    verifier: JwtVerifierConfig,
+    token: string,
+  ): Promise<JWTPayload | 'refused' | 'unavailable'> {
+    const keys = await set.keys();
+    if (!keys) return 'unavailable';
+    const first = await this.#tryKeys(keys, verifier, token);
+    if (first !== 'unknown-key') return first;
+    const renewed = await set.renew();
+    const second = renewed && renewed !== keys ? await this.#tryKeys(renewed, verifier, token) : 'refused';
+    return second === 'unknown-key' ? 'refused' : second;
+  }
+
+  async #tryKeys(
+    keys: FindKey,
+    verifier: JwtVerifierConfig,
+    token: string,
+  ): Promise<JWTPayload | 'refused' | 'unknown-key'> {
+    try {
+      const { payload } = await jwtVerify(token, keys, {
+        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+        issuer: verifier.issuer,
+        audience: [...verifier.audiences],
+        requiredClaims: ['exp', 'iat', 'sub'],
+        maxTokenAge: '24 hours',
+        clockTolerance: 60,
+        currentDate: new Date(this.#options.clock.now()),
+      });
+      return payload;
+    } catch (error) {
+      // jose says what is wrong with a token only by throwing; every reason refuses it.
+      return error instanceof errors.JWKSNoMatchingKey ? 'unknown-key' : 'refused';
+    }
+  }
+
+  #remember(key: string, remembered: Remembered): Credential {
+    const oldest = this.#remembered.keys().next();
+    if (this.#remembered.size >= this.#options.limits.verifiedTokens && !oldest.done) {
+      this.#remembered.delete(oldest.value);
+    }
+    this.#remembered.delete(key);
+    this.#remembered.set(key, remembered);
+    return remembered.credential;
+  }
+}
+
+/** Under what a verdict on a token may be remembered. */
+export function tokenScope(tenant: string, table: AuthenticationTable): string {
+  return `${tenant}\n${table.digest}\n`;
+}
+
+/** The verifier for the issuer that the token claims; what it claims is believed only after the verification. */
+function verifierOf(table: AuthenticationTable, token: string): JwtVerifierConfig | undefined {
+  if (table.jwt.size === 0) return undefined;
+  try {
+    const { iss } = decodeJwt(token);
+    return iss === undefined ? undefined : table.jwt.get(iss);
+  } catch {
+    // Not a JWT at all.
+    return undefined;
+  }
+}
