@@ -1,11 +1,15 @@
-import type { Clock, Metrics } from '@signalbox/runtime';
+import type { Clock, Counter, Metrics } from '@signalbox/runtime';
+import { Deadlines } from './deadlines.ts';
+import type { Endpoint } from './http1-connection.ts';
+import { type ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
+import { Http1Pool, type PoolContext } from './http1-pool.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from './upstream.ts';
 
 /** Bounds of the client, for each (pool key, origin) unless said otherwise. */
 export interface Http1ClientLimits {
   /** Connections at a time. */
   readonly maxConnections: number;
-  /** Requests that wait for a connection. Beyond: `pool-full`. */
+  /** Requests that wait for a connection, for as long as connecting may take. Beyond: `pool-full`. */
   readonly maxWaiting: number;
   /** Idle connections kept. */
   readonly maxIdle: number;
@@ -13,9 +17,9 @@ export interface Http1ClientLimits {
   readonly idleTimeoutMs: number;
   /** Requests on one connection. */
   readonly maxRequestsPerConnection: number;
-  /** Status line and headers of an answer together, bytes. Beyond: `protocol`. */
+  /** Status line and headers of an answer together, bytes; also chunk extensions and trailers. Beyond: `protocol`. */
   readonly maxHeadBytes: number;
-  /** Pools of all keys and origins; the one unused for longest gives way. */
+  /** Pools of all keys and origins that have connections; an unused one gives way. Beyond: `pool-full`. */
   readonly maxPools: number;
 }
 
@@ -35,15 +39,98 @@ export interface Http1ClientOptions {
   readonly metrics: Metrics;
 }
 
-/** The `Upstream` port over our own HTTP/1.1. */
-export class Http1Client implements Upstream {
-  constructor(_options: Http1ClientOptions) {}
+const readBufferBytes = 65_536;
 
-  dispatch(_request: UpstreamRequest, _handler: UpstreamHandler): UpstreamExchange {
-    throw new Error('no connection');
+/**
+ * The `Upstream` port over our own HTTP/1.1. Follows no redirect, asks for no compression, sends nothing that it was
+ * not given. Handlers are never called within `dispatch`.
+ */
+export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
+  readonly limits: Http1ClientLimits;
+  readonly deadlines: Deadlines;
+  readonly readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+  readonly opened: Counter;
+  readonly resent: Counter;
+  readonly full: Counter;
+  /** By pool key, then by origin: both strings are the caller's and need no joining. */
+  readonly #pools = new Map<string, Map<string, Http1Pool>>();
+  #poolCount = 0;
+  #closed = false;
+
+  constructor(options: Http1ClientOptions) {
+    const { limits, clock, metrics } = options;
+    this.limits = limits;
+    this.deadlines = new Deadlines(clock);
+    this.opened = metrics.counter('signalbox_upstream_connections_opened_total', 'Connections begun to upstreams.');
+    this.resent = metrics.counter('signalbox_upstream_resent_total', 'Requests sent again on a fresh connection.');
+    this.full = metrics.counter('signalbox_upstream_pool_full_total', 'Requests refused because a pool was full.');
+    const open = metrics.gauge('signalbox_upstream_connections', 'Open connections to upstreams.');
+    metrics.onCollect(() => open.set(this.#all().reduce((sum, pool) => sum + pool.connections, 0)));
   }
 
-  retain(_origins: ReadonlySet<string>): void {}
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
+    const pool = this.#pools.get(request.poolKey)?.get(request.origin) ?? this.#addPool(request);
+    const exchange = new Http1Exchange(pool ?? this, request, handler);
+    if (pool) pool.start(exchange);
+    else queueMicrotask(() => exchange.failed('pool-full', this.#closed ? 'the client was closed' : 'too many pools'));
+    return exchange;
+  }
 
-  close(): void {}
+  retain(origins: ReadonlySet<string>): void {
+    for (const pool of this.#all()) if (!origins.has(pool.origin)) pool.closeIdle();
+  }
+
+  /** Breaks off what is under way; requests that come later fail. */
+  close(): void {
+    this.#closed = true;
+    for (const pool of this.#all()) pool.close();
+  }
+
+  emptied(pool: Http1Pool): void {
+    const ofKey = this.#pools.get(pool.poolKey);
+    if (ofKey?.get(pool.origin) !== pool) return;
+    ofKey.delete(pool.origin);
+    this.#poolCount -= 1;
+    if (ofKey.size === 0) this.#pools.delete(pool.poolKey);
+  }
+
+  abandoned(): void {
+    // An exchange without a pool waits for nothing.
+  }
+
+  #addPool({ poolKey, origin }: UpstreamRequest): Http1Pool | undefined {
+    if (this.#closed) return undefined;
+    if (this.#poolCount >= this.limits.maxPools) {
+      this.#all()
+        .find((pool) => pool.unused)
+        ?.closeIdle();
+      if (this.#poolCount >= this.limits.maxPools) {
+        this.full.add();
+        return undefined;
+      }
+    }
+    const pool = new Http1Pool(this, { poolKey, origin, endpoint: endpointOf(origin) });
+    const ofKey = this.#pools.get(poolKey) ?? new Map<string, Http1Pool>();
+    ofKey.set(origin, pool);
+    this.#pools.set(poolKey, ofKey);
+    this.#poolCount += 1;
+    return pool;
+  }
+
+  #all(): Http1Pool[] {
+    return [...this.#pools.values()].flatMap((ofKey) => [...ofKey.values()]);
+  }
+}
+
+/** @throws TypeError for anything but an http or https origin: configuration was checked before. */
+function endpointOf(origin: string): Endpoint {
+  const url = new URL(origin);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`not an HTTP origin: ${origin}`);
+  const secure = url.protocol === 'https:';
+  return {
+    secure,
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port) || (secure ? 443 : 80),
+    authority: url.host,
+  };
 }

@@ -1,0 +1,233 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
+import type { Http1Exchange } from './http1-exchange.ts';
+import { requestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+import { ResponseParser, type ResponseSink } from './response-parser.ts';
+
+/** Where a connection goes, and what it may do. */
+export interface Endpoint {
+  readonly secure: boolean;
+  /** Name or address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Host header. */
+  readonly authority: string;
+}
+
+/** What a connection shares with the others. */
+export interface ConnectionOwner {
+  readonly endpoint: Endpoint;
+  readonly deadlines: Deadlines;
+  readonly maxHeadBytes: number;
+  readonly maxRequestsPerConnection: number;
+  readonly idleTimeoutMs: number;
+  /** Bytes are read into this buffer, whichever connection they are for. */
+  readonly readBuffer: Buffer;
+  /** The connection is free for another exchange. */
+  freed(connection: Http1Connection): void;
+  /** The connection is gone. @param unanswered the exchange that had not a byte of its answer yet, on a kept connection. */
+  closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void;
+}
+
+/**
+ * One socket and at most one exchange on it.
+ *
+ * 1. Whatever arrives while no answer is due closes the connection.
+ * 2. After a problem, a timeout or an abort it is destroyed, never kept.
+ * 3. What was read is copied before it is handed on: the read buffer is shared by all connections, so that an idle
+ *    connection costs no buffer.
+ */
+export class Http1Connection implements ResponseSink, Expiring {
+  deadlineTick = disarmed;
+  deadlinePrevious: Expiring | undefined = undefined;
+  deadlineNext: Expiring | undefined = undefined;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket;
+  readonly #parser: ResponseParser;
+  #exchange: Http1Exchange | undefined;
+  #connected = false;
+  #requests = 0;
+  #keepMs: number;
+  #gone = false;
+  #errorCode = '';
+
+  /** Begins to connect. @param first is sent as soon as the connection stands. */
+  constructor(owner: ConnectionOwner, first: Http1Exchange) {
+    this.#owner = owner;
+    this.#keepMs = owner.idleTimeoutMs;
+    this.#parser = new ResponseParser(this, owner.maxHeadBytes);
+    this.#exchange = first;
+    first.connection = this;
+    first.startWaiting('connecting');
+    this.#socket = this.#connect();
+  }
+
+  /** Sends a request. The connection must be free. */
+  run(exchange: Http1Exchange): void {
+    this.#owner.deadlines.disarm(this);
+    this.#exchange = exchange;
+    exchange.connection = this;
+    if (this.#connected) this.#send(exchange);
+  }
+
+  /** Can take another exchange: nobody has closed it, and everything sent has left. */
+  get usable(): boolean {
+    return !this.#gone && !this.#socket.destroyed && this.#socket.writable && this.#socket.writableLength === 0;
+  }
+
+  /** It is nobody's turn: wait for another exchange for a while. */
+  rest(): void {
+    this.#owner.deadlines.arm(this, this.#keepMs);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#close();
+    this.#socket.destroy();
+  }
+
+  /** Gives up, and the exchange with it. */
+  breakOff(reason: string): void {
+    const exchange = this.#exchange;
+    this.destroy();
+    exchange?.failed('closed-early', reason);
+  }
+
+  onDeadline(): void {
+    this.destroy();
+  }
+
+  onHead(head: ResponseHead): void {
+    if (head.keepAliveMs !== undefined) {
+      // The peer counts from its last byte, and so may be ahead of us.
+      this.#keepMs = Math.max(0, Math.min(this.#owner.idleTimeoutMs, head.keepAliveMs - peerAheadMs));
+    }
+    this.#exchange?.answered(head);
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    const chunk = Buffer.allocUnsafe(end - start);
+    bytes.copy(chunk, 0, start, end);
+    this.#exchange?.data(chunk);
+  }
+
+  onComplete(reusable: boolean): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (exchange) {
+      exchange.connection = undefined;
+      if (exchange.paused) this.#socket.resume();
+    }
+    const kept = reusable && this.usable && this.#requests < this.#owner.maxRequestsPerConnection && this.#keepMs > 0;
+    // Before the end is told: whoever hears it may send the next request at once.
+    if (kept) this.#owner.freed(this);
+    else this.destroy();
+    exchange?.ended();
+  }
+
+  onProblem(problem: string): void {
+    const exchange = this.#exchange;
+    this.destroy();
+    exchange?.failed('protocol', problem);
+  }
+
+  #connect(): Socket {
+    const { host, port, secure } = this.#owner.endpoint;
+    const socket = secure ? this.#connectTls(host, port) : this.#connectTcp(host, port);
+    socket.on(secure ? 'secureConnect' : 'connect', () => this.#onConnect());
+    socket.on('error', (error: NodeJS.ErrnoException) => void (this.#errorCode = error.code ?? error.name));
+    socket.on('end', () => this.#onEnd());
+    socket.on('close', () => this.#onEnd());
+    return socket;
+  }
+
+  #connectTcp(host: string, port: number): Socket {
+    const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
+    // Reads on Windows are under way while others complete, so there a buffer cannot be shared.
+    if (process.platform === 'win32') return connectTcp(options).on('data', (bytes: Buffer) => this.#read(bytes));
+    const buffer = this.#owner.readBuffer;
+    const callback = (size: number) => {
+      this.#read(buffer.subarray(0, size));
+      return true;
+    };
+    return connectTcp({ ...options, onread: { buffer, callback } });
+  }
+
+  #connectTls(host: string, port: number): Socket {
+    // Addresses have no name to ask for (RFC 6066 §3).
+    const named = isIP(host) === 0 ? { servername: host } : {};
+    const socket = connectTls({ host, port, ...named, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' });
+    return socket.setNoDelay(true).on('data', (bytes: Buffer) => this.#read(bytes));
+  }
+
+  #onConnect(): void {
+    this.#connected = true;
+    if (this.#exchange) this.#send(this.#exchange);
+  }
+
+  #send(exchange: Http1Exchange): void {
+    const { request } = exchange;
+    this.#requests += 1;
+    this.#parser.begin(request.method);
+    exchange.sent();
+    const head = requestHead(request, this.#owner.endpoint.authority);
+    const { body } = request;
+    if (!body || body.length === 0) this.#socket.write(head, 'latin1');
+    else if (body.length <= joinedBytes) this.#socket.write(head + body.toString('latin1'), 'latin1');
+    else {
+      this.#socket.cork();
+      this.#socket.write(head, 'latin1');
+      this.#socket.write(body);
+      this.#socket.uncork();
+    }
+    if (exchange.paused) this.#socket.pause();
+  }
+
+  #read(bytes: Buffer): void {
+    if (this.#gone) return;
+    if (!this.#exchange) return this.destroy();
+    this.#parser.push(bytes);
+    this.#exchange?.watchBody();
+  }
+
+  /** The peer will send nothing more, or the socket is gone. */
+  #onEnd(): void {
+    if (this.#gone) return;
+    const exchange = this.#exchange;
+    if (exchange && !this.#connected) {
+      this.#close();
+      exchange.failed('connect-failed', `the connection failed: ${this.#errorCode || 'closed'}`);
+    } else if (exchange && this.#parser.untouched && this.#requests > 1) {
+      this.#close(exchange);
+    } else if (exchange && (this.#errorCode !== '' || !this.#parser.end())) {
+      this.#close();
+      exchange.failed('closed-early', `the upstream closed the connection: ${this.#errorCode || 'end of stream'}`);
+    } else {
+      this.#close();
+    }
+    this.#socket.destroy();
+  }
+
+  #close(unanswered?: Http1Exchange): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#parser.stop();
+    this.#owner.deadlines.disarm(this);
+    if (this.#exchange) this.#exchange.connection = undefined;
+    this.#exchange = undefined;
+    this.#owner.closed(this, unanswered);
+  }
+}
+
+/** Bodies up to this size travel in one piece with their head. */
+const joinedBytes = 12_288;
+const peerAheadMs = 1_000;

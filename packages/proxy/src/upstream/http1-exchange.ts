@@ -1,0 +1,163 @@
+import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
+import type { Http1Connection } from './http1-connection.ts';
+import type { ResponseHead } from './response-head.ts';
+import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamRequest } from './upstream.ts';
+
+/** Where an exchange is on its way. */
+type Stage = 'waiting' | 'connecting' | 'head' | 'body' | 'over';
+
+/** Hears when an exchange needs no connection any more. */
+export interface ExchangeOwner {
+  readonly deadlines: Deadlines;
+  /** It ended without an answer while it waited for a connection. */
+  abandoned(exchange: Http1Exchange): void;
+}
+
+/**
+ * One request on its way, and its bounds in time. Exactly one of `onEnd` and `onError` is called, unless it is aborted:
+ * `over` is the only stage that is never left.
+ */
+export class Http1Exchange implements UpstreamExchange, Expiring {
+  readonly request: UpstreamRequest;
+  /** Set while a connection works for this exchange. */
+  connection: Http1Connection | undefined = undefined;
+  /** It was sent on a kept connection that turned out to be closed, and may not be sent again. */
+  resent = false;
+  deadlineTick = disarmed;
+  deadlinePrevious: Expiring | undefined = undefined;
+  deadlineNext: Expiring | undefined = undefined;
+  readonly #owner: ExchangeOwner;
+  readonly #handler: UpstreamHandler;
+  #stage: Stage = 'waiting';
+  #paused = false;
+  /** Coarse times, by the clock of `Deadlines`. */
+  #startedMs = 0;
+  #activeMs = 0;
+
+  constructor(owner: ExchangeOwner, request: UpstreamRequest, handler: UpstreamHandler) {
+    this.#owner = owner;
+    this.request = request;
+    this.#handler = handler;
+  }
+
+  get over(): boolean {
+    return this.#stage === 'over';
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  pause(): void {
+    if (this.#stage === 'over' || this.#paused) return;
+    this.#paused = true;
+    this.connection?.pause();
+  }
+
+  resume(): void {
+    if (this.#stage === 'over' || !this.#paused) return;
+    this.#paused = false;
+    this.#activeMs = this.#owner.deadlines.nowMs;
+    this.connection?.resume();
+  }
+
+  abort(): void {
+    if (this.#stage === 'over') return;
+    this.#finish();
+    this.#leave();
+  }
+
+  /** It waits for a connection, or for one to be made. */
+  startWaiting(stage: 'waiting' | 'connecting'): void {
+    this.#stage = stage;
+    this.#owner.deadlines.arm(this, this.request.timeouts.connectMs);
+  }
+
+  /** The request was handed to a connection. */
+  sent(): void {
+    const { deadlines } = this.#owner;
+    const { headMs, totalMs } = this.request.timeouts;
+    this.#stage = 'head';
+    deadlines.arm(this, totalMs > 0 ? Math.min(headMs, totalMs) : headMs);
+    this.#startedMs = deadlines.nowMs;
+  }
+
+  answered(head: ResponseHead): void {
+    this.#stage = 'body';
+    this.#activeMs = this.#owner.deadlines.nowMs;
+    this.#handler.onHead(head);
+  }
+
+  /** What was read in one go did not end the answer: from here on the bounds of a body hold. */
+  watchBody(): void {
+    if (this.#stage !== 'body') return;
+    this.#activeMs = this.#owner.deadlines.nowMs;
+    this.#owner.deadlines.arm(this, this.#bodyMs());
+  }
+
+  data(chunk: Buffer): void {
+    this.#activeMs = this.#owner.deadlines.nowMs;
+    this.#handler.onData(chunk);
+  }
+
+  ended(): void {
+    if (this.#stage === 'over') return;
+    this.#finish();
+    this.#handler.onEnd();
+  }
+
+  failed(code: UpstreamError['code'], message: string): void {
+    if (this.#stage === 'over') return;
+    const notAccepted = this.#stage === 'waiting' || this.#stage === 'connecting';
+    this.#finish();
+    this.#handler.onError({ code, message, notAccepted });
+  }
+
+  onDeadline(): void {
+    const { deadlines } = this.#owner;
+    const { totalMs } = this.request.timeouts;
+    const running = deadlines.nowMs - this.#startedMs;
+    switch (this.#stage) {
+      case 'waiting':
+        return this.#timeOut('pool-full', 'no connection became free in time');
+      case 'connecting':
+        return this.#timeOut('connect-timeout', 'the connection was not made in time');
+      case 'head':
+        if (totalMs > 0 && running >= totalMs) return this.#timeOut('total-timeout', 'the answer took too long');
+        return this.#timeOut('head-timeout', 'the answer did not begin in time');
+      case 'body': {
+        if (totalMs > 0 && running >= totalMs) return this.#timeOut('total-timeout', 'the answer took too long');
+        if (!this.#paused && deadlines.nowMs - this.#activeMs >= this.request.timeouts.idleMs) {
+          return this.#timeOut('idle-timeout', 'the answer stopped in the middle');
+        }
+        return deadlines.arm(this, this.#bodyMs());
+      }
+      case 'over':
+    }
+  }
+
+  /** Milliseconds until the body must be looked at again. While it is paused, silence is not the upstream's. */
+  #bodyMs(): number {
+    const { idleMs, totalMs } = this.request.timeouts;
+    const { nowMs } = this.#owner.deadlines;
+    const idleLeft = this.#paused ? idleMs : this.#activeMs + idleMs - nowMs;
+    return totalMs > 0 ? Math.min(idleLeft, this.#startedMs + totalMs - nowMs) : idleLeft;
+  }
+
+  #timeOut(code: UpstreamError['code'], message: string): void {
+    this.failed(code, message);
+    this.#leave();
+  }
+
+  #leave(): void {
+    const { connection } = this;
+    this.connection = undefined;
+    if (connection) connection.destroy();
+    else this.#owner.abandoned(this);
+  }
+
+  #finish(): void {
+    this.#stage = 'over';
+    this.#owner.deadlines.disarm(this);
+  }
+}

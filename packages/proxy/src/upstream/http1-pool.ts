@@ -1,0 +1,150 @@
+import type { Counter } from '@signalbox/runtime';
+import type { Deadlines } from './deadlines.ts';
+import { type ConnectionOwner, type Endpoint, Http1Connection } from './http1-connection.ts';
+import type { Http1ClientLimits } from './http1-client.ts';
+import type { ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
+
+/** What the pools of a client share. */
+export interface PoolContext {
+  readonly limits: Http1ClientLimits;
+  readonly deadlines: Deadlines;
+  readonly readBuffer: Buffer;
+  readonly opened: Counter;
+  readonly resent: Counter;
+  readonly full: Counter;
+  /** The pool has neither connections nor requests any more. */
+  emptied(pool: Http1Pool): void;
+}
+
+/** Connections of one key to one endpoint: a stack of idle ones, so that the warmest is taken and the rest can age. */
+export class Http1Pool implements ConnectionOwner, ExchangeOwner {
+  readonly endpoint: Endpoint;
+  readonly poolKey: string;
+  readonly origin: string;
+  readonly #context: PoolContext;
+  readonly #connections = new Set<Http1Connection>();
+  readonly #idle: Http1Connection[] = [];
+  readonly #waiting = new Set<Http1Exchange>();
+  #closed = false;
+
+  constructor(
+    context: PoolContext,
+    place: { readonly poolKey: string; readonly origin: string; readonly endpoint: Endpoint },
+  ) {
+    this.#context = context;
+    this.endpoint = place.endpoint;
+    this.poolKey = place.poolKey;
+    this.origin = place.origin;
+  }
+
+  get deadlines(): Deadlines {
+    return this.#context.deadlines;
+  }
+
+  get maxHeadBytes(): number {
+    return this.#context.limits.maxHeadBytes;
+  }
+
+  get maxRequestsPerConnection(): number {
+    return this.#context.limits.maxRequestsPerConnection;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.#context.limits.idleTimeoutMs;
+  }
+
+  get readBuffer(): Buffer {
+    return this.#context.readBuffer;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Only idle connections, and nobody waits. */
+  get unused(): boolean {
+    return this.#idle.length === this.#connections.size && this.#waiting.size === 0;
+  }
+
+  /** Sends a request on an idle connection, a new one, or the next that becomes free. */
+  start(exchange: Http1Exchange): void {
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      if (idle.usable) return idle.run(exchange);
+      idle.destroy();
+    }
+    if (this.#connections.size < this.#context.limits.maxConnections) return this.#open(exchange);
+    exchange.startWaiting('waiting');
+    if (this.#waiting.size < this.#context.limits.maxWaiting) {
+      this.#waiting.add(exchange);
+      return;
+    }
+    this.#context.full.add();
+    // Not within `dispatch`: the caller has nothing to abort yet.
+    queueMicrotask(() => exchange.failed('pool-full', 'too many requests wait for a connection'));
+  }
+
+  freed(connection: Http1Connection): void {
+    const [next] = this.#waiting;
+    if (next) {
+      this.#waiting.delete(next);
+      connection.run(next);
+    } else if (this.#closed || this.#idle.length >= this.#context.limits.maxIdle) {
+      connection.destroy();
+    } else {
+      this.#idle.push(connection);
+      connection.rest();
+    }
+  }
+
+  closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void {
+    this.#connections.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    if (unanswered) this.#resend(unanswered);
+    const [next] = this.#waiting;
+    if (next && this.#connections.size < this.#context.limits.maxConnections) {
+      this.#waiting.delete(next);
+      this.#open(next);
+    }
+    this.#tellIfEmpty();
+  }
+
+  abandoned(exchange: Http1Exchange): void {
+    this.#waiting.delete(exchange);
+    this.#tellIfEmpty();
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+
+  /** Breaks off everything. */
+  close(): void {
+    this.#closed = true;
+    for (const exchange of [...this.#waiting]) {
+      this.#waiting.delete(exchange);
+      exchange.failed('closed-early', 'the client was closed');
+    }
+    for (const connection of [...this.#connections]) connection.breakOff('the client was closed');
+  }
+
+  #open(exchange: Http1Exchange): void {
+    this.#context.opened.add();
+    this.#connections.add(new Http1Connection(this, exchange));
+  }
+
+  /** A kept connection was closed while the request was on its way: most likely the peer had closed it before. */
+  #resend(exchange: Http1Exchange): void {
+    if (!exchange.request.safeToResend || exchange.resent || this.#closed) {
+      exchange.failed('closed-early', 'the upstream closed the connection before it answered');
+      return;
+    }
+    exchange.resent = true;
+    this.#context.resent.add();
+    this.#open(exchange);
+  }
+
+  #tellIfEmpty(): void {
+    if (this.#connections.size === 0 && this.#waiting.size === 0) this.#context.emptied(this);
+  }
+}

@@ -1,0 +1,24 @@
+import type { UpstreamRequest } from './upstream.ts';
+
+/**
+ * Request line and headers, with their empty line.
+ * @throws TypeError for text that would break out of its place: whoever built the request has not checked it.
+ */
+export function requestHead(request: UpstreamRequest, authority: string): string {
+  const { method, target, headers, body } = request;
+  if (!token.test(method) || !visible.test(target)) throw new TypeError('method or target of a request is malformed');
+  let head = `${method} ${target} HTTP/1.1\r\nHost: ${authority}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    if (!token.test(name) || unsafe.test(value)) throw new TypeError(`the header ${JSON.stringify(name)} is malformed`);
+    head += `${name}: ${value}\r\n`;
+  }
+  if (body) return `${head}Content-Length: ${body.length}\r\n\r\n`;
+  return methodsWithBody.has(method) ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`;
+}
+
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const visible = /^[\x21-\x7e]+$/;
+const unsafe = /[^\t\x20-\x7e\x80-\xff]/;
+const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);

@@ -1,0 +1,138 @@
+import type { UpstreamHead } from './upstream.ts';
+
+/** How the body of an answer ends (RFC 9112 §6.3). */
+export type BodyFraming = 'none' | 'length' | 'chunked' | 'close';
+
+/** Status line and headers of an answer. */
+export class ResponseHead implements UpstreamHead {
+  readonly status: number;
+  readonly framing: BodyFraming;
+  readonly contentLength: number | undefined;
+  /** The connection may carry another exchange. */
+  readonly keepAlive: boolean;
+  /** For how long the peer says that it keeps the connection, in milliseconds; undefined if it does not say. */
+  readonly keepAliveMs: number | undefined;
+  readonly #names: readonly string[];
+  readonly #values: readonly string[];
+
+  constructor(parts: HeadParts, framing: BodyFraming) {
+    this.status = parts.status;
+    this.framing = framing;
+    this.contentLength = parts.contentLength;
+    this.keepAlive = parts.minorVersion === 1 && framing !== 'close' && !parts.closes;
+    this.keepAliveMs = parts.keepAliveMs;
+    this.#names = parts.names;
+    this.#values = parts.values;
+  }
+
+  header(name: string): string | undefined {
+    const names = this.#names;
+    let at = names.indexOf(name);
+    if (at < 0) return undefined;
+    let value = this.#values[at] as string;
+    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
+    return value;
+  }
+}
+
+/** What the lines of a head say. */
+interface HeadParts {
+  readonly status: number;
+  readonly minorVersion: number;
+  readonly names: string[];
+  readonly values: string[];
+  contentLength: number | undefined;
+  chunked: boolean;
+  closes: boolean;
+  keepAliveMs: number | undefined;
+}
+
+/**
+ * Parses a head, strictly: whatever two readers could understand differently is a problem (security.md §7.1, F67).
+ * @param text one character a byte, without the empty line at its end.
+ * @param requestMethod answers to HEAD have no body.
+ * @returns the head, or what is wrong with it.
+ */
+export function parseResponseHead(text: string, requestMethod: string): ResponseHead | string {
+  if (illegal.test(text)) return 'the head has a bare line break or a control character';
+  const firstEnd = text.indexOf('\r\n');
+  const statusLine = statusLineForm.exec(firstEnd < 0 ? text : text.slice(0, firstEnd));
+  if (!statusLine) return 'the status line is malformed';
+  const parts: HeadParts = {
+    status: Number(statusLine[2]),
+    minorVersion: Number(statusLine[1]),
+    names: [],
+    values: [],
+    contentLength: undefined,
+    chunked: false,
+    closes: false,
+    keepAliveMs: undefined,
+  };
+  for (let start = firstEnd < 0 ? text.length : firstEnd + 2; start < text.length;) {
+    const found = text.indexOf('\r\n', start);
+    const end = found < 0 ? text.length : found;
+    const problem = addHeader(parts, text, start, end);
+    if (problem !== undefined) return problem;
+    start = end + 2;
+  }
+  if (parts.chunked && parts.contentLength !== undefined) return 'the body has both a length and a transfer coding';
+  if (parts.chunked && parts.minorVersion === 0) return 'an HTTP/1.0 answer has a transfer coding';
+  return new ResponseHead(parts, framingOf(parts, requestMethod));
+}
+
+/** A byte that no head contains, a CR without LF, an LF without CR. */
+const illegal = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)|(?:^|[^\r])\n/;
+const statusLineForm = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+function addHeader(parts: HeadParts, text: string, start: number, end: number): string | undefined {
+  const colon = text.indexOf(':', start);
+  if (colon < 0 || colon > end) return 'a header line has no colon';
+  const rawName = text.slice(start, colon);
+  if (!token.test(rawName)) return 'a header name is malformed';
+  const name = rawName.toLowerCase();
+  const value = withoutBlanks(text, colon + 1, end);
+  parts.names.push(name);
+  parts.values.push(value);
+  switch (name) {
+    case 'content-length':
+      if (parts.contentLength !== undefined || !/^\d{1,15}$/.test(value)) return 'Content-Length is not one number';
+      parts.contentLength = Number(value);
+      return undefined;
+    case 'transfer-encoding':
+      if (parts.chunked || value.toLowerCase() !== 'chunked') return 'the transfer coding is not chunked alone';
+      parts.chunked = true;
+      return undefined;
+    case 'connection':
+      if (/(?:^|[\s,])close(?:$|[\s,])/i.test(value)) parts.closes = true;
+      return undefined;
+    case 'keep-alive': {
+      const seconds = /(?:^|[\s,])timeout=(\d{1,6})/i.exec(value)?.[1];
+      if (seconds !== undefined) parts.keepAliveMs = Number(seconds) * 1_000;
+      return undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Blanks and tabs around a value do not belong to it; no other character is trimmed. */
+function withoutBlanks(text: string, from: number, to: number): string {
+  let start = from;
+  let end = to;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+function framingOf(parts: HeadParts, requestMethod: string): BodyFraming {
+  const { status } = parts;
+  if (requestMethod === 'HEAD' || status < 200 || status === 204 || status === 304) return 'none';
+  if (parts.chunked) return 'chunked';
+  if (parts.contentLength === undefined) return 'close';
+  return parts.contentLength === 0 ? 'none' : 'length';
+}
