@@ -52,4 +52,5 @@ const cli: Cli = {
   ask,
 };
 
-process.exitCode = await run(process.argv.slice(2), cli);
+// A connection that is kept alive is no reason to stay.
+process.exit(await run(process.argv.slice(2), cli));

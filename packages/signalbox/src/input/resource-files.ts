@@ -55,25 +55,26 @@ function checkDocuments(documents: readonly SourceDocument[]): readonly Problem[
     const decoded = decodeDocument(document);
     return 'problems' in decoded ? withLocations(decoded.problems, [document]) : [];
   });
-  return [...problems, ...withLocations(findDuplicates(documents), documents)];
+  // Of two that are alike, the later one is shown.
+  return [...problems, ...withLocations(findDuplicates(documents), documents.toReversed())];
 }
 
 /** One line a problem: `file:line spec.field: message`. */
-export function describeProblems(problems: readonly Problem[]): string {
-  const heading =
-    problems.length === 1 ? '1 problem, nothing was sent:' : `${problems.length} problems, nothing was sent:`;
-  return [heading, ...problems.map((problem) => `  ${describeProblem(problem)}`)].join('\n');
+function describeProblems(problems: readonly Problem[]): string {
+  const lines = [...new Set(problems.map(describeProblem))];
+  const heading = lines.length === 1 ? '1 problem, nothing was sent:' : `${lines.length} problems, nothing was sent:`;
+  return [heading, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 
 function describeProblem(problem: Problem): string {
   const file = problem.file === undefined ? '' : `${problem.file}:${problem.line ?? 1}`;
-  const resource = [problem.kind, problem.name].filter((part) => part !== '').join(' ');
-  const place = [file, file ? '' : resource, problem.field].filter((part) => part !== '').join(' ');
+  const subject = problem.field || [problem.kind, problem.name].filter((part) => part !== '').join(' ');
+  const place = [file, subject].filter((part) => part !== '').join(' ');
   return printable(place ? `${place}: ${problem.message}` : problem.message);
 }
 
 /** Groups documents by scope, the operator's first. */
-export function byScope(documents: readonly SourceDocument[]): readonly ScopeDocuments[] {
+function byScope(documents: readonly SourceDocument[]): readonly ScopeDocuments[] {
   const groups = Map.groupBy(documents, (document) => document.tenant || operatorScope);
   const order = (scope: string) => (scope === operatorScope ? '' : scope);
   return [...groups]

@@ -52,19 +52,27 @@ export class Stack {
   async #stopAll(deadlineMs: number): Promise<boolean> {
     const deadline = new AbortController();
     using _timer = this.#clock.timer(deadlineMs, () => deadline.abort(new Error('stop deadline passed')));
+    const passed = new Promise<'late'>((resolve) => {
+      deadline.signal.addEventListener('abort', () => resolve('late'), { once: true });
+    });
     for (const entry of this.#entries.toReversed()) {
-      const started = await entry.running.then(
-        () => true,
-        () => false,
-      );
-      if (!started) continue;
-      this.#logger.info('stopping', { part: entry.name });
-      try {
-        await entry.stop(deadline.signal);
-      } catch (error) {
-        this.#logger.error('stop failed', { part: entry.name, error: String(error) });
-      }
+      // After the deadline every part still gets its signal, which kills a child; nobody is waited for any more.
+      const end = await Promise.race([this.#stopOne(entry, deadline.signal), passed]);
+      if (end === 'late') this.#logger.error('still running at the stop deadline', { part: entry.name });
     }
     return !deadline.signal.aborted;
+  }
+  async #stopOne(entry: Entry, deadline: AbortSignal): Promise<void> {
+    const started = await entry.running.then(
+      () => true,
+      () => false,
+    );
+    if (!started) return;
+    this.#logger.info('stopping', { part: entry.name });
+    try {
+      await entry.stop(deadline);
+    } catch (error) {
+      this.#logger.error('stop failed', { part: entry.name, error: String(error) });
+    }
   }
 }
