@@ -62,7 +62,8 @@ export type SessionEvent =
 
 export type SessionEffect =
   | { readonly kind: 'send'; readonly typeUrl: string; readonly response: EncodedResponse }
-  | { readonly kind: 'sent' | 'acked'; readonly collections: readonly CollectionRevision[] }
+  | { readonly kind: 'sent'; readonly collections: readonly CollectionRevision[] }
+  | { readonly kind: 'acked'; readonly collections: readonly CollectionRevision[] }
   | { readonly kind: 'nacked'; readonly refusal: Refusal }
   /** A type of no family was asked for: it is answered as if it had no resources. */
   | { readonly kind: 'unknown-type'; readonly typeUrl: string }

@@ -1,0 +1,141 @@
+import { create, fromBinary } from '@bufbuild/protobuf';
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { ChangeSet, type CollectionChange } from '../change-set.ts';
+import { ResponseEncoder } from '../encoded-response.ts';
+import type { Collection } from '../family.ts';
+import {
+  isAtRest,
+  newServerSession,
+  type ServerSession,
+  type SessionEffect,
+  type SessionEvent,
+  stepServer,
+} from '../server-session.ts';
+import { StreamPosition } from '../stream-position.ts';
+import { MemorySource, testFamily } from './memory-source.ts';
+
+/** A response as a test wants to see it. */
+export interface SeenResponse {
+  readonly type: string;
+  /** `name=version`, in the order of the response. */
+  readonly updated: readonly string[];
+  readonly removed: readonly string[];
+  readonly nonce: string;
+  readonly bytes: number;
+}
+
+/** What a test says of a request. */
+interface Request {
+  readonly typeUrl?: string;
+  readonly node?: { readonly id: string };
+  readonly resourceNamesSubscribe?: string[];
+  readonly resourceNamesUnsubscribe?: string[];
+  readonly initialResourceVersions?: Record<string, string>;
+  readonly responseNonce?: string;
+  readonly errorDetail?: { readonly code: number; readonly message: string };
+}
+
+/** A server session with a source, driven by hand: no stream, no time. */
+export class SessionDriver {
+  readonly source = new MemorySource();
+  readonly effects: SessionEffect[] = [];
+  session: ServerSession = newServerSession;
+  readonly #newest = new Map<string, Collection>();
+  readonly #position: StreamPosition;
+  readonly #encoder: ResponseEncoder;
+  #unseen: SeenResponse[] = [];
+
+  constructor(visible: 'all' | ReadonlySet<string> = 'all', maxResponseBytes = 64 * 1024) {
+    this.#position = new StreamPosition(this.#newest, visible);
+    this.#encoder = new ResponseEncoder(maxResponseBytes);
+    this.source.onChange((ids) => this.#onChange(ids));
+  }
+
+  /** Sends a request; the first names the node. @returns the responses that it brings about. */
+  request(request: Request): readonly SeenResponse[] {
+    const node = this.session.nodeId === undefined ? { node: { id: 'node-1' } } : {};
+    return this.raw({ ...node, ...request });
+  }
+
+  /** Sends a request as it is. */
+  raw(request: Request): readonly SeenResponse[] {
+    this.#step({ kind: 'request', request: create(DeltaDiscoveryRequestSchema, request) });
+    this.#catchUp();
+    return this.take();
+  }
+
+  ack(response: SeenResponse | undefined, more: Request = {}): readonly SeenResponse[] {
+    return this.request({ typeUrl: response?.type ?? '', responseNonce: response?.nonce ?? '', ...more });
+  }
+
+  nack(response: SeenResponse | undefined, message: string, code = 3): readonly SeenResponse[] {
+    return this.ack(response, { errorDetail: { code, message } });
+  }
+
+  /** Acknowledges everything that is unanswered until nothing more comes. @returns all responses. */
+  settle(responses: readonly SeenResponse[] = this.take()): readonly SeenResponse[] {
+    const all: SeenResponse[] = [];
+    const open = [...responses];
+    for (let response = open.shift(); response; response = open.shift()) {
+      all.push(response);
+      open.push(...this.ack(response));
+    }
+    return all;
+  }
+
+  /** Responses sent since the last look. */
+  take(): readonly SeenResponse[] {
+    const unseen = this.#unseen;
+    this.#unseen = [];
+    return unseen;
+  }
+
+  effectsOf<K extends SessionEffect['kind']>(kind: K): readonly Extract<SessionEffect, { kind: K }>[] {
+    return this.effects.filter((effect): effect is Extract<SessionEffect, { kind: K }> => effect.kind === kind);
+  }
+
+  #onChange(ids: readonly string[]): void {
+    const changes = new Map<string, CollectionChange>();
+    for (const id of ids) {
+      const to = this.source.get(id);
+      changes.set(id, { from: this.#newest.get(id), to });
+      if (to) this.#newest.set(id, to);
+      else this.#newest.delete(id);
+    }
+    this.#position.fallBehind(new ChangeSet(changes));
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (!isAtRest(this.session) || !this.#position.isBehind) return;
+    this.#step({ kind: 'advance', changes: this.#position.advance() });
+  }
+
+  #step(event: SessionEvent): void {
+    const { session, effects } = stepServer(this.session, event, {
+      family: testFamily,
+      collections: this.#position,
+      encoder: this.#encoder,
+      limits: { maxTypesPerStream: 4, maxNamesPerStream: 5 },
+    });
+    this.session = session;
+    this.effects.push(...effects);
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.#unseen.push(seen(effect.response.bytes));
+    }
+  }
+}
+
+function seen(bytes: Buffer): SeenResponse {
+  const { typeUrl, resources, removedResources, nonce } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+  return {
+    type: typeUrl,
+    updated: resources.map(({ name, version }) => `${name}=${version}`),
+    removed: removedResources,
+    nonce,
+    bytes: bytes.length,
+  };
+}
