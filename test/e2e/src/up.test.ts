@@ -76,20 +76,13 @@ describe('signalbox up', () => {
 
   it('keeps its credentials from others', async () => {
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700);
-    for (const name of [
-      'cli.json',
-      'secrets/postgres-password',
-      'secrets/operator-token',
-      'secrets/session-key',
-      'secrets/demo-key',
-    ]) {
-      expect((await stat(join(dataDir, name))).mode & 0o777, name).toBe(0o600);
-    }
+    const names = ['postgres-password', 'operator-token', 'node-token', 'session-key', 'demo-key'];
+    const paths = ['cli.json', ...names.map((name) => join('secrets', name))];
+    const modes = await Promise.all(paths.map(async (path) => (await stat(join(dataDir, path))).mode & 0o777));
+    expect(new Set(modes)).toEqual(new Set([0o600]));
     const log = await readFile(join(dataDir, 'up.log'), 'utf8');
-    for (const name of ['postgres-password', 'operator-token', 'node-token', 'session-key', 'demo-key']) {
-      const secret = (await readFile(join(dataDir, 'secrets', name), 'utf8')).trim();
-      expect(log.includes(secret), name).toBe(false);
-    }
+    const secrets = await Promise.all(names.map((name) => readFile(join(dataDir, 'secrets', name), 'utf8')));
+    expect(secrets.filter((secret) => log.includes(secret.trim()))).toEqual([]);
   });
 
   it('refuses a second one on the same folder', async () => {

@@ -64,7 +64,7 @@ async function allPages(client: Client, options: { timeout: number; signal: Abor
 }
 
 function refused({ url, token }: ToolsRequest, error: unknown): Failure {
-  const text = error instanceof Error ? printable(deepestMessage(error)) : String(error);
+  const text = error instanceof Error ? printable(wholeMessage(error)) : String(error);
   const advice = /401|unauthorized/i.test(text)
     ? token
       ? 'The route does not accept this credential: see the authentication of its policy.'
@@ -75,10 +75,11 @@ function refused({ url, token }: ToolsRequest, error: unknown): Failure {
   return new Failure(`${url}: ${text}${advice && `\n  ${advice}`}`, 1, { cause: error });
 }
 
-/** `fetch failed` says nothing; its cause does. */
-function deepestMessage(error: Error): string {
-  const cause = error.cause;
-  if (!(cause instanceof Error)) return error.message;
-  const inner = deepestMessage(cause);
-  return error.message.includes(inner) ? error.message : `${error.message}: ${inner}`;
+/** The messages of an error and its causes, each once: `fetch failed` says nothing, its cause does. */
+function wholeMessage(error: Error): string {
+  let text = error.message;
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    if (!text.endsWith(cause.message)) text = `${text}: ${cause.message}`;
+  }
+  return text;
 }

@@ -51,10 +51,7 @@ export async function readResourceFiles(
 
 /** What is wrong with documents that can be seen without the control plane. */
 function checkDocuments(documents: readonly SourceDocument[]): readonly Problem[] {
-  const problems = documents.flatMap((document) => {
-    const decoded = decodeDocument(document);
-    return 'problems' in decoded ? withLocations(decoded.problems, [document]) : [];
-  });
+  const problems = documents.flatMap((document) => withLocations(decodeDocument(document).problems, [document]));
   // Of two that are alike, the later one is shown.
   return [...problems, ...withLocations(findDuplicates(documents), documents.toReversed())];
 }
