@@ -30,7 +30,13 @@ import { createNodeHttpServer } from './http/node-http-codec.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
-import { http1ClientLimitsOf, httpServerLimitsOf, type ProxySettings, requestLimitsOf } from './settings.ts';
+import {
+  http1ClientLimitsOf,
+  httpServerLimitsOf,
+  type ProxySettings,
+  requestLimitsOf,
+  tableLimitsOf,
+} from './settings.ts';
 import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
@@ -238,14 +244,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 function sourceOf(kit: Kit, { current }: Serving, environment: NonNullable<StartProxyOptions['environment']>): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice);
-  const activation = new Activation(current, slice, {
-    routesPerTenant: settings.maxRoutesPerTenant,
-    table: {
-      resources: settings.maxScopeResources,
-      bytes: settings.maxScopeBytes,
-      rulesPerRoute: settings.maxRulesPerRoute,
-    },
-  });
+  const activation = new Activation(current, slice, tableLimitsOf(settings));
   return settings.config === '' ? controlPlaneSource(kit, activation, slice) : fileSource(kit, activation, environment);
 }
 

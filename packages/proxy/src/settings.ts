@@ -10,7 +10,7 @@ import {
   type Settings,
   text,
 } from '@signalbox/runtime';
-import { defaultTableLimits } from '@signalbox/config';
+import { defaultTableLimits, type TableLimits } from '@signalbox/config';
 import { defaultHttpServerLimits, type HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
@@ -148,7 +148,7 @@ export const proxySettings = {
   // Sets and tables.
   maxRoutesPerTenant: count(
     'SIGNALBOX_PROXY_MAX_ROUTES_PER_TENANT',
-    20_000,
+    defaultTableLimits.routes,
     'Routes of one tenant. A set with more is refused whole.',
   ),
   maxScopes: count('SIGNALBOX_PROXY_MAX_SCOPES', 100_000, 'Tenants, and the operator, that a node holds.'),
@@ -435,6 +435,15 @@ export type ProxySettings = Settings<typeof proxySettings>;
 /** @throws SettingsError naming every variable that cannot be used. */
 export function readProxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
   return readSettings(proxySettings, environment);
+}
+
+export function tableLimitsOf(settings: ProxySettings): TableLimits {
+  return {
+    resources: settings.maxScopeResources,
+    bytes: settings.maxScopeBytes,
+    routes: settings.maxRoutesPerTenant,
+    rulesPerRoute: settings.maxRulesPerRoute,
+  };
 }
 
 export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {

@@ -34,12 +34,6 @@ export interface Outcome {
   readonly dropped: readonly string[];
 }
 
-export interface ActivationLimits {
-  /** A set of a tenant with more routes is refused whole. */
-  readonly routesPerTenant: number;
-  readonly table: TableLimits;
-}
-
 interface Active<T> {
   readonly snapshot: Snapshot;
   readonly table: T;
@@ -63,10 +57,10 @@ interface Serving {
 export class Activation {
   readonly #current: CurrentTable;
   readonly #slice: TimeSlice;
-  readonly #limits: ActivationLimits;
+  readonly #limits: TableLimits;
   #serving: Serving = { operator: undefined, tenants: new Map() };
 
-  constructor(current: CurrentTable, slice: TimeSlice, limits: ActivationLimits) {
+  constructor(current: CurrentTable, slice: TimeSlice, limits: TableLimits) {
     this.#current = current;
     this.#slice = slice;
     this.#limits = limits;
@@ -97,7 +91,7 @@ export class Activation {
   async #compile(before: Serving, change: Change, refused: Map<string, readonly Problem[]>): Promise<Serving> {
     const operatorSet = change.sets.get(operatorScope);
     if (operatorSet) {
-      const { table, problems } = compileOperator(operatorSet, this.#limits.table);
+      const { table, problems } = compileOperator(operatorSet, this.#limits);
       if (table) {
         const operator = { snapshot: operatorSet, table };
         const attempt = await this.#compileTenants({ before, operator, change });
@@ -110,14 +104,11 @@ export class Activation {
 
   async #compileTenants(input: CompileInput): Promise<Attempt> {
     const { before, operator, change } = input;
-    const attempt: Attempt = { operator, tenants: new Map(), refused: new Map(), broken: [] };
-    for (const [tenant, active] of before.tenants) {
-      if (change.dropped.has(tenant) || !operator?.table.tenants.has(tenant)) continue;
-      if (operator === before.operator && !change.sets.has(tenant)) attempt.tenants.set(tenant, active);
-      else await this.#compileTenant(tenant, input, attempt);
-    }
-    for (const tenant of change.sets.keys()) {
-      if (tenant !== operatorScope && !before.tenants.has(tenant)) await this.#compileTenant(tenant, input, attempt);
+    const attempt: Attempt = { operator, tenants: new Map(before.tenants), refused: new Map(), broken: [] };
+    const everyTenant = operator === before.operator ? [] : before.tenants.keys();
+    for (const tenant of new Set([...change.dropped, ...change.sets.keys(), ...everyTenant])) {
+      if (tenant !== operatorScope) await this.#compileTenant(tenant, input, attempt);
+      if (this.#slice.spent) await this.#slice.pause();
     }
     return attempt;
   }
@@ -127,31 +118,28 @@ export class Activation {
     const { before, operator, change } = input;
     const active = before.tenants.get(tenant);
     const candidate = change.sets.get(tenant);
+    if (change.dropped.has(tenant) || !operator?.table.tenants.has(tenant)) {
+      if (candidate) attempt.refused.set(tenant, [unserved(tenant, operator !== undefined)]);
+      attempt.tenants.delete(tenant);
+      return;
+    }
     if (candidate) {
-      const { table, problems } = await this.#compileSet(candidate, operator?.table, active?.table);
+      const { table, problems } = await this.#compileSet(candidate, operator.table, active?.table);
       if (table) return void attempt.tenants.set(tenant, { snapshot: candidate, table });
       attempt.refused.set(tenant, problems);
     }
-    if (!active) return;
-    if (operator === before.operator) return void attempt.tenants.set(tenant, active);
-    const { table, problems } = await this.#compileSet(active.snapshot, operator?.table, active.table);
+    if (!active || operator === before.operator) return;
+    const { table, problems } = await this.#compileSet(active.snapshot, operator.table, active.table);
     if (table) attempt.tenants.set(tenant, { snapshot: active.snapshot, table });
     else attempt.broken.push(...problems);
   }
 
-  async #compileSet(
+  #compileSet(
     snapshot: Snapshot,
-    operator: OperatorTable | undefined,
+    operator: OperatorTable,
     previous: TenantTable | undefined,
   ): Promise<Compiled<TenantTable>> {
-    if (!operator) return { problems: [unserved(snapshot.scope, 'the operator’s set has not been received yet')] };
-    if (!operator.tenants.has(snapshot.scope)) {
-      return { problems: [unserved(snapshot.scope, 'the operator’s set has no Tenant of this name')] };
-    }
-    const routes = countRoutes(snapshot);
-    if (routes > this.#limits.routesPerTenant)
-      return { problems: [tooManyRoutes(snapshot.scope, routes, this.#limits)] };
-    return this.#slice.run(compileTenantSteps(snapshot, operator, previous, this.#limits.table));
+    return this.#slice.run(compileTenantSteps(snapshot, operator, previous, this.#limits));
   }
 
   async #publish(after: Serving): Promise<void> {
@@ -194,32 +182,16 @@ function activatedBetween(before: Serving, after: Serving): readonly Snapshot[] 
   return activated;
 }
 
-function countRoutes(snapshot: Snapshot): number {
-  let routes = 0;
-  for (const resource of snapshot.resources.values()) if (resource.kind === 'Route') routes += 1;
-  return routes;
-}
-
-function tooManyRoutes(tenant: string, routes: number, limits: ActivationLimits): Problem {
-  const message = `the tenant has ${routes} routes; this node serves at most ${limits.routesPerTenant} (SIGNALBOX_PROXY_MAX_ROUTES_PER_TENANT)`;
-  return {
-    severity: 'error',
-    code: 'limit-exceeded',
-    kind: 'Tenant',
-    scope: operatorScope,
-    name: tenant,
-    field: '',
-    message,
-  };
-}
-
-function unserved(scope: string, message: string): Problem {
+function unserved(tenant: string, hasOperator: boolean): Problem {
+  const message = hasOperator
+    ? 'the operator’s set has no Tenant of this name'
+    : 'the operator’s set has not been received yet';
   return {
     severity: 'error',
     code: 'dangling-reference',
     kind: 'Tenant',
     scope: operatorScope,
-    name: scope,
+    name: tenant,
     field: '',
     message,
   };

@@ -115,12 +115,15 @@ export class ConfigSource {
     });
   }
 
+  /** A reading during which somebody wrote is not used: another one follows. */
   async #read(): Promise<void> {
     const { path, limits, logger } = this.#options;
     const reads = this.state.value.reads + 1;
     try {
-      this.#signature = await signatureOf(path, limits).catch(String);
+      const signature = await signatureOf(path, limits).catch(String);
       const texts = await readConfigFiles(path, limits);
+      this.#signature = await signatureOf(path, limits).catch(String);
+      if (this.#signature !== signature) return this.#changed();
       const content = JSON.stringify(texts);
       if (content === this.#content) return;
       this.#content = content;
@@ -143,6 +146,7 @@ export class ConfigSource {
     const { scopes, problems, documents } = readFileResources(texts, gateway, variables);
     const errors = problems.filter(isError);
     if (errors.length > 0) return errors.map(describeProblem);
+    if (documents.length === 0) return ['there is no resource in it; whoever writes it may not be done'];
     const sets = new Map<string, Snapshot>();
     for (const [scope, resources] of scopes) {
       const set = this.#number(makeSnapshot(scope, 1n, resources));

@@ -46,10 +46,8 @@ export function readFileResources(
   const scopes = new Map<string, StoredResource[]>([[operatorScope, []]]);
   for (const document of documents) {
     const decoded = decodeDocument(document);
-    if ('problems' in decoded) {
-      problems.push(...decoded.problems);
-      continue;
-    }
+    problems.push(...decoded.problems);
+    if (!decoded.resource) continue;
     const { scope, stored } = decoded.resource;
     const held = scopes.get(scope);
     if (held) held.push(stored);

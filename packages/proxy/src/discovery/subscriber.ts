@@ -9,6 +9,7 @@ import {
   operatorScope,
   parseDiscoveryName,
   type Problem,
+  scopeOfKind,
   type Snapshot,
 } from '@signalbox/config';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
@@ -279,7 +280,7 @@ function wholeFault(scope: string, problems: readonly Problem[]): ResourceFault 
 /** The same problems under the names of the resources that they are about. */
 function faultsByResource(scope: string, problems: readonly Problem[]): readonly ResourceFault[] {
   return errorsOf(problems)
-    .filter((problem) => problem.scope === scope && isKind(problem.kind))
+    .filter((problem) => problem.scope === scope && isKind(problem.kind) && belongs(problem.kind, scope))
     .map((problem) => ({
       name: discoveryName({ kind: problem.kind as Kind, scope, name: problem.name }),
       error: problem.field === '' ? problem.message : `${problem.field}: ${problem.message}`,
@@ -290,10 +291,16 @@ function errorsOf(problems: readonly Problem[]): readonly Problem[] {
   return problems.filter((problem) => problem.severity === 'error').slice(0, maxFaultsPerScope);
 }
 
+/** Whether a kind has resources in the scope: a tenant's own problem may be about its Tenant, which is not. */
+function belongs(kind: Kind, scope: string): boolean {
+  return (scopeOfKind(kind) === 'operator') === (scope === operatorScope);
+}
+
 function describe(problem: Problem, scope: string): string {
   const tenant = problem.scope === scope ? '' : `${problem.scope} `;
-  const field = problem.field === '' ? '' : ` ${problem.field}`;
-  return `${tenant}${problem.kind}/${problem.name}${field}: ${problem.message}`;
+  const resource = problem.kind === '' ? '' : `${problem.kind}/${problem.name}`;
+  const subject = [`${tenant}${resource}`.trim(), problem.field].filter((part) => part !== '').join(' ');
+  return subject === '' ? problem.message : `${subject}: ${problem.message}`;
 }
 
 interface Meters {
