@@ -37,9 +37,9 @@ export interface ResourceOf<K extends Kind> {
   readonly stored: StoredResource;
 }
 
-/** A resource with what is doubtful about it, or the problems that refuse it. */
+/** A sound resource, or the errors that refuse it. Warnings come when the set is compiled, not here. */
 export type Decoded =
-  | { readonly resource: Resource; readonly problems: readonly Problem[] }
+  | { readonly resource: Resource; readonly problems: readonly [] }
   | { readonly resource?: never; readonly problems: readonly Problem[] };
 
 /** What a person wrote → message, strictly. Every fault is reported with the path of its field. */
@@ -48,13 +48,13 @@ export function decodeDocument(document: ResourceDocument): Decoded {
   const found = new ProblemList({ kind, scope: scopeOfDocument(document), name });
   if (!isKind(kind)) {
     found.error('unknown-kind', 'kind', kind === '' ? 'is required' : 'is not a kind that this version knows');
-    return { problems: found.problems };
+    return refused(found);
   }
   checkMetadata(kind, tenant, name, found);
   const message = found.refused ? undefined : decodeSpec(kind, spec, found);
   if (message !== undefined) checkMessage(kind, message, found);
-  if (message === undefined || found.refused) return { problems: found.problems };
-  return { resource: makeResource(kind, tenant || operatorScope, name, message), problems: found.problems };
+  if (message === undefined || found.refused) return refused(found);
+  return { resource: makeResource(kind, tenant || operatorScope, name, message), problems: [] };
 }
 
 /**
@@ -66,8 +66,8 @@ export function decodeStored(stored: StoredResource, scope: string = operatorSco
   const found = new ProblemList({ kind, scope, name });
   const message = decodeBody(stored, found);
   if (message !== undefined && kind === 'Policy') checkRules(name, message as MessageOf['Policy'], found);
-  if (message === undefined || found.refused) return { problems: found.problems };
-  return { resource: { kind, scope, name, message, stored } as Resource, problems: found.problems };
+  if (message === undefined || found.refused) return refused(found);
+  return { resource: { kind, scope, name, message, stored } as Resource, problems: [] };
 }
 
 /**
@@ -152,6 +152,10 @@ export function subjectOf(document: ResourceDocument): ProblemSubject {
 
 function scopeOfDocument({ kind, tenant }: ResourceDocument): string {
   return tenant === '' && isKind(kind) && scopeOfKind(kind) === 'operator' ? operatorScope : tenant;
+}
+
+function refused({ problems }: ProblemList): Decoded {
+  return { problems: problems.filter((problem) => problem.severity === 'error') };
 }
 
 function checkMetadata(kind: Kind, tenant: string, name: string, found: ProblemList): void {

@@ -61,8 +61,14 @@ export function compilePattern(pattern: string): RE2JS {
 /** What an evaluation gave instead of true or false, for people. */
 export function describeResult(result: unknown): string {
   if (isCelError(result)) return result.message.slice(0, 200);
-  if (result === null) return 'gives null, not true or false';
-  return `gives a ${isCelList(result) ? 'list' : isCelMap(result) ? 'map' : typeof result}, not true or false`;
+  return `gives ${typeText(result)}, not true or false`;
+}
+
+function typeText(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value === 'string') return 'a string';
+  if (typeof value === 'bigint' || typeof value === 'number') return 'a number';
+  return isCelList(value) ? 'a list' : isCelMap(value) ? 'a map' : 'another type';
 }
 
 const maxPatterns = 4096;

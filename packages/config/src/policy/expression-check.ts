@@ -44,6 +44,7 @@ interface Place {
 class TreeCheck {
   readonly faults: NodeFault[] = [];
   #nodes = 0;
+  #tooDeep = false;
 
   walk(expr: Expr, place: Place): void {
     this.#nodes += 1;
@@ -52,7 +53,8 @@ class TreeCheck {
       return;
     }
     if (place.depth > celLimits.depth) {
-      this.#fault(expr, `is nested more than ${celLimits.depth} levels deep`);
+      if (!this.#tooDeep) this.#fault(expr, `is nested more than ${celLimits.depth} levels deep`);
+      this.#tooDeep = true;
       return;
     }
     switch (expr.exprKind.case) {

@@ -2,7 +2,7 @@ import { isCelError } from '@bufbuild/cel';
 import type { DecisionInput, Subject } from './authorization.ts';
 import { celLimits, describeResult, type Evaluate, type Expr, type LoopBound } from './cel.ts';
 import { type Parsed, parseExpression, planExpression } from './cel.ts';
-import { checkTree, loopDepth } from './expression-check.ts';
+import { checkTree, loopDepth, type NodeFault } from './expression-check.ts';
 import { type Guard, guardOf } from './guard.ts';
 import { booleanOf, callOf, children, conjunction, conjuncts, reads } from './syntax-tree.ts';
 import { Variables } from './variables.ts';
@@ -44,12 +44,11 @@ export function compileExpression(source: string): CompiledExpression {
 }
 
 function compileTree(source: string, parsed: Parsed): CompiledExpression {
-  const topics = (['tool', 'prompt', 'resource'] as const).filter(
-    (topic) => reads(parsed.expr, topic) || (topic === 'tool' && reads(parsed.expr, 'args')),
-  );
-  const [topic = 'any', other] = topics;
+  const read = topicVariables.filter(([variable]) => reads(parsed.expr, variable));
+  const topic = read[0]?.[1] ?? 'any';
+  const other = read.find((entry) => entry[1] !== topic);
   if (other !== undefined) {
-    return failed([`reads both ${topic} and ${other}, which no request has: write one rule for each`]);
+    return failed([`reads both ${read[0]?.[0]} and ${other[0]}, which no request has: write one rule for each`]);
   }
   const expr = boundLoops(parsed.expr, loopDepth(parsed.expr) > 1 ? '@boundedNested' : '@bounded');
   const guarded = guardOf(expr);
@@ -62,13 +61,21 @@ function compileTree(source: string, parsed: Parsed): CompiledExpression {
     evaluateWithoutArgs: withoutArgs === undefined ? alwaysTrue : evaluator(withoutArgs),
   };
   const fault = canaryFault(planExpression(expr), topic);
-  if (fault !== undefined) return failed([fault]);
+  if (fault !== undefined) return failed([`${place(source, parsed, fault.id)}: ${fault.message}`]);
   const warnings = unguardedReads(expr).map(
     ({ id, text }) =>
       `${place(source, parsed, id)}: denies every call without ${text}; test has(${text}) first if that is not meant`,
   );
   return { expression, errors: [], warnings };
 }
+
+/** The variables that say what a rule is about. */
+const topicVariables = [
+  ['tool', 'tool'],
+  ['args', 'tool'],
+  ['prompt', 'prompt'],
+  ['resource', 'resource'],
+] as const;
 
 function failed(errors: readonly string[]): CompiledExpression {
   return { errors, warnings: [] };
@@ -95,11 +102,12 @@ function boundLoops(expr: Expr, bound: LoopBound): Expr {
  * Evaluates once on made-up input and reports what cannot depend on the input: operators that do not exist for the
  * types of the fields, and results that are not true or false.
  */
-function canaryFault(evaluate: Evaluate, topic: Topic): string | undefined {
+function canaryFault(evaluate: Evaluate, topic: Topic): NodeFault | undefined {
   const result = evaluate(new Variables({ ...canary, subject: canarySubjects[topic] }));
   if (typeof result === 'boolean') return undefined;
-  if (!isCelError(result)) return describeResult(result);
-  return /no matching overload|unbound function/.test(result.message) ? result.message.slice(0, 200) : undefined;
+  if (!isCelError(result)) return { id: 0n, message: describeResult(result) };
+  const certain = /no matching overload|unbound function/.test(result.message);
+  return certain ? { id: result.exprId ?? 0n, message: describeResult(result) } : undefined;
 }
 
 const canary: Omit<DecisionInput, 'subject'> = {

@@ -19,7 +19,10 @@ export function expandVariables(
       return reference;
     }
     if (variables === undefined) {
-      report('invalid-value', `\${env:${name}} is replaced only in files that a proxy serves itself; give the value`);
+      report(
+        'invalid-value',
+        `\${env:${name}} is not replaced here: references to the environment work only where a process reads its own files; give the value`,
+      );
       return reference;
     }
     const value = variables(name);

@@ -34,12 +34,12 @@ class Reader {
 
   read(node: Node | null, field: string, depth: number): JsonValue {
     this.#values += 1;
-    if (this.#values > maxValues) this.#stop(field, `has more than ${maxValues} values`);
-    if (depth > maxDepth) this.#stop(field, `is nested more than ${maxDepth} levels deep`);
+    if (this.#values > maxValues) this.#stop(`has more than ${maxValues} values`);
+    if (depth > maxDepth) this.#stop(`is nested more than ${maxDepth} levels deep`);
     if (this.#stopped) return null;
     if (isAlias(node)) {
       this.#aliases += 1;
-      if (this.#aliases > maxAliases) this.#stop(field, `has more than ${maxAliases} aliases`);
+      if (this.#aliases > maxAliases) this.#stop(`has more than ${maxAliases} aliases`);
       const target = this.#stopped ? undefined : node.resolve(this.#document);
       return target === undefined ? null : this.read(target, field, depth + 1);
     }
@@ -80,8 +80,8 @@ class Reader {
     return null;
   }
 
-  #stop(field: string, message: string): void {
-    if (!this.#stopped) this.#report('limit-exceeded', field, message);
+  #stop(message: string): void {
+    if (!this.#stopped) this.#report('limit-exceeded', '', message);
     this.#stopped = true;
   }
 }
