@@ -1,12 +1,9 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '@signalbox/test-harness';
-
-/** The checkout. */
-export const root = join(import.meta.dirname, '..', '..', '..');
-const launcher = join(root, 'signalbox');
+import { cleanEnvironment, type Finished, root } from './cli-process.ts';
 
 /** What `up -o json` prints when all runs. */
 export interface UpSummary {
@@ -23,12 +20,6 @@ export interface UpSummary {
   readonly pid: number;
 }
 
-export interface Finished {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** Variables that put every part on a port of its own, so that nothing meets what runs on the machine. */
 export async function ownPorts(): Promise<Readonly<Record<string, string>>> {
   const ports = await Promise.all(Array.from({ length: 6 }, () => freePort()));
@@ -42,23 +33,6 @@ export async function ownPorts(): Promise<Readonly<Record<string, string>>> {
   };
 }
 
-function cleanEnvironment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(SIGNALBOX_|DATABASE_URL|DEMO_|VITEST|NODE_)/.test(name),
-  );
-  return { ...Object.fromEntries(inherited), ...more };
-}
-
-/** Runs a shell command in the checkout until it ends. */
-export function shell(command: string, environment: Readonly<Record<string, string>> = {}): Promise<Finished> {
-  return new Promise((resolve) => {
-    const options = { cwd: root, env: cleanEnvironment(environment), timeout: 30_000 };
-    execFile('sh', ['-c', command], options, (error, out, err) => {
-      resolve({ status: error ? ((error as { code?: number }).code ?? null) : 0, out, err });
-    });
-  });
-}
-
 /** `signalbox up` as a child of the test. */
 export class UpProcess {
   readonly #child: ChildProcess;
@@ -67,7 +41,7 @@ export class UpProcess {
   readonly finished: Promise<Finished>;
 
   constructor(dataDir: string, environment: Readonly<Record<string, string>>) {
-    this.#child = spawn(launcher, ['up', '--data-dir', dataDir, '-o', 'json'], {
+    this.#child = spawn(join(root, 'signalbox'), ['up', '--data-dir', dataDir, '-o', 'json'], {
       cwd: root,
       env: cleanEnvironment(environment),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ownPorts, processTree, shell, stillRunning, UpProcess, type UpSummary } from './up-process.ts';
+import { runShell as shell } from './cli-process.ts';
+import { ownPorts, processTree, stillRunning, UpProcess, type UpSummary } from './up-process.ts';
 
 let dataDir: string;
 let ports: Readonly<Record<string, string>>;
@@ -21,7 +22,7 @@ function start(): UpProcess {
 }
 
 function cli(command: string) {
-  return shell(`./signalbox ${command}`, { SIGNALBOX_DATA_DIR: dataDir });
+  return shell(`./signalbox ${command}`, { environment: { SIGNALBOX_DATA_DIR: dataDir } });
 }
 
 beforeAll(async () => {

@@ -36,7 +36,7 @@ export interface RunningPostgres {
 /** Log kept for errors, in characters. */
 const logLimit = 8_000;
 /** How long a predecessor that is still shutting down may hold the data directory, in milliseconds. */
-const predecessorMs = 10_000;
+const predecessorMs = 5_000;
 /** How often another free port is tried when somebody takes the first one in between. */
 const portAttempts = 5;
 
