@@ -1,0 +1,165 @@
+import type { BodyWriter, Exchange, RequestHead } from '../http/exchange.ts';
+
+export interface FakeRequest {
+  readonly method?: string;
+  readonly path?: string;
+  readonly host?: string;
+  /** By lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | string;
+  /** The body comes only when the test says so: see {@link FakeExchange.deliverBody}. */
+  readonly bodyLater?: boolean;
+}
+
+/** An exchange without a connection: shows what was answered, and leaves when told to. */
+export class FakeExchange implements Exchange {
+  readonly head: RequestHead;
+  /** 0 until an answer began. */
+  status = 0;
+  /** How often an answer was begun. More than once is a fault of the code under test. */
+  answers = 0;
+  headers: Record<string, string> = {};
+  /** Length that was announced for an answer in pieces. */
+  contentLength: number | undefined;
+  /** The answer is complete. */
+  ended = false;
+  /** The answer was broken off. */
+  aborted = false;
+  /** Whether the client takes what is written; while it does not, writes pile up. */
+  taking = true;
+  readonly #request: FakeRequest;
+  #chunks: Buffer[] = [];
+  #buffered = 0;
+  #gone = false;
+  #onGone: (() => void) | undefined;
+  #onDrain: (() => void) | undefined;
+  #bodyWaits: ((body: Buffer | undefined) => void) | undefined;
+
+  constructor(request: FakeRequest = {}) {
+    this.#request = request;
+    const headers = request.headers ?? {};
+    this.head = {
+      method: request.method ?? 'POST',
+      path: request.path ?? '/acme/assistant/mcp',
+      query: '',
+      host: request.host ?? 'localhost',
+      port: 8080,
+      remoteAddress: '127.0.0.1',
+      header: (name) => headers[name],
+      withPrefix: (prefix) =>
+        Object.entries(headers)
+          .filter(([name]) => name.startsWith(prefix))
+          .flat(),
+    };
+  }
+
+  get closed(): boolean {
+    return this.#gone || this.ended || this.aborted;
+  }
+
+  get responseBytes(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /** Everything that was answered so far. */
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  get text(): string {
+    return this.bytes.toString('utf8');
+  }
+
+  /** The answer as JSON. */
+  get json(): unknown {
+    return JSON.parse(this.text) as unknown;
+  }
+
+  /** Data of the events so far, in order, as JSON where it is JSON. */
+  get events(): readonly unknown[] {
+    return this.text
+      .split(/\r?\n\r?\n/)
+      .flatMap((event) => event.split(/\r?\n/).filter((line) => line.startsWith('data:')))
+      .map((line) => JSON.parse(line.slice('data:'.length)) as unknown);
+  }
+
+  body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {
+    if (this.#request.bodyLater === true) {
+      return new Promise((resolve) => {
+        this.#bodyWaits = resolve;
+      });
+    }
+    return this.#take(maxBytes);
+  }
+
+  deliverBody(maxBytes = Number.POSITIVE_INFINITY): void {
+    this.#bodyWaits?.(this.#take(maxBytes));
+  }
+
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void {
+    this.#begin(status, headers);
+    if (this.closed) return;
+    if (body !== undefined) this.#chunks.push(Buffer.from(body as string));
+    this.ended = true;
+  }
+
+  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+    this.#begin(status, headers);
+    this.contentLength = contentLength;
+    const buffered = () => this.#buffered;
+    return {
+      write: (chunk) => this.#write(chunk),
+      onDrain: (listener) => void (this.#onDrain = listener),
+      end: (chunk) => {
+        if (this.closed) return;
+        if (chunk !== undefined) this.#write(chunk);
+        this.ended = true;
+      },
+      abort: () => void (this.aborted = true),
+      get bufferedBytes() {
+        return buffered();
+      },
+    };
+  }
+
+  onClientGone(listener: () => void): void {
+    this.#onGone = listener;
+  }
+
+  /** The client leaves. */
+  leave(): void {
+    if (this.closed) return;
+    this.#gone = true;
+    this.#bodyWaits?.(undefined);
+    this.#onGone?.();
+  }
+
+  /** The client takes everything that waits. */
+  takeAll(): void {
+    this.taking = true;
+    this.#buffered = 0;
+    this.#onDrain?.();
+  }
+
+  #take(maxBytes: number): Buffer | undefined {
+    const body = Buffer.from((this.#request.body ?? '') as string);
+    if (body.length <= maxBytes) return body;
+    this.respond(413, [], 'too large');
+    return undefined;
+  }
+
+  #begin(status: number, headers: readonly string[]): void {
+    this.answers += 1;
+    this.status = status;
+    for (let i = 0; i < headers.length; i += 2)
+      this.headers[(headers[i] as string).toLowerCase()] = headers[i + 1] as string;
+  }
+
+  #write(chunk: Buffer | string): boolean {
+    if (this.closed) return true;
+    const bytes = Buffer.from(chunk as string);
+    this.#chunks.push(bytes);
+    if (!this.taking) this.#buffered += bytes.length;
+    return this.taking;
+  }
+}

@@ -1,0 +1,136 @@
+import type {
+  Upstream,
+  UpstreamError,
+  UpstreamExchange,
+  UpstreamHandler,
+  UpstreamRequest,
+} from '../upstream/upstream.ts';
+
+/** A request that reached the upstream, and the test's hand on its answer. */
+export class FakeUpstreamCall implements UpstreamExchange {
+  readonly request: UpstreamRequest;
+  aborted = false;
+  paused = false;
+  readonly #handler: UpstreamHandler;
+  #over = false;
+
+  constructor(request: UpstreamRequest, handler: UpstreamHandler) {
+    this.request = request;
+    this.#handler = handler;
+  }
+
+  /** Value of a header that was sent; the name in any case. */
+  header(name: string): string | undefined {
+    const { headers } = this.request;
+    for (let i = 0; i < headers.length; i += 2) {
+      if (headers[i]?.toLowerCase() === name.toLowerCase()) return headers[i + 1];
+    }
+    return undefined;
+  }
+
+  get text(): string {
+    return this.request.body?.toString('utf8') ?? '';
+  }
+
+  /** The request body as JSON. */
+  get message(): { id?: unknown; method?: string; params?: Record<string, unknown> } {
+    return JSON.parse(this.text) as { id?: unknown };
+  }
+
+  /** A whole JSON answer. `$id` in a text stands for the id of the request. */
+  answer(body: unknown, options: { status?: number; headers?: Record<string, string>; pieces?: number } = {}): void {
+    const bytes = Buffer.from(this.#withId(typeof body === 'string' ? body : JSON.stringify(body)));
+    const headers = { 'content-type': 'application/json', ...options.headers };
+    this.head(options.status ?? 200, headers, bytes.length);
+    const size = Math.ceil(bytes.length / (options.pieces ?? 1));
+    for (let at = 0; at < bytes.length; at += size) this.data(bytes.subarray(at, at + size));
+    this.end();
+  }
+
+  /** The answer to the request, with a result. */
+  result(result: unknown, headers: Record<string, string> = {}): void {
+    this.answer({ jsonrpc: '2.0', id: this.message.id, result }, { headers });
+  }
+
+  head(status: number, headers: Record<string, string> = {}, contentLength?: number): void {
+    if (this.#over || this.aborted) return;
+    this.#handler.onHead({ status, contentLength, header: (name) => headers[name] });
+  }
+
+  /** Begins an event stream. */
+  openEvents(headers: Record<string, string> = {}): void {
+    this.head(200, { 'content-type': 'text/event-stream', ...headers });
+  }
+
+  /** One event with JSON data. */
+  event(message: unknown, id?: string): void {
+    const field = id === undefined ? '' : `id: ${id}\n`;
+    this.data(`${field}data: ${this.#withId(typeof message === 'string' ? message : JSON.stringify(message))}\n\n`);
+  }
+
+  /** The event with the answer to the request. */
+  resultEvent(result: unknown, id?: string): void {
+    this.event({ jsonrpc: '2.0', id: this.message.id, result }, id);
+  }
+
+  data(chunk: Buffer | string): void {
+    if (!this.#over && !this.aborted) this.#handler.onData(Buffer.from(chunk as string));
+  }
+
+  end(): void {
+    if (this.#over || this.aborted) return;
+    this.#over = true;
+    this.#handler.onEnd();
+  }
+
+  fail(code: UpstreamError['code'] = 'connect-failed'): void {
+    if (this.#over || this.aborted) return;
+    this.#over = true;
+    this.#handler.onError({ code, message: code, notAccepted: true });
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  abort(): void {
+    this.aborted = true;
+  }
+
+  #withId(text: string): string {
+    return text.replaceAll('"$id"', JSON.stringify(this.request.body === undefined ? null : this.message.id));
+  }
+}
+
+/** An upstream that answers only what the test says. */
+export class FakeUpstream implements Upstream {
+  readonly calls: FakeUpstreamCall[] = [];
+  /** Called for every request, to answer it at once. */
+  onCall: ((call: FakeUpstreamCall) => void) | undefined;
+
+  /** The newest request. */
+  get last(): FakeUpstreamCall {
+    const call = this.calls.at(-1);
+    if (!call) throw new Error('nothing reached the upstream');
+    return call;
+  }
+
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
+    const call = new FakeUpstreamCall(request, handler);
+    this.calls.push(call);
+    this.onCall?.(call);
+    return call;
+  }
+
+  retain(): void {
+    // Nothing is kept.
+  }
+
+  close(): void {
+    // Nothing is open.
+  }
+}

@@ -1,0 +1,271 @@
+import { createHash } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
+import type { OutcomeEvent } from '@signalbox/audit';
+import {
+  assembleRoutingTable,
+  compileOperator,
+  compileTenant,
+  encodeResource,
+  makeSnapshot,
+  operatorScope,
+  type RoutingTable,
+} from '@signalbox/config';
+import { AuthorizationRule_Effect } from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
+import { BackendSchema } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import { GatewaySchema } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
+import { PolicySchema } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import { RouteSchema } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
+import { TenantSchema } from '@signalbox/proto/signalbox/config/v1/tenant_pb.ts';
+import { VirtualServerSchema } from '@signalbox/proto/signalbox/config/v1/virtual_server_pb.ts';
+import { Metrics } from '@signalbox/runtime';
+import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
+import { defaultRequestLimits, type RequestLimits } from '../mcp/request-limits.ts';
+import { createRequestHandler } from '../phases/phases.ts';
+import { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';
+import { CurrentTable } from '../table/current-table.ts';
+import { OpenStreamsRegistry } from '../table/open-streams-registry.ts';
+import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
+import { FakeUpstream, type FakeUpstreamCall } from './fake-upstream.ts';
+
+/** One route, `/acme/assistant/mcp`, to one backend. */
+export interface TableOptions {
+  readonly revision?: number;
+  /** Subjects by API key. */
+  readonly apiKeys?: Readonly<Record<string, string>>;
+  readonly jwt?: { readonly issuer: string; readonly jwks: { uri: string } | { inline: string } };
+  readonly anonymous?: boolean;
+  /** CEL of the rules that allow, after those that deny. */
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly backendUrl?: string;
+  readonly routes?: readonly string[];
+}
+
+/** Everything but the tool `hidden`. */
+const usualRules = ['tool.name != "hidden"', 'prompt.name != "hidden"', 'resource.uri.startsWith("test://")'];
+
+export const audience = 'signalbox';
+
+export function tableOf(options: TableOptions = {}): RoutingTable {
+  const operator = makeSnapshot(operatorScope, 1n, [
+    encodeResource('Gateway', 'default', create(GatewaySchema, { listeners: [{ name: 'http', port: 8080 }] })),
+    encodeResource('Tenant', 'acme', create(TenantSchema, {})),
+  ]);
+  const { revision = 1, backendUrl = 'http://127.0.0.1:3001/mcp', routes = ['assistant'] } = options;
+  const tenant = makeSnapshot('acme', BigInt(revision), [
+    encodeResource('Backend', 'tools', create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl } } })),
+    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
+    encodeResource('Policy', 'access', policyOf(options)),
+    ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
+  ]);
+  const compiledOperator = compileOperator(operator);
+  const operatorTable = compiledOperator.table;
+  const compiled = operatorTable && compileTenant(tenant, operatorTable);
+  if (!operatorTable || !compiled?.table)
+    throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
+  return assembleRoutingTable({ operator: operatorTable, tenants: [compiled.table] });
+}
+
+function routeOf(name: string) {
+  return create(RouteSchema, {
+    gateway: 'default',
+    match: { path: `/acme/${name}` },
+    destination: { case: 'mcp', value: { virtualServer: 'assistant' } },
+  });
+}
+
+function policyOf(options: TableOptions) {
+  const { apiKeys = { 'alice-key': 'alice', 'bob-key': 'bob' }, allow = usualRules, deny = [], jwt } = options;
+  const rules = [
+    ...deny.map((when, i) => ({ name: `deny-${i}`, effect: AuthorizationRule_Effect.DENY, when })),
+    ...allow.map((when, i) => ({ name: `allow-${i}`, effect: AuthorizationRule_Effect.ALLOW, when })),
+  ];
+  const provider = jwt && {
+    issuer: jwt.issuer,
+    audiences: [audience],
+    jwks: {
+      source:
+        'uri' in jwt.jwks
+          ? { case: 'uri' as const, value: jwt.jwks.uri }
+          : { case: 'inline' as const, value: jwt.jwks.inline },
+    },
+  };
+  return create(PolicySchema, {
+    target: { kind: { case: 'tenant', value: {} } },
+    authentication: {
+      apiKeys: Object.entries(apiKeys).map(([key, subject]) => ({
+        subject,
+        credential: { case: 'sha256', value: createHash('sha256').update(key).digest('hex') },
+      })),
+      ...(provider ? { jwt: [provider] } : {}),
+      ...(options.anonymous === true ? { anonymous: {} } : {}),
+    },
+    authorization: rules,
+  });
+}
+
+export interface RequestPathOptions extends TableOptions {
+  readonly limits?: Partial<RequestLimits>;
+  /** Of another node: its sessions open here. */
+  readonly sessionKeys?: SessionKeys;
+  readonly maxStreams?: number;
+  readonly seed?: number;
+  /** Begin without a table. */
+  readonly noTable?: boolean;
+}
+
+/** The request path of a node over a fake client and a fake upstream. */
+export class RequestPath {
+  readonly clock = new ManualClock();
+  readonly upstream = new FakeUpstream();
+  readonly events: OutcomeEvent[] = [];
+  readonly logger = new MemoryLogger();
+  readonly metrics = new Metrics();
+  readonly tables = new CurrentTable();
+  readonly streams: OpenStreamsRegistry;
+  readonly sessionKeys: SessionKeys;
+  readonly #handle: (exchange: FakeExchange) => void;
+  readonly #options: RequestPathOptions;
+
+  constructor(options: RequestPathOptions = {}) {
+    const { clock, logger } = this;
+    const random = new SeededRandom(options.seed ?? 1);
+    this.#options = options;
+    this.sessionKeys = options.sessionKeys ?? randomSessionKeys(random);
+    const maxStreams = options.maxStreams ?? 100;
+    this.streams = new OpenStreamsRegistry({ maxStreams, sliceMs: 5, clock, logger, onRefused: () => undefined });
+    this.tables.observe({
+      onSwap: (_previous, next) => this.streams.swapped(next),
+      onRetired: () => undefined,
+    });
+    if (options.noTable !== true) this.tables.swap(tableOf(options));
+    this.#handle = createRequestHandler({
+      tables: this.tables,
+      gateway: 'default',
+      node: 'node-1',
+      upstream: this.upstream,
+      recorder: { record: (event) => void this.events.push(event), close: () => Promise.resolve() },
+      streams: this.streams,
+      sessionKeys: this.sessionKeys,
+      limits: { ...defaultRequestLimits, ...options.limits },
+      clock,
+      random,
+      metrics: this.metrics,
+      logger,
+    });
+  }
+
+  /** Another table; resolves when every open stream has seen it. */
+  async swap(options: TableOptions): Promise<void> {
+    this.tables.swap(tableOf({ ...this.#options, revision: 2, ...options }));
+    await this.settled();
+  }
+
+  /** Lets promises, and re-checks of streams, come to their end. */
+  async settled(): Promise<void> {
+    await this.clock.advance(1);
+    await this.streams.settled();
+    await this.clock.advance(1);
+  }
+
+  send(request: FakeRequest): FakeExchange {
+    const exchange = new FakeExchange(request);
+    this.#handle(exchange);
+    return exchange;
+  }
+
+  /** A POST of a JSON message; a string is sent as it is. */
+  async post(message: unknown, headers: Record<string, string> = {}): Promise<FakeExchange> {
+    const body = typeof message === 'string' ? message : JSON.stringify(message);
+    const exchange = this.send({ headers: withDefaults(postHeaders, headers), body });
+    await this.settled();
+    return exchange;
+  }
+
+  /** Begins a legacy session for a key. @returns headers of requests in it. */
+  async initialize(options: InitializeOptions = {}): Promise<Record<string, string>> {
+    const { key = 'alice-key', upstreamSession = 'upstream-1', version = '2025-11-25' } = options;
+    const params = { protocolVersion: version, capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+    const headers = { authorization: `Bearer ${key}` };
+    const exchange = await this.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers);
+    const session: Record<string, string> = upstreamSession === '' ? {} : { 'mcp-session-id': upstreamSession };
+    this.upstream.last.result({ protocolVersion: version, capabilities: { tools: {} }, serverInfo: {} }, session);
+    await this.settled();
+    const id = exchange.headers['mcp-session-id'];
+    if (id === undefined) throw new Error(`no session: ${exchange.status} ${exchange.text}`);
+    return { ...headers, 'mcp-session-id': id, 'mcp-protocol-version': version };
+  }
+
+  /** A legacy request within a session. */
+  request(session: Record<string, string>, method: string, params?: unknown, id: unknown = 1): Promise<FakeExchange> {
+    return this.post({ jsonrpc: '2.0', id, method, ...(params === undefined ? {} : { params }) }, session);
+  }
+
+  /** A modern request; the upstream is probed as modern first if nobody has yet. */
+  async modern(
+    method: string,
+    params: Record<string, unknown> = {},
+    options: ModernOptions = {},
+  ): Promise<FakeExchange> {
+    const name = params['name'] ?? params['uri'];
+    const headers = {
+      authorization: 'Bearer alice-key',
+      'mcp-protocol-version': modernVersion,
+      'mcp-method': method,
+      ...(typeof name === 'string' ? { 'mcp-name': name } : {}),
+      ...options.headers,
+    };
+    const message = {
+      jsonrpc: '2.0',
+      id: options.id ?? 1,
+      method,
+      params: { ...params, _meta: { ...modernMeta, ...options.meta } },
+    };
+    const exchange = await this.post(message, headers);
+    if (options.probe !== false) await this.answerProbe();
+    return exchange;
+  }
+
+  /** Answers a waiting era probe: the upstream is modern. */
+  async answerProbe(): Promise<void> {
+    const probe = this.upstream.calls.find((call) => isProbe(call));
+    probe?.result({ supportedVersions: [modernVersion], capabilities: {}, resultType: 'complete' });
+    await this.settled();
+  }
+}
+
+export interface InitializeOptions {
+  readonly key?: string;
+  /** Empty: the upstream keeps no sessions. */
+  readonly upstreamSession?: string;
+  readonly version?: string;
+}
+
+export interface ModernOptions {
+  readonly id?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly meta?: Record<string, unknown>;
+  readonly probe?: boolean;
+}
+
+export const modernVersion = '2026-07-28';
+export const modernMeta = {
+  'io.modelcontextprotocol/protocolVersion': modernVersion,
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+/** Whether a request at the upstream is the gateway's own look at its era. */
+export function isProbe(call: FakeUpstreamCall): boolean {
+  return call.text.includes('"id":"probe-');
+}
+
+const postHeaders = {
+  authorization: 'Bearer alice-key',
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+};
+
+/** A header with an empty value is left out. */
+function withDefaults(defaults: Record<string, string>, given: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries({ ...defaults, ...given }).filter(([, value]) => value !== ''));
+}
