@@ -124,7 +124,8 @@ function updateOf(response: DeltaDiscoveryResponse): ResourceUpdate {
       name,
       version,
       typeUrl: response.typeUrl,
-      body: resource?.value ?? new Uint8Array(),
+      // A copy: the bytes received are a view of the whole response, and would keep it in memory.
+      body: resource ? new Uint8Array(resource.value) : new Uint8Array(),
     })),
     removed: response.removedResources,
   };

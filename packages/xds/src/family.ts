@@ -27,11 +27,10 @@ export interface ResourceEntry {
 }
 
 /**
- * All resources of one family that change together: a tenant, or the operator's own. Immutable; a newer revision is
- * another object.
+ * All resources of one family that change together. Immutable; a newer revision is another object.
  */
 export interface Collection {
-  /** Tenant name, or `operator`. */
+  /** Unique in its source. */
   readonly id: string;
   readonly revision: bigint;
   get(typeUrl: string, name: string): ResourceEntry | undefined;
