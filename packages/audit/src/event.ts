@@ -43,3 +43,46 @@ export interface OutcomeEvent {
   /** W3C trace id; empty when the caller sent none. */
   readonly traceId: string;
 }
+
+/** What the one who records an outcome says about it. */
+export type OutcomeFields = Omit<OutcomeEvent, 'type'>;
+
+/**
+ * The only constructor of outcome events. Text that callers or upstreams chose is cut to `maxTextLength`, so that an
+ * event has a bounded size whatever they sent.
+ */
+export function outcomeEvent(fields: OutcomeFields): OutcomeEvent {
+  return {
+    type: 'outcome',
+    id: fields.id,
+    at: fields.at,
+    node: fields.node,
+    tenant: fields.tenant,
+    gateway: fields.gateway,
+    route: fields.route,
+    revision: fields.revision,
+    principal: bounded(fields.principal),
+    session: bounded(fields.session),
+    virtualServer: fields.virtualServer,
+    backend: fields.backend,
+    era: fields.era,
+    protocolVersion: bounded(fields.protocolVersion),
+    method: bounded(fields.method),
+    tool: bounded(fields.tool),
+    decision: fields.decision,
+    rule: fields.rule,
+    status: fields.status,
+    error: bounded(fields.error),
+    durationMs: fields.durationMs,
+    requestBytes: fields.requestBytes,
+    responseBytes: fields.responseBytes,
+    traceId: bounded(fields.traceId),
+  };
+}
+
+/** Longest text in an event that comes from outside, in UTF-16 units. */
+export const maxTextLength = 256;
+
+function bounded(text: string): string {
+  return text.length <= maxTextLength ? text : `${text.slice(0, maxTextLength - 1)}…`;
+}

@@ -1,0 +1,4 @@
+export { EventIds } from './event-id.ts';
+export { type OutcomeDecision, type OutcomeEvent, outcomeEvent, type OutcomeFields } from './event.ts';
+export { type JsonLinesOptions, JsonLinesSink } from './json-lines-sink.ts';
+export { createRecorder, type Recorder, type RecorderOptions, type Sink } from './recorder.ts';

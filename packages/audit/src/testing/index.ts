@@ -1,0 +1,2 @@
+export { MemorySink } from './memory-sink.ts';
+export { sampleOutcome } from './outcome.ts';
