@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createRecorder, type Recorder } from '@signalbox/audit';
+import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
 import { kinds, typeUrlOf } from '@signalbox/config';
 import {
   type Clock,
@@ -124,9 +124,19 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
   const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
-  const eventsFile = settings.eventsFile === '' ? join(stateFolder, 'events.jsonl') : resolve(settings.eventsFile);
-  const recorder = createRecorder({ file: eventsFile, maxQueued: settings.maxEvents, clock, logger, metrics });
+  const recorder = recorderOf(settings, stateFolder, { clock, logger, metrics });
   return { settings, clock, random, logger: logger.child({ node: nodeId }), metrics, stateFolder, nodeId, recorder };
+}
+
+function recorderOf(
+  settings: ProxySettings,
+  stateFolder: string,
+  kit: Pick<Kit, 'clock' | 'logger' | 'metrics'>,
+): Recorder {
+  const file = settings.eventsFile === '' ? join(stateFolder, 'events.jsonl') : resolve(settings.eventsFile);
+  const sink = new JsonLinesSink({ file, maxBytes: settings.maxEventsFileBytes, maxFiles: settings.maxEventsFiles });
+  const { eventBatch: batchSize, eventFlush: flushMs, maxEvents: maxQueued } = settings;
+  return createRecorder({ ...kit, sink, maxQueued, batchSize, flushMs });
 }
 
 /** What answers requests. */

@@ -169,7 +169,7 @@ export const proxySettings = {
   ),
   slice: ms(
     'SIGNALBOX_PROXY_SLICE',
-    2,
+    1,
     'Longest time that compiling tables and re-checking streams hold up requests at once.',
   ),
   lastGoodRetry: ms(
@@ -412,6 +412,14 @@ export const proxySettings = {
     100_000,
     'Outcome events that wait to be written. More are counted as lost.',
   ),
+  eventBatch: count('SIGNALBOX_PROXY_EVENT_BATCH', 512, 'Outcome events that are written together.'),
+  eventFlush: ms('SIGNALBOX_PROXY_EVENT_FLUSH', 100, 'How long an outcome event waits for others.'),
+  maxEventsFileBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_EVENTS_FILE_BYTES',
+    64 * 1024 * 1024,
+    'Size at which the file of outcome events is put aside and a new one begun.',
+  ),
+  maxEventsFiles: count('SIGNALBOX_PROXY_MAX_EVENTS_FILES', 5, 'Files of outcome events that are kept.'),
   drainDeadline: ms(
     'SIGNALBOX_PROXY_DRAIN_DEADLINE',
     30_000,

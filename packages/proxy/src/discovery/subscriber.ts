@@ -5,7 +5,7 @@ import {
   isKind,
   type Kind,
   kindOfTypeUrl,
-  makeSnapshot,
+  makeSnapshotSteps,
   operatorScope,
   parseDiscoveryName,
   type Problem,
@@ -210,8 +210,7 @@ export class Subscriber implements ClientHandler {
       );
       return { fault: `revision ${revision} is older than revision ${active.revision}, which is served` };
     }
-    const set = makeSnapshot(scope, revision, staged.resources.values());
-    if (this.#options.slice.spent) await this.#options.slice.pause();
+    const set = await this.#options.slice.run(makeSnapshotSteps(scope, revision, staged.resources.values()));
     if (set.hash === hash) return { set };
     return {
       fault: `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced are ${resourceCount} with ${hash}`,
