@@ -24,8 +24,8 @@ export const celLimits = {
   /** Loops within loops. */
   loops: 2,
   /** Entries that a loop may run over, if it is alone and if there is another within or around it. */
-  loopEntries: 10_000,
-  nestedLoopEntries: 300,
+  loopEntries: 5_000,
+  nestedLoopEntries: 100,
   /** Characters of a pattern, and of a text that is matched against one. */
   pattern: 512,
   matchedText: 64 * 1024,
