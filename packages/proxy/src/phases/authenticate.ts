@@ -19,7 +19,8 @@ export function authenticate(call: Call): Step | Promise<Step> {
     return 'continue';
   }
   const { tenant, authentication } = route.entry;
-  return tokens.verify(route.tokenScope, tenant, authentication, token).then((verified) => settle(call, verified));
+  const verified = tokens.verify(route.tokenScope, tenant, authentication, token);
+  return verified instanceof Promise ? verified.then((found) => settle(call, found)) : settle(call, verified);
 }
 
 function withoutCredential(call: Call, route: RouteState): Step {

@@ -45,22 +45,23 @@ export class TokenVerifier {
     return found && found.until > this.#options.clock.now() ? found.credential : undefined;
   }
 
-  /** @param scope of what is remembered: see {@link tokenScope}. */
-  async verify(scope: string, tenant: string, table: AuthenticationTable, token: string): Promise<Verified> {
-    if (token.length > this.#options.limits.tokenBytes) return 'refused';
-    const { clock, limits } = this.#options;
-    const forever = clock.now() + limits.verifiedTokenMs;
+  /** At once for API keys. @param scope of what is remembered: see {@link tokenScope}. */
+  verify(scope: string, tenant: string, table: AuthenticationTable, token: string): Verified | Promise<Verified> {
+    const { clock, limits, keySets } = this.#options;
+    if (token.length > limits.tokenBytes) return 'refused';
     const keyHash = createHash('sha256').update(token).digest('hex');
     const apiKey = apiKeyCredential(table, keyHash);
-    if (apiKey) return this.#remember(scope + token, { credential: apiKey, until: forever });
+    const latest = clock.now() + limits.verifiedTokenMs;
+    if (apiKey) return this.#remember(scope + token, { credential: apiKey, until: latest });
     const verifier = verifierOf(table, token);
     if (!verifier) return 'refused';
-    const payload = await this.#verifyJwt(this.#options.keySets.of(tenant, verifier), verifier, token);
-    if (typeof payload === 'string') return payload;
-    const claims = argsFromValue(payload);
-    if (!claims || typeof payload.sub !== 'string' || payload.sub === '') return 'refused';
-    const until = Math.min((payload.exp ?? 0) * 1000, forever);
-    return this.#remember(scope + token, { credential: jwtCredential(verifier, claims), until });
+    return this.#verifyJwt(keySets.of(tenant, verifier), verifier, token).then((payload) => {
+      if (typeof payload === 'string') return payload;
+      const claims = argsFromValue(payload);
+      if (!claims || typeof payload.sub !== 'string' || payload.sub === '') return 'refused';
+      const until = Math.min((payload.exp ?? 0) * 1000, latest);
+      return this.#remember(scope + token, { credential: jwtCredential(verifier, claims), until });
+    });
   }
 
   async #verifyJwt(

@@ -77,10 +77,11 @@ export class FakeExchange implements Exchange {
 
   /** Data of the events so far, in order, as JSON where it is JSON. */
   get events(): readonly unknown[] {
-    return this.text
-      .split(/\r?\n\r?\n/)
-      .flatMap((event) => event.split(/\r?\n/).filter((line) => line.startsWith('data:')))
-      .map((line) => JSON.parse(line.slice('data:'.length)) as unknown);
+    const data = this.text.split(/(?:\r\n|\n|\r){2}/).map((event) => {
+      const lines = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'));
+      return lines.map((line) => line.slice('data:'.length)).join('\n');
+    });
+    return data.filter((text) => text !== '').map((text) => JSON.parse(text) as unknown);
   }
 
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {

@@ -91,11 +91,11 @@ function policyOf(options: TableOptions) {
     },
   };
   return create(PolicySchema, {
-    target: { kind: { case: 'tenant', value: {} } },
+    target: { kind: { case: 'tenant' as const, value: {} } },
     authentication: {
       apiKeys: Object.entries(apiKeys).map(([key, subject]) => ({
         subject,
-        credential: { case: 'sha256', value: createHash('sha256').update(key).digest('hex') },
+        credential: { case: 'sha256' as const, value: createHash('sha256').update(key).digest('hex') },
       })),
       ...(provider ? { jwt: [provider] } : {}),
       ...(options.anonymous === true ? { anonymous: {} } : {}),
