@@ -17,6 +17,7 @@ import {
   file_signalbox_admin_v1_token_service,
   TokenService,
 } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import type { Clock } from '@signalbox/runtime';
 import type { Cli } from '../cli.ts';
 import { findTarget, type Target } from './target.ts';
 
@@ -34,15 +35,15 @@ const callTimeoutMs = 30_000;
 
 /** A client of the control plane that the environment or `.signalbox/` names. */
 export async function adminClient(cli: Cli): Promise<AdminClient> {
-  return adminClientFor(await findTarget(cli));
+  return adminClientFor(await findTarget(cli), cli.clock);
 }
 
-export function adminClientFor(target: Target): AdminClient {
+export function adminClientFor(target: Target, clock: Clock): AdminClient {
   const transport = createConnectTransport({
     baseUrl: target.url,
     httpVersion: '1.1',
     useBinaryFormat: false,
-    interceptors: [deadline, ...(target.token ? [bearer(target.token.reveal())] : [])],
+    interceptors: [deadline(clock), ...(target.token ? [bearer(target.token.reveal())] : [])],
   });
   return {
     target,
@@ -61,10 +62,15 @@ const bearer =
     return next(request);
   };
 
-const deadline: Interceptor = (next) => (request) => {
-  if (request.stream) return next(request);
-  return next({ ...request, signal: AbortSignal.any([request.signal, AbortSignal.timeout(callTimeoutMs)]) });
-};
+const deadline =
+  (clock: Clock): Interceptor =>
+  (next) =>
+  async (request) => {
+    if (request.stream) return next(request);
+    const late = new AbortController();
+    using _timer = clock.timer(callTimeoutMs, () => late.abort(new DOMException('no answer in time', 'TimeoutError')));
+    return await next({ ...request, signal: AbortSignal.any([request.signal, late.signal]) });
+  };
 
 const registry = createRegistry(
   file_signalbox_admin_v1_config_service,

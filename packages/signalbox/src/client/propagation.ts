@@ -1,5 +1,6 @@
 import type { WatchPropagationResponse } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { NodePropagation_State } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { Clock } from '@signalbox/runtime';
 import type { AdminClient } from './admin-client.ts';
 
 /** How the way of a revision to the nodes ended. */
@@ -15,6 +16,7 @@ export interface PropagationWatch {
   readonly revision: bigint;
   /** Milliseconds until nodes that have not answered count as late. */
   readonly timeoutMs: number;
+  readonly clock: Clock;
   /** Ends the wait with its reason. */
   readonly signal: AbortSignal;
   /** Called with every change. */
@@ -23,18 +25,19 @@ export interface PropagationWatch {
 
 /** Follows a revision until every connected node has applied it or said why not, or the time is over. */
 export async function followPropagation(client: AdminClient, watch: PropagationWatch): Promise<PropagationOutcome> {
-  const timeout = AbortSignal.timeout(watch.timeoutMs);
+  const late = new AbortController();
+  using _timer = watch.clock.timer(watch.timeoutMs, () => late.abort());
   let last: WatchPropagationResponse | undefined;
   try {
     const request = { scope: watch.scope, revision: watch.revision };
-    const states = client.config.watchPropagation(request, { signal: AbortSignal.any([watch.signal, timeout]) });
+    const states = client.config.watchPropagation(request, { signal: AbortSignal.any([watch.signal, late.signal]) });
     for await (const state of states) {
       last = state;
       watch.onChange(state);
       if (state.done) break;
     }
   } catch (error) {
-    if (!timeout.aborted || watch.signal.aborted) throw error;
+    if (!late.signal.aborted || watch.signal.aborted) throw error;
   }
   return { verdict: verdictOf(last), last };
 }

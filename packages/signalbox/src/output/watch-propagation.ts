@@ -23,6 +23,7 @@ export async function watchPropagation(
     scope,
     revision,
     timeoutMs,
+    clock: cli.clock,
     signal: cli.interrupted,
     onChange: (state) => view?.show(state),
   });

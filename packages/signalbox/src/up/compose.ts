@@ -160,7 +160,7 @@ async function startControlPlanePart(context: UpContext, databaseUrl: Secret): P
       variables: key ? demoVariables(resolved, key) : {},
     };
     await writeCliFile(resolved.dataDir, cliFile);
-    return { running, cliFile, client: adminClientFor({ url: cliFile.url, token, file: cliFile }) };
+    return { running, cliFile, client: adminClientFor({ url: cliFile.url, token, file: cliFile }, cli.clock) };
   } catch (error) {
     await running.stop();
     throw error;
