@@ -17,6 +17,7 @@ export interface NodeStatus {
   readonly connectedSinceMs: number;
   readonly lastSeenMs: number;
   readonly lastAckMs: number | undefined;
+  /** Of whichever scope. */
   readonly lastNack: NodeNack | undefined;
   readonly scopes: ReadonlyMap<string, NodeScopeStatus>;
 }
@@ -29,6 +30,8 @@ export interface NodeScopeStatus {
   /** Newest revision whose Manifest was acknowledged; 0 if none. */
   readonly applied: bigint;
   readonly appliedAtMs: number | undefined;
+  /** The newest revision that the node refused and has not replaced by one that it applied. */
+  readonly refused: NodeNack | undefined;
 }
 
 export interface NodeNack {

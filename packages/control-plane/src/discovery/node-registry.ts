@@ -1,23 +1,18 @@
-import type { Clock } from '@signalbox/runtime';
+import type { Clock, Counter, Histogram, Metrics } from '@signalbox/runtime';
 import type { CollectionRevision, CollectionSource, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
 import type { NodeDirectory, NodeNack, NodeScopeStatus, NodeStatus } from './node-directory.ts';
 import { refusalsByScope, type ResourceRefusal } from './refusals.ts';
 
 export interface NodeRegistryOptions {
-  readonly source: CollectionSource;
+  /** What is published: the publisher. */
+  readonly source: Pick<CollectionSource, 'get' | 'ids'> & {
+    /** When the newest revision of a scope was committed, in milliseconds since the epoch. */
+    committedAtMs(scope: string): number | undefined;
+  };
   readonly clock: Clock;
+  readonly metrics: Metrics;
   /** Nodes remembered after their stream ended; beyond it the one that left first is forgotten. */
   readonly maxDisconnectedNodes: number;
-}
-
-/** What one node makes of one revision of a scope. */
-export interface NodePropagation {
-  readonly node: string;
-  readonly state: 'pending' | 'sent' | 'applied' | 'refused' | 'disconnected';
-  /** Revision that the node runs; 0 if none. */
-  readonly applied: bigint;
-  readonly appliedAtMs: number | undefined;
-  readonly refusals: readonly ResourceRefusal[];
 }
 
 /** A revision that a node has refused, or resources of it. */
@@ -62,10 +57,20 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
   readonly #options: NodeRegistryOptions;
   readonly #nodes = new Map<string, NodeRecord>();
   readonly #listeners = new Set<() => void>();
+  readonly #latency: Histogram;
+  readonly #refusals: Counter;
   #notifying = false;
 
   constructor(options: NodeRegistryOptions) {
+    const { metrics } = options;
     this.#options = options;
+    this.#latency = metrics.histogram(
+      'signalbox_discovery_propagation_seconds',
+      'From commit to the moment at which a connected node runs the revision.',
+    );
+    this.#refusals = metrics.counter('signalbox_discovery_refusals_total', 'Responses that nodes refused.');
+    const connected = metrics.gauge('signalbox_discovery_nodes', 'Nodes that are connected.');
+    metrics.onCollect(() => connected.set([...this.#nodes.values()].filter((node) => node.connected).length));
   }
 
   list(): readonly NodeStatus[] {
@@ -75,18 +80,6 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
   onChange(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
-  }
-
-  /** What every node that serves a scope makes of a revision, those included whose stream has ended. */
-  propagation(scope: string, revision: bigint): readonly NodePropagation[] {
-    return Array.from(this.#nodes.values())
-      .filter((record) => sees(record, scope))
-      .map((record) => propagationOf(record, scope, revision));
-  }
-
-  /** Whether this replica publishes a revision of a scope yet. */
-  publishes(scope: string, revision: bigint): boolean {
-    return (this.#options.source.get(scope)?.revision ?? -1n) >= revision;
   }
 
   opened(stream: StreamInfo): void {
@@ -124,7 +117,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     const record = this.#record(stream);
     if (!record) return;
     record.lastAckMs = this.#options.clock.now();
-    for (const collection of collections) applied(record, collection, record.lastAckMs);
+    for (const collection of collections) this.#applied(record, collection);
     this.#changed();
   }
 
@@ -138,8 +131,9 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
       if (refusals && collection.revision !== undefined) {
         const nack = { atMs, scope: collection.id, revision: collection.revision, refusals };
         record.lastNack = refused(scopeRecord(record, collection.id), nack, refusal.closesRound);
-      } else if (refusal.closesRound) applied(record, collection, atMs);
+      } else if (refusal.closesRound) this.#applied(record, collection);
     }
+    this.#refusals.add();
     this.#changed();
   }
 
@@ -160,6 +154,25 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
   #record(stream: StreamInfo): NodeRecord | undefined {
     const record = this.#nodes.get(keyOf(stream));
     return record?.stream.id === stream.id ? record : undefined;
+  }
+
+  #applied(record: NodeRecord, { id, revision }: CollectionRevision): void {
+    if (revision === undefined) return void record.scopes.delete(id);
+    const { clock } = this.#options;
+    const scope = scopeRecord(record, id);
+    // What a node applies first on its stream it may have had before: that says nothing about speed.
+    if (scope.applied !== 0n && scope.applied !== revision) this.#measure(id, revision);
+    if (scope.applied !== revision) scope.appliedAtMs = clock.now();
+    scope.applied = revision;
+    scope.faulty = undefined;
+    scope.refused = undefined;
+  }
+
+  #measure(id: string, revision: bigint): void {
+    const { source, clock } = this.#options;
+    const committedAtMs = source.committedAtMs(id);
+    if (committedAtMs === undefined || source.get(id)?.revision !== revision) return;
+    this.#latency.observe(Math.max(0, clock.now() - committedAtMs) / 1_000);
   }
 
   /** A node that has returned with another credential is not shown a second time as gone. */
@@ -205,8 +218,8 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     for (const id of source.ids()) {
       const desired = source.get(id)?.revision;
       if (desired === undefined || !sees(record, id)) continue;
-      const { sent, applied: appliedRevision, appliedAtMs } = record.scopes.get(id) ?? untouched;
-      scopes.set(id, { desired, sent, applied: appliedRevision, appliedAtMs });
+      const { sent, applied: runs, appliedAtMs, refused: nack } = record.scopes.get(id) ?? untouched;
+      scopes.set(id, { desired, sent, applied: runs, appliedAtMs, refused: nack && { ...nack, current: true } });
     }
     return scopes;
   }
@@ -247,15 +260,6 @@ function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
   return scope;
 }
 
-function applied(record: NodeRecord, { id, revision }: CollectionRevision, atMs: number): void {
-  if (revision === undefined) return void record.scopes.delete(id);
-  const scope = scopeRecord(record, id);
-  if (scope.applied !== revision) scope.appliedAtMs = atMs;
-  scope.applied = revision;
-  scope.faulty = undefined;
-  scope.refused = undefined;
-}
-
 /** Takes down a refusal. What was refused of the same revision before, resource by resource, is part of the reason. */
 function refused(scope: ScopeRecord, nack: Nack, closesRound: boolean): Nack {
   const earlier = scope.faulty?.revision === nack.revision ? scope.faulty.refusals : [];
@@ -265,14 +269,4 @@ function refused(scope: ScopeRecord, nack: Nack, closesRound: boolean): Nack {
     scope.faulty = undefined;
   } else scope.faulty = whole;
   return whole;
-}
-
-function propagationOf(record: NodeRecord, id: string, revision: bigint): NodePropagation {
-  const { sent, applied: appliedRevision, appliedAtMs, refused: nack } = record.scopes.get(id) ?? untouched;
-  const isRefused = nack !== undefined && nack.revision >= revision;
-  const common = { node: record.stream.node.id, applied: appliedRevision, appliedAtMs };
-  if (!record.connected) return { ...common, state: 'disconnected', refusals: isRefused ? nack.refusals : [] };
-  if (appliedRevision >= revision) return { ...common, state: 'applied', refusals: [] };
-  if (isRefused) return { ...common, state: 'refused', refusals: nack.refusals };
-  return { ...common, state: sent >= revision ? 'sent' : 'pending', refusals: [] };
 }

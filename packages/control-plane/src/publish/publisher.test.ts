@@ -1,0 +1,149 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { setHash, typeUrlOf } from '@signalbox/config';
+import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { type Manifest, ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
+import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
+import { describe, expect, it } from 'vitest';
+import { MemoryFeed, storedText } from '../testing/memory-feed.ts';
+import { Publisher } from './publisher.ts';
+
+function publishing() {
+  const feed = new MemoryFeed();
+  const clock = new ManualClock(0);
+  const logger = new MemoryLogger();
+  const publisher = new Publisher({
+    ...{ feed, clock, logger },
+    debounce: { quietMs: 5, maxMs: 50 },
+    maxRememberedChanges: 100,
+  });
+  const changes: string[][] = [];
+  publisher.onChange((ids) => {
+    changes.push(ids.map((id) => `${id}@${publisher.get(id)?.revision ?? 'gone'}`));
+  });
+  return { feed, clock, logger, publisher, changes };
+}
+
+function manifestOf(publisher: Publisher, scope: string): Manifest {
+  const [entry] = [...(publisher.get(scope)?.all(typeUrlOf('Manifest')) ?? [])];
+  const { resources } = fromBinary(DeltaDiscoveryResponseSchema, entry?.encoded ?? Buffer.alloc(0));
+  return fromBinary(ManifestSchema, resources[0]?.resource?.value ?? Buffer.alloc(0));
+}
+
+describe('the publisher', () => {
+  it('is not ready until everything was read, and then has it all', async () => {
+    const { feed, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    feed.commit('acme', { 'Backend/b': '1' });
+    expect([publisher.ready, publisher.get('acme')]).toEqual([false, undefined]);
+    await publisher.start();
+    expect(publisher.ready).toBe(true);
+    expect(changes).toEqual([['operator@1', 'acme@1']]);
+  });
+
+  it('publishes an operator’s scope in which nothing was committed', async () => {
+    const { publisher } = publishing();
+    await publisher.start();
+    expect(manifestOf(publisher, 'operator')).toMatchObject({ revision: 0n, resourceCount: 0, hash: setHash([]) });
+  });
+
+  it('closes each revision with the hash of the whole set', async () => {
+    const { feed, clock, publisher } = publishing();
+    feed.addTenant('acme');
+    await publisher.start();
+    feed.commit('acme', { 'Backend/b': '1', 'Route/r': '1' });
+    await clock.advance(10);
+    feed.commit('acme', { 'Route/r': null, 'Backend/b': '2' });
+    await clock.advance(10);
+    const hash = setHash([storedText('Backend', 'b', '2')]);
+    expect(manifestOf(publisher, 'acme')).toMatchObject({ scope: 'acme', revision: 2n, resourceCount: 1, hash });
+  });
+
+  it('publishes a commit that stands alone at once, and folds a burst of one scope', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    feed.addTenant('globex');
+    await publisher.start();
+    changes.length = 0;
+    feed.commit('acme', { 'Backend/b': '1' });
+    expect(changes).toEqual([['acme@1']]);
+    for (const text of ['2', '3', '4']) feed.commit('acme', { 'Backend/b': text });
+    feed.commit('globex', { 'Backend/z': '1' });
+    expect(changes.slice(1)).toEqual([['globex@1']]);
+    await clock.advance(5);
+    expect(changes.slice(2)).toEqual([['acme@4']]);
+  });
+
+  it('sends at most one response per debounce interval and one more, the last with the final state [56]', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    await publisher.start();
+    changes.length = 0;
+    for (let i = 0; i < 1_000; i += 1) {
+      feed.commit('acme', { 'Backend/b': String(i) });
+      if (i % 10 === 9) await clock.advance(1);
+    }
+    await clock.advance(100);
+    expect(changes.length).toBeLessThanOrEqual(100 / 5 + 1);
+    expect(changes.at(-1)).toEqual(['acme@1000']);
+  });
+
+  it('lets a tenant appear and go with its resource in the operator’s scope', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    await publisher.start();
+    feed.commit('acme', { 'Backend/b': '1' });
+    await clock.advance(10);
+    expect(publisher.get('acme')).toBeUndefined();
+    feed.addTenant('acme');
+    await clock.advance(10);
+    expect(changes.at(-1)).toEqual(['operator@1', 'acme@1']);
+    feed.commit('operator', { 'Tenant/acme': null });
+    await clock.advance(10);
+    expect(changes.at(-1)).toEqual(['operator@2', 'acme@gone']);
+    expect([...publisher.ids()]).toEqual(['operator']);
+  });
+
+  it('shows no tenant before its first revision', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    await publisher.start();
+    feed.deliver([feed.prepare('operator', { 'Tenant/acme': '1' }), feed.prepare('acme', { 'Backend/b': '1' })]);
+    await clock.advance(10);
+    expect(changes.flat()).not.toContain('acme@0');
+    expect(publisher.get('acme')?.revision).toBe(1n);
+  });
+
+  it('changes nothing when it hears of a revision again', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    await publisher.start();
+    const revision = feed.prepare('acme', { 'Backend/b': '1' });
+    feed.deliver([revision]);
+    feed.deliver([revision]);
+    await clock.advance(100);
+    expect(changes.slice(1)).toEqual([['acme@1']]);
+  });
+
+  it('takes several revisions that the feed read as one, and says so', async () => {
+    const { feed, clock, publisher, logger } = publishing();
+    feed.addTenant('acme');
+    feed.commit('acme', { 'Backend/b': '1' });
+    await publisher.start();
+    feed.prepare('acme', { 'Backend/b': '2' });
+    feed.deliver([feed.prepare('acme', { 'Backend/b': '3' })]);
+    await clock.advance(10);
+    expect(publisher.get('acme')?.revision).toBe(3n);
+    expect(logger.lines.map(({ message }) => message)).toEqual(['several revisions were read as one']);
+  });
+
+  it('publishes nothing after it has stopped', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    await publisher.start();
+    feed.commit('acme', { 'Backend/b': '1' });
+    feed.commit('acme', { 'Backend/b': '2' });
+    await publisher.stop();
+    const count = changes.length;
+    await clock.advance(100);
+    expect(changes).toHaveLength(count);
+    expect(clock.pending).toBe(0);
+  });
+});
