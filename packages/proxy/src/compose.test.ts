@@ -139,6 +139,6 @@ describe('a proxy', () => {
     expect(await post(port, '/elsewhere/mcp')).toEqual({ status: 404, connection: 'close' });
     expect(await stopped).toBe(true);
     await expect(post(port, '/elsewhere/mcp')).rejects.toThrow(/ECONNREFUSED/);
-    await expect(readiness(proxy)).rejects.toThrow();
+    await expect(readiness(proxy)).rejects.toThrow(/fetch failed/);
   });
 });

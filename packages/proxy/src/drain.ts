@@ -1,7 +1,7 @@
 import type { Clock, Logger } from '@signalbox/runtime';
 
 /** What takes requests in, as a drain sees it. */
-export interface Intake {
+interface Intake {
   /** From now on every answer closes its connection; new connections are still accepted. */
   drain(): void;
   /** Stops accepting, waits for what is in flight, and cuts it off at the signal. */
@@ -10,19 +10,19 @@ export interface Intake {
 }
 
 /** Streams that last, told one by one to end. */
-export interface DrainableStreams {
+interface DrainableStreams {
   drain(windowMs: number, signal: AbortSignal): Promise<void>;
   readonly size: number;
 }
 
-export interface DrainTimes {
+interface DrainTimes {
   /** How long to go on accepting, so that load balancers notice that the node is no longer ready. */
   readonly acceptMs: number;
   /** Time over which streams are told to end. */
   readonly spreadMs: number;
 }
 
-export interface DrainOptions {
+interface DrainOptions {
   readonly intake: Intake;
   readonly streams: DrainableStreams;
   readonly times: DrainTimes;

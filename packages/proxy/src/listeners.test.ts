@@ -83,6 +83,7 @@ const hostOf = (host: string) => ({
   port: 1,
   remoteAddress: '',
   header: () => undefined,
+  withPrefix: () => [],
 });
 
 describe('listeners', () => {

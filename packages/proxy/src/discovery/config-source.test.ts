@@ -65,7 +65,7 @@ async function replace(path: string, text: string): Promise<void> {
 
 /** The state after the files have been read `reads` times with a new content. */
 async function stateAfter(source: ConfigSource, reads: number): Promise<ConfigSourceState> {
-  for await (const state of source.state.watch(AbortSignal.timeout(10_000))) if (state.reads >= reads) return state;
+  for await (const state of source.state.watch(new AbortController().signal)) if (state.reads >= reads) return state;
   throw new Error(`the files were not read ${reads} times`);
 }
 
