@@ -30,7 +30,7 @@ const offences: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'docs/problems.md': '## `gone`',
   },
   'every error code stands on docs/errors.md, and nothing else does': {
-    'packages/proxy/src/mcp/errors.ts': "const errors = { 'too-large': { status: 413 } };",
+    'packages/proxy/src/mcp/errors.ts': "refusal('too_large', 413)",
     'docs/errors.md': '',
   },
   'xds names no resource kind': { 'packages/xds/src/a.ts': "const first = 'Route';" },

@@ -52,7 +52,10 @@ function lines(text: string): number {
 /** Names declared in the settings of a package: `SIGNALBOX_…`. */
 function declaredSettings(repository: Repository): [path: string, name: string][] {
   return code(repository, /^packages\/[^/]+\/src\/settings\.ts$/).flatMap(([path, text]) =>
-    [...text.matchAll(/name: '(SIGNALBOX_[A-Z0-9_]+)'/g)].map((match): [string, string] => [path, match[1] ?? '']),
+    [...text.matchAll(/'((?:SIGNALBOX|DATABASE)_[A-Z0-9_]+)'/g)].map((match): [string, string] => [
+      path,
+      match[1] ?? '',
+    ]),
   );
 }
 
@@ -81,6 +84,15 @@ function unlikePage(
 function wordsOf(repository: Repository, path: string, name: string): [string, string][] {
   const list = new RegExp(String.raw`export const ${name} = \[([^\]]*)\]`).exec(repository.get(path) ?? '')?.[1] ?? '';
   return [...list.matchAll(/'([^']+)'/g)].map((match): [string, string] => [path, match[1] ?? '']);
+}
+
+/** Names in the catalogue of refusals, and of the endings that have no answer. */
+function errorNames(repository: Repository): [string, string][] {
+  return code(repository, /^packages\/proxy\/src\/mcp\/errors\.ts$/).flatMap(([path, text]) => {
+    const endings = /export const endings = \{([^}]*)\}/.exec(text)?.[1] ?? '';
+    const names = [...text.matchAll(/\brefusal\(\s*'([^']+)'/g), ...endings.matchAll(/: '([^']+)'/g)];
+    return [...new Set(names.map((match) => match[1] ?? ''))].map((name): [string, string] => [path, name]);
+  });
 }
 
 export const rules: readonly Rule[] = [
@@ -114,6 +126,10 @@ export const rules: readonly Rule[] = [
     name: 'every problem code stands on docs/problems.md, and nothing else does',
     check: (repository) =>
       unlikePage(repository, 'docs/problems.md', wordsOf(repository, 'packages/config/src/problem.ts', 'problemCodes')),
+  },
+  {
+    name: 'every error code stands on docs/errors.md, and nothing else does',
+    check: (repository) => unlikePage(repository, 'docs/errors.md', errorNames(repository)),
   },
   {
     name: 'xds names no resource kind',
@@ -151,7 +167,7 @@ export const rules: readonly Rule[] = [
         code(repository, /\.test\.ts$|^test\/(?:harness|e2e)\//).filter(
           ([path]) => !path.startsWith('packages/runtime/') && !/^test\/harness\/src\/(?:until|inbox)\.ts$/.test(path),
         ),
-        /\b(?:setTimeout|setInterval)\b|['"]node:timers|\bsystemClock\.sleep\b|\bAbortSignal\.timeout\b/,
+        /\b(?:setTimeout|setInterval)\b|['"]node:timers|\bsystemClock\.sleep\b/,
       ),
   },
   {
@@ -191,7 +207,10 @@ function tableAssignments(repository: Repository): string[] {
   const path = 'packages/proxy/src/table/current-table.ts';
   const holder = code(repository, /^packages\/proxy\/src\/table\/current-table\.ts$/);
   const assignments = matches(holder, /this\.#present\s*(?:=(?!=)|\?\?=|&&=|\|\|=)/);
-  const holders = matches(code(repository, packageCode), /\bnew CurrentTable\(/);
+  const holders = matches(
+    code(repository, /^packages\/[^/]+\/src\/(?!testing\/)(?!.*\.test\.ts$)/),
+    /\bnew CurrentTable\(/,
+  );
   return [
     ...(assignments.length === 1
       ? []

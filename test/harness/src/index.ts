@@ -1,3 +1,4 @@
+export { type Admin, adminClient } from './admin.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';
@@ -6,6 +7,7 @@ export { Inbox } from './inbox.ts';
 export { type JwtIssuer, startJwtIssuer, type TokenOptions } from './jwt-issuer.ts';
 export { type LegacyMcpServer, startLegacyMcpServer } from './legacy-mcp-server.ts';
 export { feedUri, type ModernMcpServer, startModernMcpServer } from './modern-mcp-server.ts';
+export { proxyReady, type ProxyProcess, type ProxyProcessOptions, startProxyProcess } from './proxy-process.ts';
 export { type RawHttpAnswer, sendBytes } from './raw-http.ts';
 export {
   finalMessage,
@@ -17,6 +19,19 @@ export {
   RawMcpClient,
 } from './raw-mcp-client.ts';
 export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } from './raw-upstream.ts';
+export {
+  gateway,
+  mcpRoute,
+  type McpRouteOptions,
+  policy,
+  type ResourceFile,
+  type RuleSpec,
+  tenant,
+  yaml,
+} from './resources.ts';
 export { type RecordedRequest, RequestLog } from './request-log.ts';
+export { type RunPostgres, startRunPostgres } from './run-postgres.ts';
 export type { SseEvent } from './sse-reader.ts';
+export { type ApplyOptions, startSystem, type StartSystemOptions, type System } from './system.ts';
+export { readEvents, type SystemNode } from './system-node.ts';
 export { until } from './until.ts';

@@ -177,7 +177,12 @@ export class RawMcpClient {
     });
   }
 
-  /** Closes idle connections. */
+  /** Closes connections that carry nothing. */
+  closeIdle(): void {
+    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  /** Closes every connection. */
   close(): void {
     this.#agent.destroy();
   }

@@ -1,0 +1,121 @@
+import {
+  gateway,
+  mcpRoute,
+  policy,
+  type ResourceFile,
+  startRunPostgres,
+  startSystem,
+  type System,
+  tenant,
+} from '@signalbox/test-harness';
+
+import { medianOf } from './calls.ts';
+import { type Probe, startProbe } from './probe.ts';
+
+const keys = { bench: 'bench-key' };
+const backendUrl = 'http://127.0.0.1:9/mcp';
+
+/** How fast a commit is served. */
+export interface PropagationCost {
+  readonly commits: number;
+  /** From the commit in the database to the node's acknowledgement after its swap. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** How long requests may have to wait because a table is exchanged. */
+export interface SwapCost {
+  readonly routes: number;
+  readonly swaps: number;
+  /** One route of the tenant changes. */
+  readonly oneRoute: { readonly longestStallMs: number; readonly medianStallMs: number };
+  /** A policy changes that all routes of the tenant stand under. */
+  readonly everyRoute: { readonly longestStallMs: number; readonly medianStallMs: number };
+  readonly appliedP50Ms: number;
+}
+
+const commits = 300;
+const warmUpCommits = 20;
+const routes = 10_000;
+const swaps = 10;
+const resourcesPerApply = 2_500;
+
+/** Both need a control plane: it runs in this process, the node in one of its own. */
+export async function measureConfiguration(): Promise<{ propagation: PropagationCost; swap: SwapCost }> {
+  const postgres = await startRunPostgres();
+  const system = await startSystem({ pgUrl: postgres.url, nodes: 0 });
+  const probe = await startProbe(system.nodeSettings());
+  try {
+    await system.apply([
+      gateway(),
+      tenant('bench'),
+      tenant('large'),
+      ...mcpRoute({ tenant: 'bench', name: 'tools', url: backendUrl, keys, rules: ['true'] }),
+    ]);
+    const propagation = await measurePropagation(system);
+    return { propagation, swap: await measureSwap(system, probe) };
+  } finally {
+    await probe.process.stop();
+    await system.stop();
+    await postgres.stop();
+  }
+}
+
+async function measurePropagation(system: System): Promise<PropagationCost> {
+  const times: number[] = [];
+  for (let i = 0; i < warmUpCommits + commits; i += 1) {
+    const applied = await commit(system, 'bench', [
+      policy({ tenant: 'bench', name: 'tools', keys, rules: [`tool.name == "t${i}"`] }),
+    ]);
+    if (i >= warmUpCommits) times.push(applied);
+  }
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
+  return { commits, p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+/** @returns milliseconds from the commit to the node's acknowledgement. */
+async function commit(system: System, scope: string, resources: readonly ResourceFile[]): Promise<number> {
+  const revision = (await system.apply(resources, { wait: false })).get(scope);
+  const report = await system.propagation(scope, revision);
+  return report.nodes.find(({ node }) => node === 'bench')?.appliedAfterMs ?? Number.NaN;
+}
+
+async function measureSwap(system: System, probe: Probe): Promise<SwapCost> {
+  const [backend, virtualServer, route] = mcpRoute({ tenant: 'large', name: 'tools', url: backendUrl }) as [
+    ResourceFile,
+    ResourceFile,
+    ResourceFile,
+  ];
+  const numbered = (n: number, host: readonly string[] = []): ResourceFile => ({
+    ...route,
+    metadata: { tenant: 'large', name: `route-${n}` },
+    spec: { ...(route['spec'] as object), match: { path: `/large/route-${n}`, hostnames: host } },
+  });
+  const everyone = (n: number): ResourceFile => {
+    const one = policy({
+      tenant: 'large',
+      name: 'everyone',
+      keys,
+      rules: ['tool.name.startsWith("read_")', `tool.name == "t${n}"`],
+    });
+    return { ...one, spec: { ...(one['spec'] as object), target: { tenant: {} } } };
+  };
+  const all = [backend, virtualServer, everyone(0), ...Array.from({ length: routes }, (_, n) => numbered(n))];
+  for (let at = 0; at < all.length; at += resourcesPerApply)
+    await system.apply(all.slice(at, at + resourcesPerApply), { wait: false });
+  await system.settled();
+  const applied: number[] = [];
+  const stallsOf = async (change: (n: number) => ResourceFile) => {
+    const stalls: number[] = [];
+    for (let n = 1; n <= swaps; n += 1) {
+      await probe.stats();
+      applied.push(await commit(system, 'large', [change(n)]));
+      stalls.push((await probe.stats()).longestStallMs);
+    }
+    return { longestStallMs: Math.max(...stalls), medianStallMs: medianOf(stalls) };
+  };
+  const oneRoute = await stallsOf((n) => numbered(n, [`host-${n}.example`]));
+  const everyRoute = await stallsOf(everyone);
+  return { routes, swaps, oneRoute, everyRoute, appliedP50Ms: medianOf(applied) };
+}

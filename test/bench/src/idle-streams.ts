@@ -1,0 +1,60 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type JwtIssuer, RawMcpClient } from '@signalbox/test-harness';
+
+import { startProbe } from './probe.ts';
+import { proxyResources } from './proxy-config.ts';
+import { temporaryFolder } from './targets.ts';
+
+export interface IdleStreamCost {
+  readonly streams: number;
+  readonly residentBytesPerStream: number;
+  readonly heapBytesPerStream: number;
+}
+
+const streams = 5_000;
+/** Opened first, so that what is made once for all streams is not counted. */
+const warmUp = 500;
+const atOnce = 50;
+
+/** Memory of the proxy for each open legacy GET stream: a session, a client's connection and an upstream's connection. */
+export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer): Promise<IdleStreamCost> {
+  const file = join(temporaryFolder(), 'signalbox.yaml');
+  writeFileSync(file, proxyResources(upstreamUrl, issuer));
+  const probe = await startProbe({
+    SIGNALBOX_PROXY_CONFIG: file,
+    SIGNALBOX_PROXY_MAX_UPSTREAM_CONNECTIONS: '20000',
+    SIGNALBOX_PROXY_MAX_CONNECTIONS: '20000',
+  });
+  try {
+    const token = await issuer.token('bench');
+    const open = (count: number) => openStreams(`http://127.0.0.1:${probe.port}/bench/tools/mcp`, token, count);
+    await open(warmUp);
+    const before = await probe.stats();
+    await open(streams);
+    const after = await probe.stats();
+    return {
+      streams,
+      residentBytesPerStream: (after.residentBytes - before.residentBytes) / streams,
+      heapBytesPerStream: (after.heapBytes - before.heapBytes) / streams,
+    };
+  } finally {
+    await probe.process.stop();
+  }
+}
+
+async function openStreams(url: string, token: string, count: number): Promise<void> {
+  let left = count;
+  const openSome = async () => {
+    while (left > 0) {
+      left -= 1;
+      const client = new RawMcpClient({ url, token });
+      await client.initialize();
+      const { stream, status, text } = await client.get();
+      if (!stream) throw new Error(`no stream: ${status} ${text}`);
+      client.closeIdle();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, openSome));
+}
