@@ -15,6 +15,8 @@ export interface Exchange {
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void;
   /** Sends the head and returns a writer for the body; `contentLength` undefined means chunked. */
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter;
+  /** True once an answer has begun, by whomever: a body that is too large is answered by the codec. */
+  readonly answered: boolean;
   /** True once the client has gone or the answer is complete. */
   readonly closed: boolean;
   /** Called once if the client leaves before the answer is complete. At most one listener; the last one set counts. */

@@ -1,4 +1,4 @@
-import type { OutcomeDecision, OutcomeEvent } from '@signalbox/audit';
+import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
@@ -38,8 +38,8 @@ export class Call {
   session: Session | undefined;
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
-  /** Tool, prompt or URI that the body names. */
-  subjectName = '';
+  /** Tool or prompt that the body names. */
+  toolName = '';
   decision: OutcomeDecision = 'none';
   decidedBy = '';
   #requestBytes = 0;
@@ -129,8 +129,7 @@ export class Call {
   #outcome(error: string, durationMs: number): OutcomeEvent {
     const { services, route, exchange } = this;
     const entry = route?.entry;
-    return {
-      type: 'outcome',
+    return outcomeEvent({
       id: services.eventIds.next(),
       at: new Date(this.#arrivedAt).toISOString(),
       node: services.node,
@@ -145,7 +144,7 @@ export class Call {
       era: this.era,
       protocolVersion: this.version,
       method: this.method,
-      tool: this.subjectName,
+      tool: this.toolName,
       decision: this.decision,
       rule: this.decidedBy,
       status: this.#status,
@@ -154,7 +153,7 @@ export class Call {
       requestBytes: this.#requestBytes,
       responseBytes: exchange.responseBytes,
       traceId: traceIdOf(exchange.head.header('traceparent')),
-    };
+    });
   }
 
   #refusalHeaders(refusal: Refusal): readonly string[] {

@@ -1,4 +1,4 @@
-import type { Recorder } from '@signalbox/audit';
+import { EventIds, type Recorder } from '@signalbox/audit';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
@@ -10,7 +10,6 @@ import type { OpenStreams } from '../table/open-streams.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Catalog } from './catalog.ts';
 import { EraProbe } from './era-probe.ts';
-import { EventIds } from './event-ids.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';

@@ -37,7 +37,7 @@ function authorizeRequest(call: Call): Step {
 
 function authorizeSubject(call: Call, rule: MethodRule): Step {
   const standing = { route: call.route as RouteState, credential: call.credential as Credential };
-  call.subjectName = (rule.subject === 'resource' ? call.message?.uri : call.message?.name) ?? '';
+  if (rule.subject !== 'resource') call.toolName = call.message?.name ?? '';
   const subject = subjectOf(call, standing);
   if (!subject) {
     const what = rule.subject === 'resource' ? 'params.uri' : 'params.name';
@@ -55,10 +55,10 @@ function allow(call: Call): Step {
 }
 
 function refuseAsUnknown(call: Call, rule: MethodRule): Step {
-  const name = call.subjectName;
+  const name = call.toolName;
   call.decision = 'deny';
   if (rule.subject === 'tool') return refuse(call, refusals.unknownTool, { message: `Unknown tool: ${name}` });
   if (rule.subject === 'prompt') return refuse(call, refusals.unknownPrompt, { message: `Unknown prompt: ${name}` });
   const { unknownResourceCode } = call.era === 'modern' ? modernCodec : legacyCodec;
-  return refuse(call, { ...refusals.unknownResource, code: unknownResourceCode }, { data: { uri: name } });
+  return refuse(call, { ...refusals.unknownResource, code: unknownResourceCode }, { data: { uri: call.message?.uri } });
 }

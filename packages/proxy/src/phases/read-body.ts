@@ -18,7 +18,7 @@ function take(call: Call, body: Buffer | undefined): Step {
     return 'continue';
   }
   // The codec has sent 413 itself, or there is nobody left to answer.
-  if (call.exchange.responseBytes > 0) call.endUnanswered(refusals.bodyTooLarge.status, refusals.bodyTooLarge.name);
+  if (call.exchange.answered) call.endUnanswered(refusals.bodyTooLarge.status, refusals.bodyTooLarge.name);
   else call.endUnanswered(0, endings.clientGone);
   return 'stop';
 }

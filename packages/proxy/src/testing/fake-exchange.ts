@@ -53,6 +53,10 @@ export class FakeExchange implements Exchange {
     };
   }
 
+  get answered(): boolean {
+    return this.answers > 0;
+  }
+
   get closed(): boolean {
     return this.#gone || this.ended || this.aborted;
   }
@@ -145,7 +149,7 @@ export class FakeExchange implements Exchange {
   #take(maxBytes: number): Buffer | undefined {
     const body = Buffer.from((this.#request.body ?? '') as string);
     if (body.length <= maxBytes) return body;
-    this.respond(413, [], 'too large');
+    this.respond(413, [], undefined);
     return undefined;
   }
 
