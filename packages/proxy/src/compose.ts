@@ -281,10 +281,10 @@ function fileSource(
 
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice): Part {
-  const { logger, metrics, settings } = kit;
+  const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
   const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
-  const subscriber = new Subscriber({ activation, lastGood, limits, slice, logger, metrics });
+  const subscriber = new Subscriber({ activation, lastGood, limits, slice, clock, logger, metrics });
   let client: AdsClient | undefined;
   return {
     name: 'discovery',

@@ -128,7 +128,8 @@ export class ConfigSource {
       if (content === this.#content) return;
       this.#content = content;
       const problems = await this.#apply(texts);
-      if (this.#watcher || this.#poll) for (const problem of problems) logger.error('configuration refused', { problem });
+      if (this.#watcher || this.#poll)
+        for (const problem of problems) logger.error('configuration refused', { problem });
       if (problems.length === 0) this.#applied.add();
       else this.#refused.add();
       this.state.set({ reads, problems });

@@ -109,6 +109,7 @@ class Node {
       },
       limits: { scopes: 10, resources: 100, bytes: 100_000 },
       slice,
+      clock: new ManualClock(),
       logger: new MemoryLogger(),
       metrics: new Metrics(),
     });

@@ -15,7 +15,9 @@ function fixture(options: { readonly routesPerTenant?: number; readonly maxScope
   const current = new CurrentTable();
   let swaps = 0;
   current.observe({ onSwap: () => void (swaps += 1), onRetired: () => undefined });
-  const slice = new TimeSlice(new ManualClock(), 2);
+  const clock = new ManualClock();
+  const slice = new TimeSlice(clock, 2);
+  const metrics = new Metrics();
   const logger = new MemoryLogger();
   const disk = new Map<string, LastGoodSet>();
   const subscriber = new Subscriber({
@@ -26,8 +28,9 @@ function fixture(options: { readonly routesPerTenant?: number; readonly maxScope
     },
     limits: { scopes: maxScopes, resources: 1_000, bytes: 1_000_000 },
     slice,
+    clock,
     logger,
-    metrics: new Metrics(),
+    metrics,
   });
   const send = async (...updates: readonly ResourceUpdate[]): Promise<readonly ResourceFault[]> => {
     const faults: ResourceFault[] = [];
@@ -41,7 +44,7 @@ function fixture(options: { readonly routesPerTenant?: number; readonly maxScope
         `${table.revision} ${[...table.routes.keys()].join(' ')}`,
       ]),
     );
-  return { subscriber, send, served, disk, logger, swaps: () => swaps };
+  return { subscriber, send, served, disk, logger, clock, metrics, swaps: () => swaps };
 }
 
 const operator = operatorSet(1n, ['acme', 'beta']);
@@ -266,5 +269,24 @@ describe('a node that comes back', () => {
     expect(served()).toEqual({});
     expect([...subscriber.heldVersions(typeUrlOf('Manifest')).keys()]).toEqual([manifestName(operatorScope)]);
     expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(2);
+  });
+});
+
+describe('a node without its control plane', () => {
+  const staleness = (metrics: Metrics) =>
+    /^signalbox_proxy_config_staleness_seconds (.*)$/m.exec(metrics.expose())?.[1];
+
+  it('says for how long it has been on its own', async () => {
+    const { subscriber, clock, metrics } = fixture();
+    await clock.advance(3_000);
+    expect(staleness(metrics)).toBe('3');
+    subscriber.onConnection('connecting', '');
+    subscriber.onConnection('connected', 'control plane');
+    await clock.advance(5_000);
+    expect(staleness(metrics)).toBe('0');
+    subscriber.onConnection('disconnected', 'it ended');
+    subscriber.onConnection('connecting', '');
+    await clock.advance(7_000);
+    expect(staleness(metrics)).toBe('7');
   });
 });

@@ -2,23 +2,21 @@ import { fromBinary } from '@bufbuild/protobuf';
 import {
   discoveryName,
   digestOf,
-  isKind,
   type Kind,
   kindOfTypeUrl,
   makeSnapshotSteps,
   operatorScope,
   parseDiscoveryName,
-  type Problem,
-  scopeOfKind,
   type Snapshot,
 } from '@signalbox/config';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
-import type { Logger, Metrics } from '@signalbox/runtime';
+import type { Clock, Counter, Gauge, Logger, Metrics } from '@signalbox/runtime';
 import type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from '@signalbox/xds';
 import type { TimeSlice } from '../table/time-slice.ts';
 import type { Activation, Outcome } from './activation.ts';
 import type { LastGood } from './last-good.ts';
 import type { LastGoodSet } from './last-good-format.ts';
+import { errorsOf, faultsByResource, manifestName, wholeFault } from './refusal.ts';
 import { type Announcement, type StagedScope, Staging, type StagingLimits } from './staging.ts';
 
 export interface SubscriberOptions {
@@ -26,12 +24,10 @@ export interface SubscriberOptions {
   readonly lastGood: Pick<LastGood, 'save' | 'forget'>;
   readonly limits: StagingLimits;
   readonly slice: TimeSlice;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
-
-/** Most faults that are reported of one scope: the first ones say what is wrong. */
-const maxFaultsPerScope = 50;
 
 /**
  * The node's end of discovery: collect → complete? → compile → swap → acknowledge, or refuse and keep serving.
@@ -49,11 +45,19 @@ export class Subscriber implements ClientHandler {
   readonly #staging: Staging;
   readonly #meters: Meters;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Since when the control plane is out of reach; undefined while connected. */
+  #staleSince: number | undefined;
 
   constructor(options: SubscriberOptions) {
+    const { clock, limits, metrics } = options;
     this.#options = options;
-    this.#staging = new Staging(options.limits);
-    this.#meters = metersOf(options.metrics);
+    this.#staging = new Staging(limits);
+    this.#meters = metersOf(metrics);
+    this.#staleSince = clock.monotonic();
+    metrics.onCollect(() => {
+      this.#meters.connected.set(this.#staleSince === undefined ? 1 : 0);
+      this.#meters.staleness.set((clock.monotonic() - (this.#staleSince ?? clock.monotonic())) / 1_000);
+    });
   }
 
   /** Serves the sets that were served before the process ended. Call before anything else. */
@@ -69,7 +73,7 @@ export class Subscriber implements ClientHandler {
       if (staged && activation.active(snapshot.scope) === snapshot) staged.servedVersion = manifestVersion;
     }
     for (const [scope, problems] of outcome.refused) {
-      logger.error('a last good set is no longer accepted', { scope, problems: problems.slice(0, maxFaultsPerScope) });
+      logger.error('a last good set is no longer accepted', { scope, problems: errorsOf(problems) });
     }
   }
 
@@ -96,7 +100,8 @@ export class Subscriber implements ClientHandler {
   }
 
   onConnection(state: 'connecting' | 'connected' | 'disconnected', detail: string): void {
-    this.#meters.connected.set(state === 'connected' ? 1 : 0);
+    if (state === 'connected') this.#staleSince = undefined;
+    else this.#staleSince ??= this.#options.clock.monotonic();
     if (state === 'connected') this.#options.logger.info('connected to the control plane', { detail });
     if (state === 'disconnected') {
       this.#options.logger.warn('not connected to the control plane; serving what was last received', { detail });
@@ -150,7 +155,7 @@ export class Subscriber implements ClientHandler {
       this.#options.logger.warn('a revision was refused; the scope keeps what it served', {
         scope,
         revision: String(sets.get(scope)?.revision),
-        problems: problems.slice(0, maxFaultsPerScope),
+        problems: errorsOf(problems),
       });
       if (announced.has(scope)) {
         faults.push(wholeFault(scope, problems));
@@ -254,10 +259,6 @@ export class Subscriber implements ClientHandler {
   }
 }
 
-function manifestName(scope: string): string {
-  return discoveryName({ kind: 'Manifest', scope, name: 'current' });
-}
-
 function readManifest(
   received: ReceivedResource,
 ): { readonly scope: string; readonly announcement: Announcement } | { readonly error: string } {
@@ -270,48 +271,21 @@ function readManifest(
   return { scope, announcement: { revision, hash, resourceCount, version: received.version } };
 }
 
-/** The fault of the scope as a whole. These come first in an answer, since an answer holds only so many faults. */
-function wholeFault(scope: string, problems: readonly Problem[]): ResourceFault {
-  const reasons = errorsOf(problems).map((problem) => describe(problem, scope));
-  return { name: manifestName(scope), error: `the set was refused: ${reasons.join('; ')}` };
-}
-
-/** The same problems under the names of the resources that they are about. */
-function faultsByResource(scope: string, problems: readonly Problem[]): readonly ResourceFault[] {
-  return errorsOf(problems)
-    .filter((problem) => problem.scope === scope && isKind(problem.kind) && belongs(problem.kind, scope))
-    .map((problem) => ({
-      name: discoveryName({ kind: problem.kind as Kind, scope, name: problem.name }),
-      error: problem.field === '' ? problem.message : `${problem.field}: ${problem.message}`,
-    }));
-}
-
-function errorsOf(problems: readonly Problem[]): readonly Problem[] {
-  return problems.filter((problem) => problem.severity === 'error').slice(0, maxFaultsPerScope);
-}
-
-/** Whether a kind has resources in the scope: a tenant's own problem may be about its Tenant, which is not. */
-function belongs(kind: Kind, scope: string): boolean {
-  return (scopeOfKind(kind) === 'operator') === (scope === operatorScope);
-}
-
-function describe(problem: Problem, scope: string): string {
-  const tenant = problem.scope === scope ? '' : `${problem.scope} `;
-  const resource = problem.kind === '' ? '' : `${problem.kind}/${problem.name}`;
-  const subject = [`${tenant}${resource}`.trim(), problem.field].filter((part) => part !== '').join(' ');
-  return subject === '' ? problem.message : `${subject}: ${problem.message}`;
-}
-
 interface Meters {
-  readonly connected: { set(value: number): void };
-  readonly activated: { add(): void };
-  readonly refused: { add(): void };
-  readonly regressions: { add(): void };
+  readonly connected: Gauge;
+  readonly staleness: Gauge;
+  readonly activated: Counter;
+  readonly refused: Counter;
+  readonly regressions: Counter;
 }
 
 function metersOf(metrics: Metrics): Meters {
   return {
     connected: metrics.gauge('signalbox_proxy_discovery_connected', '1 while the discovery stream is up.'),
+    staleness: metrics.gauge(
+      'signalbox_proxy_config_staleness_seconds',
+      'How long the control plane has been out of reach; 0 while connected.',
+    ),
     activated: metrics.counter('signalbox_proxy_revisions_activated_total', 'Revisions that became active.'),
     refused: metrics.counter('signalbox_proxy_revisions_refused_total', 'Revisions that were refused whole.'),
     regressions: metrics.counter(
