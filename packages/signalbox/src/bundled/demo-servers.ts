@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type RunningProcess, startNodeProcess } from './node-process.ts';
 
 export interface DemoServerOptions {
@@ -12,7 +12,7 @@ export interface DemoServerOptions {
 export function startEverythingServer({ port, searchPath }: DemoServerOptions): Promise<RunningProcess> {
   return startNodeProcess({
     name: 'MCP server-everything',
-    entry: join(import.meta.dirname, 'everything-mcp-server.ts'),
+    entry: fileURLToPath(new URL('./everything-mcp-server.ts', import.meta.url)),
     args: [],
     environment: { PATH: searchPath, PORT: String(port) },
     ready: 'listening on port',
@@ -23,7 +23,7 @@ export function startEverythingServer({ port, searchPath }: DemoServerOptions): 
 export function startRailwayServer({ port, searchPath }: DemoServerOptions): Promise<RunningProcess> {
   return startNodeProcess({
     name: 'the demo railway',
-    entry: join(import.meta.dirname, 'demo-mcp-server.ts'),
+    entry: fileURLToPath(new URL('./demo-mcp-server.ts', import.meta.url)),
     args: [String(port)],
     environment: { PATH: searchPath },
     ready: 'listening on port',

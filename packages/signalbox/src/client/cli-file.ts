@@ -18,7 +18,7 @@ export interface CliFile {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-export const cliFileName = 'cli.json';
+const cliFileName = 'cli.json';
 
 /** Reads it; undefined if the folder has none. @throws Failure if it is there and cannot be used. */
 export async function readCliFile(folder: string): Promise<CliFile | undefined> {

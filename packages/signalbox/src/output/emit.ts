@@ -3,7 +3,7 @@ import type { Cli } from '../cli.ts';
 import { renderJson } from './json.ts';
 import { style, type Style } from './style.ts';
 
-export const formats = ['table', 'json', 'yaml'] as const;
+const formats = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof formats)[number];
 
 /** What a command has to show. */

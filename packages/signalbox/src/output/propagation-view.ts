@@ -52,7 +52,7 @@ export class PropagationView {
 }
 
 /** One node: what it did, and for a refusal each resource with its reason. */
-export function nodeLines(node: NodePropagation, paint: Style): string[] {
+function nodeLines(node: NodePropagation, paint: Style): string[] {
   const name = printableLine(node.node);
   const refusals = node.refusals.map((refusal) =>
     paint.bad(`      ${printableLine(`${refusal.resource || refusal.type}: ${refusal.message}`)}`),

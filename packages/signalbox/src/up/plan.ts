@@ -15,8 +15,8 @@ export interface PlanInput {
   readonly railwayPort: number;
 }
 
-export const partNames = ['database', 'everything', 'railway', 'control plane', 'proxy', 'configuration'] as const;
-export type PartName = (typeof partNames)[number];
+const partNames = ['database', 'everything', 'railway', 'control plane', 'proxy', 'configuration'] as const;
+type PartName = (typeof partNames)[number];
 
 /** A port that a part opens. */
 export interface PlannedPort {

@@ -5,7 +5,7 @@ export type Station = (typeof stations)[number];
 export const aspects = ['clear', 'caution', 'danger'] as const;
 export type Aspect = (typeof aspects)[number];
 
-export interface Train {
+interface Train {
   readonly id: string;
   /** Terminus. */
   readonly to: Station;
