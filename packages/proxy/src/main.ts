@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { jsonLogger, SettingsError } from '@signalbox/runtime';
+import { jsonLogger, type Logger, SettingsError } from '@signalbox/runtime';
 import { type RunningProxy, startProxy } from './compose.ts';
 import { ConfigFileError } from './discovery/config-source.ts';
 import { readProxySettings } from './settings.ts';
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   try {
     const settings = readProxySettings(environment);
     const logger = jsonLogger(settings.logLevel);
-    stopOnSignal(await startProxy({ settings, environment: process.env, logger }));
+    endWell(await startProxy({ settings, environment: process.env, logger }), logger);
   } catch (error) {
     const expected = error instanceof SettingsError || error instanceof ConfigFileError;
     process.stderr.write(`${expected ? error.message : String(error)}\n`);
@@ -28,14 +28,21 @@ async function main(): Promise<void> {
   }
 }
 
-/** SIGTERM drains; so does SIGINT, without waiting for load balancers; a second signal ends the process at once. */
-function stopOnSignal(proxy: RunningProxy): void {
+/**
+ * SIGTERM drains; so does SIGINT, without waiting for load balancers; a second signal ends the process at once. An error
+ * that nothing caught leaves the process in an unknown state: it is logged, and the process drains and fails.
+ */
+function endWell(proxy: RunningProxy, logger: Logger): void {
   let stopping = false;
-  const stop = (acceptMs?: number) => {
+  const stop = (failed: boolean, acceptMs?: number) => {
     if (stopping) process.exit(1);
     stopping = true;
-    void proxy.stop(undefined, acceptMs).then((inTime) => process.exit(inTime ? 0 : 1));
+    void proxy.stop(undefined, acceptMs).then((inTime) => process.exit(inTime && !failed ? 0 : 1));
   };
-  process.on('SIGTERM', () => stop());
-  process.on('SIGINT', () => stop(0));
+  process.on('SIGTERM', () => stop(false));
+  process.on('SIGINT', () => stop(false, 0));
+  process.on('uncaughtException', (error) => {
+    logger.error('an error was not caught; the node stops', { error: error.stack ?? String(error) });
+    if (!stopping) stop(true);
+  });
 }

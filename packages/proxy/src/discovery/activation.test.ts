@@ -140,4 +140,22 @@ describe('an activation', () => {
     expect(refused.get('acme')?.map(({ code }) => code)).toEqual(['limit-exceeded']);
     expect(routes('acme')).toEqual(['a']);
   });
+
+  it('lets requests run while it compiles a large set', async () => {
+    let reads = 0;
+    const slice = new TimeSlice({ monotonic: () => (reads += 1) }, 2);
+    const current = new CurrentTable();
+    const activation = new Activation(current, slice, defaultTableLimits);
+    let turns = 0;
+    const countTurn = () => {
+      turns += 1;
+      if (!current.value) setImmediate(countTurn);
+    };
+    setImmediate(countTurn);
+    const routes = Array.from({ length: 1_000 }, (_, at) => `route-${at}`);
+    await activation.apply(changeOf([operator, tenantSet('acme', 1n, { routes })]));
+    // Time passes with every look at the clock, so a slice lasts for two steps.
+    expect(turns).toBeGreaterThan(10);
+    expect(turns).toBeGreaterThanOrEqual(Math.floor(reads / 5));
+  });
 });
