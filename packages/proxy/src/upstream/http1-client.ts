@@ -3,6 +3,7 @@ import { Deadlines } from './deadlines.ts';
 import type { Endpoint } from './http1-connection.ts';
 import { type ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
 import { Http1Pool, type PoolContext } from './http1-pool.ts';
+import { requestHead } from './request-head.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from './upstream.ts';
 
 /** Bounds of the client, for each (pool key, origin) unless said otherwise. */
@@ -68,9 +69,13 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
     metrics.onCollect(() => open.set(this.#all().reduce((sum, pool) => sum + pool.connections, 0)));
   }
 
+  /** @throws TypeError for text in the request that would break out of its place, and for an origin that is none. */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
-    const pool = this.#pools.get(request.poolKey)?.get(request.origin) ?? this.#addPool(request);
-    const exchange = new Http1Exchange(pool ?? this, request, handler);
+    const known = this.#pools.get(request.poolKey)?.get(request.origin);
+    const endpoint = known?.endpoint ?? endpointOf(request.origin);
+    const head = requestHead(request, endpoint.authority);
+    const pool = known ?? this.#addPool(request, endpoint);
+    const exchange = new Http1Exchange(pool ?? this, { request, head }, handler);
     if (pool) pool.start(exchange);
     else queueMicrotask(() => exchange.failed('pool-full', this.#closed ? 'the client was closed' : 'too many pools'));
     return exchange;
@@ -98,7 +103,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
     // An exchange without a pool waits for nothing.
   }
 
-  #addPool({ poolKey, origin }: UpstreamRequest): Http1Pool | undefined {
+  #addPool({ poolKey, origin }: UpstreamRequest, endpoint: Endpoint): Http1Pool | undefined {
     if (this.#closed) return undefined;
     if (this.#poolCount >= this.limits.maxPools) {
       this.#all()
@@ -109,7 +114,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
         return undefined;
       }
     }
-    const pool = new Http1Pool(this, { poolKey, origin, endpoint: endpointOf(origin) });
+    const pool = new Http1Pool(this, { poolKey, origin, endpoint });
     const ofKey = this.#pools.get(poolKey) ?? new Map<string, Http1Pool>();
     ofKey.set(origin, pool);
     this.#pools.set(poolKey, ofKey);
@@ -122,7 +127,6 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
   }
 }
 
-/** @throws TypeError for anything but an http or https origin: configuration was checked before. */
 function endpointOf(origin: string): Endpoint {
   const url = new URL(origin);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`not an HTTP origin: ${origin}`);

@@ -2,7 +2,6 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
-import { requestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 
@@ -175,11 +174,10 @@ export class Http1Connection implements ResponseSink, Expiring {
   }
 
   #send(exchange: Http1Exchange): void {
-    const { request } = exchange;
+    const { request, head } = exchange;
     this.#requests += 1;
     this.#parser.begin(request.method);
     exchange.sent();
-    const head = requestHead(request, this.#owner.endpoint.authority);
     const { body } = request;
     if (!body || body.length === 0) this.#socket.write(head, 'latin1');
     else if (body.length <= joinedBytes) this.#socket.write(head + body.toString('latin1'), 'latin1');

@@ -19,6 +19,8 @@ export interface ExchangeOwner {
  */
 export class Http1Exchange implements UpstreamExchange, Expiring {
   readonly request: UpstreamRequest;
+  /** Request line and headers, as they are sent. */
+  readonly head: string;
   /** Set while a connection works for this exchange. */
   connection: Http1Connection | undefined = undefined;
   /** It was sent on a kept connection that turned out to be closed, and may not be sent again. */
@@ -34,9 +36,14 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
   #startedMs = 0;
   #activeMs = 0;
 
-  constructor(owner: ExchangeOwner, request: UpstreamRequest, handler: UpstreamHandler) {
+  constructor(
+    owner: ExchangeOwner,
+    sent: { readonly request: UpstreamRequest; readonly head: string },
+    handler: UpstreamHandler,
+  ) {
     this.#owner = owner;
-    this.request = request;
+    this.request = sent.request;
+    this.head = sent.head;
     this.#handler = handler;
   }
 

@@ -77,6 +77,8 @@ export function parseResponseHead(text: string, requestMethod: string): Response
   }
   if (parts.chunked && parts.contentLength !== undefined) return 'the body has both a length and a transfer coding';
   if (parts.chunked && parts.minorVersion === 0) return 'an HTTP/1.0 answer has a transfer coding';
+  if (parts.chunked && (parts.status === 204 || parts.status < 200))
+    return 'an answer without a body has a transfer coding';
   return new ResponseHead(parts, framingOf(parts, requestMethod));
 }
 

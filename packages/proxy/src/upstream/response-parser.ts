@@ -152,9 +152,10 @@ export class ResponseParser implements ChunkSink {
     return end;
   }
 
-  /** @param exact nothing came behind the answer. */
+  /** @param exact nothing came behind the answer. Else its end is where peers may disagree (response splitting). */
   #complete(exact: boolean): void {
-    const reusable = exact && this.#head?.keepAlive === true;
+    if (!exact) return this.#fail('there is more behind the answer');
+    const reusable = this.#head?.keepAlive === true;
     this.#state = reusable ? 'idle' : 'stopped';
     this.#head = undefined;
     this.#chunks = undefined;
