@@ -28,7 +28,7 @@ function parse(pieces: readonly Buffer[], options: { method?: string; ends?: boo
   parser.begin(options.method ?? 'POST');
   for (const piece of pieces) {
     // By then the connection has another answer to wait for, or is closed: what still comes cannot change this one.
-    if (result.outcome.startsWith('complete'))
+    if (piece.length > 0 && result.outcome.startsWith('complete'))
       return { ...result, outcome: 'problem: there is more behind the answer' };
     parser.push(piece);
   }
