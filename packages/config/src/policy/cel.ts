@@ -1,4 +1,4 @@
-import { celEnv, celFunc, CelScalar, isCelError, isCelList, isCelMap, parse, plan } from '@bufbuild/cel';
+import { celEnv, celFunc, celMethod, CelScalar, isCelError, isCelList, isCelMap, parse, plan } from '@bufbuild/cel';
 import { RE2JS } from '@bufbuild/re2';
 
 /** A node of the syntax tree of an expression. */
@@ -31,7 +31,7 @@ export const celLimits = {
   matchedText: 64 * 1024,
 } as const;
 
-/** Names of the functions that {@link boundLoops} wraps around what a loop runs over. */
+/** Functions that give what a loop runs over, or an error if it has too many entries. */
 export type LoopBound = '@bounded' | '@boundedNested';
 
 export function parseExpression(source: string): Parsed {
@@ -75,7 +75,16 @@ const maxPatterns = 4096;
 const patterns = new Map<string, RE2JS>();
 
 const environment = celEnv({
-  funcs: [bounded('@bounded', celLimits.loopEntries), bounded('@boundedNested', celLimits.nestedLoopEntries)],
+  funcs: [
+    bounded('@bounded', celLimits.loopEntries),
+    bounded('@boundedNested', celLimits.nestedLoopEntries),
+    celFunc('@boundedList', [CelScalar.DYN], CelScalar.DYN, (value) => (isCelList(value) ? bound(value) : value)),
+    // The ones that come with the interpreter build an array of all characters.
+    celFunc('size', [CelScalar.STRING], CelScalar.INT, countCharacters),
+    celMethod('size', CelScalar.STRING, [], CelScalar.INT, function () {
+      return countCharacters(this);
+    }),
+  ],
   re2: {
     compile: (pattern) => ({
       test: (text) => {
@@ -94,9 +103,19 @@ const known: ReadonlySet<string> = new Set(
 );
 
 function bounded(name: LoopBound, limit: number): ReturnType<typeof celFunc> {
-  return celFunc(name, [CelScalar.DYN], CelScalar.DYN, (value) => {
-    const size = isCelList(value) || isCelMap(value) ? value.size : 0;
-    if (size > limit) throw new Error(`a loop may run over at most ${limit} entries, not ${size}`);
-    return value;
-  });
+  return celFunc(name, [CelScalar.DYN], CelScalar.DYN, (value) =>
+    isCelList(value) || isCelMap(value) ? bound(value, limit) : value,
+  );
+}
+
+function bound<T extends { readonly size: number }>(value: T, limit: number = celLimits.loopEntries): T {
+  if (value.size <= limit) return value;
+  throw new Error(`a loop may run over at most ${limit} entries, not ${value.size}`);
+}
+
+/** Code points, as CEL counts them. */
+function countCharacters(text: string): bigint {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return BigInt(count);
 }

@@ -231,11 +231,12 @@ function plainDecision(rules: readonly RuleSource[], given: DecisionInput): { al
   for (const [at, { effect, when }] of rules.entries()) {
     if (about(when) !== '' && about(when) !== subject.kind) continue;
     const variables = {
-      principal: {
-        subject: given.principal.subject,
-        groups: [...given.principal.groups],
-        claims: given.principal.claims,
-      },
+      principal: { ...given.principal, groups: [...given.principal.groups] },
+      tenant: { name: given.tenant },
+      backend: { name: given.backend },
+      session: { id: given.session },
+      mcp: given.mcp,
+      request: given.request,
       [subject.kind]: subject.kind === 'resource' ? { uri: subject.uri } : { name: subject.name },
       ...(subject.kind === 'tool' ? { args: subject.args } : {}),
     };
@@ -264,6 +265,14 @@ const anywhere = fc.constantFrom(
   'principal.claims.level > 3',
   'has(principal.claims.level)',
   'principal.subject == "alice"',
+  '"bob" != principal["subject"]',
+  'principal.kind in ["api-key", "jwt"]',
+  'principal.issuer.endsWith(".example")',
+  'principal.claims["team"] == "rail"',
+  'principal.claims.team.contains("ai")',
+  'tenant.name == "acme" && backend.name == "weather"',
+  'mcp.era == "modern" || mcp.version == "x" || session.id == ""',
+  'request.host.startsWith("local") && request.path != "/"',
 );
 const aboutArgs = fc.constantFrom(
   'args.x == 1',
@@ -272,6 +281,16 @@ const aboutArgs = fc.constantFrom(
   'args.x == "text"',
   'args.list.exists(e, e == 1)',
   'args["x"] in [1, 2]',
+  'args.x != "text"',
+  'args.x == true',
+  'args["x"].startsWith("te")',
+  'args.x in ["text", "other"]',
+  'has(args.deep.y)',
+  'args.deep.y == 1',
+  'args.deep["y"] == "text"',
+  '1 in args.list',
+  '"x" in args',
+  'args.x == null',
 );
 
 /** Expressions over the given terms. */
@@ -300,7 +319,11 @@ const anyRules = fc.array(
 );
 const anyArgs = fc
   .record(
-    { x: fc.constantFrom(0, 1, 2, 1.5, 'text', null, true), list: fc.constantFrom([], [1], ['a', 1]) },
+    {
+      x: fc.constantFrom(0, 1, 2, 1.5, 'text', null, true),
+      list: fc.constantFrom([], [1], ['a', 1]),
+      deep: fc.constantFrom({}, { y: 1 }, { y: 'text' }, { y: null }, 5),
+    },
     { requiredKeys: [] },
   )
   .map((args) => argsFromValue(args) as ReadonlyMap<string, unknown>);
@@ -316,7 +339,10 @@ const anyInput: fc.Arbitrary<DecisionInput> = fc
     claims: fc.constantFrom(
       new Map(),
       new Map<string, unknown>([['level', 3n]]),
-      new Map<string, unknown>([['level', 4n]]),
+      new Map<string, unknown>([
+        ['level', 4],
+        ['team', 'rail'],
+      ]),
     ),
   })
   .map(({ subject, groups, claims }) => ({ ...input, subject, principal: { ...principal, groups, claims } }));

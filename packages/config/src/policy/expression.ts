@@ -3,12 +3,13 @@ import type { DecisionInput, Subject } from './authorization.ts';
 import { celLimits, describeResult, type Evaluate, type Expr, type LoopBound } from './cel.ts';
 import { type Parsed, parseExpression, planExpression } from './cel.ts';
 import { checkTree, loopDepth, type NodeFault } from './expression-check.ts';
+import { compileFastPath } from './fast-path.ts';
 import { type Guard, guardOf } from './guard.ts';
-import { booleanOf, callOf, children, conjunction, conjuncts, reads } from './syntax-tree.ts';
+import { callOf, children, conjunction, conjuncts, reads } from './syntax-tree.ts';
 import { Variables } from './variables.ts';
 
 /** What a rule is about: the kind of subject whose variables its expression reads, or any. */
-export type Topic = Subject['kind'] | 'any';
+type Topic = Subject['kind'] | 'any';
 
 /** An expression, ready to be evaluated. Immutable and without state: shared by all rules with the same text. */
 export interface Expression {
@@ -17,9 +18,9 @@ export interface Expression {
   /** A condition on the subject's name that the expression implies; undefined if none was recognised. */
   readonly guard: Guard | undefined;
   /** Gives true, false, or anything else for an error. Does not run when the guard does not hold. */
-  readonly evaluate: Evaluate;
+  readonly evaluate: (variables: Variables) => unknown;
   /** The same without the terms that read `args`, as for listing tools. */
-  readonly evaluateWithoutArgs: Evaluate;
+  readonly evaluateWithoutArgs: (variables: Variables) => unknown;
 }
 
 /** A compiled expression, or why there is none; warnings in both cases. Messages begin with the position, `at 1:5:`. */
@@ -81,21 +82,34 @@ function failed(errors: readonly string[]): CompiledExpression {
   return { errors, warnings: [] };
 }
 
-const alwaysTrue: Evaluate = () => true;
+const alwaysTrue = (): boolean => true;
 
-function evaluator(expr: Expr): Evaluate {
-  const constant = booleanOf(expr);
-  return constant === undefined ? planExpression(expr) : () => constant;
+/** The fast path where it is sure, the interpreter for the rest. */
+function evaluator(expr: Expr): Expression['evaluate'] {
+  const interpret = planExpression(expr);
+  const fast = compileFastPath(expr);
+  return fast === undefined ? interpret : (variables) => fast(variables.input) ?? interpret(variables);
 }
 
-/** The tree with a check of size around everything that a loop runs over. */
+/** The tree with a check of size around everything that a loop runs over, and every list that `in` searches. */
 function boundLoops(expr: Expr, bound: LoopBound): Expr {
   const node = expr.exprKind;
   if (node.case === 'comprehensionExpr' && node.value.iterRange !== undefined) {
     node.value.iterRange = callOf(node.value.iterRange, bound, [node.value.iterRange]);
   }
+  if (node.case === 'callExpr' && node.value.function === '@in') {
+    const [item, list] = node.value.args;
+    if (item !== undefined && list !== undefined && mayBeLong(list)) {
+      node.value.args = [item, callOf(list, '@boundedList', [list])];
+    }
+  }
   for (const child of children(expr)) boundLoops(child, bound);
   return expr;
+}
+
+/** Not a list that is written out, nor the groups of a principal, which the size of a token bounds. */
+function mayBeLong(list: Expr): boolean {
+  return list.exprKind.case !== 'listExpr' && pathText(list) !== 'principal.groups';
 }
 
 /**

@@ -26,69 +26,69 @@ export const values: ReadonlySet<string> = new Set(['args', 'now']);
 export class Variables {
   /** The question is whether some call of the tool may be allowed: there are no arguments yet. */
   readonly listing: boolean;
-  readonly #input: DecisionInput;
+  readonly input: DecisionInput;
   #principal: CelMap | undefined;
   #args: CelMap | undefined;
 
   constructor(input: DecisionInput) {
-    this.#input = input;
+    this.input = input;
     this.listing = input.subject.kind === 'tool' && input.subject.args === undefined;
   }
 
   get principal(): CelMap {
     if (this.#principal === undefined) {
-      const { subject, issuer, kind, groups, claims } = this.#input.principal;
-      this.#principal = record({ subject, issuer, kind, groups: [...groups], claims });
+      const { subject, issuer, kind, groups, claims } = this.input.principal;
+      this.#principal = record({ subject, issuer, kind, groups, claims });
     }
     return this.#principal;
   }
 
   get args(): CelMap | undefined {
-    const { subject } = this.#input;
+    const { subject } = this.input;
     if (subject.kind !== 'tool' || subject.args === undefined) return undefined;
     this.#args ??= celMap(subject.args as Parameters<typeof celMap>[0]);
     return this.#args;
   }
 
   get tool(): CelMap | undefined {
-    const { subject } = this.#input;
+    const { subject } = this.input;
     return subject.kind === 'tool' ? record({ name: subject.name }) : undefined;
   }
 
   get prompt(): CelMap | undefined {
-    const { subject } = this.#input;
+    const { subject } = this.input;
     return subject.kind === 'prompt' ? record({ name: subject.name }) : undefined;
   }
 
   get resource(): CelMap | undefined {
-    const { subject } = this.#input;
+    const { subject } = this.input;
     return subject.kind === 'resource' ? record({ uri: subject.uri }) : undefined;
   }
 
   get request(): CelMap {
-    return record({ host: this.#input.request.host, path: this.#input.request.path });
+    return record({ host: this.input.request.host, path: this.input.request.path });
   }
 
   get tenant(): CelMap {
-    return record({ name: this.#input.tenant });
+    return record({ name: this.input.tenant });
   }
 
   get backend(): CelMap {
-    return record({ name: this.#input.backend });
+    return record({ name: this.input.backend });
   }
 
   get session(): CelMap {
-    return record({ id: this.#input.session });
+    return record({ id: this.input.session });
   }
 
   /** While tools are listed the question is whether one may be called, so the method is that of a call. */
   get mcp(): CelMap {
-    const { mcp } = this.#input;
+    const { mcp } = this.input;
     return record({ method: this.listing ? 'tools/call' : mcp.method, era: mcp.era, version: mcp.version });
   }
 
   get now(): object {
-    return timestampFromMs(this.#input.nowMs);
+    return timestampFromMs(this.input.nowMs);
   }
 }
 
