@@ -17,24 +17,23 @@ export interface NewRevision {
 export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<void> {
   const { scope, parent, cause, author, message, changes } = revision;
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
-  await Promise.all([
-    sql`with moment as materialized (select clock_timestamp() as at),
-      change as materialized (
-        select kind, name, digest, decode(body, 'base64') as body
-        from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
-      logged as (
-        insert into signalbox.change_log (tenant, revision, kind, name, digest, body, at)
-        select ${scope}, ${revision.revision}, kind, name, digest, body, at from change, moment),
-      stored as (
-        insert into signalbox.resource (tenant, kind, name, revision, digest, body, deleted)
-        select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
-        on conflict (tenant, kind, name) do update set revision = excluded.revision, digest = excluded.digest,
-          body = excluded.body, deleted = excluded.deleted)
-      insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
-      select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment`,
-    sql`update signalbox.tenant set revision = ${revision.revision},
-      resource_count = resource_count + ${countDelta(changes)} where name = ${scope}`,
-  ]);
+  await sql`with moment as materialized (select clock_timestamp() as at),
+    change as materialized (
+      select kind, name, digest, decode(body, 'base64') as body
+      from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
+    logged as (
+      insert into signalbox.change_log (tenant, revision, kind, name, digest, body, at)
+      select ${scope}, ${revision.revision}, kind, name, digest, body, at from change, moment),
+    stored as (
+      insert into signalbox.resource (tenant, kind, name, revision, digest, body, deleted)
+      select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
+      on conflict (tenant, kind, name) do update set revision = excluded.revision, digest = excluded.digest,
+        body = excluded.body, deleted = excluded.deleted),
+    numbered as (
+      update signalbox.tenant set revision = ${revision.revision},
+        resource_count = resource_count + ${countDelta(changes)} where name = ${scope})
+    insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
+    select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment`;
 }
 
 function columns(change: Change): { digest: string | null; body: string | null } {

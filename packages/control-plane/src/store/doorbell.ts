@@ -1,17 +1,21 @@
-import type { Clock, Logger } from '@signalbox/runtime';
+import { Backoff, type Clock, type Logger, type Random } from '@signalbox/runtime';
 
-import type { StoreSql } from './database.ts';
+import { connect, type StoreSql } from './connection.ts';
 
 const channel = 'signalbox_change';
 
 export interface DoorbellOptions {
-  /** A pool of one connection of its own, without a transaction pooler between: it listens. */
-  readonly sql: StoreSql;
+  /** A direct connection, without a transaction pooler between: it listens. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   /** Rings within this time become one, in milliseconds. */
   readonly coalesceMs: number;
 }
+
+const reconnect = { minMs: 50, maxMs: 5_000, stableAfterMs: 10_000 };
 
 /**
  * Tells every replica that something was committed, never what. It may ring too often or not at all: whoever listens
@@ -19,42 +23,73 @@ export interface DoorbellOptions {
  */
 export class Doorbell {
   readonly #options: DoorbellOptions;
-  #timer: Disposable | undefined;
-  #ringing: Promise<unknown> = Promise.resolve();
+  readonly #backoff: Backoff;
+  #onRing: (() => void) | undefined;
+  #client: StoreSql | undefined;
+  #coalescing: Disposable | undefined;
+  #reconnecting: Disposable | undefined;
   #stopped = false;
 
   constructor(options: DoorbellOptions) {
     this.#options = options;
+    this.#backoff = new Backoff(reconnect, options.clock, options.random);
   }
 
   /** Rings soon. Call after the commit: in the transaction it would serialise the whole cluster's commits. */
   ring(): void {
     const { clock, coalesceMs } = this.#options;
     if (this.#stopped) return;
-    this.#timer ??= clock.timer(coalesceMs, () => {
-      this.#timer = undefined;
-      this.#ringing = this.#notify();
+    this.#coalescing ??= clock.timer(coalesceMs, () => {
+      this.#coalescing = undefined;
+      void this.#notify();
     });
   }
 
-  /** Calls back at every ring, and after every reconnection, since rings were lost meanwhile. */
+  /** Calls back at every ring, and whenever it is connected again, since rings were lost meanwhile. */
   async listen(onRing: () => void): Promise<void> {
-    await this.#options.sql.listen(channel, onRing, onRing);
+    this.#onRing = onRing;
+    await this.#connect();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#timer?.[Symbol.dispose]();
-    await this.#ringing;
-    await this.#options.sql.end({ timeout: 1 });
+    this.#onRing = undefined;
+    this.#coalescing?.[Symbol.dispose]();
+    this.#reconnecting?.[Symbol.dispose]();
+    await this.#client?.end({ timeout: 1 });
+  }
+
+  async #connect(): Promise<void> {
+    const { url, connectTimeoutMs } = this.#options;
+    const onClose = () => {
+      if (this.#client === client) this.#lost();
+    };
+    const client = connect({ url, connectTimeoutMs, onClose, onNotify: () => this.#onRing?.() });
+    this.#client = client;
+    await client`listen ${client(channel)}`;
+    this.#backoff.succeeded();
+    this.#onRing?.();
+  }
+
+  /** A client that was cut off is not used again; another takes its place after a while. */
+  #lost(): void {
+    this.#client = undefined;
+    if (this.#stopped) return;
+    this.#reconnecting?.[Symbol.dispose]();
+    this.#reconnecting = this.#options.clock.timer(this.#backoff.nextDelayMs(), () => {
+      this.#connect().catch((error: unknown) => {
+        this.#options.logger.warn('doorbell cannot be heard; changes are found by polling', { error: String(error) });
+        this.#lost();
+      });
+    });
   }
 
   async #notify(): Promise<void> {
-    const { sql, logger } = this.#options;
+    const client = this.#client;
     try {
-      await sql`select pg_notify(${channel}, '')`;
+      if (client) await client`select pg_notify(${channel}, '')`;
     } catch (error) {
-      logger.debug('doorbell could not ring; readers will find the change when they poll', { error: String(error) });
+      this.#options.logger.debug('doorbell could not ring; changes are found by polling', { error: String(error) });
     }
   }
 }

@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 
 import type { Clock, Logger } from '@signalbox/runtime';
 
-import { isLockTimeout, type StoreSql, type StoreTransaction } from './database.ts';
+import { Connection, type StoreSql } from './connection.ts';
+import { isLockTimeout } from './database-error.ts';
 
 /** One numbered file of migrations/. */
 export interface Migration {
@@ -14,13 +15,14 @@ export interface Migration {
 }
 
 export interface MigrateOptions {
-  /** Connected as the owner of the database or as superuser. */
-  readonly sql: StoreSql;
+  /** For the owner of the database, who may create roles, or a superuser. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** How long one attempt may hold up other sessions while it waits for a lock, in milliseconds. */
   readonly lockTimeoutMs: number;
-  /** How long to go on trying, in milliseconds. */
+  /** How long to go on trying, and longest time of the migrations themselves, in milliseconds. */
   readonly deadlineMs: number;
   /** Default: the files beside this module. */
   readonly migrations?: readonly Migration[];
@@ -37,13 +39,27 @@ const retryAfterMs = 500;
  * had before the deadline.
  */
 export async function migrate(options: MigrateOptions): Promise<void> {
-  const { sql, clock, logger, lockTimeoutMs } = options;
   const migrations = options.migrations ?? (await bundledMigrations());
-  const giveUpAt = clock.monotonic() + options.deadlineMs;
-  if (pending(await appliedMigrations(sql), migrations).length === 0) return;
+  const connection = new Connection({ ...options, transactionTimeoutMs: Math.max(options.deadlineMs, 60_000) });
+  try {
+    const applied = await connection.transaction('isolation level repeatable read read only', appliedMigrations);
+    if (pending(applied, migrations).length > 0) await applyInTime(connection, migrations, options);
+  } finally {
+    await connection.close();
+  }
+}
+
+async function applyInTime(
+  connection: Connection,
+  migrations: readonly Migration[],
+  { clock, logger, deadlineMs, lockTimeoutMs }: MigrateOptions,
+): Promise<void> {
+  const giveUpAt = clock.monotonic() + deadlineMs;
   for (;;) {
     try {
-      return await applyPending(sql, { migrations, lockTimeoutMs, logger });
+      const names = await applyPending(connection, migrations, lockTimeoutMs);
+      for (const migration of names) logger.info('migrated', { migration });
+      return;
     } catch (error) {
       if (!isLockTimeout(error) || clock.monotonic() >= giveUpAt) throw error;
       logger.warn('migration waits for a lock that another session holds', { retryAfterMs });
@@ -77,26 +93,29 @@ export function pending(applied: readonly Applied[], known: readonly Migration[]
   return known.filter((migration) => !byNumber.has(migration.number));
 }
 
-async function applyPending(
-  sql: StoreSql,
-  { migrations, lockTimeoutMs, logger }: { migrations: readonly Migration[]; lockTimeoutMs: number; logger: Logger },
-): Promise<void> {
-  await sql.begin(async (tx) => {
-    await tx`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`;
-    await tx`select pg_advisory_xact_lock(${advisoryLock.toString()}::bigint)`;
-    await tx`create schema if not exists signalbox`;
-    await tx`create table if not exists signalbox.migration (
+/** @returns names of the migrations that ran. */
+function applyPending(
+  connection: Connection,
+  migrations: readonly Migration[],
+  lockTimeoutMs: number,
+): Promise<readonly string[]> {
+  return connection.transaction('isolation level read committed', async (sql) => {
+    await sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`;
+    await sql`select pg_advisory_xact_lock(${advisoryLock})`;
+    await sql`create schema if not exists signalbox`;
+    await sql`create table if not exists signalbox.migration (
       number integer primary key, name text not null, checksum text not null, at timestamptz not null default now())`;
-    for (const migration of pending(await appliedMigrations(tx), migrations)) {
-      await tx.unsafe(migration.sql);
-      await tx`insert into signalbox.migration (number, name, checksum)
+    const missing = pending(await appliedMigrations(sql), migrations);
+    for (const migration of missing) {
+      await sql.unsafe(migration.sql);
+      await sql`insert into signalbox.migration (number, name, checksum)
         values (${migration.number}, ${migration.name}, ${migration.checksum})`;
-      logger.info('migrated', { migration: migration.name });
     }
+    return missing.map(({ name }) => name);
   });
 }
 
-async function appliedMigrations(sql: StoreSql | StoreTransaction): Promise<readonly Applied[]> {
+async function appliedMigrations(sql: StoreSql): Promise<readonly Applied[]> {
   const [table] = await sql<{ exists: boolean }[]>`select to_regclass('signalbox.migration') is not null as exists`;
   if (!table?.exists) return [];
   return sql<Applied[]>`select number, name, checksum from signalbox.migration order by number`;

@@ -2,16 +2,10 @@ import { diffSnapshots, operatorScope, type Problem, type Snapshot } from '@sign
 import type { Random } from '@signalbox/runtime';
 
 import { insertRevision } from './commit.ts';
-import { type Database, isConnectionLoss, isDeadlock, type ScopedTransaction } from './database.ts';
+import type { Database, ScopedTransaction } from './database.ts';
+import { isConnectionLoss, isDeadlock } from './database-error.ts';
 import { listResources, listRevisions, readChanges, readRevision, readTenants } from './history.ts';
-import {
-  lockScope,
-  readScope,
-  readSnapshot,
-  readSnapshotAt,
-  readTenantSnapshots,
-  type ScopeRow,
-} from './snapshots.ts';
+import { lockScope, readScope, readSnapshot, readSnapshotAt, readTenantSnapshots, type ScopeRow } from './snapshots.ts';
 import type { ConfigStore, ResourceFilter, WriteInputs, WriteOutcome, WriteRequest } from './store.ts';
 import { changeTenants, stillOccupied, tenantChanges } from './tenant-lifecycle.ts';
 import { findRequest, recordRequest, type RecordedRequest } from './write-requests.ts';
@@ -166,9 +160,8 @@ export class PostgresStore implements ConfigStore {
 
 /** An advisory lock: unlike a row's, it is fair to the operator among many tenants and writes nothing. */
 async function lockOperator({ sql }: ScopedTransaction, mode: 'shared' | 'exclusive'): Promise<void> {
-  const key = operatorLock.toString();
-  if (mode === 'shared') await sql`select pg_advisory_xact_lock_shared(${key}::bigint)`;
-  else await sql`select pg_advisory_xact_lock(${key}::bigint)`;
+  if (mode === 'shared') await sql`select pg_advisory_xact_lock_shared(${operatorLock})`;
+  else await sql`select pg_advisory_xact_lock(${operatorLock})`;
 }
 
 async function repeat(tx: ScopedTransaction, request: WriteRequest, earlier: RecordedRequest): Promise<WriteOutcome> {

@@ -1,6 +1,7 @@
 import { operatorScope, type Snapshot } from '@signalbox/config';
 
-import type { ScopedTransaction, StoreSql, StoreTransaction } from './database.ts';
+import type { StoreSql } from './connection.ts';
+import type { ScopedTransaction } from './database.ts';
 import { type ResourceRow, toSnapshot } from './rows.ts';
 
 /** The row of a scope that exists. */
@@ -59,7 +60,7 @@ export async function* readTenantSnapshots(tx: ScopedTransaction): AsyncGenerato
   }
 }
 
-function currentResources(sql: StoreSql | StoreTransaction, scope: string): Promise<readonly ResourceRow[]> {
+function currentResources(sql: StoreSql, scope: string): Promise<readonly ResourceRow[]> {
   return sql<ResourceRow[]>`select kind, name, digest, body from signalbox.resource
     where tenant = ${scope} and not deleted`;
 }

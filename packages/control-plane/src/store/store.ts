@@ -12,7 +12,10 @@ export interface ConfigStore {
   /** Resources with the revision of their last change, by kind and name; undefined if there is no such scope. */
   list(scope: string, filter?: ResourceFilter): Promise<ResourceList | undefined>;
   /** Newest first. */
-  revisions(scope: string, page: { limit: number; before: bigint | undefined }): Promise<readonly RevisionInfo[] | undefined>;
+  revisions(
+    scope: string,
+    page: { limit: number; before: bigint | undefined },
+  ): Promise<readonly RevisionInfo[] | undefined>;
   /** One revision and what it changed; undefined if there is no such scope or revision. */
   revision(scope: string, revision: bigint): Promise<RevisionDetail | undefined>;
   tenant(name: string): Promise<TenantInfo | undefined>;

@@ -1,9 +1,10 @@
 import { operatorScope } from '@signalbox/config';
 import type { Clock, Logger, Metrics } from '@signalbox/runtime';
 
-import type { ChangeFeed, ChangeListener, CommittedRevision, CommittedScope } from './change-feed.ts';
+import type { ChangeFeed, ChangeListener, CommittedRevision } from './change-feed.ts';
 import { groupRevisions, type LogRow } from './committed-revisions.ts';
-import type { Database, StoreTransaction } from './database.ts';
+import type { StoreSql } from './connection.ts';
+import type { Database } from './database.ts';
 import type { Doorbell } from './doorbell.ts';
 import { kindOf, type ResourceRow, toStored } from './rows.ts';
 
@@ -100,7 +101,7 @@ export class Tail implements ChangeFeed {
     this.#low = low;
   }
 
-  async #read(sql: StoreTransaction): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
+  async #read(sql: StoreSql): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
     const pages = await readPages(sql, this.#low, this.#options);
     this.#rows.add(pages.rows.length);
     if (!pages.complete) {
@@ -113,7 +114,7 @@ export class Tail implements ChangeFeed {
   }
 
   /** What changed in each scope since the revision known of it, as one step each. */
-  async #reread(sql: StoreTransaction, scopes: readonly string[]): Promise<readonly CommittedRevision[]> {
+  async #reread(sql: StoreSql, scopes: readonly string[]): Promise<readonly CommittedRevision[]> {
     const reread: CommittedRevision[] = [];
     for (const scope of scopes) reread.push(await readSince(sql, scope, this.#known.get(scope) ?? 0n));
     return reread;
@@ -129,7 +130,7 @@ interface Pages {
 
 /** Everything at or above `low`, and the low-water mark for the next time. */
 async function readPages(
-  sql: StoreTransaction,
+  sql: StoreSql,
   low: string,
   { pageRows, passRows }: { readonly pageRows: number; readonly passRows: number },
 ): Promise<Pages> {
@@ -160,21 +161,12 @@ interface ScopeRow {
 }
 
 /** All scopes with their resources, and the low-water mark of the same snapshot. */
-async function readEverything(sql: StoreTransaction) {
+async function readEverything(sql: StoreSql) {
   const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
   const rows = await sql<ScopeRow[]>`select t.name, t.revision, t.deleted_at is not null as deleted,
       coalesce(r.at, t.created_at) as at
     from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision`;
-  const resources = new Map<string, CommittedScope['resources'][number][]>();
-  const cursor = sql<(ResourceRow & { tenant: string })[]>`select tenant, kind, name, digest, body
-    from signalbox.resource where not deleted`.cursor(5_000);
-  for await (const page of cursor) {
-    for (const row of page) {
-      const list = resources.get(row.tenant) ?? [];
-      list.push(toStored(row));
-      resources.set(row.tenant, list);
-    }
-  }
+  const resources = Map.groupBy(await allResources(sql), ({ tenant }) => tenant);
   const all = rows.map((row) => ({ scope: row.name, revision: row.revision }));
   const live = rows
     .filter((row) => !row.deleted && (row.revision > 0n || row.name === operatorScope))
@@ -182,18 +174,22 @@ async function readEverything(sql: StoreTransaction) {
       scope: row.name,
       revision: row.revision,
       committedAtMs: row.at.getTime(),
-      resources: resources.get(row.name) ?? [],
+      resources: (resources.get(row.name) ?? []).map(toStored),
     }));
   return { low: horizon?.low ?? '0', scopes: { all, live } };
 }
 
 /** Scopes with another revision than the known one. */
-async function scopesBehind(sql: StoreTransaction, known: ReadonlyMap<string, bigint>): Promise<readonly string[]> {
+async function scopesBehind(sql: StoreSql, known: ReadonlyMap<string, bigint>): Promise<readonly string[]> {
   const rows = await sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant`;
   return rows.filter(({ name, revision }) => revision > (known.get(name) ?? 0n)).map(({ name }) => name);
 }
 
-async function readSince(sql: StoreTransaction, scope: string, known: bigint): Promise<CommittedRevision> {
+function allResources(sql: StoreSql): Promise<readonly (ResourceRow & { readonly tenant: string })[]> {
+  return sql`select tenant, kind, name, digest, body from signalbox.resource where not deleted`;
+}
+
+async function readSince(sql: StoreSql, scope: string, known: bigint): Promise<CommittedRevision> {
   const [row] = await sql<{ revision: bigint; at: Date }[]>`select t.revision, coalesce(r.at, t.created_at) as at
     from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
     where t.name = ${scope}`;

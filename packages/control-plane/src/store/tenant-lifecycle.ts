@@ -22,7 +22,7 @@ export function tenantChanges(changes: readonly Change[]): TenantChanges {
 export async function stillOccupied(tx: ScopedTransaction, removed: readonly string[]): Promise<readonly Problem[]> {
   if (removed.length === 0) return [];
   const rows = await tx.sql<{ name: string; resource_count: number }[]>`select name, resource_count
-    from signalbox.tenant where name = any(${[...removed]}) and resource_count > 0 order by name`;
+    from signalbox.tenant where name in (${list(tx, removed)}) and resource_count > 0 order by name`;
   return rows.map((row) => ({
     severity: 'error',
     code: 'still-referenced',
@@ -46,9 +46,23 @@ export async function changeTenants(tx: ScopedTransaction, changes: TenantChange
   }
   for (const name of changes.removed) await empty(tx, name, author);
   await tx.enter(operatorScope);
-  if (changes.removed.length > 0) {
-    await tx.sql`update signalbox.tenant set deleted_at = clock_timestamp() where name = any(${[...changes.removed]})`;
-  }
+  if (changes.removed.length > 0) await forget(tx, changes.removed);
+}
+
+/** Whoever gets the name next must not be reached by credentials of the tenant that had it. */
+async function forget(tx: ScopedTransaction, removed: readonly string[]): Promise<void> {
+  const { sql } = tx;
+  const gone = list(tx, removed);
+  await sql`update signalbox.tenant set deleted_at = clock_timestamp() where name in (${gone})`;
+  await sql`update signalbox.token set revoked_at = coalesce(revoked_at, clock_timestamp())
+    where tenants <> '{}' and tenants <@ array(${gone})`;
+  await sql`update signalbox.token set tenants = array(select t from unnest(tenants) t where t not in (${gone}))
+    where tenants && array(${gone}) and not tenants <@ array(${gone})`;
+}
+
+/** Names as a sub-select. */
+function list({ sql }: ScopedTransaction, names: readonly string[]) {
+  return sql`select jsonb_array_elements_text(${sql.json([...names])}::jsonb)`;
 }
 
 async function empty(tx: ScopedTransaction, tenant: string, author: string): Promise<void> {
@@ -56,9 +70,12 @@ async function empty(tx: ScopedTransaction, tenant: string, author: string): Pro
   if (!row) return;
   const { resources } = await readSnapshot(tx, tenant, row.revision);
   if (resources.size === 0) return;
-  const changes = [...resources.values()].map(
-    (before): Change => ({ op: 'delete', kind: before.kind, name: before.name, before }),
-  );
+  const changes = [...resources.values()].map((before): Change => ({
+    op: 'delete',
+    kind: before.kind,
+    name: before.name,
+    before,
+  }));
   await insertRevision(tx, {
     scope: tenant,
     revision: row.revision + 1n,

@@ -4,7 +4,8 @@ import { operatorScope } from '@signalbox/config';
 import type { Clock, Logger, Random, Secret } from '@signalbox/runtime';
 
 import type { NodeAuthenticator, NodeIdentity } from '../discovery/node-identity.ts';
-import type { Database, ScopedTransaction, StoreTransaction } from './database.ts';
+import type { StoreSql } from './connection.ts';
+import type { Database, ScopedTransaction } from './database.ts';
 import { newToken, tokenHash, tokenId } from './token-format.ts';
 
 export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node'] as const;
@@ -112,7 +113,8 @@ export class TokenStore implements NodeAuthenticator {
     const now = new Date(this.#options.clock.now());
     const rows = await this.#options.database.write(
       scope,
-      ({ sql }) => sql`update signalbox.token set revoked_at = coalesce(revoked_at, ${now}) where id = ${id} returning id`,
+      ({ sql }) =>
+        sql`update signalbox.token set revoked_at = coalesce(revoked_at, ${now}) where id = ${id} returning id`,
     );
     this.#answers.clear();
     return rows.length > 0;
@@ -183,10 +185,10 @@ export class TokenStore implements NodeAuthenticator {
     const { clock, random } = this.#options;
     const { id, text } = newToken(random);
     const createdAt = new Date(clock.now());
-    const expiresAt =
-      token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
+    const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
     await sql`insert into signalbox.token (id, name, role, tenants, gateway, hash, created_at, expires_at)
-      values (${id}, ${token.name}, ${token.role}, ${[...token.tenants]}, ${token.gateway},
+      values (${id}, ${token.name}, ${token.role},
+        array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
         ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt})`;
     const { name, role, tenants, gateway } = token;
     const record: TokenRecord = {
@@ -198,7 +200,7 @@ export class TokenStore implements NodeAuthenticator {
   }
 }
 
-function columns(sql: StoreTransaction) {
-  return sql`id, name, role, tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
+function columns(sql: StoreSql) {
+  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
     revoked_at as "revokedAt", last_used_at as "lastUsedAt"`;
 }

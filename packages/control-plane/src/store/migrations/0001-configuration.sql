@@ -18,10 +18,16 @@ begin
 exception when duplicate_object or unique_violation then null;
 end $$;
 
--- A superuser may become any role. Anyone else must be a member, which the creator of a role may make himself.
+-- A superuser may become any role. Anyone else must be a member, which the creator of a role may make himself. He may
+-- become it and must not inherit from it: row security would then let the owner see all that the tail sees.
 do $$
 begin
-  if not (select rolsuper from pg_roles where rolname = current_user) then
+  if (select rolsuper from pg_roles where rolname = current_user) then
+    return;
+  end if;
+  if current_setting('server_version_num')::integer >= 160000 then
+    execute format('grant signalbox_app, signalbox_tail to %I with inherit false, set true', current_user);
+  else
     execute format('grant signalbox_app, signalbox_tail to %I', current_user);
   end if;
 end $$;

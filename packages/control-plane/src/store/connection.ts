@@ -1,0 +1,123 @@
+import type { Clock } from '@signalbox/runtime';
+import postgres, { type Sql } from 'postgres';
+
+import { isConnectionLoss } from './database-error.ts';
+
+/** Typed values of this store: 64-bit integers are bigint. */
+export type StoreSql = Sql<{ bigint: bigint }>;
+
+export interface ConnectOptions {
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  /** Role that every statement has outside of a transaction; absent: the user's own. */
+  readonly role?: string;
+  /** Called when the connection has ended, for whatever reason. */
+  readonly onClose?: () => void;
+  /** Called for every notification of a channel that the connection listens to. */
+  readonly onNotify?: () => void;
+}
+
+/** A client of one connection, made at its first statement. */
+export function connect({ url, connectTimeoutMs, role, onClose, onNotify }: ConnectOptions): StoreSql {
+  const options = {
+    max: 1,
+    connect_timeout: connectTimeoutMs / 1_000,
+    idle_timeout: 0,
+    max_lifetime: null,
+    // The query for array types cannot be awaited by anyone: it would fail unhandled when the connection is cut.
+    fetch_types: false,
+    types: { bigint: postgres.BigInt },
+    onnotice: () => undefined,
+    onclose: () => onClose?.(),
+    onnotify: () => onNotify?.(),
+    connection: { application_name: 'signalbox', ...(role !== undefined && { role }) },
+  };
+  return postgres(url, options);
+}
+
+export type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
+
+export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onNotify'> {
+  readonly clock: Clock;
+  /** Longest life of a transaction; then its connection is cut, in milliseconds. */
+  readonly transactionTimeoutMs: number;
+}
+
+/**
+ * One connection and at most one transaction on it. The driver would send a statement that comes after a loss, or waits
+ * behind another one when it happens, over a new connection and outside of any transaction. Therefore:
+ *
+ * 1. a lost connection stays lost: every further statement fails, and the pool makes another;
+ * 2. statements of a transaction are awaited one by one, never several at once;
+ * 3. should one escape nevertheless, it has the rights of `role` and no scope, and row security lets it do nothing.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #client: StoreSql;
+  readonly #guarded: StoreSql;
+  #lost = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#client = connect({ ...options, onClose: () => (this.#lost = true) });
+    this.#guarded = new Proxy(this.#client, {
+      apply: (client, self, statement) => {
+        if (this.#lost) throw new ConnectionLost();
+        return Reflect.apply(client, self, statement) as unknown;
+      },
+    });
+  }
+
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Runs `work` in a transaction; its error, or one of the commit, is thrown after a rollback. */
+  async transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
+    const { clock, transactionTimeoutMs } = this.#options;
+    using _deadline = clock.timer(transactionTimeoutMs, () => void this.#cut());
+    await this.#begin(mode);
+    try {
+      const result = await work(this.#guarded);
+      const { command } = await this.#guarded`commit`;
+      if (command !== 'COMMIT') throw new Error('a statement of the transaction failed and nobody noticed');
+      return result;
+    } catch (error) {
+      this.#lost ||= isConnectionLoss(error);
+      if (this.#lost) throw new ConnectionLost(error);
+      await this.#guarded`rollback`.catch(() => (this.#lost = true));
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#lost = true;
+    await this.#client.end({ timeout: 1 });
+  }
+
+  /** A connection on which not even this works is in no state to be used again. */
+  async #begin(mode: TransactionMode): Promise<void> {
+    try {
+      await this.#client.unsafe(`begin ${mode}`);
+    } catch (error) {
+      this.#lost = true;
+      throw error;
+    }
+  }
+
+  /** Ends the connection whatever it does; the statement that it waits for fails. */
+  async #cut(): Promise<void> {
+    this.#lost = true;
+    await this.#client.end({ timeout: 0 });
+  }
+}
+
+/** The connection ended before the answer. */
+export class ConnectionLost extends Error {
+  readonly code = 'CONNECTION_CLOSED';
+
+  constructor(cause?: unknown) {
+    super('the connection to the database was lost', { cause });
+    this.name = 'ConnectionLost';
+  }
+}

@@ -1,0 +1,12 @@
+// Parts of the control plane on their own, for tests against a real Postgres.
+export { WritePlanner } from '../api/plan-write.ts';
+export type { ChangeListener, CommittedRevision, CommittedScope } from '../store/change-feed.ts';
+export { connect } from '../store/connection.ts';
+export { StoreBusy } from '../store/connection-pool.ts';
+export { Database, type DatabaseOptions } from '../store/database.ts';
+export { Doorbell } from '../store/doorbell.ts';
+export { migrate, type Migration, migrationOf } from '../store/migrate.ts';
+export { PostgresStore } from '../store/postgres-store.ts';
+export type { WriteInputs, WriteOutcome, WritePlan, WriteRequest } from '../store/store.ts';
+export { Tail } from '../store/tail.ts';
+export { TokenStore } from '../store/tokens.ts';
