@@ -7,6 +7,7 @@ import { ResponseEncoder } from './encoded-response.ts';
 import type { Collection, CollectionSource, ResourceFamily } from './family.ts';
 import { type DeltaCall, GrpcServerTransport } from './grpc-transport.ts';
 import type { ClientNode } from './node.ts';
+import { type SendOrder, sendOrderOf } from './send-order.ts';
 import type { SessionLimits } from './server-session.ts';
 import { discoveryServiceDefinition } from './service-definition.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
@@ -74,6 +75,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
 export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #encoder: ResponseEncoder;
+  readonly #order: SendOrder;
   readonly #newest = new Map<string, Collection>();
   readonly #streams = new Set<AdsStream>();
   /** Authenticated streams that see everything. */
@@ -89,6 +91,7 @@ export class AdsServer {
   constructor(options: AdsServerOptions) {
     this.#options = options;
     this.#encoder = new ResponseEncoder(options.limits.maxResponseBytes);
+    this.#order = sendOrderOf(options.family);
     for (const id of options.source.ids()) this.#read(id);
     this.#subscriptions.use(options.source.onChange((ids) => this.#onChange(ids)));
     const sweepMs = Math.max(1, options.limits.answerTimeoutMs / 4);
@@ -119,10 +122,10 @@ export class AdsServer {
   /** Serves a stream until it ends. */
   serve(transport: ServerTransport): void {
     const refusal = this.#refusal();
-    const { clock, random, logger, observer, authenticate, family, limits } = this.#options;
+    const { clock, random, logger, observer, authenticate, limits } = this.#options;
     const stream = new AdsStream(transport, {
       id: this.#nextId++,
-      session: { family, encoder: this.#encoder, limits },
+      session: { order: this.#order, encoder: this.#encoder, limits },
       limits,
       newest: this.#newest,
       authenticate,

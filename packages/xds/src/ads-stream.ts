@@ -3,18 +3,17 @@ import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/disco
 import type { Clock, Logger, Random } from '@signalbox/runtime';
 import type { AdsServerLimits, StreamGrant } from './ads-server.ts';
 import type { ChangeSet } from './change-set.ts';
-import type { ResponseEncoder } from './encoded-response.ts';
 import type { ServerTransport } from './discovery-transport.ts';
-import type { Collection, ResourceFamily } from './family.ts';
+import type { Collection } from './family.ts';
 import { type ClientNode, nodeOf } from './node.ts';
 import {
   identify,
   isAtRest,
   newServerSession,
   type ServerSession,
+  type SessionContext,
   type SessionEffect,
   type SessionEvent,
-  type SessionLimits,
   stepServer,
 } from './server-session.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
@@ -23,11 +22,7 @@ import { StreamPosition } from './stream-position.ts';
 
 export interface AdsStreamOptions {
   readonly id: number;
-  readonly session: {
-    readonly family: ResourceFamily;
-    readonly encoder: ResponseEncoder;
-    readonly limits: SessionLimits;
-  };
+  readonly session: Omit<SessionContext, 'collections'>;
   readonly limits: AdsServerLimits;
   readonly newest: ReadonlyMap<string, Collection>;
   readonly authenticate: (metadata: Metadata, node: ClientNode) => Promise<StreamGrant | StreamEnd>;
@@ -43,6 +38,7 @@ export interface AdsStreamOptions {
 interface Opened {
   readonly info: StreamInfo;
   readonly position: StreamPosition;
+  readonly context: SessionContext;
   session: ServerSession;
 }
 
@@ -160,7 +156,9 @@ export class AdsStream {
   #open(node: ClientNode, grant: StreamGrant, request: DeltaDiscoveryRequest): void {
     const { id, newest, observer, onAuthenticated, clock, limits } = this.#options;
     const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
-    const opened = { info, position: new StreamPosition(newest, grant.collections), session: newServerSession };
+    const position = new StreamPosition(newest, grant.collections);
+    const context = { ...this.#options.session, collections: position };
+    const opened = { info, position, context, session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
@@ -174,8 +172,7 @@ export class AdsStream {
   }
 
   #step(opened: Opened, event: SessionEvent): void {
-    const context = { ...this.#options.session, collections: opened.position };
-    const { session, effects } = stepServer(opened.session, event, context);
+    const { session, effects } = stepServer(opened.session, event, opened.context);
     opened.session = session;
     for (const effect of effects) this.#apply(opened.info, effect);
     if (isAtRest(session)) this.#waitingSinceMs = undefined;

@@ -14,9 +14,10 @@ import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/disco
 import type { ChangeSet } from './change-set.ts';
 import type { ResourceFault } from './client-handler.ts';
 import type { EncodedResponse, ResponseEncoder } from './encoded-response.ts';
-import type { ResourceDelta, ResourceFamily } from './family.ts';
+import type { ResourceDelta } from './family.ts';
 import { parseFaults } from './resource-fault.ts';
 import { parseStructuredName } from './resource-name.ts';
+import type { SendOrder } from './send-order.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
 import type { CollectionRevision, Refusal } from './stream-observer.ts';
 import type { StreamCollections } from './stream-position.ts';
@@ -24,6 +25,7 @@ import {
   compose,
   type Coverage,
   firstSubscription,
+  isConcernedBy,
   oweChanges,
   owesNothing,
   resubscribe,
@@ -70,7 +72,7 @@ export type SessionEffect =
   | { readonly kind: 'close'; readonly end: StreamEnd };
 
 export interface SessionContext {
-  readonly family: ResourceFamily;
+  readonly order: SendOrder;
   /** At the stream's position. */
   readonly collections: StreamCollections;
   /** Gives a response its nonce and bytes. */
@@ -112,7 +114,8 @@ export function identify(nodeId: string | undefined, { node, typeUrl }: DeltaDis
 
 /** Nothing is owed, waiting or unanswered: the stream is at its position, and may move on. */
 export function isAtRest(session: ServerSession): boolean {
-  return [...session.types.values()].every(isTypeAtRest);
+  for (const state of session.types.values()) if (!isTypeAtRest(state)) return false;
+  return true;
 }
 
 function isTypeAtRest({ subscription, inFlight, parts }: TypeState): boolean {
@@ -147,8 +150,8 @@ class Turn {
   advance(changes: ChangeSet): void {
     for (const [typeUrl, state] of this.#types) {
       if (!isTypeAtRest(state)) throw new Error(`a stream was moved on while ${typeUrl} is not at rest`);
-      if (!this.#isKnown(typeUrl)) continue;
-      this.#types.set(typeUrl, { ...state, subscription: oweChanges(state.subscription, changes) });
+      const isConcerned = this.#closesRound(typeUrl) || isConcernedBy(state.subscription, changes);
+      if (isConcerned) this.#types.set(typeUrl, { ...state, subscription: oweChanges(state.subscription, changes) });
     }
     this.#pump();
   }
@@ -159,9 +162,10 @@ class Turn {
     if (!state && this.#types.size >= limits.maxTypesPerStream) {
       return exhausted(`a stream may ask for at most ${limits.maxTypesPerStream} types`);
     }
-    if (!state && !this.#isKnown(request.typeUrl)) {
+    if (!state && !this.#context.order.known.has(request.typeUrl)) {
       this.#effects.push({ kind: 'unknown-type', typeUrl: request.typeUrl });
     }
+    if (state && !changesNames(request)) return undefined;
     const subscription = state ? resubscribe(state.subscription, request) : firstSubscription(request);
     this.#types.set(request.typeUrl, { ...(state ?? unsent), subscription });
     const names = [...this.#types.values()].reduce((sum, type) => sum + sizeOf(type.subscription), 0);
@@ -169,12 +173,8 @@ class Turn {
     return exhausted(`a stream may subscribe to at most ${limits.maxNamesPerStream} names`);
   }
 
-  #isKnown(typeUrl: string): boolean {
-    return this.#context.family.types.some((type) => type.typeUrl === typeUrl);
-  }
-
   #closesRound(typeUrl: string): boolean {
-    return this.#context.family.types.some((type) => type.typeUrl === typeUrl && type.closesRound);
+    return this.#context.order.closing.has(typeUrl);
   }
 
   /** Takes an ACK or NACK of the response in flight. Presence of `error_detail` makes a NACK, whatever its code. */
@@ -212,18 +212,11 @@ class Turn {
 
   /** Sends whatever may be sent: data types in family order, then the closing type once all data is answered. */
   #pump(): void {
-    const order = this.#context.family.types.map((type) => type.typeUrl);
-    const unknown = [...this.#types.keys()].filter((typeUrl) => !order.includes(typeUrl));
-    const data = [...order.filter((typeUrl) => !this.#closesRound(typeUrl)), ...unknown];
+    const { data, closing, known } = this.#context.order;
     for (const typeUrl of data) this.#send(typeUrl);
-    const waitsForData = data.some((typeUrl) => !this.#isAtRest(typeUrl));
-    if (waitsForData) return;
-    for (const typeUrl of order) if (this.#closesRound(typeUrl)) this.#send(typeUrl);
-  }
-
-  #isAtRest(typeUrl: string): boolean {
-    const state = this.#types.get(typeUrl);
-    return !state || isTypeAtRest(state);
+    for (const typeUrl of this.#types.keys()) if (!known.has(typeUrl)) this.#send(typeUrl);
+    for (const [typeUrl, state] of this.#types) if (!closing.has(typeUrl) && !isTypeAtRest(state)) return;
+    for (const typeUrl of closing) this.#send(typeUrl);
   }
 
   #send(typeUrl: string): void {
@@ -253,6 +246,10 @@ class Turn {
     const collections = this.#covered(coverage);
     this.#effects.push({ kind: 'sent', collections }, { kind: 'acked', collections });
   }
+}
+
+function changesNames({ resourceNamesSubscribe, resourceNamesUnsubscribe }: DeltaDiscoveryRequest): boolean {
+  return resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0;
 }
 
 /** A type of which nothing has been sent. */

@@ -129,12 +129,20 @@ export function sizeOf(subscription: Subscription): number {
   return subscription.names.size + subscription.globs.size;
 }
 
+/** Whether changes may have something for the subscription. Exact for a plain wildcard, the usual case. */
+export function isConcernedBy(subscription: Subscription, changes: ChangeSet): boolean {
+  const { typeUrl, wildcard, globs, names } = subscription;
+  if (names.size > 0) return true;
+  if (!wildcard) return globs.size > 0;
+  const { updated, removed } = changes.delta(typeUrl);
+  return updated.length > 0 || removed.length > 0;
+}
+
 /** The collections move on under the subscription. */
 export function oweChanges(subscription: Subscription, changes: ChangeSet): Subscription {
   const { wildcard, globs, names } = subscription;
-  const concerned =
-    wildcard || names.size > 0 || [...globs.keys()].some((collection) => changes.changes.has(collection));
-  return concerned ? { ...subscription, owed: { ...subscription.owed, changes } } : subscription;
+  const follows = wildcard || globs.size > 0 || names.size > 0;
+  return follows ? { ...subscription, owed: { ...subscription.owed, changes } } : subscription;
 }
 
 export function owesNothing({ owed }: Subscription): boolean {

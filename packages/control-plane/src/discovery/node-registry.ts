@@ -56,6 +56,8 @@ interface NodeRecord {
 export class NodeRegistry implements NodeDirectory, StreamObserver {
   readonly #options: NodeRegistryOptions;
   readonly #nodes = new Map<string, NodeRecord>();
+  /** The records of connected nodes, by their newest stream. */
+  readonly #byStream = new Map<number, NodeRecord>();
   readonly #listeners = new Set<() => void>();
   readonly #latency: Histogram;
   readonly #refusals: Counter;
@@ -86,8 +88,9 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     const now = this.#options.clock.now();
     const key = keyOf(stream);
     const before = this.#nodes.get(key);
+    if (before) this.#byStream.delete(before.stream.id);
     this.#forgetNamesakes(stream);
-    this.#nodes.set(key, {
+    const record: NodeRecord = {
       stream,
       connected: true,
       connectedSinceMs: now,
@@ -95,7 +98,9 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
       lastAckMs: before?.lastAckMs,
       lastNack: before?.lastNack,
       scopes: new Map(),
-    });
+    };
+    this.#nodes.set(key, record);
+    this.#byStream.set(stream.id, record);
     this.#changed();
   }
 
@@ -141,6 +146,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     const record = this.#record(stream);
     if (!record) return;
     const key = keyOf(stream);
+    this.#byStream.delete(stream.id);
     record.connected = false;
     record.lastSeenMs = this.#options.clock.now();
     // Last in the map: the nodes that left first are forgotten first.
@@ -152,8 +158,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
 
   /** The record of a node, if this stream is its newest. */
   #record(stream: StreamInfo): NodeRecord | undefined {
-    const record = this.#nodes.get(keyOf(stream));
-    return record?.stream.id === stream.id ? record : undefined;
+    return this.#byStream.get(stream.id);
   }
 
   #applied(record: NodeRecord, { id, revision }: CollectionRevision): void {

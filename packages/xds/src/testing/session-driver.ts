@@ -6,6 +6,7 @@ import {
 import { ChangeSet, type CollectionChange } from '../change-set.ts';
 import { ResponseEncoder } from '../encoded-response.ts';
 import type { Collection } from '../family.ts';
+import { sendOrderOf } from '../send-order.ts';
 import {
   isAtRest,
   newServerSession,
@@ -116,7 +117,7 @@ export class SessionDriver {
 
   #step(event: SessionEvent): void {
     const { session, effects } = stepServer(this.session, event, {
-      family: testFamily,
+      order: sendOrderOf(testFamily),
       collections: this.#position,
       encoder: this.#encoder,
       limits: { maxTypesPerStream: 4, maxNamesPerStream: 5 },
