@@ -130,9 +130,10 @@ export class Answer implements UpstreamHandler, InFlight {
       this.#initialize = new InitializeEvents(call, this.#standing, this.#rewriter, head);
       return;
     }
-    const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter);
+    const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter, this);
     const relay = new EventRelay(call, this.#standing, role);
     if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
+    else call.session?.end(this);
   }
 
   #giveUp(refusal: Refusal): void {

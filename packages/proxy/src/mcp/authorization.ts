@@ -1,4 +1,5 @@
 import { argsFromJson, decide, type Decision, type DecisionInput, type Subject } from '@signalbox/config';
+import { openBrace } from '../json/bytes.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Call } from './call.ts';
 import type { RouteState } from './route-state.ts';
@@ -21,6 +22,7 @@ export function decideFor(call: Call, standing: Standing, subject: Subject): Dec
 export function subjectOf(call: Call, standing: Standing): Subject | undefined {
   const { message, rule } = call;
   if (!message || !rule) return undefined;
+  if (message.args && message.bytes[message.args.start] !== openBrace) return undefined;
   switch (rule.subject) {
     case 'tool':
       return message.name === undefined ? undefined : toolSubject(call, standing, message.name);

@@ -1,5 +1,6 @@
 import type { Subject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import type { InFlight } from '../session/sessions.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -12,13 +13,16 @@ export class CallRole implements StreamRole {
   readonly watched: readonly Subject[] = [];
   readonly #call: Call;
   readonly #rewriter: AnswerRewriter;
+  readonly #inFlight: InFlight;
   #answered = false;
   /** The upstream gave event ids: on the legacy era a client can come back for what it missed. */
   #resumable = false;
 
-  constructor(call: Call, rewriter: AnswerRewriter) {
+  /** @param inFlight what the session knows the request as. */
+  constructor(call: Call, rewriter: AnswerRewriter, inFlight: InFlight) {
     this.#call = call;
     this.#rewriter = rewriter;
+    this.#inFlight = inFlight;
   }
 
   forward(event: SseEvent, standing: Standing): Buffer {
@@ -53,6 +57,7 @@ export class CallRole implements StreamRole {
   }
 
   abandoned(): void {
+    this.#call.session?.end(this.#inFlight);
     if (!this.#answered) cancelUpstream(this.#call, this.#rewriter.upstreamId);
   }
 }

@@ -33,8 +33,8 @@ export class Catalog {
 
   /** Whether the viewer sees other tools on `next` than on `previous`. Without a known list: whether the rules differ. */
   viewChanged(previous: RouteEntry, next: RouteEntry, before: Viewer, after: Viewer): boolean {
-    const samePrincipal = before.principal === after.principal;
-    if (samePrincipal && previous.authorization.digest === next.authorization.digest) return false;
+    if (samePrincipal(before.principal, after.principal) && previous.authorization.digest === next.authorization.digest)
+      return false;
     const known = this.#tools.get(next.mcp.member.backend.key);
     if (!known) return true;
     const names = [...known];
@@ -50,6 +50,12 @@ export class Catalog {
     this.#tools.set(backendKey, added);
     return added;
   }
+}
+
+/** Whether rules see no difference between two principals. */
+function samePrincipal(a: Principal, b: Principal): boolean {
+  const sameGroups = a.groups.length === b.groups.length && a.groups.every((group, i) => group === b.groups[i]);
+  return sameGroups && a.id === b.id && a.claims === b.claims;
 }
 
 function visible(route: RouteEntry, viewer: Viewer, names: readonly string[]): boolean[] {

@@ -28,6 +28,7 @@ export type Classified =
 export function classify(headers: DoorHeaders, body: ScannedBody): Classified {
   switch (body.kind) {
     case 'fault':
+      if (body.fault.fault === 'batch-too-long') return refuse(refusals.batch, { message: 'The batch is too long' });
       return refuse(refusals.notJson, { data: { fault: body.fault.fault, at: body.fault.at } });
     case 'not-a-message':
       return refuse(refusals.notAMessage);
@@ -128,9 +129,14 @@ function shapeOf(message: ScannedMessage): Shape {
   if (message.method === undefined) {
     return answers && message.hasResult !== message.hasError && isId(message) ? 'response' : 'invalid';
   }
-  if (answers || message.paramsType === 'other') return 'invalid';
+  if (answers || message.paramsType === 'other' || hasOddMeta(message)) return 'invalid';
   if (message.idType === 'absent') return 'notification';
   return isId(message) ? 'request' : 'invalid';
+}
+
+/** `params._meta` is something else than an object. */
+function hasOddMeta({ bytes, meta }: ScannedMessage): boolean {
+  return meta !== undefined && bytes[meta.start] !== openBrace;
 }
 
 function isId(message: ScannedMessage): boolean {
@@ -153,7 +159,7 @@ const noClaim: Claim = { present: false, version: undefined, missing: ['_meta'],
 const requiredKeys = [metaKeys.protocolVersion, metaKeys.clientCapabilities];
 
 function claimOf(message: ScannedMessage): Claim {
-  if (!message.meta || message.bytes[message.meta.start] !== openBrace) return noClaim;
+  if (!message.meta || hasOddMeta(message)) return noClaim;
   const values = new Map<string, Span>();
   for (const { key, value } of objectMembers(message.bytes, message.meta)) values.set(key, value);
   const version = values.get(metaKeys.protocolVersion);
@@ -161,7 +167,7 @@ function claimOf(message: ScannedMessage): Claim {
   return {
     present: version !== undefined,
     version: version && stringValue(message.bytes, version),
-    missing: missing.length > 0 ? missing : [metaKeys.protocolVersion],
+    missing,
     problem: missing[0] === undefined ? envelopeProblem(message.bytes, values) : `params._meta lacks ${missing[0]}`,
   };
 }

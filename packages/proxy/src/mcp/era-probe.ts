@@ -108,7 +108,7 @@ function probeRequest(route: RouteState, id: string, limits: RequestLimits): Ups
     [metaKeys.clientInfo]: { name: 'signalbox', version: '0' },
   };
   const params = JSON.stringify({ _meta: meta });
-  const { connectMs, headMs } = limits;
+  const { connectMs, headMs, idleMs } = limits;
   return {
     ...{ origin: route.origin, poolKey: route.entry.mcp.member.backend.key, method: 'POST', target: route.target },
     headers: [
@@ -117,7 +117,7 @@ function probeRequest(route: RouteState, id: string, limits: RequestLimits): Ups
     ],
     body: Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"server/discover","params":${params}}`),
     safeToResend: true,
-    timeouts: { connectMs, headMs, idleMs: headMs, totalMs: headMs },
+    timeouts: { connectMs, headMs, idleMs, totalMs: headMs },
   };
 }
 

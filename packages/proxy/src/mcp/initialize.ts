@@ -77,6 +77,8 @@ export class InitializeEvents implements SseHandler {
 }
 
 const sessionHeader = 'Mcp-Session-Id';
+/** Characters of an upstream's session id: sealed with the rest, it must still fit into a header. */
+const maxUpstreamId = 1_024;
 
 /** @returns the sealed id; empty when the upstream answered with an error, which begins no session. */
 function beginSession(
@@ -86,7 +88,8 @@ function beginSession(
   head: UpstreamHead,
 ): string | Refusal {
   if (version === undefined) return '';
-  if (!legacyCodec.versions.includes(version)) return refusals.upstreamInvalid;
+  const upstreamId = head.header('mcp-session-id') ?? '';
+  if (!legacyCodec.versions.includes(version) || upstreamId.length > maxUpstreamId) return refusals.upstreamInvalid;
   const { services } = call;
   const { entry } = standing.route;
   call.version = version;
@@ -98,7 +101,7 @@ function beginSession(
     backend: entry.mcp.member.backend.key,
     principal: standing.credential.principal.id,
     version,
-    upstreamId: head.header('mcp-session-id') ?? '',
+    upstreamId,
     expiresAt: services.clock.now() + services.limits.sessionMs,
   });
 }

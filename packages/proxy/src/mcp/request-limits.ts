@@ -41,7 +41,7 @@ export interface RequestLimits {
   readonly connectMs: number;
   /** From the request to the head of the upstream's answer. */
   readonly headMs: number;
-  /** Longest silence within an answer of an upstream. */
+  /** Longest silence within an answer to the gateway's own requests: key sets, era probes. */
   readonly idleMs: number;
   /** A whole call, progress included. */
   readonly callMs: number;

@@ -21,6 +21,7 @@ export interface KeySetLimits {
   readonly keySetStaleMs: number;
   readonly connectMs: number;
   readonly headMs: number;
+  readonly idleMs: number;
 }
 
 /** Finds the key of a token among the keys of a set. Rejects when none fits. */
@@ -76,11 +77,11 @@ export class KeySet {
     const { uri } = this.#source as { uri: string };
     const { upstream, limits, logger, clock } = this.#options;
     const { origin, pathname, search } = new URL(uri);
-    const { connectMs, headMs } = limits;
+    const { connectMs, headMs, idleMs } = limits;
     const request = {
       ...{ origin, poolKey: this.#poolKey, method: 'GET', target: pathname + search, body: undefined },
       ...{ headers: ['Accept', 'application/jwk-set+json, application/json'], safeToResend: true },
-      timeouts: { connectMs, headMs, idleMs: headMs, totalMs: headMs },
+      timeouts: { connectMs, headMs, idleMs, totalMs: headMs },
     };
     const outcome = await collect(upstream, request, limits.keySetBytes);
     if ('failure' in outcome) return logger.warn('a key set cannot be fetched', { uri, reason: outcome.failure });

@@ -6,12 +6,13 @@ import type {
   UpstreamRequest,
 } from '../upstream/upstream.ts';
 
-/** A request that reached the upstream, and the test's hand on its answer. */
+/** A request that reached the upstream, and the test's hand on its answer. It keeps the order that the port promises. */
 export class FakeUpstreamCall implements UpstreamExchange {
   readonly request: UpstreamRequest;
   aborted = false;
   paused = false;
   readonly #handler: UpstreamHandler;
+  #begun = false;
   #over = false;
 
   constructor(request: UpstreamRequest, handler: UpstreamHandler) {
@@ -34,7 +35,7 @@ export class FakeUpstreamCall implements UpstreamExchange {
 
   /** The request body as JSON. */
   get message(): { id?: unknown; method?: string; params?: Record<string, unknown> } {
-    return JSON.parse(this.text) as { id?: unknown };
+    return this.text === '' ? {} : (JSON.parse(this.text) as { id?: unknown });
   }
 
   /** A whole JSON answer. `$id` in a text stands for the id of the request. */
@@ -53,7 +54,8 @@ export class FakeUpstreamCall implements UpstreamExchange {
   }
 
   head(status: number, headers: Record<string, string> = {}, contentLength?: number): void {
-    if (this.#over || this.aborted) return;
+    if (this.#over || this.aborted || this.#begun) return;
+    this.#begun = true;
     this.#handler.onHead({ status, contentLength, header: (name) => headers[name] });
   }
 
@@ -74,11 +76,11 @@ export class FakeUpstreamCall implements UpstreamExchange {
   }
 
   data(chunk: Buffer | string): void {
-    if (!this.#over && !this.aborted) this.#handler.onData(Buffer.from(chunk as string));
+    if (this.#begun && !this.#over && !this.aborted) this.#handler.onData(Buffer.from(chunk as string));
   }
 
   end(): void {
-    if (this.#over || this.aborted) return;
+    if (!this.#begun || this.#over || this.aborted) return;
     this.#over = true;
     this.#handler.onEnd();
   }
@@ -102,7 +104,7 @@ export class FakeUpstreamCall implements UpstreamExchange {
   }
 
   #withId(text: string): string {
-    return text.replaceAll('"$id"', JSON.stringify(this.request.body === undefined ? null : this.message.id));
+    return text.replaceAll('"$id"', JSON.stringify(this.message.id ?? null));
   }
 }
 
