@@ -1,0 +1,89 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import {
+  argsFromValue,
+  type DecisionInput,
+  explain,
+  type Principal,
+  type RouteEntry,
+  type Snapshot,
+  type Subject,
+} from '@signalbox/config';
+import type { ExplainPrincipal, ExplainRequest } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { Clock } from '@signalbox/runtime';
+
+import { invalidArgument } from './errors.ts';
+import type { WritePlanner } from './plan-write.ts';
+
+const effects = { allow: 'ALLOW', deny: 'DENY' } as const;
+
+/** Says which rule decides a call, by the table and the decision that a node would use. */
+export class Explainer {
+  readonly #planner: WritePlanner;
+  readonly #clock: Clock;
+
+  constructor(planner: WritePlanner, clock: Clock) {
+    this.#planner = planner;
+    this.#clock = clock;
+  }
+
+  /** @throws ConnectError if the tenant has no such route or the method is not one that rules decide. */
+  explain(request: ExplainRequest, inputs: { readonly current: Snapshot; readonly operator: Snapshot }) {
+    const { current, operator } = inputs;
+    const route = this.#planner.compileTenant(operator, current).table?.routes.get(request.route);
+    if (!route) {
+      throw new ConnectError(`route "${request.route}" does not exist in "${request.scope}"`, Code.NotFound);
+    }
+    const { decision, steps } = explain(route.authorization, decisionInput(request, route, this.#clock.now()));
+    return {
+      allowed: decision.allowed,
+      rule: decision.rule,
+      reason: decision.reason,
+      revision: current.revision,
+      steps: steps.map((step) => ({ ...step, effect: effects[step.effect] })),
+    };
+  }
+}
+
+function decisionInput(request: ExplainRequest, route: RouteEntry, nowMs: number): DecisionInput {
+  const method = request.method === '' ? 'tools/call' : request.method;
+  return {
+    principal: principalOf(request.principal),
+    tenant: route.tenant,
+    backend: route.mcp.member.backend.name,
+    subject: subjectOf(method, request.target, request.arguments),
+    mcp: { method, era: 'modern', version: '2026-07-28' },
+    request: { host: 'localhost', path: route.endpoint },
+    session: '',
+    nowMs,
+  };
+}
+
+function subjectOf(method: string, target: string, args: JsonObject | undefined): Subject {
+  switch (method) {
+    case 'tools/call':
+      return { kind: 'tool', name: target, args: argsFromValue(args ?? {}) ?? new Map() };
+    case 'tools/list':
+      return { kind: 'tool', name: target };
+    case 'prompts/get':
+    case 'prompts/list':
+      return { kind: 'prompt', name: target };
+    case 'resources/read':
+    case 'resources/list':
+    case 'resources/subscribe':
+      return { kind: 'resource', uri: target };
+    default:
+      throw invalidArgument(`rules do not decide about "${method}": name a method of tools, prompts or resources`);
+  }
+}
+
+function principalOf(principal: ExplainPrincipal | undefined): Principal {
+  const { subject = '', issuer = '', groups = [], claims = {} } = principal ?? {};
+  const kind = issuer !== '' ? 'jwt' : principal ? 'api-key' : 'anonymous';
+  return {
+    id: [kind, issuer, subject].join('|'),
+    ...{ kind, issuer, groups },
+    subject: subject === '' ? 'anonymous' : subject,
+    claims: argsFromValue(claims) ?? new Map(),
+  };
+}

@@ -1,0 +1,162 @@
+import { Code, ConnectError, type ConnectRouter, createContextValues } from '@connectrpc/connect';
+import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-connect';
+import { compressionGzip } from '@connectrpc/connect-node';
+import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
+import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import type { Clock, HostPort, Logger, Metrics } from '@signalbox/runtime';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+
+import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
+import { permissionsByPath, requirePermission } from './authorize.ts';
+import type { ConfigApi } from './config-service.ts';
+import { toConnectError } from './errors.ts';
+import type { NodeApi } from './node-service.ts';
+import { observed } from './observe.ts';
+import { refusedAtGate } from './request-gate.ts';
+import type { TenantApi } from './tenant-service.ts';
+import type { TokenApi } from './token-service.ts';
+
+export interface ApiServerOptions {
+  readonly listen: HostPort;
+  readonly services: {
+    readonly config: ConfigApi;
+    readonly tenants: TenantApi;
+    readonly nodes: NodeApi;
+    readonly tokens: TokenApi;
+  };
+  readonly tokens: Identifier;
+  /** Why this process cannot serve yet, or no longer; undefined if it can. */
+  readonly unready: () => Promise<string | undefined>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Largest request, decompressed, in bytes. */
+  readonly bodyBytes: number;
+  readonly connections: number;
+  /** Longest time in which a whole request must have arrived, in milliseconds. */
+  readonly requestMs: number;
+}
+
+const services = [ConfigService, TenantService, NodeService, TokenService] as const;
+const headerBytes = 16 * 1024;
+const headerCount = 100;
+const keepAliveMs = 65_000;
+const requestsPerSocket = 10_000;
+
+/** The admin API over HTTP/1.1: Connect, gRPC-Web, and the process's own health and metrics. */
+export class ApiServer {
+  readonly #options: ApiServerOptions;
+  readonly #callers = new WeakMap<FastifyRequest, Caller>();
+  readonly #permissions = permissionsByPath(services);
+  readonly #shutdown = new AbortController();
+  readonly #http: FastifyInstance;
+
+  /** @throws Error if an RPC declares no permission. */
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    this.#http = this.#build();
+  }
+
+  /** @returns the base URL. */
+  async start(): Promise<string> {
+    const { host, port } = this.#options.listen;
+    return this.#http.listen({ host, port });
+  }
+
+  /** Ends streams, finishes requests, and cuts off what still runs at the deadline. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    const { server } = this.#http;
+    deadline.addEventListener('abort', () => server.closeAllConnections(), { once: true });
+    this.#shutdown.abort(new ConnectError('the control plane stops: ask another one', Code.Unavailable));
+    await this.#http.close();
+  }
+
+  #build(): FastifyInstance {
+    const { connections, requestMs, bodyBytes } = this.#options;
+    const http = fastify({
+      http: { maxHeaderSize: headerBytes, requireHostHeader: true, connectionsCheckingInterval: 1_000 },
+      requestTimeout: requestMs,
+      keepAliveTimeout: keepAliveMs,
+      maxRequestsPerSocket: requestsPerSocket,
+      forceCloseConnections: 'idle',
+      bodyLimit: bodyBytes,
+      routerOptions: { caseSensitive: true },
+      exposeHeadRoutes: false,
+    });
+    http.server.headersTimeout = Math.min(10_000, requestMs);
+    http.server.maxHeadersCount = headerCount;
+    http.server.maxConnections = connections;
+    http.addHook('onRequest', (request, reply) => this.#admit(request, reply));
+    http.setNotFoundHandler((_request, reply) =>
+      sendError(reply, new ConnectError('no such method', Code.Unimplemented)),
+    );
+    http.setErrorHandler((error, _request, reply) => {
+      this.#options.logger.error('request failed outside of a service', { error: String(error) });
+      return sendError(reply, toConnectError(error));
+    });
+    this.#addHealth(http);
+    void http.register(fastifyConnectPlugin, {
+      routes: (router) => this.#addServices(router),
+      grpc: false,
+      readMaxBytes: bodyBytes,
+      acceptCompression: [compressionGzip],
+      jsonOptions: { ignoreUnknownFields: false },
+      shutdownSignal: this.#shutdown.signal,
+      interceptors: [observed(this.#options)],
+      contextValues: (request) => createContextValues().set(callerKey, this.#callers.get(request)),
+    });
+    return http;
+  }
+
+  #addServices(router: ConnectRouter): void {
+    const { config, tenants, nodes, tokens } = this.#options.services;
+    router.service(ConfigService, config).service(TenantService, tenants);
+    router.service(NodeService, nodes).service(TokenService, tokens);
+  }
+
+  /** Who calls, and whether he may, before a byte of the body is read. */
+  async #admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+    void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+    const refused = refusedAtGate(request.raw);
+    if (refused) return reply.code(refused.status).send({ code: 'invalid_argument', message: refused.reason });
+    const needed = this.#permissions.get(pathOf(request));
+    if (needed === undefined) return undefined;
+    try {
+      const caller = await authenticate(this.#options.tokens, request.headers.authorization);
+      requirePermission(caller, needed);
+      this.#callers.set(request, caller);
+      return undefined;
+    } catch (error) {
+      const failure = toConnectError(error);
+      if (failure.code === Code.Internal) this.#options.logger.error('authentication failed', { error: String(error) });
+      return sendError(reply, failure);
+    }
+  }
+
+  #addHealth(http: FastifyInstance): void {
+    http.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'));
+    http.get('/readyz', async (_request, reply) => {
+      const reason = await this.#options.unready();
+      return reply
+        .code(reason === undefined ? 200 : 503)
+        .type('text/plain')
+        .send(`${reason ?? 'ready'}\n`);
+    });
+    http.get('/metrics', (_request, reply) =>
+      reply.type('text/plain; version=0.0.4').send(this.#options.metrics.expose()),
+    );
+  }
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
+}
+
+function sendError(reply: FastifyReply, error: ConnectError): FastifyReply {
+  if (error.code === Code.Unauthenticated) void reply.header('www-authenticate', 'Bearer');
+  if (error.code === Code.Unavailable) void reply.header('retry-after', '1');
+  return reply.code(codeToHttpStatus(error.code)).type('application/json').send(errorToJson(error, undefined));
+}

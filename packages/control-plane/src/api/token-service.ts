@@ -1,0 +1,109 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { operatorScope } from '@signalbox/config';
+import type {
+  CreateTokenRequest,
+  ListTokensRequest,
+  RevokeTokenRequest,
+  TokenService,
+} from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+
+import type { ConfigStore } from '../store/store.ts';
+import type { NewToken, TokenRecord, TokenRole, TokenStore } from '../store/tokens.ts';
+import type { Caller } from './authenticate.ts';
+import { callerOf, noSuchScope, seesAllTenants } from './authorize.ts';
+import { invalidArgument } from './errors.ts';
+
+const roles: Readonly<Record<TokenRole, Role>> = {
+  operator: Role.OPERATOR,
+  'tenant-admin': Role.TENANT_ADMIN,
+  developer: Role.DEVELOPER,
+  auditor: Role.AUDITOR,
+  node: Role.NODE,
+};
+
+const maxNameLength = 200;
+const maxTenants = 1_000;
+const maxTtlSeconds = 100n * 366n * 86_400n;
+
+/** Credentials of people, scripts and nodes. The admin of a tenant manages those that are bound to it alone. */
+export class TokenApi implements ServiceImpl<typeof TokenService> {
+  readonly #tokens: TokenStore;
+  readonly #store: ConfigStore;
+
+  constructor(tokens: TokenStore, store: ConfigStore) {
+    this.#tokens = tokens;
+    this.#store = store;
+  }
+
+  async createToken(request: CreateTokenRequest, context: HandlerContext) {
+    const token = requestedToken(request);
+    const caller = callerOf(context);
+    requireGrant(caller, token);
+    for (const tenant of token.tenants) {
+      if (!(await this.#store.tenant(tenant))) throw noSuchScope(tenant);
+    }
+    const [tenant] = token.tenants;
+    const scope = seesAllTenants(caller) || tenant === undefined ? operatorScope : tenant;
+    const { record, credential } = await this.#tokens.create(scope, token);
+    return { token: tokenMessage(record), secret: credential.reveal() };
+  }
+
+  async listTokens(_request: ListTokensRequest, context: HandlerContext) {
+    const lists = await Promise.all(scopesOf(callerOf(context)).map((scope) => this.#tokens.list(scope)));
+    return { tokens: lists.flat().map(tokenMessage) };
+  }
+
+  async revokeToken(request: RevokeTokenRequest, context: HandlerContext) {
+    for (const scope of scopesOf(callerOf(context))) {
+      if (await this.#tokens.revoke(scope, request.id)) return {};
+    }
+    throw new ConnectError(`token "${request.id}" does not exist`, Code.NotFound);
+  }
+}
+
+/** Scopes in which a caller manages tokens. */
+function scopesOf(caller: Caller): readonly string[] {
+  return seesAllTenants(caller) ? [operatorScope] : caller.tenants;
+}
+
+/** The token that a request asks for. @throws ConnectError invalid_argument if its parts do not fit together. */
+export function requestedToken(request: CreateTokenRequest): NewToken {
+  const { name, tenants, gateway, ttlSeconds } = request;
+  const role = (Object.keys(roles) as TokenRole[]).find((known) => roles[known] === request.role);
+  if (!role) throw invalidArgument('role is required');
+  if (name === '' || name.length > maxNameLength) throw invalidArgument(`name takes 1 to ${maxNameLength} characters`);
+  if (tenants.length > maxTenants) throw invalidArgument(`a token is bound to at most ${maxTenants} tenants`);
+  if (ttlSeconds > maxTtlSeconds) throw invalidArgument('ttl_seconds is longer than 100 years: 0 means for ever');
+  if (role === 'operator' && tenants.length > 0) throw invalidArgument('an operator is not bound to tenants');
+  if ((role === 'tenant-admin' || role === 'developer') && tenants.length === 0) {
+    throw invalidArgument(`the role ${role} is bound to at least one tenant`);
+  }
+  if ((role === 'node') !== (gateway !== '')) {
+    throw invalidArgument(role === 'node' ? 'a node needs its gateway' : 'only a node has a gateway');
+  }
+  const ttl = ttlSeconds === 0n ? undefined : Number(ttlSeconds);
+  return { name, role, tenants: [...new Set(tenants)], gateway, ttlSeconds: ttl };
+}
+
+/** Nobody grants more than he has: the admin of a tenant makes tokens of people, bound to one tenant of his. */
+function requireGrant(caller: Caller, token: NewToken): void {
+  if (seesAllTenants(caller)) return;
+  const [tenant, ...more] = token.tenants;
+  const isOfPeople = token.role === 'tenant-admin' || token.role === 'developer' || token.role === 'auditor';
+  if (isOfPeople && more.length === 0 && tenant !== undefined && caller.tenants.includes(tenant)) return;
+  const text = 'you may create tokens with the roles tenant-admin, developer and auditor, bound to one of your tenants';
+  throw new ConnectError(text, Code.PermissionDenied);
+}
+
+function tokenMessage(record: TokenRecord) {
+  const { id, name, tenants, gateway, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
+  return {
+    ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway },
+    createdAt: timestampFromDate(createdAt),
+    ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
+    ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),
+    ...(lastUsedAt && { lastUsedAt: timestampFromDate(lastUsedAt) }),
+  };
+}

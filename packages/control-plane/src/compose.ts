@@ -1,0 +1,187 @@
+import {
+  type Clock,
+  type HostPort,
+  Lifecycle,
+  type Logger,
+  Metrics,
+  type Part,
+  type Random,
+  type Secret,
+  systemClock,
+  systemRandom,
+} from '@signalbox/runtime';
+
+import { ConfigApi } from './api/config-service.ts';
+import { Explainer } from './api/explainer.ts';
+import { NodeApi } from './api/node-service.ts';
+import { WritePlanner } from './api/plan-write.ts';
+import { ApiServer } from './api/server.ts';
+import { TenantApi } from './api/tenant-service.ts';
+import { TokenApi } from './api/token-service.ts';
+import { PropagationWatch } from './api/watch-propagation.ts';
+import { DiscoveryService } from './discovery/discovery-service.ts';
+import { NodeRegistry } from './discovery/node-registry.ts';
+import { Publisher } from './publish/publisher.ts';
+import { apiLimits, databaseOptions, discoveryLimits, tableLimits } from './limits.ts';
+import type { ControlPlaneSettings } from './settings.ts';
+import { Database } from './store/database.ts';
+import { Doorbell } from './store/doorbell.ts';
+import { migrate } from './store/migrate.ts';
+import { PostgresStore } from './store/postgres-store.ts';
+import { Tail } from './store/tail.ts';
+import { TokenStore } from './store/tokens.ts';
+
+export interface ControlPlaneOptions {
+  readonly settings: ControlPlaneSettings;
+  readonly logger: Logger;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** Default: the machine's. */
+  readonly random?: Random;
+}
+
+export interface RunningControlPlane {
+  /** Base URL of the admin API. */
+  readonly apiUrl: string;
+  readonly discoveryAddress: HostPort;
+  /** The operator's credential, on the first start with a database only. It is not kept anywhere. */
+  readonly operatorToken: Secret | undefined;
+  /** Finishes what runs, within `deadlineMs` or the settings' drain deadline. @returns false if that was too short. */
+  stop(deadlineMs?: number): Promise<boolean>;
+}
+
+/**
+ * Migrates the database, reads it, and serves discovery and the admin API.
+ * @throws if the database cannot be used or an address is taken; nothing is left running then.
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
+  const { settings, logger, clock = systemClock, random = systemRandom } = options;
+  const base: Base = { settings, logger, clock, random, metrics: new Metrics() };
+  const store = storeParts(base);
+  const served = servedParts(base, store);
+  const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
+    ...{ api: '', discovery: 0, operatorToken: undefined },
+  };
+  const api = apiServer(base, store, served);
+  const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
+  const parts: Part[] = [
+    { name: 'migrations', start: () => migrate({ ...base, ...migrationOptions(settings) }) },
+    { name: 'database', stop: () => store.database.close() },
+    { name: 'doorbell', stop: () => store.doorbell.stop() },
+    { name: 'first token', start: async () => void (addresses.operatorToken = await store.tokens.createFirst()) },
+    { name: 'publisher', start: () => served.publisher.start(), stop: () => served.publisher.stop() },
+    {
+      name: 'discovery',
+      start: async () => void (addresses.discovery = await served.discovery.start()),
+      stop: (deadline) => served.discovery.stop(deadline),
+    },
+    {
+      name: 'api',
+      start: async () => void (addresses.api = await api.start()),
+      stop: (deadline) => api.stop(deadline),
+    },
+  ];
+  const lifecycle = new Lifecycle(parts, clock, logger);
+  await lifecycle.start();
+  logger.info('control plane is ready', { api: addresses.api, discovery: `${discovery.host}:${addresses.discovery}` });
+  return {
+    apiUrl: addresses.api,
+    discoveryAddress: { host: discovery.host, port: addresses.discovery },
+    operatorToken: addresses.operatorToken,
+    stop: (deadlineMs = settings.drainMs) => lifecycle.stop(deadlineMs),
+  };
+}
+
+/** What every part is given. */
+interface Base {
+  readonly settings: ControlPlaneSettings;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+}
+
+function storeParts(base: Base) {
+  const { settings, random } = base;
+  const database = new Database({ ...databaseOptions(settings), clock: base.clock });
+  const doorbell = new Doorbell({ ...base, ...databaseOptions(settings), coalesceMs: settings.doorbellMs });
+  const { pollMs, tailPageRows: pageRows, tailPassRows: passRows, requestIdHours } = settings;
+  const tail = new Tail({ ...base, database, doorbell, pollMs, pageRows, passRows });
+  const onCommit = () => {
+    tail.kick();
+    doorbell.ring();
+  };
+  const store = new PostgresStore({ database, random, requestIdHours, onCommit });
+  const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
+  const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
+  return { database, doorbell, tail, store, tokens };
+}
+
+function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>) {
+  const { settings } = base;
+  const publisher = new Publisher({
+    ...base,
+    feed: tail,
+    debounce: { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs },
+    maxRememberedChanges: settings.rememberedChanges,
+  });
+  const registry = new NodeRegistry({
+    ...base,
+    source: publisher,
+    maxDisconnectedNodes: settings.rememberedNodes,
+  });
+  const discovery = new DiscoveryService({
+    ...base,
+    listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
+    source: publisher,
+    authenticator: tokens,
+    observer: registry,
+    limits: discoveryLimits(settings),
+  });
+  return { publisher, registry, discovery };
+}
+
+function apiServer(
+  base: Base,
+  { store, tokens }: ReturnType<typeof storeParts>,
+  { publisher, registry }: ReturnType<typeof servedParts>,
+): ApiServer {
+  const { settings, clock } = base;
+  const limits = apiLimits(settings);
+  const planner = new WritePlanner(tableLimits(settings));
+  const propagation = new PropagationWatch({
+    ...{ nodes: registry, source: publisher, clock },
+    ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
+  });
+  return new ApiServer({
+    ...base,
+    listen: listenAddress(settings.apiListen, 'SIGNALBOX_API_LISTEN'),
+    services: {
+      config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
+      tenants: new TenantApi({ store, planner, limits }),
+      nodes: new NodeApi(registry),
+      tokens: new TokenApi(tokens, store),
+    },
+    tokens,
+    unready: () => whyUnready(publisher, store),
+    ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
+  });
+}
+
+async function whyUnready(publisher: Publisher, store: PostgresStore): Promise<string | undefined> {
+  if (!publisher.ready) return 'what is committed has not been read yet';
+  return store.ping().then(
+    () => undefined,
+    () => 'the database does not answer',
+  );
+}
+
+function migrationOptions(settings: ControlPlaneSettings) {
+  const { lockTimeoutMs, migrationDeadlineMs: deadlineMs } = settings;
+  return { ...databaseOptions(settings), lockTimeoutMs, deadlineMs };
+}
+
+function listenAddress(address: HostPort | undefined, name: string): HostPort {
+  if (!address) throw new Error(`${name} is empty: set host:port`);
+  return address;
+}

@@ -1,0 +1,48 @@
+import { defaultTableLimits, type TableLimits } from '@signalbox/config';
+import type { AdsServerLimits } from '@signalbox/xds';
+
+import type { ApiLimits } from './api/config-service.ts';
+import type { ControlPlaneSettings } from './settings.ts';
+import type { DatabaseOptions } from './store/database.ts';
+
+/** What the settings mean for the database. @throws Error if there is none. */
+export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOptions, 'clock'> {
+  const { databaseUrl, statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, transactionTimeoutMs } = settings;
+  if (!databaseUrl) throw new Error('DATABASE_URL is required: postgres://user:password@host:port/database');
+  return {
+    url: databaseUrl.reveal(),
+    connections: settings.databaseConnections,
+    waiting: settings.databaseWaiting,
+    ...{ statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, transactionTimeoutMs },
+  };
+}
+
+/** Bounds of what a scope may hold: everything that nodes would refuse is refused here. */
+export function tableLimits(settings: ControlPlaneSettings): TableLimits {
+  return { ...defaultTableLimits, resources: settings.scopeResources, bytes: settings.scopeBytes };
+}
+
+export function apiLimits(settings: ControlPlaneSettings): ApiLimits {
+  const { applyResources, messageLength, problemsMax: problems } = settings;
+  return { applyResources, messageLength, problems };
+}
+
+const streamAgeJitter = 0.2;
+
+export function discoveryLimits(settings: ControlPlaneSettings): AdsServerLimits {
+  return {
+    maxStreams: settings.discoveryStreams,
+    maxTypesPerStream: settings.discoveryTypes,
+    maxNamesPerStream: settings.discoveryNames,
+    maxRequestBytes: settings.discoveryRequestBytes,
+    maxResponseBytes: settings.discoveryResponseBytes,
+    maxStreamAgeMs: settings.discoveryStreamAgeMs,
+    streamAgeJitter,
+    streamAgeGraceMs: settings.discoveryStreamGraceMs,
+    handshakeTimeoutMs: settings.discoveryHandshakeMs,
+    authenticationCheckMs: settings.discoveryRecheckMs,
+    answerTimeoutMs: settings.discoveryAnswerMs,
+    keepaliveIntervalMs: settings.discoveryKeepaliveMs,
+    keepaliveTimeoutMs: settings.discoveryKeepaliveTimeoutMs,
+  };
+}

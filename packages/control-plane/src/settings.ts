@@ -1,0 +1,250 @@
+import { choice, hostPort, integer, logLevels, secret, type Settings } from '@signalbox/runtime';
+
+const seconds = 1_000;
+const mebibyte = 1024 * 1024;
+
+/** Every variable of the control plane. */
+export const controlPlaneSettings = {
+  databaseUrl: secret({
+    name: 'DATABASE_URL',
+    doc: 'Postgres 15 or newer: postgres://user:password@host:port/database. The user is a superuser, or owns the database and may create roles.',
+  }),
+  apiListen: hostPort({
+    name: 'SIGNALBOX_API_LISTEN',
+    fallback: '127.0.0.1:7070',
+    doc: 'Address of the admin API.',
+  }),
+  discoveryListen: hostPort({
+    name: 'SIGNALBOX_DISCOVERY_LISTEN',
+    fallback: '127.0.0.1:7071',
+    doc: 'Address of the discovery service, for nodes.',
+  }),
+  logLevel: choice({
+    name: 'SIGNALBOX_LOG_LEVEL',
+    fallback: 'info',
+    options: logLevels,
+    doc: 'Least level that is logged.',
+  }),
+  drainMs: integer({
+    name: 'SIGNALBOX_DRAIN_DEADLINE',
+    ...{ unit: 'ms', min: 0, max: 600 * seconds, fallback: '10000' },
+    doc: 'How long a stop may take before what still runs is cut off.',
+  }),
+
+  databaseConnections: integer({
+    name: 'SIGNALBOX_DATABASE_CONNECTIONS',
+    ...{ unit: 'connections', min: 2, max: 500, fallback: '10' },
+    doc: 'Connections of the pool; one more listens for notifications.',
+  }),
+  databaseWaiting: integer({
+    name: 'SIGNALBOX_DATABASE_WAITING',
+    ...{ unit: 'transactions', min: 1, max: 10_000, fallback: '100' },
+    doc: 'Transactions that may wait for a connection; more are answered "unavailable".',
+  }),
+  statementTimeoutMs: integer({
+    name: 'SIGNALBOX_DATABASE_STATEMENT_TIMEOUT',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'Longest time of one statement; a transaction may stand idle twice as long.',
+  }),
+  transactionTimeoutMs: integer({
+    name: 'SIGNALBOX_DATABASE_TRANSACTION_TIMEOUT',
+    ...{ unit: 'ms', min: 1 * seconds, max: 3_600 * seconds, fallback: '60000' },
+    doc: 'Longest time of one transaction; then its connection is cut.',
+  }),
+  lockTimeoutMs: integer({
+    name: 'SIGNALBOX_DATABASE_LOCK_TIMEOUT',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '3000' },
+    doc: 'Longest wait for a lock that another writer holds.',
+  }),
+  connectTimeoutMs: integer({
+    name: 'SIGNALBOX_DATABASE_CONNECT_TIMEOUT',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'Longest time in which a connection to Postgres must be made.',
+  }),
+  migrationDeadlineMs: integer({
+    name: 'SIGNALBOX_MIGRATION_DEADLINE',
+    ...{ unit: 'ms', min: 0, max: 3_600 * seconds, fallback: '120000' },
+    doc: 'How long a start tries to get the locks that a migration of the database needs.',
+  }),
+  requestIdHours: integer({
+    name: 'SIGNALBOX_REQUEST_ID_RETENTION',
+    ...{ unit: 'h', min: 1, max: 8_760, fallback: '168' },
+    doc: 'How long a repeated request id has the effect of the first request.',
+  }),
+
+  pollMs: integer({
+    name: 'SIGNALBOX_TAIL_POLL',
+    ...{ unit: 'ms', min: 10, max: 60 * seconds, fallback: '250' },
+    doc: 'How often the log of changes is read although no notification came.',
+  }),
+  tailPageRows: integer({
+    name: 'SIGNALBOX_TAIL_PAGE',
+    ...{ unit: 'rows', min: 10, max: 100_000, fallback: '5000' },
+    doc: 'Rows of the log of changes that one query reads.',
+  }),
+  tailPassRows: integer({
+    name: 'SIGNALBOX_TAIL_ROWS',
+    ...{ unit: 'rows', min: 10, max: 10_000_000, fallback: '100000' },
+    doc: 'Rows of the log of changes that are held at once; with more, scopes are read anew instead.',
+  }),
+  doorbellMs: integer({
+    name: 'SIGNALBOX_DOORBELL_COALESCE',
+    ...{ unit: 'ms', min: 0, max: 10 * seconds, fallback: '2' },
+    doc: 'Commits within this time notify the other replicas once.',
+  }),
+
+  tokenCacheMs: integer({
+    name: 'SIGNALBOX_TOKEN_CACHE',
+    ...{ unit: 'ms', min: 0, max: 2 * seconds, fallback: '1000' },
+    doc: 'How long an answer about a token is reused: a revocation takes effect within it.',
+  }),
+  tokenCacheSize: integer({
+    name: 'SIGNALBOX_TOKEN_CACHE_SIZE',
+    ...{ unit: 'tokens', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Tokens of which an answer is kept.',
+  }),
+  tokensMax: integer({
+    name: 'SIGNALBOX_TOKENS_MAX',
+    ...{ unit: 'tokens', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Tokens that may exist, revoked ones included.',
+  }),
+
+  bodyBytes: integer({
+    name: 'SIGNALBOX_API_BODY',
+    ...{ unit: 'bytes', min: 1024, max: 256 * mebibyte, fallback: String(8 * mebibyte) },
+    doc: 'Largest request of the admin API, decompressed.',
+  }),
+  applyResources: integer({
+    name: 'SIGNALBOX_API_RESOURCES',
+    ...{ unit: 'resources', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Resources that one request may create, replace or delete.',
+  }),
+  messageLength: integer({
+    name: 'SIGNALBOX_API_MESSAGE',
+    ...{ unit: 'characters', min: 1, max: 100_000, fallback: '1000' },
+    doc: 'Longest message of a revision.',
+  }),
+  problemsMax: integer({
+    name: 'SIGNALBOX_API_PROBLEMS',
+    ...{ unit: 'problems', min: 1, max: 10_000, fallback: '100' },
+    doc: 'Problems that one answer names.',
+  }),
+  scopeResources: integer({
+    name: 'SIGNALBOX_SCOPE_RESOURCES',
+    ...{ unit: 'resources', min: 1, max: 1_000_000, fallback: '50000' },
+    doc: 'Resources that one tenant, or the operator, may have. No more than nodes accept.',
+  }),
+  scopeBytes: integer({
+    name: 'SIGNALBOX_SCOPE_BYTES',
+    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(64 * mebibyte) },
+    doc: 'Size of all resources of one scope. No more than nodes accept.',
+  }),
+  apiConnections: integer({
+    name: 'SIGNALBOX_API_CONNECTIONS',
+    ...{ unit: 'connections', min: 1, max: 100_000, fallback: '1000' },
+    doc: 'Connections to the admin API.',
+  }),
+  apiRequestMs: integer({
+    name: 'SIGNALBOX_API_REQUEST_TIMEOUT',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '30000' },
+    doc: 'Longest time in which a whole request must have arrived.',
+  }),
+  watches: integer({
+    name: 'SIGNALBOX_API_WATCHES',
+    ...{ unit: 'streams', min: 1, max: 100_000, fallback: '200' },
+    doc: 'Propagation streams that may be open at once.',
+  }),
+  watchMs: integer({
+    name: 'SIGNALBOX_API_WATCH_MAX',
+    ...{ unit: 'ms', min: 1 * seconds, max: 86_400 * seconds, fallback: '600000' },
+    doc: 'Longest life of a propagation stream.',
+  }),
+  watchIntervalMs: integer({
+    name: 'SIGNALBOX_API_WATCH_INTERVAL',
+    ...{ unit: 'ms', min: 0, max: 60 * seconds, fallback: '20' },
+    doc: 'Shortest time between two messages of a propagation stream.',
+  }),
+
+  debounceQuietMs: integer({
+    name: 'SIGNALBOX_PUBLISH_QUIET',
+    ...{ unit: 'ms', min: 0, max: 10 * seconds, fallback: '5' },
+    doc: 'A burst of commits of one scope is published as one when so long nothing followed; a single one at once.',
+  }),
+  debounceMaxMs: integer({
+    name: 'SIGNALBOX_PUBLISH_MAX',
+    ...{ unit: 'ms', min: 0, max: 60 * seconds, fallback: '50' },
+    doc: 'No commit waits longer than this to be published.',
+  }),
+  rememberedChanges: integer({
+    name: 'SIGNALBOX_PUBLISH_REMEMBERED',
+    ...{ unit: 'changes', min: 0, max: 10_000_000, fallback: '10000' },
+    doc: 'Changes of one kind of one scope that are remembered, so that a node that lags is served the difference.',
+  }),
+  discoveryStreams: integer({
+    name: 'SIGNALBOX_DISCOVERY_STREAMS',
+    ...{ unit: 'streams', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Discovery streams at one time.',
+  }),
+  discoveryTypes: integer({
+    name: 'SIGNALBOX_DISCOVERY_TYPES',
+    ...{ unit: 'types', min: 1, max: 1_000, fallback: '64' },
+    doc: 'Resource types that one stream may ask for.',
+  }),
+  discoveryNames: integer({
+    name: 'SIGNALBOX_DISCOVERY_NAMES',
+    ...{ unit: 'names', min: 1, max: 10_000_000, fallback: '100000' },
+    doc: 'Resource names that one stream may subscribe to.',
+  }),
+  discoveryRequestBytes: integer({
+    name: 'SIGNALBOX_DISCOVERY_REQUEST',
+    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(64 * mebibyte) },
+    doc: 'Largest request of a node: it names all that the node holds.',
+  }),
+  discoveryResponseBytes: integer({
+    name: 'SIGNALBOX_DISCOVERY_RESPONSE',
+    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(3 * mebibyte) },
+    doc: 'Responses larger than this are split.',
+  }),
+  discoveryStreamAgeMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_STREAM_AGE',
+    ...{ unit: 'ms', min: 1 * seconds, max: 7 * 86_400 * seconds, fallback: '1800000' },
+    doc: 'Age at which a stream is asked to reconnect, give or take a fifth.',
+  }),
+  discoveryStreamGraceMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_STREAM_GRACE',
+    ...{ unit: 'ms', min: 0, max: 600 * seconds, fallback: '30000' },
+    doc: 'How long a stream that reached its age may go on with the round it is in.',
+  }),
+  discoveryHandshakeMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_HANDSHAKE',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '10000' },
+    doc: 'How long the first request of a stream and its authentication may take.',
+  }),
+  discoveryRecheckMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_RECHECK',
+    ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '2000' },
+    doc: 'How often the token of an open stream is checked again: a revoked one ends it.',
+  }),
+  discoveryAnswerMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_ANSWER',
+    ...{ unit: 'ms', min: 1 * seconds, max: 3_600 * seconds, fallback: '60000' },
+    doc: 'How long a node may take to answer a response before its stream is ended.',
+  }),
+  discoveryKeepaliveMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_KEEPALIVE',
+    ...{ unit: 'ms', min: 1 * seconds, max: 3_600 * seconds, fallback: '10000' },
+    doc: 'Time between pings that find a half-open connection of a node.',
+  }),
+  discoveryKeepaliveTimeoutMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_KEEPALIVE_TIMEOUT',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'How long the answer to a ping may take.',
+  }),
+  rememberedNodes: integer({
+    name: 'SIGNALBOX_NODES_REMEMBERED',
+    ...{ unit: 'nodes', min: 0, max: 1_000_000, fallback: '1000' },
+    doc: 'Nodes that are remembered after their stream has ended.',
+  }),
+};
+
+export type ControlPlaneSettings = Settings<typeof controlPlaneSettings>;
