@@ -74,6 +74,7 @@ describe('admission', () => {
     const { ends } = listen(world);
     await world.clock.advance(100);
     expect(ends).toEqual(['8 the server has 1 streams: retry later']);
+    expect(world.metrics.expose()).toContain('stream_ends_total{status="resourceExhausted"} 1');
   });
 
   it('ends a stream without a first request in time', async () => {

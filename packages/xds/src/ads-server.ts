@@ -1,5 +1,6 @@
 import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
-import type { Clock, Logger, Random } from '@signalbox/runtime';
+import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import { AdsMetrics } from './ads-metrics.ts';
 import { AdsStream } from './ads-stream.ts';
 import { ChangeSet, type CollectionChange } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
@@ -22,6 +23,7 @@ export interface AdsServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly limits: AdsServerLimits;
 }
 
@@ -76,6 +78,7 @@ export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #encoder: ResponseEncoder;
   readonly #order: SendOrder;
+  readonly #metrics: AdsMetrics;
   readonly #newest = new Map<string, Collection>();
   readonly #streams = new Set<AdsStream>();
   /** Authenticated streams that see everything. */
@@ -92,6 +95,7 @@ export class AdsServer {
     this.#options = options;
     this.#encoder = new ResponseEncoder(options.limits.maxResponseBytes);
     this.#order = sendOrderOf(options.family);
+    this.#metrics = new AdsMetrics(options.metrics, () => this.#streams.size);
     for (const id of options.source.ids()) this.#read(id);
     this.#subscriptions.use(options.source.onChange((ids) => this.#onChange(ids)));
     const sweepMs = Math.max(1, options.limits.answerTimeoutMs / 4);
@@ -133,6 +137,7 @@ export class AdsServer {
       clock,
       random,
       logger,
+      metrics: this.#metrics,
       onAuthenticated: (opened) => this.#enlist(opened),
       onClosed: (closed) => this.#forget(closed),
     });

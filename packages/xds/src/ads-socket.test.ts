@@ -1,5 +1,5 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { Secret, systemClock, systemRandom } from '@signalbox/runtime';
+import { Metrics, Secret, systemClock, systemRandom } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AdsClient } from './ads-client.ts';
@@ -20,7 +20,9 @@ async function serve(source: MemorySource): Promise<{ ads: AdsServer; address: s
     authenticate: async (metadata) =>
       metadata.get('authorization')[0] === 'Bearer good' ? testGrant() : { code: 16, message: 'unknown token' },
     observer: { opened() {}, heard() {}, sent() {}, acked() {}, nacked() {}, closed() {} },
-    ...{ clock: systemClock, random: systemRandom, logger: new MemoryLogger(), limits: testServerLimits },
+    ...{ clock: systemClock, random: systemRandom, logger: new MemoryLogger() },
+    metrics: new Metrics(),
+    limits: testServerLimits,
   });
   const server = new Server(ads.channelOptions);
   ads.addTo(server);

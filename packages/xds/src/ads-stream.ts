@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Clock, Logger, Random } from '@signalbox/runtime';
+import type { AdsMetrics } from './ads-metrics.ts';
 import type { AdsServerLimits, StreamGrant } from './ads-server.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
@@ -30,6 +31,7 @@ export interface AdsStreamOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: AdsMetrics;
   readonly onAuthenticated: (stream: AdsStream) => void;
   readonly onClosed: (stream: AdsStream) => void;
 }
@@ -79,6 +81,7 @@ export class AdsStream {
   close(end: StreamEnd): void {
     if (this.#phase === 'closed') return;
     this.#closed(end.message);
+    this.#options.metrics.ended(end.code);
     this.#transport.end(end);
   }
 
@@ -180,9 +183,10 @@ export class AdsStream {
   }
 
   #apply(info: StreamInfo, effect: SessionEffect): void {
-    const { observer, logger } = this.#options;
+    const { observer, logger, metrics } = this.#options;
     switch (effect.kind) {
       case 'send':
+        metrics.sent(effect.response.bytes.length);
         this.#transport.send(effect.response.bytes);
         break;
       case 'sent':
@@ -195,6 +199,7 @@ export class AdsStream {
         observer.nacked(info, effect.refusal);
         break;
       case 'unknown-type':
+        metrics.askedForUnknownType();
         logger.warn('a subscriber asks for a type that is not served', { node: info.node.id, typeUrl: effect.typeUrl });
         break;
       case 'close':

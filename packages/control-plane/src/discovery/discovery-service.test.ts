@@ -54,6 +54,7 @@ async function start() {
     source: publisher,
     authenticator: { authenticate: async (token) => identities[token] },
     observer: registry,
+    metrics: new Metrics(),
     ...common,
     limits: {
       ...{ maxTypesPerStream: 16, maxNamesPerStream: 1_000, maxStreams: 10, maxRequestBytes: 1 << 20 },

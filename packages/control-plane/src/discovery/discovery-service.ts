@@ -1,6 +1,6 @@
 import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { operatorScope } from '@signalbox/config';
-import type { Clock, Logger, Random, Secret } from '@signalbox/runtime';
+import type { Clock, Logger, Metrics, Random, Secret } from '@signalbox/runtime';
 import {
   type AdsServer,
   type AdsServerLimits,
@@ -27,6 +27,7 @@ export interface DiscoveryServiceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly limits: AdsServerLimits;
 }
 
@@ -44,7 +45,7 @@ export class DiscoveryService {
   readonly #server: Server;
 
   constructor(options: DiscoveryServiceOptions) {
-    const { source, authenticator, observer, clock, random, logger, limits } = options;
+    const { authenticator, source, observer, clock, random, logger, metrics, limits } = options;
     this.#options = options;
     this.#ads = createAdsServer({
       family: nativeFamily,
@@ -54,6 +55,7 @@ export class DiscoveryService {
       clock,
       random,
       logger,
+      metrics,
       limits,
     });
     this.#server = new Server(this.#ads.channelOptions);

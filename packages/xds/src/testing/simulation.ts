@@ -1,7 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Metadata } from '@grpc/grpc-js';
 import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
-import { Secret } from '@signalbox/runtime';
+import { Metrics, Secret } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import { AdsClient } from '../ads-client.ts';
 import { type AdsServer, type AdsServerLimits, createAdsServer, type StreamGrant } from '../ads-server.ts';
@@ -64,6 +64,7 @@ export class Simulation {
   readonly clock = new ManualClock();
   readonly source = new MemorySource();
   readonly observer = new RecordingObserver();
+  readonly metrics = new Metrics();
   /** What the nodes logged. */
   readonly nodeLog = new MemoryLogger();
   readonly server: AdsServer;
@@ -89,6 +90,7 @@ export class Simulation {
       clock: this.clock,
       random: this.#random,
       logger: new MemoryLogger(),
+      metrics: this.metrics,
       limits: { ...testServerLimits, ...limits },
     });
   }
