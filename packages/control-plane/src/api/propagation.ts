@@ -52,14 +52,13 @@ function nodePropagation(
     state,
     appliedRevision: status.applied,
     appliedAfterMs: isMeasured ? Math.max(0, (status.appliedAtMs ?? 0) - watched.committedAtMs) : 0,
-    refusals: state === State.REFUSED ? [...(node.lastNack?.refusals ?? [])] : [],
+    refusals: state === State.REFUSED ? [...(status.refused?.refusals ?? [])] : [],
   };
 }
 
-function stateOf({ scope, revision }: WatchedRevision, node: NodeStatus, status: NodeScopeStatus): State {
-  const { lastNack } = node;
+function stateOf({ revision }: WatchedRevision, node: NodeStatus, status: NodeScopeStatus): State {
   if (!node.connected) return State.DISCONNECTED;
   if (status.applied >= revision) return State.APPLIED;
-  if (lastNack?.current && lastNack.scope === scope && lastNack.revision >= revision) return State.REFUSED;
+  if (status.refused && status.refused.revision >= revision) return State.REFUSED;
   return status.sent >= revision ? State.SENT : State.PENDING;
 }
