@@ -40,7 +40,7 @@ export interface ServerSession {
   readonly types: ReadonlyMap<string, TypeState>;
 }
 
-export interface TypeState {
+interface TypeState {
   readonly subscription: Subscription;
   /** The response that is not answered yet. */
   readonly inFlight: InFlight | undefined;
@@ -52,7 +52,7 @@ export interface TypeState {
   readonly faults: readonly ResourceFault[];
 }
 
-export interface InFlight {
+interface InFlight {
   readonly nonce: string;
   readonly delta: ResourceDelta;
 }

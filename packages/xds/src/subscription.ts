@@ -25,7 +25,7 @@ export interface Subscription {
 }
 
 /** What the next response has to contain. */
-export interface Owed {
+interface Owed {
   /** A response is due even if it has nothing in it. */
   readonly answer: boolean;
   /** Everything that the wildcard covers. */

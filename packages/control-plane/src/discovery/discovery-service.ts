@@ -31,7 +31,7 @@ export interface DiscoveryServiceOptions {
   readonly limits: AdsServerLimits;
 }
 
-export interface DiscoveryTls {
+interface DiscoveryTls {
   /** PEM, with intermediates. */
   readonly certificateChain: Buffer;
   /** PEM. */

@@ -14,7 +14,7 @@ import { RecordingNode } from './recording-node.ts';
 import { testServerLimits } from './server-fixture.ts';
 
 /** What the server's observer was told, and what it should never have been told. */
-export class RecordingObserver implements StreamObserver {
+class RecordingObserver implements StreamObserver {
   readonly log: string[] = [];
   readonly refusals: Refusal[] = [];
   /** Revisions acknowledged by stream and collection; a revision that falls is a violation. */
