@@ -23,18 +23,20 @@ export function createNodeHttpServer(options: HttpServerOptions, onExchange: (ex
 /** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
 export interface Connection extends Socket {
   busy?: NodeHttpExchange | 'refused' | undefined;
+  /** Exchanges so far. */
+  exchanges?: number;
 }
 
 class NodeHttpServer implements HttpServer, ExchangeOwner {
   readonly #options: HttpServerOptions;
   readonly #onExchange: (exchange: Exchange) => void;
   readonly #server: Server;
+  readonly #connections = new Set<Connection>();
   readonly #active = new Set<NodeHttpExchange>();
   readonly #refused = new Map<number, Counter>();
   readonly #dropped: Counter;
   readonly #stalled: Counter;
   #sweep: Disposable | undefined;
-  #connections = 0;
   #draining = false;
 
   constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
@@ -55,16 +57,14 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     });
     server.maxHeadersCount = 0;
     server.maxConnections = limits.maxConnections;
-    server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
     server.timeout = 0;
-    server.on('connection', (socket) => {
-      this.#connections += 1;
-      socket.on('close', () => void (this.#connections -= 1));
+    server.on('connection', (socket: Connection) => {
+      this.#connections.add(socket);
+      socket.on('close', () => void this.#connections.delete(socket));
     });
     const take = this.#take.bind(this);
     server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
     server.on('clientError', this.#onClientError.bind(this));
-    server.on('dropRequest', (_request: IncomingMessage, socket: Duplex) => void socket.destroy());
     server.on('drop', () => this.#dropped.add());
     this.#server = server;
   }
@@ -90,6 +90,8 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     this.#draining = true;
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
+    // Those that never said a word are not idle to node:http, but about to begin.
+    for (const connection of this.#connections) if (connection.bytesRead === 0) connection.destroy();
     const destroy = () => this.#server.closeAllConnections();
     if (deadline.aborted) destroy();
     else deadline.addEventListener('abort', destroy, { once: true });
@@ -99,7 +101,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   }
 
   get connections(): number {
-    return this.#connections;
+    return this.#connections.size;
   }
 
   get inFlight(): number {
@@ -134,6 +136,8 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     const refusal = judgeHost(exchange.head);
     if (refusal) return this.#refuse(connection, response, refusal);
     connection.busy = exchange;
+    connection.exchanges = (connection.exchanges ?? 0) + 1;
+    if (connection.exchanges >= limits.maxRequestsPerConnection) exchange.endConnection();
     this.#active.add(exchange);
     try {
       this.#onExchange(exchange);
