@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
-import type { Clock, Logger, Random } from '@signalbox/runtime';
+import type { Clock, LogFields, Logger, Random } from '@signalbox/runtime';
 import type { AdsMetrics } from './ads-metrics.ts';
 import type { AdsServerLimits, StreamGrant } from './ads-server.ts';
 import type { ChangeSet } from './change-set.ts';
@@ -18,7 +18,7 @@ import {
   stepServer,
 } from './server-session.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
-import type { StreamInfo, StreamObserver } from './stream-observer.ts';
+import type { Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
 import { StreamPosition } from './stream-position.ts';
 
 export interface AdsStreamOptions {
@@ -126,7 +126,7 @@ export class AdsStream {
 
   async #authenticate(request: DeltaDiscoveryRequest): Promise<void> {
     const refusal = identify(undefined, request);
-    if (refusal || !request.node) return this.close(refusal ?? nodeMissing);
+    if (refusal) return this.close(refusal);
     const node = nodeOf(request.node);
     const answer = await this.#ask(node);
     if (this.#phase !== 'authenticating') return;
@@ -157,7 +157,7 @@ export class AdsStream {
   }
 
   #open(node: ClientNode, grant: StreamGrant, request: DeltaDiscoveryRequest): void {
-    const { id, newest, observer, onAuthenticated, clock, limits } = this.#options;
+    const { id, newest, observer, onAuthenticated, clock, limits, logger } = this.#options;
     const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
     const position = new StreamPosition(newest, grant.collections);
     const context = { ...this.#options.session, collections: position };
@@ -167,6 +167,7 @@ export class AdsStream {
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
     onAuthenticated(this);
     observer.opened(info);
+    logger.info('subscriber connected', { node: node.id, credential: info.identity.name, remote: info.remoteAddress });
     // Tells the client that it is connected even when there is nothing to send.
     this.#transport.accept();
     this.#take(opened, request);
@@ -197,6 +198,7 @@ export class AdsStream {
         break;
       case 'nacked':
         observer.nacked(info, effect.refusal);
+        logger.warn('a subscriber refuses a response', logFields(info, effect.refusal));
         break;
       case 'unknown-type':
         metrics.askedForUnknownType();
@@ -238,11 +240,20 @@ export class AdsStream {
     this.#phase = 'closed';
     this.#timers.dispose();
     this.#options.onClosed(this);
-    if (this.#opened && wasOpen) this.#options.observer.closed(this.#opened.info, reason);
+    const { logger, observer } = this.#options;
+    if (this.#opened && wasOpen) {
+      observer.closed(this.#opened.info, reason);
+      logger.info('subscriber disconnected', { node: this.#opened.info.node.id, reason });
+    } else logger.info('subscriber not let in', { remote: this.#transport.remoteAddress, reason });
   }
 }
 
-const nodeMissing: StreamEnd = { code: statusCode.invalidArgument, message: 'the first request names the node' };
+/** Reasons in the log; the observer is told all of them. */
+const maxLoggedFaults = 5;
+
+function logFields({ node }: StreamInfo, { typeUrl, faults }: Refusal): LogFields {
+  return { node: node.id, typeUrl, count: faults.length, faults: faults.slice(0, maxLoggedFaults) };
+}
 
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
   if (a.identity.credentialId !== b.identity.credentialId) return false;

@@ -22,13 +22,14 @@ export function nodeMessage(node: ClientNode): MessageInitShape<typeof NodeSchem
   });
 }
 
-export function nodeOf(message: Node): ClientNode {
-  const version = message.userAgentVersionType;
+/** What a request says of its node; nothing, if it does not name one. */
+export function nodeOf(message: Node | undefined): ClientNode {
+  const version = message?.userAgentVersionType;
   return {
-    id: message.id,
-    cluster: message.cluster,
-    userAgentName: message.userAgentName,
-    userAgentVersion: version.case === 'userAgentVersion' ? version.value : '',
-    metadata: message.metadata ?? {},
+    id: message?.id ?? '',
+    cluster: message?.cluster ?? '',
+    userAgentName: message?.userAgentName ?? '',
+    userAgentVersion: version?.case === 'userAgentVersion' ? version.value : '',
+    metadata: message?.metadata ?? {},
   };
 }
