@@ -276,6 +276,14 @@ describe('delta subscriptions', () => {
     expect(say(driver.take())).toEqual([leaves([`${asked}=2`])]);
   });
 
+  it('answers with the name asked for under a wildcard too [45]', () => {
+    const driver = following({ 'a?x=1&y=2': '1' });
+    const asked = `${leaf('acme', 'a')}?y=2&x=1`;
+    driver.settle(driver.request({ typeUrl: leafType, resourceNamesSubscribe: [asked] }));
+    driver.source.commit('acme', { leaves: { 'a?x=1&y=2': '2' } });
+    expect(say(driver.take())).toEqual([leaves([`${asked}=2`])]);
+  });
+
   it('splits a large response: rising nonces, removals last, one part unanswered at a time [47]', () => {
     const driver = new SessionDriver('all', 1_024);
     const texts = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`leaf-${i}`, 'x'.repeat(100)]));
@@ -341,6 +349,17 @@ describe('rounds', () => {
     driver.source.commit('acme', { leaves: { a: '3' } });
     driver.request({ typeUrl: leafType, resourceNamesSubscribe: [leaf('acme', 'a')] });
     expect(say(driver.ack(data))).toEqual([leaves([`${leaf('acme', 'a')}=2`])]);
+  });
+
+  it('pays in one response what a change and a request owe of the closing type', () => {
+    const driver = followingAll();
+    driver.source.commit('globex', { leaves: { z: '1' } });
+    const [data] = driver.take();
+    expect(driver.request({ typeUrl: sealType, resourceNamesSubscribe: [seal('acme')] })).toEqual([]);
+    const closing = driver.ack(data);
+    expect(closing.map(({ updated }) => updated.toSorted())).toEqual([
+      [`${seal('acme')}=seal 1`, `${seal('globex')}=seal 1`],
+    ]);
   });
 
   it('closes a round whose data was refused, so that the node answers for the revision', () => {
