@@ -21,7 +21,7 @@ export function createNodeHttpServer(options: HttpServerOptions, onExchange: (ex
 }
 
 /** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
-export interface Connection extends Socket {
+interface Connection extends Socket {
   busy?: NodeHttpExchange | 'refused' | undefined;
   /** Exchanges so far. */
   exchanges?: number;

@@ -13,16 +13,10 @@ export const closeBracket = 0x5d;
 export const openBrace = 0x7b;
 export const closeBrace = 0x7d;
 
-/** Kinds in `stringBytes`. */
-export const ordinary = 0;
-export const isQuote = 1;
-export const isBackslash = 2;
-export const isControl = 3;
-
-/** Kind of each byte inside a string. */
-export const stringBytes = new Uint8Array(256).fill(isControl, 0, 0x20);
-stringBytes[quote] = isQuote;
-stringBytes[backslash] = isBackslash;
+/** 1 for bytes that end or interrupt a run of string bytes: quotes, backslashes, control characters. */
+export const special = new Uint8Array(256).fill(1, 0, 0x20);
+special[quote] = 1;
+special[backslash] = 1;
 
 /** 1 for bytes that may follow a backslash, `u` aside. */
 export const escapable = marked('"\\/bfnrt');

@@ -44,6 +44,7 @@ export interface ScanFault {
     | 'forbidden-key'
     | 'too-many-keys'
     | 'too-large'
+    | 'batch-too-long'
     | 'empty'
     | 'trailing';
   /** Offset of the first byte that is wrong. */

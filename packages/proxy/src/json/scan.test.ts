@@ -102,7 +102,7 @@ describe('a body', () => {
       ],
     });
     expect(scan('[]')).toEqual({ kind: 'batch', items: [] });
-    expect(faultOf(`[${'{},'.repeat(100)}{}]`)).toBe('too-large');
+    expect(faultOf(`[${'{},'.repeat(100)}{}]`)).toBe('batch-too-long');
   });
 
   it.each(['1', '"x"', 'null', '[1]', '[{},[]]'])('of %s is not a message', (text) => {

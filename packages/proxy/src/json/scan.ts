@@ -12,10 +12,9 @@ import {
   nine,
   openBrace,
   openBracket,
-  ordinary,
   plus,
   quote,
-  stringBytes,
+  special,
   zero,
 } from './bytes.ts';
 import { KeyTable, hashKey, hashPrime, hashSeed } from './key-table.ts';
@@ -33,7 +32,7 @@ export interface ScanLimits {
   readonly maxElements: number;
   /** Bytes of one string as it stands in the document. Beyond: `too-large`. */
   readonly maxStringBytes: number;
-  /** Messages of one batch. Beyond: `too-large`. */
+  /** Messages of one batch. Beyond: `batch-too-long`. */
   readonly maxBatch: number;
 }
 
@@ -139,7 +138,7 @@ class Scanner {
     for (let elements = 1; ; elements += 1) {
       if (elements > this.#limits.maxElements) return this.#refuse('too-large', at);
       if (this.#bytes[at] === openBrace) {
-        if (items.length === this.#limits.maxBatch) return this.#refuse('too-large', at);
+        if (items.length === this.#limits.maxBatch) return this.#refuse('batch-too-long', at);
         const message = this.#readMessage(at, 2);
         if (!message) return undefined;
         items.push(message);
@@ -270,7 +269,7 @@ class Scanner {
     let i = at;
     for (;;) {
       while (i <= lastWord && !hasSpecialByte(view.getInt32(i, true))) i += 4;
-      while (i < end && stringBytes[bytes[i] as number] === ordinary) i += 1;
+      while (i < end && special[bytes[i] as number] === 0) i += 1;
       if (i >= end) return this.#fail('syntax', end);
       const byte = bytes[i] as number;
       if (byte === quote) return i - at > this.#limits.maxStringBytes ? this.#fail('too-large', at) : i;
@@ -300,7 +299,7 @@ class Scanner {
     let i = at;
     for (; i < end; i += 1) {
       const byte = bytes[i] as number;
-      if (stringBytes[byte] !== ordinary) break;
+      if (special[byte] === 1) break;
       hash = Math.imul(hash ^ byte, hashPrime);
     }
     this.#keyDecoded = undefined;

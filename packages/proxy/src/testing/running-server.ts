@@ -1,0 +1,103 @@
+import { Metrics } from '@signalbox/runtime';
+import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
+import type { Exchange } from '../http/exchange.ts';
+import {
+  defaultHttpServerLimits,
+  type HttpServer,
+  type HttpServerLimits,
+  type JudgeHost,
+} from '../http/http-server.ts';
+import { createNodeHttpServer } from '../http/node-http-codec.ts';
+import { RawClient } from './raw-client.ts';
+
+export interface RunningServerOptions {
+  readonly limits?: Partial<HttpServerLimits>;
+  readonly judgeHost?: JudgeHost;
+  /** 0, or omitted: the system chooses. */
+  readonly port?: number;
+}
+
+/** The HTTP codec on a port of its own, with hands on its clock and its metrics. */
+export class RunningServer implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly logger = new MemoryLogger();
+  readonly server: HttpServer;
+  /** Exchanges that reached the handler. */
+  readonly exchanges: Exchange[] = [];
+  readonly #metrics = new Metrics();
+  readonly #clients: RawClient[] = [];
+  #port = 0;
+
+  private constructor(onExchange: (exchange: Exchange) => void, options: RunningServerOptions) {
+    const limits = { ...defaultHttpServerLimits, ...options.limits };
+    const judgeHost = options.judgeHost ?? (() => undefined);
+    const { clock, logger } = this;
+    this.server = createNodeHttpServer({ limits, judgeHost, clock, logger, metrics: this.#metrics }, (exchange) => {
+      this.exchanges.push(exchange);
+      onExchange(exchange);
+    });
+  }
+
+  static async start(
+    onExchange: (exchange: Exchange) => void,
+    options: RunningServerOptions = {},
+  ): Promise<RunningServer> {
+    const running = new RunningServer(onExchange, options);
+    running.#port = (await running.server.listen('127.0.0.1', options.port ?? 0)).port;
+    return running;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async connect(): Promise<RawClient> {
+    const client = await RawClient.connect(this.#port);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Sum over all series of a metric. */
+  value(metric: string): number {
+    const series = this.#metrics
+      .expose()
+      .split('\n')
+      .filter((line) => line.startsWith(metric));
+    return series.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client[Symbol.dispose]();
+    await this.server.close(AbortSignal.abort());
+  }
+}
+
+/** Answers with the body it got. */
+export function echo(exchange: Exchange): void {
+  void Promise.resolve(exchange.body(1_000_000)).then((body) => {
+    if (body) exchange.respond(200, ['Content-Type', 'text/plain'], body);
+  });
+}
+
+/** A request with a body, as it is sent. @param headers whole lines. */
+export function post(body: string, headers = ''): string {
+  return `POST /mcp?x=1 HTTP/1.1\r\nHost: a.test\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+/** A request without a body, as it is sent. */
+export const get = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n';
+
+/** Status of the first answer received. */
+export function statusOf(received: string): number {
+  return Number(/^HTTP\/1\.1 (\d{3}) /.exec(received)?.[1]);
+}
+
+/** What was received behind the first head. */
+export function bodyOf(received: string): string {
+  return received.slice(received.indexOf('\r\n\r\n') + 4);
+}
+
+/** Lets the loop turn once. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
