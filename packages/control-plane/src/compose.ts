@@ -144,7 +144,7 @@ function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>
 function apiServer(
   base: Base,
   { store, tokens }: ReturnType<typeof storeParts>,
-  { publisher, registry }: ReturnType<typeof servedParts>,
+  { publisher, registry, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
   const { settings, clock } = base;
   const limits = apiLimits(settings);
@@ -160,7 +160,7 @@ function apiServer(
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
       nodes: new NodeApi(registry),
-      tokens: new TokenApi(tokens, store),
+      tokens: new TokenApi({ tokens, store, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
     unready: () => whyUnready(publisher, store),

@@ -3,7 +3,7 @@ import { operatorScope, type Problem } from '@signalbox/config';
 import { Problem_Severity, ProblemsSchema } from '@signalbox/proto/signalbox/admin/v1/resource_pb.ts';
 
 import { StoreBusy } from '../store/connection-pool.ts';
-import { isConnectionLoss, isLockTimeout, isStatementTimeout } from '../store/database-error.ts';
+import { isConnectionLoss, isLockTimeout, isStatementTimeout, isUnstorable } from '../store/database-error.ts';
 import { TooManyTokens } from '../store/tokens.ts';
 
 /** A problem as the API states it. */
@@ -38,6 +38,8 @@ export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   if (error instanceof StoreBusy) return new ConnectError(error.message, Code.Unavailable);
   if (error instanceof TooManyTokens) return new ConnectError(error.message, Code.ResourceExhausted);
+  if (isUnstorable(error))
+    return invalidArgument('a text holds a character, or a number is larger, than can be stored');
   if (isLockTimeout(error)) {
     return new ConnectError('another write of this scope takes too long: try again', Code.Unavailable);
   }

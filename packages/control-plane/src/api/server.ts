@@ -7,7 +7,7 @@ import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import type { Clock, HostPort, Logger, Metrics } from '@signalbox/runtime';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
@@ -93,10 +93,7 @@ export class ApiServer {
     http.setNotFoundHandler((_request, reply) =>
       sendError(reply, new ConnectError('no such method', Code.Unimplemented)),
     );
-    http.setErrorHandler((error, _request, reply) => {
-      this.#options.logger.error('request failed outside of a service', { error: String(error) });
-      return sendError(reply, toConnectError(error));
-    });
+    http.setErrorHandler<FastifyError>((error, _request, reply) => this.#fail(error, reply));
     this.#addHealth(http);
     void http.register(fastifyConnectPlugin, {
       routes: (router) => this.#addServices(router),
@@ -134,6 +131,14 @@ export class ApiServer {
       if (failure.code === Code.Internal) this.#options.logger.error('authentication failed', { error: String(error) });
       return sendError(reply, failure);
     }
+  }
+
+  /** What fails before it gets to a service: the framework's own refusals, or a bug. */
+  #fail(error: FastifyError, reply: FastifyReply): FastifyReply {
+    const { statusCode = 500 } = error;
+    if (statusCode < 500) return reply.code(statusCode).send({ code: 'invalid_argument', message: error.message });
+    this.#options.logger.error('request failed outside of a service', { error: String(error) });
+    return sendError(reply, toConnectError(error));
   }
 
   #addHealth(http: FastifyInstance): void {

@@ -27,14 +27,19 @@ const maxNameLength = 200;
 const maxTenants = 1_000;
 const maxTtlSeconds = 100n * 366n * 86_400n;
 
+export interface TokenServiceParts {
+  readonly tokens: TokenStore;
+  readonly store: ConfigStore;
+  /** Called with the id of a token that was revoked: what it has opened shall end. */
+  readonly onRevoke: (tokenId: string) => void;
+}
+
 /** Credentials of people, scripts and nodes. The admin of a tenant manages those that are bound to it alone. */
 export class TokenApi implements ServiceImpl<typeof TokenService> {
-  readonly #tokens: TokenStore;
-  readonly #store: ConfigStore;
+  readonly #parts: TokenServiceParts;
 
-  constructor(tokens: TokenStore, store: ConfigStore) {
-    this.#tokens = tokens;
-    this.#store = store;
+  constructor(parts: TokenServiceParts) {
+    this.#parts = parts;
   }
 
   async createToken(request: CreateTokenRequest, context: HandlerContext) {
@@ -42,22 +47,24 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
     const caller = callerOf(context);
     requireGrant(caller, token);
     for (const tenant of token.tenants) {
-      if (!(await this.#store.tenant(tenant))) throw noSuchScope(tenant);
+      if (!(await this.#parts.store.tenant(tenant))) throw noSuchScope(tenant);
     }
     const [tenant] = token.tenants;
     const scope = seesAllTenants(caller) || tenant === undefined ? operatorScope : tenant;
-    const { record, credential } = await this.#tokens.create(scope, token);
+    const { record, credential } = await this.#parts.tokens.create(scope, token);
     return { token: tokenMessage(record), secret: credential.reveal() };
   }
 
   async listTokens(_request: ListTokensRequest, context: HandlerContext) {
-    const lists = await Promise.all(scopesOf(callerOf(context)).map((scope) => this.#tokens.list(scope)));
+    const lists = await Promise.all(scopesOf(callerOf(context)).map((scope) => this.#parts.tokens.list(scope)));
     return { tokens: lists.flat().map(tokenMessage) };
   }
 
   async revokeToken(request: RevokeTokenRequest, context: HandlerContext) {
     for (const scope of scopesOf(callerOf(context))) {
-      if (await this.#tokens.revoke(scope, request.id)) return {};
+      if (!(await this.#parts.tokens.revoke(scope, request.id))) continue;
+      this.#parts.onRevoke(request.id);
+      return {};
     }
     throw new ConnectError(`token "${request.id}" does not exist`, Code.NotFound);
   }

@@ -16,6 +16,11 @@ export function isConnectionLoss(error: unknown): boolean {
   return connectionLossCodes.has(code) || code.startsWith('08');
 }
 
+/** A value of the request cannot be stored: a NUL in a text, or a number out of range. */
+export function isUnstorable(error: unknown): boolean {
+  return unstorableCodes.has(codeOf(error));
+}
+
 /** Two transactions waited for each other; the same one can succeed when tried again. */
 export function isDeadlock(error: unknown): boolean {
   return deadlockCodes.has(codeOf(error));
@@ -33,6 +38,7 @@ const connectionLossCodes = new Set([
   '57P02', // crash of another session
   '57P03', // starting up or shutting down
 ]);
+const unstorableCodes = new Set(['22021', '22P05', '22003']);
 const deadlockCodes = new Set(['40001', '40P01']);
 
 function codeOf(error: unknown): string {

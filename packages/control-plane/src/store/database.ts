@@ -31,7 +31,7 @@ export class Database {
   write<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
     return this.#transaction('isolation level read committed', async (sql) => {
       await this.#become(sql, 'signalbox_app', scope);
-      return work({ sql, enter: (next) => enter(sql, next) });
+      return work(scoped(sql, scope));
     });
   }
 
@@ -39,7 +39,7 @@ export class Database {
   read<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
     return this.#readOnly(async (sql) => {
       await this.#become(sql, 'signalbox_app', scope);
-      return work({ sql, enter: (next) => enter(sql, next) });
+      return work(scoped(sql, scope));
     });
   }
 
@@ -79,6 +79,12 @@ export class Database {
   }
 }
 
-async function enter(sql: StoreSql, scope: string): Promise<void> {
-  await sql`select set_config('app.tenant', ${scope}, true)`;
+function scoped(sql: StoreSql, scope: string): ScopedTransaction {
+  let entered = scope;
+  const enter = async (next: string) => {
+    if (next === entered) return;
+    await sql`select set_config('app.tenant', ${next}, true)`;
+    entered = next;
+  };
+  return { sql, enter };
 }
