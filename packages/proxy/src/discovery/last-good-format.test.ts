@@ -26,7 +26,8 @@ describe.each([
     const names = Array.from({ length: 2_000 }, (_, at) => `route-${at}`);
     const large = { snapshot: tenantSet('acme', 1n, { routes: names }), manifestVersion: 'v' };
     expect([...encodeLastGood(large, protection)].length).toBeGreaterThan(3);
-    expect(decodeLastGood(fileOf(large, protection), protection.key)).toEqual(large);
+    const decoded = decodeLastGood(fileOf(large, protection), protection.key);
+    expect('snapshot' in decoded && decoded.snapshot.hash).toBe(large.snapshot.hash);
   });
 
   it('is not trusted when any of its bits was changed', () => {

@@ -99,7 +99,9 @@ export class Staging {
     }
     if (bytes > this.#limits.bytes) return `this node holds at most ${this.#limits.bytes} bytes of a scope`;
     staged.bytes = bytes;
-    staged.resources.set(key, { kind, name: id.name, body: received.body, digest: received.version });
+    // A copy: the received bytes are a view of the whole response, which would stay in memory with them.
+    const body = Buffer.from(received.body);
+    staged.resources.set(key, { kind, name: id.name, body, digest: received.version });
     return undefined;
   }
 
