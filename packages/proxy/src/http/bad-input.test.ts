@@ -151,4 +151,14 @@ describe('requests sent before the answer', () => {
     await gone.promise;
     expect(received).not.toContain('400');
   });
+
+  it('that are not HTTP get no answer in place of the one under way', async () => {
+    const gone = Promise.withResolvers<void>();
+    await using test = await RunningServer.start((exchange) => exchange.onClientGone(gone.resolve));
+    const client = await test.connect();
+    client.send(get);
+    while (test.exchanges.length === 0) await turn();
+    expect(await client.send('not HTTP\r\n\r\n').closed).toBe('');
+    await gone.promise;
+  });
 });

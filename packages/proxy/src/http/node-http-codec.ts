@@ -170,9 +170,10 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   #onClientError(error: NodeJS.ErrnoException, duplex: Duplex): void {
     const connection = duplex as Connection;
     const { busy } = connection;
-    const answerBegun = busy === 'refused' || busy?.answered === true;
+    // An answer under way, or a request that was read whole, is not to be mixed up with what came behind it.
+    const mayAnswer = busy === undefined || (busy !== 'refused' && busy.awaitsBody);
     const status = statusOfParserError(error.code);
-    if (status === undefined || answerBegun || !connection.writable) {
+    if (status === undefined || !mayAnswer || !connection.writable) {
       connection.destroy();
       return;
     }

@@ -103,6 +103,11 @@ export class NodeHttpExchange implements Exchange {
     return this.#answered;
   }
 
+  /** The request is not yet there as a whole, and has no answer. */
+  get awaitsBody(): boolean {
+    return !this.#answered && !this.#request.complete;
+  }
+
   /** Ends the connection once the answer is out. */
   endConnection(): void {
     this.#lastOfConnection = true;
