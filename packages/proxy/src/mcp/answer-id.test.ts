@@ -23,7 +23,7 @@ describe('the id of an answer', () => {
         members.splice(position, 0, `"id":${token}`);
         const body = Buffer.from(`${before}{${members.join(`${after},${before}`)}${after}}${after}`);
         const at = findAnswerId(body, token, responseScanLimits);
-        const answer = at && (JSON.parse(spliceText(body, at.start, at.end, '"mine"').toString()) as { id: unknown });
+        const answer = at && (JSON.parse(spliceText(body, at, '"mine"').toString()) as { id: unknown });
         expect(answer?.id).toBe('mine');
         expect({ ...answer, id: undefined }).toEqual({ ...(JSON.parse(body.toString()) as object), id: undefined });
       }),

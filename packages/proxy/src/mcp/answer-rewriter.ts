@@ -4,7 +4,7 @@ import { findAnswerId } from './answer-id.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
 import { inspectResult, needsInspection } from './inspect-result.ts';
-import { splice, spliceText } from './splice.ts';
+import { splice, spliceBytes } from './splice.ts';
 
 /** A whole answer, or the event that holds it, as its client gets it. */
 export interface Rewritten {
@@ -15,26 +15,43 @@ export interface Rewritten {
 
 /** Gives answers back under the client's id, and without what policy hides. */
 export class AnswerRewriter {
-  /** Raw JSON of the client's id. */
-  readonly clientId: string;
   /** Raw JSON of the minted id. */
   readonly upstreamId: string;
   /** Answers must be seen whole before they go on. */
   readonly inspects: boolean;
   readonly #call: Call;
+  readonly #request: Buffer;
+  readonly #id: Span;
 
-  constructor(call: Call, upstreamId: string) {
+  /** @param id where the client's id stands in the request. */
+  constructor(call: Call, { request, id }: { readonly request: Buffer; readonly id: Span }, upstreamId: string) {
     this.#call = call;
     this.inspects = needsInspection(call);
-    this.clientId = call.clientId;
+    this.#request = request;
+    this.#id = id;
     this.upstreamId = upstreamId;
+  }
+
+  /** Raw JSON of the client's id. */
+  get clientId(): string {
+    return this.#request.toString('utf8', this.#id.start, this.#id.end);
+  }
+
+  /** By how many bytes an answer grows when it gets the client's id. */
+  get growth(): number {
+    return this.#id.end - this.#id.start - this.upstreamId.length;
+  }
+
+  /** The bytes with the client's id in place of the minted one. */
+  restoreId(bytes: Buffer, at: Span): Buffer {
+    return spliceBytes(bytes, at, this.#request, this.#id);
   }
 
   /** @returns undefined when the bytes are not an answer to this request. */
   rewrite(body: Buffer, standing: Standing): Rewritten | undefined {
     const id = findAnswerId(body, this.upstreamId, this.#call.services.limits.responseScan);
     if (!id) return undefined;
-    if (!this.inspects) return { bytes: spliceText(body, id.start, id.end, this.clientId), version: undefined };
+    if (!this.inspects) return { bytes: this.restoreId(body, id), version: undefined };
     const inspected = inspectResult(this.#call, standing, body);
     if (!inspected) return undefined;
     const edits = [...inspected.edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
@@ -53,8 +70,8 @@ export class AnswerRewriter {
       const json = raw.subarray(line.start, line.end);
       const id = findAnswerId(json, this.upstreamId, this.#call.services.limits.responseScan);
       if (!id) return undefined;
-      const start = line.start + id.start;
-      return { bytes: spliceText(raw, start, line.start + id.end, this.clientId), version: undefined };
+      const at = { start: line.start + id.start, end: line.start + id.end };
+      return { bytes: this.restoreId(raw, at), version: undefined };
     }
     const answer = this.rewrite(Buffer.from(data, 'utf8'), standing);
     return answer && { bytes: reencode(event, answer.bytes), version: answer.version };

@@ -1,6 +1,6 @@
 import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
-import { AnswerRewriter } from './answer-rewriter.ts';
+import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
 import { type Call, jsonHeaders } from './call.ts';
 import { CallRole } from './call-stream.ts';
@@ -32,10 +32,10 @@ export class Answer implements UpstreamHandler, InFlight {
   #events: EventRelay | undefined;
   #initialize: InitializeEvents | undefined;
 
-  constructor(call: Call, standing: Standing, upstreamId: string) {
+  constructor(call: Call, standing: Standing, rewriter: AnswerRewriter) {
     this.#call = call;
     this.#standing = standing;
-    this.#rewriter = new AnswerRewriter(call, upstreamId);
+    this.#rewriter = rewriter;
   }
 
   get clientId(): string {

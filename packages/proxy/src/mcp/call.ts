@@ -131,7 +131,7 @@ export class Call {
     const entry = route?.entry;
     return outcomeEvent({
       id: services.eventIds.next(),
-      at: new Date(this.#arrivedAt).toISOString(),
+      at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
       tenant: entry?.tenant ?? '',
       gateway: services.gateway,

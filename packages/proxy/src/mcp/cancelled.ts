@@ -1,7 +1,7 @@
 import { memberValue } from '../json/members.ts';
 import type { UpstreamHandler } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
-import { spliceText } from './splice.ts';
+import { spliceAscii } from './splice.ts';
 import { postRequest } from './upstream-request.ts';
 
 export const cancelledMethod = 'notifications/cancelled';
@@ -16,7 +16,7 @@ export function cancelledForUpstream(call: Call): Buffer | undefined {
   if (!message || !requestId || !session) return undefined;
   const { start, end } = requestId;
   const upstreamId = session.upstreamIdOf(message.bytes.toString('utf8', start, end));
-  return upstreamId === undefined ? undefined : spliceText(message.bytes, start, end, upstreamId);
+  return upstreamId === undefined ? undefined : spliceAscii(message.bytes, requestId, upstreamId);
 }
 
 /** Tells a legacy upstream that nobody waits for a request any more. What it answers does not matter. */

@@ -151,7 +151,7 @@ function restoreId({ raw, data = '' }: SseEvent, limits: ScanLimits): Buffer {
   const clientId = clientIdOf(token);
   const at = findAnswerId(raw.subarray(line.start, line.end), token, limits);
   if (clientId === undefined || !at) return raw;
-  return spliceText(raw, line.start + at.start, line.start + at.end, clientId);
+  return spliceText(raw, { start: line.start + at.start, end: line.start + at.end }, clientId);
 }
 
 function parse(data: string): unknown {

@@ -4,7 +4,6 @@ import type { AnswerRewriter } from './answer-rewriter.ts';
 import { type Call, jsonHeaders } from './call.ts';
 import { refusals } from './errors.ts';
 import { PacedWriter } from './paced-writer.ts';
-import { spliceText } from './splice.ts';
 
 /** Room behind the minted id at the tail for `"id":`, the closing brace, and blanks. */
 const tailSlack = 64;
@@ -29,12 +28,10 @@ export class PassThrough {
   ) {
     this.#call = call;
     this.#rewriter = rewriter;
-    const { clientId, upstreamId } = rewriter;
-    const grown = Buffer.byteLength(clientId) - upstreamId.length;
-    const length = contentLength === undefined ? undefined : contentLength + grown;
+    const length = contentLength === undefined ? undefined : contentLength + rewriter.growth;
     this.#writer = new PacedWriter(call.stream(200, jsonHeaders, length), upstream);
-    const id = idAtHead(first, upstreamId);
-    if (id) this.#writer.write(spliceText(first, id.start, id.end, clientId));
+    const id = idAtHead(first, rewriter.upstreamId);
+    if (id) this.#writer.write(rewriter.restoreId(first, id));
     else this.#passAllButTail(first);
   }
 
@@ -52,7 +49,7 @@ export class PassThrough {
       this.#call.services.requestMetrics.upstreamInvalid.add();
       return this.#call.abandon(refusals.upstreamInvalid);
     }
-    this.#writer.end(id && this.#tail && spliceText(this.#tail, id.start, id.end, this.#rewriter.clientId));
+    this.#writer.end(id && this.#tail && this.#rewriter.restoreId(this.#tail, id));
     this.#call.end('');
   }
 

@@ -1,5 +1,5 @@
 import type { RouteEntry } from '@signalbox/config';
-import { tokenScope } from '../session/token-verifier.ts';
+import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts';
 
 /** What requests on a route need beyond its table entry, worked out once for each entry. */
 export interface RouteState {
@@ -10,7 +10,8 @@ export interface RouteState {
   readonly origin: string;
   /** Path and query of the backend's MCP endpoint. */
   readonly target: string;
-  readonly tokenScope: string;
+  /** Credentials that were verified a moment ago. */
+  readonly verified: VerifiedTokens;
   /** Where the route's protected-resource metadata is, below the origin; empty when no token issuer is configured. */
   readonly metadataPath: string;
 }
@@ -20,7 +21,12 @@ export const metadataPrefix = '/.well-known/oauth-protected-resource';
 
 /** Route states by table entry; they live exactly as long as the entry. */
 export class RouteStates {
+  readonly #tokens: TokenVerifier;
   readonly #states = new WeakMap<RouteEntry, RouteState>();
+
+  constructor(tokens: TokenVerifier) {
+    this.#tokens = tokens;
+  }
 
   of(entry: RouteEntry): RouteState {
     return this.#states.get(entry) ?? this.#add(entry);
@@ -30,7 +36,7 @@ export class RouteStates {
     const { origin, pathname, search } = new URL(entry.mcp.member.backend.url);
     const state = {
       ...{ entry, revision: Number(entry.revision), origin, target: pathname + search },
-      tokenScope: tokenScope(entry.tenant, entry.authentication),
+      verified: this.#tokens.verifiedTokens(entry.authentication),
       metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
     };
     this.#states.set(entry, state);

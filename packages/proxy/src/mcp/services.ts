@@ -7,9 +7,10 @@ import { Sessions } from '../session/sessions.ts';
 import { TokenVerifier } from '../session/token-verifier.ts';
 import type { TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import { Catalog } from './catalog.ts';
 import { EraProbe } from './era-probe.ts';
+import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -45,14 +46,21 @@ export interface Services extends RequestPathDeps {
   readonly requestIds: RequestIds;
   readonly eventIds: EventIds;
   readonly requestMetrics: RequestMetrics;
+  readonly isoTimes: IsoTimes;
+  /** A call may be silent for as long as it may take: quiet tools are no failure. */
+  readonly callTimeouts: UpstreamRequest['timeouts'];
+  /** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
+  readonly streamTimeouts: UpstreamRequest['timeouts'];
 }
 
 export function createServices(deps: RequestPathDeps): Services {
   const { clock, limits, random, sessionKeys, metrics } = deps;
+  const { connectMs, headMs, callMs, streamMs } = limits;
+  const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
-    routes: new RouteStates(),
-    tokens: new TokenVerifier({ keySets: new KeySets(deps), clock, limits }),
+    routes: new RouteStates(tokens),
+    tokens,
     sessions: new Sessions({
       seal: new SessionSeal(sessionKeys, random),
       clock,
@@ -66,5 +74,8 @@ export function createServices(deps: RequestPathDeps): Services {
     requestIds: new RequestIds(random),
     eventIds: new EventIds(clock.now(), random.bytes(3).toString('hex')),
     requestMetrics: new RequestMetrics(metrics),
+    isoTimes: new IsoTimes(),
+    callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
+    streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
   };
 }

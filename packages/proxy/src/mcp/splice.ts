@@ -1,3 +1,5 @@
+import type { Span } from '../json/message.ts';
+
 /** A stretch of bytes, `[start, end)`, and what takes its place. */
 export interface Edit {
   readonly start: number;
@@ -18,12 +20,27 @@ export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** One edit with ASCII or UTF-8 text, in one allocation: for the ids of every request and answer. */
-export function spliceText(bytes: Buffer, start: number, end: number, text: string): Buffer {
-  const size = Buffer.byteLength(text, 'utf8');
+/** One edit with ASCII text, in one allocation: for the minted ids of requests. */
+export function spliceAscii(bytes: Buffer, { start, end }: Span, text: string): Buffer {
+  const out = Buffer.allocUnsafe(bytes.length - (end - start) + text.length);
+  bytes.copy(out, 0, 0, start);
+  out.write(text, start, 'latin1');
+  bytes.copy(out, start + text.length, end);
+  return out;
+}
+
+/** One edit with a stretch of other bytes, in one allocation: for the clients' ids in answers. */
+export function spliceBytes(bytes: Buffer, { start, end }: Span, source: Buffer, from: Span): Buffer {
+  const size = from.end - from.start;
   const out = Buffer.allocUnsafe(bytes.length - (end - start) + size);
   bytes.copy(out, 0, 0, start);
-  out.write(text, start, 'utf8');
+  source.copy(out, start, from.start, from.end);
   bytes.copy(out, start + size, end);
   return out;
+}
+
+/** One edit with text. */
+export function spliceText(bytes: Buffer, span: Span, text: string): Buffer {
+  const source = Buffer.from(text, 'utf8');
+  return spliceBytes(bytes, span, source, { start: 0, end: source.length });
 }

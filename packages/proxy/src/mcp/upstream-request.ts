@@ -1,6 +1,5 @@
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
-import type { RequestLimits } from './request-limits.ts';
 import type { RouteState } from './route-state.ts';
 
 /** A POST to the route's backend. */
@@ -13,15 +12,14 @@ export function postRequest(call: Call, route: RouteState, headers: readonly str
     headers,
     body,
     safeToResend: call.rule?.repeatable ?? false,
-    timeouts:
-      call.rule?.special === 'listen' ? streamTimeouts(call.services.limits) : callTimeouts(call.services.limits),
+    timeouts: call.rule?.special === 'listen' ? call.services.streamTimeouts : call.services.callTimeouts,
   };
 }
 
 /** A request without body on the legacy session: GET or DELETE. */
 export function sessionRequest(call: Call, route: RouteState, headers: readonly string[]): UpstreamRequest {
   const isGet = call.kind === 'get';
-  const { limits } = call.services;
+  const { streamTimeouts, callTimeouts } = call.services;
   return {
     origin: route.origin,
     poolKey: route.entry.mcp.member.backend.key,
@@ -30,28 +28,8 @@ export function sessionRequest(call: Call, route: RouteState, headers: readonly 
     headers,
     body: undefined,
     safeToResend: true,
-    timeouts: isGet ? streamTimeouts(limits) : callTimeouts(limits),
+    timeouts: isGet ? streamTimeouts : callTimeouts,
   };
-}
-
-type Timeouts = UpstreamRequest['timeouts'];
-
-const callTimeoutsOf = new WeakMap<RequestLimits, Timeouts>();
-
-/** A call may be silent for as long as it may take: quiet tools are no failure. */
-function callTimeouts(limits: RequestLimits): Timeouts {
-  let timeouts = callTimeoutsOf.get(limits);
-  if (!timeouts) {
-    const { connectMs, headMs, callMs } = limits;
-    timeouts = { connectMs, headMs, idleMs: callMs, totalMs: callMs };
-    callTimeoutsOf.set(limits, timeouts);
-  }
-  return timeouts;
-}
-
-/** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
-function streamTimeouts({ connectMs, headMs, streamMs }: RequestLimits): Timeouts {
-  return { connectMs, headMs, idleMs: streamMs, totalMs: streamMs };
 }
 
 /** Headers of a request that go on to the upstream as they came; all others stay here. */

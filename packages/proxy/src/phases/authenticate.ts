@@ -8,18 +8,14 @@ import { refuse, type Step } from './step.ts';
 /** Who calls? Before anything of the body is read. The credential ends here: it never goes upstream. */
 export function authenticate(call: Call): Step | Promise<Step> {
   const route = call.route as RouteState;
-  const { tokens } = call.services;
   const header = call.exchange.head.header('authorization');
   if (header === undefined) return withoutCredential(call, route);
+  const known = route.verified.get(header);
+  if (known && known.until > call.arrivedAt) return settle(call, known.credential);
   const token = bearerToken(header);
   if (token === undefined) return refuse(call, refusals.invalidCredential);
-  const known = tokens.remembered(route.tokenScope, token);
-  if (known) {
-    call.credential = known;
-    return 'continue';
-  }
   const { tenant, authentication } = route.entry;
-  const verified = tokens.verify(route.tokenScope, tenant, authentication, token);
+  const verified = call.services.tokens.verify(tenant, authentication, header, token);
   return verified instanceof Promise ? verified.then((found) => settle(call, found)) : settle(call, verified);
 }
 

@@ -33,7 +33,7 @@ const badBodies: readonly (readonly [string, string, number])[] = [
   ['an answer without id', '{"jsonrpc":"2.0","result":{}}', -32600],
   ['an empty batch', '[]', -32600],
   ['a batch', `[${ping},${ping}]`, -32600],
-  ['an oversized batch', `[${Array.from({ length: 1_000 }, () => ping).join(',')}]`, -32700],
+  ['an oversized batch', `[${Array.from({ length: 1_000 }, () => ping).join(',')}]`, -32600],
 ];
 
 describe('a body that is not one strict JSON-RPC message', () => {

@@ -1,4 +1,5 @@
 import { Answer } from '../mcp/answer.ts';
+import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
 import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
@@ -9,7 +10,7 @@ import { Forwarded } from '../mcp/forwarded.ts';
 import { GetStream } from '../mcp/get-stream.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
-import { splice, spliceText } from '../mcp/splice.ts';
+import { splice, spliceAscii } from '../mcp/splice.ts';
 import { listenFilter } from '../mcp/subscriptions-listen.ts';
 import { answerTerminated, Termination } from '../mcp/terminate.ts';
 import { modernHeaders, postRequest, sessionRequest, withTrace } from '../mcp/upstream-request.ts';
@@ -72,7 +73,8 @@ function sendRequest(call: Call): Step {
   if (!message || !id) return refuse(call, refusals.internal);
   const standing: Standing = { route, credential: call.credential as Credential };
   const upstreamId = services.requestIds.mint(message.bytes, id.start, id.end);
-  const answer = new Answer(call, standing, upstreamId);
+  const rewriter = new AnswerRewriter(call, { request: message.bytes, id }, upstreamId);
+  const answer = new Answer(call, standing, rewriter);
   call.session?.begin(answer);
   let body: Buffer;
   if (call.rule?.special === 'listen') {
@@ -82,7 +84,7 @@ function sendRequest(call: Call): Step {
       [...answer.listens.edits, { ...id, text: upstreamId }].sort((a, b) => a.start - b.start),
     );
   } else {
-    body = spliceText(message.bytes, id.start, id.end, upstreamId);
+    body = spliceAscii(message.bytes, id, upstreamId);
   }
   call.exchange.onClientGone(() => answer.clientGone());
   const request = postRequest(call, route, requestHeaders(call), body);

@@ -21,38 +21,49 @@ export interface TokenLimits {
 /** What came of a bearer token. `unavailable`: the issuer's keys are not there, so nobody can say. */
 export type Verified = Credential | 'refused' | 'unavailable';
 
-interface Remembered {
+/** A credential that was verified a moment ago. */
+export interface VerifiedToken {
   readonly credential: Credential;
   /** Milliseconds since the epoch. */
   readonly until: number;
 }
 
+/** Verified tokens of one authentication table, by the `Authorization` header that brought them. */
+export type VerifiedTokens = ReadonlyMap<string, VerifiedToken>;
+
+/** Where a verified token is remembered, to forget it again. */
+interface Place {
+  readonly scope: Map<string, VerifiedToken>;
+  readonly header: string;
+}
+
 /**
  * Verifies bearer tokens and remembers for a short time which ones are good (security.md §6.2). What it remembers is
- * bound to tenant and authentication table, so that no change of either finds an old verdict.
+ * bound to the authentication table, so that neither another tenant nor another table finds an old verdict.
  */
 export class TokenVerifier {
   readonly #options: TokenVerifierOptions;
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #scopes = new WeakMap<AuthenticationTable, Map<string, VerifiedToken>>();
+  /** All that is remembered, oldest first. */
+  readonly #places = new Set<Place>();
 
   constructor(options: TokenVerifierOptions) {
     this.#options = options;
   }
 
-  /** A token that was verified before; undefined when it has to be verified now. */
-  remembered(scope: string, token: string): Credential | undefined {
-    const found = this.#remembered.get(scope + token);
-    return found && found.until > this.#options.clock.now() ? found.credential : undefined;
+  /** What is remembered for a table; whoever reads it checks `until`. */
+  verifiedTokens(table: AuthenticationTable): VerifiedTokens {
+    return this.#scopeOf(table);
   }
 
-  /** At once for API keys. @param scope of what is remembered: see {@link tokenScope}. */
-  verify(scope: string, tenant: string, table: AuthenticationTable, token: string): Verified | Promise<Verified> {
+  /** At once for API keys. @param header the whole `Authorization` header that the token comes from. */
+  verify(tenant: string, table: AuthenticationTable, header: string, token: string): Verified | Promise<Verified> {
     const { clock, limits, keySets } = this.#options;
     if (token.length > limits.tokenBytes) return 'refused';
     const keyHash = createHash('sha256').update(token).digest('hex');
     const apiKey = apiKeyCredential(table, keyHash);
     const latest = clock.now() + limits.verifiedTokenMs;
-    if (apiKey) return this.#remember(scope + token, { credential: apiKey, until: latest });
+    if (apiKey) return this.#remember(table, header, { credential: apiKey, until: latest });
     const verifier = verifierOf(table, token);
     if (!verifier) return 'refused';
     return this.#verifyJwt(keySets.of(tenant, verifier), verifier, token).then((payload) => {
@@ -60,7 +71,7 @@ export class TokenVerifier {
       const claims = argsFromValue(payload);
       if (!claims || typeof payload.sub !== 'string' || payload.sub === '') return 'refused';
       const until = Math.min((payload.exp ?? 0) * 1000, latest);
-      return this.#remember(scope + token, { credential: jwtCredential(verifier, claims), until });
+      return this.#remember(table, header, { credential: jwtCredential(verifier, claims), until });
     });
   }
 
@@ -100,20 +111,33 @@ export class TokenVerifier {
     }
   }
 
-  #remember(key: string, remembered: Remembered): Credential {
-    const oldest = this.#remembered.keys().next();
-    if (this.#remembered.size >= this.#options.limits.verifiedTokens && !oldest.done) {
-      this.#remembered.delete(oldest.value);
+  #remember(table: AuthenticationTable, header: string, verified: VerifiedToken): Credential {
+    const scope = this.#scopeOf(table);
+    if (!scope.has(header)) {
+      this.#makeRoom();
+      this.#places.add({ scope, header });
     }
-    this.#remembered.delete(key);
-    this.#remembered.set(key, remembered);
-    return remembered.credential;
+    scope.set(header, verified);
+    return verified.credential;
   }
-}
 
-/** Under what a verdict on a token may be remembered. */
-export function tokenScope(tenant: string, table: AuthenticationTable): string {
-  return `${tenant}\n${table.digest}\n`;
+  #makeRoom(): void {
+    if (this.#places.size < this.#options.limits.verifiedTokens) return;
+    for (const oldest of this.#places) {
+      this.#places.delete(oldest);
+      oldest.scope.delete(oldest.header);
+      return;
+    }
+  }
+
+  #scopeOf(table: AuthenticationTable): Map<string, VerifiedToken> {
+    let scope = this.#scopes.get(table);
+    if (!scope) {
+      scope = new Map();
+      this.#scopes.set(table, scope);
+    }
+    return scope;
+  }
 }
 
 /** The verifier for the issuer that the token claims; what it claims is believed only after the verification. */
