@@ -79,7 +79,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
   const serving = servingOf(kit);
   const { settings, clock, logger } = kit;
   const admin = adminOf(kit, serving);
-  const stopping = { acceptMs: settings.drainAccept, requestsMs: requestShare(settings.drainDeadline) };
+  const stopping = { acceptMs: settings.drainAccept, requestsMs: requestShare(settings.drainDeadline), cutOff: 0 };
   const parts: readonly Part[] = [
     { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
     { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
@@ -98,10 +98,10 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     adminUrl: admin.url,
     nodeId: kit.nodeId,
     table: serving.current,
-    stop: (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
+    stop: async (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
       serving.draining = true;
       Object.assign(stopping, { acceptMs, requestsMs: requestShare(deadlineMs) });
-      return lifecycle.stop(deadlineMs);
+      return (await lifecycle.stop(deadlineMs)) && stopping.cutOff === 0;
     },
   };
 }
@@ -361,6 +361,8 @@ interface Stopping {
   readonly acceptMs: number;
   /** When requests that are still in flight are cut off. */
   readonly requestsMs: number;
+  /** How many were. */
+  cutOff: number;
 }
 
 async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, deadline: AbortSignal): Promise<void> {
@@ -373,9 +375,7 @@ async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, dead
     acceptMs: Math.min(stopping.acceptMs, stopping.requestsMs),
     spreadMs: Math.min(settings.drainSpread, stopping.requestsMs / 2),
   };
-  await drainRequests(
-    { intake: serving.listeners, streams: serving.streams, times, clock, logger },
-    requestsEnd.signal,
-  );
+  const { listeners: intake, streams } = serving;
+  stopping.cutOff = await drainRequests({ intake, streams, times, clock, logger }, requestsEnd.signal);
   serving.retention.stop();
 }

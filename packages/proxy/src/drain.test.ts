@@ -2,17 +2,17 @@ import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { drainRequests, requestShare } from './drain.ts';
 
-function fixture(options: { readonly untilClosed?: (deadline: AbortSignal) => Promise<void> } = {}) {
+function fixture(options: { readonly inFlight?: number } = {}) {
   const clock = new ManualClock();
   const start = clock.now();
   const steps: string[] = [];
   const note = (step: string) => void steps.push(`${clock.now() - start} ${step}`);
   const intake = {
-    inFlight: 0,
+    inFlight: options.inFlight ?? 0,
     drain: () => note('announce'),
     close: async (deadline: AbortSignal) => {
       note('close');
-      await options.untilClosed?.(deadline);
+      if (intake.inFlight > 0) await new Promise((resolve) => deadline.addEventListener('abort', resolve));
       note('closed');
     },
   };
@@ -36,7 +36,7 @@ describe('a drain', () => {
     await clock.advance(4_999);
     expect(steps).toEqual(['0 announce', '0 end streams within 10000']);
     await clock.advance(1);
-    await done;
+    expect(await done).toBe(0);
     expect(steps).toEqual(['0 announce', '0 end streams within 10000', '5000 close', '5000 closed']);
   });
 
@@ -48,6 +48,15 @@ describe('a drain', () => {
     deadline.abort(new Error('time is up'));
     await done;
     expect(steps.slice(2)).toEqual(['1000 close', '1000 closed']);
+  });
+
+  it('says how many exchanges the deadline cut off', async () => {
+    const { clock, run } = fixture({ inFlight: 2 });
+    const deadline = new AbortController();
+    const done = run(deadline.signal);
+    await clock.advance(6_000);
+    deadline.abort(new Error('time is up'));
+    expect(await done).toBe(2);
   });
 
   it('keeps time to write down how requests ended', () => {

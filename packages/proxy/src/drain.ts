@@ -34,16 +34,19 @@ interface DrainOptions {
  * Ends the intake of requests without breaking any: answers close their connections while new ones are still accepted,
  * streams are told to end spread over a window, then listening stops and calls in flight may finish. At the signal
  * whatever is left is cut off.
+ * @returns how many exchanges were cut off.
  */
-export async function drainRequests(options: DrainOptions, deadline: AbortSignal): Promise<void> {
+export async function drainRequests(options: DrainOptions, deadline: AbortSignal): Promise<number> {
   const { intake, streams, times, clock, logger } = options;
   logger.info('draining', { inFlight: intake.inFlight, streams: streams.size });
+  let cutOff = 0;
+  deadline.addEventListener('abort', () => (cutOff = intake.inFlight), { once: true });
   intake.drain();
   const accepting = clock.sleep(times.acceptMs, deadline).catch(() => undefined);
   await Promise.all([streams.drain(times.spreadMs, deadline), accepting]);
   await intake.close(deadline);
-  if (deadline.aborted)
-    logger.warn('the drain deadline cut requests off', { inFlight: intake.inFlight, streams: streams.size });
+  if (cutOff > 0) logger.warn('the drain deadline cut requests off', { requests: cutOff });
+  return cutOff;
 }
 
 /**
