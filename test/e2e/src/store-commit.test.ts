@@ -149,7 +149,7 @@ describe('writers at the same time', () => {
 
   it('whose connections are cut at any moment have one effect each', { timeout: 60_000 }, async () => {
     const scope = await tenant();
-    await using victim = openReplica({ url, options: { connections: 4 } });
+    await using victim = openReplica({ url, options: { connections: 4, connectTimeoutMs: 1_000 } });
     const killer = connect({ url, connectTimeoutMs: 5_000 });
     let writing = true;
     const kills = (async () => {
@@ -160,7 +160,7 @@ describe('writers at the same time', () => {
         await systemClock.sleep(15);
       }
     })();
-    const count = 200;
+    const count = 120;
     const writer = async (from: number) => {
       for (let i = from; i < count; i += 4) {
         const request = write(scope, change(backend(`b${i}`)), { requestId: uuid(i), fingerprint: String(i) });
@@ -212,9 +212,9 @@ describe('history', () => {
     const outcome = await replica.store.write(
       write(
         scope,
-        async ({ current, at }) => ({
+        async (inputs) => ({
           outcome: 'write',
-          candidate: makeSnapshot(scope, current.revision + 1n, (await at(1n))?.resources.values() ?? []),
+          candidate: makeSnapshot(scope, inputs.current.revision + 1n, (await inputs.at(1n))?.resources.values() ?? []),
           warnings: [],
         }),
         { cause: 'rollback' },

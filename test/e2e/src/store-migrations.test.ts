@@ -18,7 +18,9 @@ async function run(
 ) {
   const logger = new MemoryLogger();
   await migrate({ url, connectTimeoutMs, clock: systemClock, logger, migrations, ...options });
-  return logger.lines.map(({ message, fields }) => `${message} ${String(fields['migration'] ?? '')}`.trim());
+  return logger.lines.map(({ message, fields: { migration } }) =>
+    typeof migration === 'string' ? `${message} ${migration}` : message,
+  );
 }
 
 describe('migrations', () => {
