@@ -155,11 +155,7 @@ describe('every request ends in exactly one outcome event', () => {
       { decision: 'unauthenticated', status: 401, principal: '' },
     ],
     ['no JSON', (client) => client.post('{'), { decision: 'invalid', status: 400, error: 'not_json' }],
-    [
-      'too large a body',
-      (client) => client.post('x'.repeat(70_000)),
-      { decision: 'invalid', status: 413, error: 'body_too_large' },
-    ],
+    ['too large a body', (client) => client.post('x'.repeat(70_000)), { status: 413, error: 'body_too_large' }],
     [
       'an unknown session',
       (client) => ((client.session = 'unknown'), client.rpc('tools/list')),
@@ -207,18 +203,15 @@ describe('every request ends in exactly one outcome event', () => {
 
   it('a call that is cancelled', async () => {
     const client = await connect();
-    const answer = client.post({
-      jsonrpc: '2.0',
-      id: 'c',
-      method: 'tools/call',
-      params: { name: 'slow_progress', arguments: { key: 'cancelled' } },
-    });
+    const params = { name: 'slow_progress', arguments: { key: 'cancelled' }, _meta: { progressToken: 1 } };
+    const answer = client.post({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params });
     const held = await legacy.held.withKey('cancelled');
+    await held.emit(1);
+    const { stream } = await answer;
+    await stream?.messages.atLeast(1);
     await client.notify('notifications/cancelled', { requestId: 'c' });
     held.finish('late');
-    await (
-      await answer
-    ).stream?.ended;
+    stream?.close();
     const methods = (await events(4)).map(({ method }) => method);
     expect(methods.slice(0, 2)).toEqual(['initialize', 'notifications/initialized']);
     expect(new Set(methods.slice(2))).toEqual(new Set(['notifications/cancelled', 'tools/call']));

@@ -102,22 +102,22 @@ describe('a client and an upstream of the legacy era', () => {
 
   it('cancels a call at the upstream when the client says so', async () => {
     const client = await connect();
-    const answer = client.post({
-      jsonrpc: '2.0',
-      id: 'to-cancel',
-      method: 'tools/call',
-      params: { name: 'slow_progress', arguments: { key: 'cancelled' } },
-    });
+    const params = { name: 'slow_progress', arguments: { key: 'cancelled' }, _meta: { progressToken: 1 } };
+    const answer = client.post({ jsonrpc: '2.0', id: 'to-cancel', method: 'tools/call', params });
     const held = await upstream.held.withKey('cancelled');
+    await held.emit(1);
+    const { stream } = await answer;
+    await stream?.messages.atLeast(1);
     const aborted = new Promise<void>((resolve) => held.signal.addEventListener('abort', () => resolve()));
-    expect(
-      (await client.notify('notifications/cancelled', { requestId: 'to-cancel', reason: 'changed my mind' })).status,
-    ).toBe(202);
+    const cancelled = await client.notify('notifications/cancelled', {
+      requestId: 'to-cancel',
+      reason: 'changed my mind',
+    });
+    expect(cancelled.status).toBe(202);
     await aborted;
     held.finish('too late');
-    await (
-      await answer
-    ).stream?.ended;
+    expect(stream?.messages.items).toHaveLength(1);
+    stream?.close();
   });
 
   it('delivers what the upstream sends by itself on the GET stream, once and in order', async () => {

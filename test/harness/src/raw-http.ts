@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 import { systemClock } from '@signalbox/runtime';
@@ -21,7 +20,7 @@ export interface RawHttpAnswer {
 export async function sendBytes(url: string, bytes: string | Buffer, withinMs = 10_000): Promise<RawHttpAnswer> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port) });
-  const closed = once(socket, 'close');
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.on('error', () => undefined);
   using _deadline = systemClock.timer(withinMs, () => socket.destroy(new Error('no answer in time')));
   socket.write(bytes);
