@@ -1,0 +1,97 @@
+import {
+  defaultTableLimits,
+  digestOf,
+  encodeResource,
+  makeSnapshot,
+  type Change,
+  type Snapshot,
+} from '@signalbox/config';
+import { create } from '@bufbuild/protobuf';
+import { BackendSchema } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import { TenantSchema } from '@signalbox/proto/signalbox/config/v1/tenant_pb.ts';
+import { describe, expect, it } from 'vitest';
+
+import type { WriteInputs } from '../store/store.ts';
+import { concernedTenants, WritePlanner } from './plan-write.ts';
+
+const body = Buffer.from('x');
+const stored = (kind: Change['kind'], name: string) => ({ kind, name, body, digest: digestOf(body) });
+const created = (kind: Change['kind'], name: string): Change => ({
+  op: 'create',
+  kind,
+  name,
+  after: stored(kind, name),
+});
+const updated = (kind: Change['kind'], name: string): Change => ({
+  ...{ op: 'update', kind, name, before: stored(kind, name), after: stored(kind, name) },
+});
+const deleted = (kind: Change['kind'], name: string): Change => ({
+  op: 'delete',
+  kind,
+  name,
+  before: stored(kind, name),
+});
+
+describe('tenants that a change of the operator concerns', () => {
+  it('are none when something is new', () => {
+    expect(concernedTenants([created('Gateway', 'g'), created('Tenant', 't')])).toBe('none');
+  });
+
+  it('are all when a gateway changes or goes', () => {
+    expect(concernedTenants([updated('Gateway', 'g')])).toBe('all');
+    expect(concernedTenants([updated('Tenant', 't'), deleted('Gateway', 'g')])).toBe('all');
+  });
+
+  it('is the one whose Tenant changes', () => {
+    expect(concernedTenants([updated('Tenant', 't'), created('Gateway', 'g')])).toEqual(new Set(['t']));
+  });
+});
+
+const backend = (name: string, path = name) =>
+  encodeResource(
+    'Backend',
+    name,
+    create(BackendSchema, { kind: { case: 'mcp', value: { url: `http://127.0.0.1/${path}` } } }),
+  );
+const tenantResource = encodeResource('Tenant', 'acme', create(TenantSchema, {}));
+const operator = makeSnapshot('operator', 3n, [tenantResource]);
+
+function inputs(current: Snapshot, earlier: ReadonlyMap<bigint, Snapshot> = new Map()): WriteInputs {
+  return {
+    ...{ current, operator },
+    at: (revision) => Promise.resolve(earlier.get(revision)),
+    async *tenants() {},
+  };
+}
+
+const planner = new WritePlanner(defaultTableLimits);
+const names = (snapshot: Snapshot) => [...snapshot.resources.keys()].sort();
+const nothing = { put: [], delete: [], prune: false, warnings: [] };
+
+describe('a plan', () => {
+  const current = makeSnapshot('acme', 7n, [backend('a'), backend('b')]);
+
+  it('adds, replaces and deletes, as the next revision', async () => {
+    const wanted = {
+      ...nothing,
+      put: [backend('a', 'new'), backend('c')],
+      delete: [{ kind: 'Backend', name: 'b' } as const],
+    };
+    const plan = await planner.apply(inputs(current), wanted);
+    expect(plan).toMatchObject({ outcome: 'write', candidate: { revision: 8n } });
+    expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/a', 'Backend/c']);
+  });
+
+  it('that prunes keeps only what is wanted', async () => {
+    const plan = await planner.apply(inputs(current), { ...nothing, put: [backend('b')], prune: true });
+    expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/b']);
+  });
+
+  it('back to a revision has its content, or says that there is none', async () => {
+    const earlier = new Map([[2n, makeSnapshot('acme', 2n, [backend('old')])]]);
+    const plan = await planner.rollback(inputs(current, earlier), 2n);
+    expect(plan).toMatchObject({ outcome: 'write', candidate: { revision: 8n } });
+    expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/old']);
+    expect(await planner.rollback(inputs(current, earlier), 1n)).toEqual({ outcome: 'no-such-revision' });
+  });
+});
