@@ -200,7 +200,16 @@ function outOfBand(refusal: Refusal): number {
 
 /** Trace id of a W3C `traceparent`; empty when there is none or it is malformed. */
 function traceIdOf(traceparent: string | undefined): string {
-  return traceparent !== undefined && traceparentForm.test(traceparent) ? traceparent.slice(3, 35) : '';
+  if (traceparent === undefined || traceparent.length < traceparentLength) return '';
+  if (traceparent[2] !== '-' || traceparent[traceIdEnd] !== '-') return '';
+  for (let i = traceIdStart; i < traceIdEnd; i += 1) if (!isLowerHex(traceparent.charCodeAt(i))) return '';
+  return traceparent.slice(traceIdStart, traceIdEnd);
 }
 
-const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/;
+const traceIdStart = 3;
+const traceIdEnd = 35;
+const traceparentLength = 55;
+
+function isLowerHex(code: number): boolean {
+  return (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
+}

@@ -77,6 +77,7 @@ export class EventRelay implements OpenStream, QuietStream, SseHandler {
       return false;
     }
     this.#upstream = upstream;
+    upstream?.detach();
     this.#writer = new PacedWriter(this.#call.stream(200, headers), upstream);
     keepAlive.add(this);
     return true;

@@ -11,6 +11,7 @@ export class FakeUpstreamCall implements UpstreamExchange {
   readonly request: UpstreamRequest;
   aborted = false;
   paused = false;
+  detached = false;
   readonly #handler: UpstreamHandler;
   #begun = false;
   #over = false;
@@ -97,6 +98,10 @@ export class FakeUpstreamCall implements UpstreamExchange {
 
   resume(): void {
     this.paused = false;
+  }
+
+  detach(): void {
+    this.detached = true;
   }
 
   abort(): void {

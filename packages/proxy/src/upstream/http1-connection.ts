@@ -26,6 +26,8 @@ export interface ConnectionOwner {
   readonly readBuffer: Buffer;
   /** The connection is free for another exchange. */
   freed(connection: Http1Connection): void;
+  /** The connection works for a stream and is not to be kept: it counts no longer. */
+  detached(connection: Http1Connection): void;
   /** The connection is gone. @param unanswered the exchange that had not a byte of its answer yet, on a kept connection. */
   closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void;
 }
@@ -35,8 +37,8 @@ export interface ConnectionOwner {
  *
  * 1. Whatever arrives while no answer is due closes the connection.
  * 2. After a problem, a timeout or an abort it is destroyed, never kept.
- * 3. What was read is copied before it is handed on: the read buffer is shared by all connections, so that an idle
- *    connection costs no buffer.
+ * 3. Reads go to a buffer that all connections share, so that an idle connection or a quiet stream costs none, and are
+ *    copied before they are handed on. An answer that fills it gets buffers of its own, larger ones, handed on as they are.
  */
 export class Http1Connection implements ResponseSink, Expiring {
   deadlineTick = disarmed;
@@ -45,6 +47,10 @@ export class Http1Connection implements ResponseSink, Expiring {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: ResponseParser;
+  /** What the next read goes to. */
+  #buffer: Buffer;
+  /** What is being read was not read into shared memory, and may be handed on. */
+  #ownsBytes = false;
   #exchange: Http1Exchange | undefined;
   #connected = false;
   #requests = 0;
@@ -56,6 +62,7 @@ export class Http1Connection implements ResponseSink, Expiring {
   constructor(owner: ConnectionOwner, first: Http1Exchange) {
     this.#owner = owner;
     this.#keepMs = owner.idleTimeoutMs;
+    this.#buffer = owner.readBuffer;
     this.#parser = new ResponseParser(this, owner.maxHeadBytes);
     this.#exchange = first;
     first.connection = this;
@@ -89,6 +96,12 @@ export class Http1Connection implements ResponseSink, Expiring {
     this.#socket.resume();
   }
 
+  /** Leaves its place in the pool to others. */
+  detach(): void {
+    this.#keepMs = 0;
+    this.#owner.detached(this);
+  }
+
   destroy(): void {
     this.#close();
     this.#socket.destroy();
@@ -114,9 +127,7 @@ export class Http1Connection implements ResponseSink, Expiring {
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
-    const chunk = Buffer.allocUnsafe(end - start);
-    bytes.copy(chunk, 0, start, end);
-    this.#exchange?.data(chunk);
+    this.#exchange?.data(this.#ownsBytes ? bytes.subarray(start, end) : copyOf(bytes, start, end));
   }
 
   onComplete(reusable: boolean): void {
@@ -152,20 +163,19 @@ export class Http1Connection implements ResponseSink, Expiring {
   #connectTcp(host: string, port: number): Socket {
     const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
     // Reads on Windows are under way while others complete, so there a buffer cannot be shared.
-    if (process.platform === 'win32') return connectTcp(options).on('data', (bytes: Buffer) => this.#read(bytes));
-    const buffer = this.#owner.readBuffer;
+    if (process.platform === 'win32') return connectTcp(options).on('data', (bytes: Buffer) => this.#readOwned(bytes));
     const callback = (size: number) => {
-      this.#read(buffer.subarray(0, size));
+      this.#readBuffer(size);
       return true;
     };
-    return connectTcp({ ...options, onread: { buffer, callback } });
+    return connectTcp({ ...options, onread: { buffer: () => this.#buffer, callback } });
   }
 
   #connectTls(host: string, port: number): Socket {
     // Addresses have no name to ask for (RFC 6066 §3).
     const named = isIP(host) === 0 ? { servername: host } : {};
     const socket = connectTls({ host, port, ...named, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' });
-    return socket.setNoDelay(true).on('data', (bytes: Buffer) => this.#read(bytes));
+    return socket.setNoDelay(true).on('data', (bytes: Buffer) => this.#readOwned(bytes));
   }
 
   #onConnect(): void {
@@ -188,6 +198,21 @@ export class Http1Connection implements ResponseSink, Expiring {
       this.#socket.uncork();
     }
     if (exchange.paused) this.#socket.pause();
+  }
+
+  #readBuffer(size: number): void {
+    const buffer = this.#buffer;
+    const isShared = buffer === this.#owner.readBuffer;
+    // A buffer that is mostly empty is copied from and used again, instead of being kept alive by a few bytes.
+    this.#ownsBytes = !isShared && size * 2 > buffer.length;
+    this.#read(buffer.subarray(0, size));
+    if (!this.#exchange) this.#buffer = this.#owner.readBuffer;
+    else if (this.#ownsBytes || (isShared && size === buffer.length)) this.#buffer = Buffer.allocUnsafeSlow(bulkBytes);
+  }
+
+  #readOwned(bytes: Buffer): void {
+    this.#ownsBytes = true;
+    this.#read(bytes);
   }
 
   #read(bytes: Buffer): void {
@@ -229,3 +254,11 @@ export class Http1Connection implements ResponseSink, Expiring {
 /** Bodies up to this size travel in one piece with their head. */
 const joinedBytes = 12_288;
 const peerAheadMs = 1_000;
+/** Size of the buffers of a large answer: fewer, larger pieces cost less on their way. */
+const bulkBytes = 262_144;
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
+}

@@ -68,6 +68,10 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     this.connection?.resume();
   }
 
+  detach(): void {
+    if (this.#stage === 'body') this.connection?.detach();
+  }
+
   abort(): void {
     if (this.#stage === 'over') return;
     this.#finish();

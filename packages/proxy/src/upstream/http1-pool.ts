@@ -23,6 +23,8 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   readonly origin: string;
   readonly #context: PoolContext;
   readonly #connections = new Set<Http1Connection>();
+  /** Connections of streams; they do not count against the bound. */
+  readonly #detached = new Set<Http1Connection>();
   readonly #idle: Http1Connection[] = [];
   readonly #waiting = new Set<Http1Exchange>();
   #closed = false;
@@ -58,12 +60,12 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#detached.size;
   }
 
   /** Only idle connections, and nobody waits. */
   get unused(): boolean {
-    return this.#idle.length === this.#connections.size && this.#waiting.size === 0;
+    return this.#idle.length === this.connections && this.#waiting.size === 0;
   }
 
   /** Sends a request on an idle connection, a new one, or the next that becomes free. */
@@ -96,16 +98,19 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
     }
   }
 
+  detached(connection: Http1Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#detached.add(connection);
+    this.#openForNext();
+  }
+
   closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void {
     this.#connections.delete(connection);
+    this.#detached.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     if (unanswered) this.#resend(unanswered);
-    const [next] = this.#waiting;
-    if (next && this.#connections.size < this.#context.limits.maxConnections) {
-      this.#waiting.delete(next);
-      this.#open(next);
-    }
+    this.#openForNext();
     this.#tellIfEmpty();
   }
 
@@ -125,7 +130,15 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
       this.#waiting.delete(exchange);
       exchange.failed('closed-early', 'the client was closed');
     }
-    for (const connection of [...this.#connections]) connection.breakOff('the client was closed');
+    for (const connection of [...this.#connections, ...this.#detached]) connection.breakOff('the client was closed');
+  }
+
+  /** Gives a place that became free to whoever waits for longest. */
+  #openForNext(): void {
+    const [next] = this.#waiting;
+    if (!next || this.#connections.size >= this.#context.limits.maxConnections) return;
+    this.#waiting.delete(next);
+    this.#open(next);
   }
 
   #open(exchange: Http1Exchange): void {
@@ -145,6 +158,6 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   }
 
   #tellIfEmpty(): void {
-    if (this.#connections.size === 0 && this.#waiting.size === 0) this.#context.emptied(this);
+    if (this.connections === 0 && this.#waiting.size === 0) this.#context.emptied(this);
   }
 }

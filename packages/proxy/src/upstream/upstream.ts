@@ -53,6 +53,11 @@ export interface UpstreamExchange {
   /** Stops reading: the client is slower than the upstream. */
   pause(): void;
   resume(): void;
+  /**
+   * The answer has become a stream that may last: from now on its connection does not count against the bound of the
+   * pool, and it is closed behind the answer. How many there are is bounded where streams are kept open.
+   */
+  detach(): void;
   /** Gives up. No more calls to the handler. The connection is closed unless the exchange had ended. */
   abort(): void;
 }
