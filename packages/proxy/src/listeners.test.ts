@@ -190,4 +190,19 @@ describe('listeners', () => {
     expect(ports.steps).toEqual(['open 8080', 'drain 8080', 'drain 8080', 'close 8080', 'closed 8080']);
     expect(listeners.open).toEqual([]);
   });
+
+  it('count the exchanges of listeners that are closing', async () => {
+    const { ports, listeners } = fixture();
+    listeners.reconcile(tableWith(listener('http', 8080)));
+    await listeners.settled();
+    const server = ports.servers.get(8080);
+    if (server) server.inFlight = 3;
+    const deadline = new AbortController();
+    const closed = listeners.close(deadline.signal);
+    await expect.poll(() => ports.steps).toContain('close 8080');
+    expect(listeners.inFlight).toBe(3);
+    deadline.abort(new Error('time is up'));
+    await closed;
+    expect(listeners.inFlight).toBe(0);
+  });
 });

@@ -59,6 +59,8 @@ export class Listeners {
   readonly #bound = new Map<string, Bound>();
   readonly #failed = new Map<string, FailedListener>();
   readonly #removed = new Set<Promise<void>>();
+  /** No longer listening, but not yet done. */
+  readonly #closing = new Set<HttpServer>();
   readonly #openGauge: Gauge;
   readonly #failedGauge: Gauge;
   #wanted = new Map<string, Wanted>();
@@ -83,9 +85,10 @@ export class Listeners {
     return [...this.#failed.values()];
   }
 
-  /** Exchanges in flight on all listeners that are open. */
+  /** Exchanges in flight, on removed and closing listeners, too. */
   get inFlight(): number {
-    return [...this.#bound.values()].reduce((sum, { server }) => sum + server.inFlight, 0);
+    const servers = [...this.#closing, ...[...this.#bound.values()].map(({ server }) => server)];
+    return servers.reduce((sum, server) => sum + server.inFlight, 0);
   }
 
   /** A table became the present one. Names and origins apply at once, sockets follow. */
@@ -115,9 +118,18 @@ export class Listeners {
   async close(deadline: AbortSignal): Promise<void> {
     this.drain();
     await this.settled();
-    const closing = [...this.#bound.values()].map(({ server }) => server.close(deadline));
+    const closing = [...this.#bound.values()].map(({ server }) => this.#close(server, deadline));
     this.#bound.clear();
     await Promise.all([...closing, ...this.#removed]);
+  }
+
+  async #close(server: HttpServer, deadline: AbortSignal): Promise<void> {
+    this.#closing.add(server);
+    try {
+      await server.close(deadline);
+    } finally {
+      this.#closing.delete(server);
+    }
   }
 
   #apply(): void {
@@ -172,8 +184,7 @@ export class Listeners {
     logger.info('listener removed', { listener: bound.wanted.name, port: bound.port });
     const deadline = new AbortController();
     const timer = clock.timer(drainMs, () => deadline.abort(new Error('drain deadline passed')));
-    const closed = bound.server
-      .close(deadline.signal)
+    const closed = this.#close(bound.server, deadline.signal)
       .catch((error: unknown) => logger.error('a removed listener could not be closed', { error: String(error) }))
       .finally(() => {
         timer[Symbol.dispose]();
