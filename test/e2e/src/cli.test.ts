@@ -120,7 +120,7 @@ describe('the CLI', () => {
     const asAlice = await cli(['tools', '--route', 'acme/weather', '--token', 'alice-key', '-o', 'json'], {
       environment,
     });
-    expect(asAlice.status).toBe(0);
+    expect(asAlice).toMatchObject({ status: 0, err: '' });
     expect((JSON.parse(asAlice.out) as { tools: unknown[] }).tools.length).toBeGreaterThan(0);
     const asNobody = await cli(['tools', '--route', 'acme/weather', '--token', 'wrong'], { environment });
     expect(asNobody).toMatchObject({ status: 1, err: expect.stringContaining('does not accept this credential') });
@@ -136,6 +136,16 @@ describe('the CLI', () => {
       'apply',
       'apply',
     ]);
+  });
+
+  it('takes back the newest revision, and says so when there is none before it', async () => {
+    const newest = async () =>
+      (JSON.parse((await cli(['revisions', ...tenantIs, '-n', '1', '-o', 'json'])).out) as { revision: string }[])[0];
+    const before = Number((await newest())?.revision);
+    const back = await cli(['rollback', '--to', 'previous', ...tenantIs]);
+    expect(back).toMatchObject({ status: 0, out: expect.stringContaining(`revision ${before + 1}`) });
+    expect(await cli(['rollback', '--to', 'previous', '-t', 'nobody'])).toMatchObject({ status: 1 });
+    await cli(['rollback', '--to', 'previous', ...tenantIs]);
   });
 
   it('prints YAML that apply takes back unchanged', async () => {

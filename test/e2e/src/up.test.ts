@@ -57,8 +57,9 @@ describe('signalbox up', () => {
       await client.connect(new StreamableHTTPClientTransport(new URL(server?.url ?? ''), { requestInit }));
       const names = (await client.listTools()).tools.map(({ name }) => name);
       const result = await client.callTool(tool);
+      const version = client.getNegotiatedProtocolVersion();
       await client.close();
-      return { version: client.getNegotiatedProtocolVersion(), names, result };
+      return { version, names, result };
     };
     const modern = await call(railway, { name: 'list_departures', arguments: { station: 'Harbour' } });
     expect(modern.version).toBe('2026-07-28');
