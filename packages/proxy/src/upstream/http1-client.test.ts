@@ -2,6 +2,7 @@ import { Metrics } from '@signalbox/runtime';
 import { ManualClock } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { type RawConnection, RawServer } from '../testing/raw-server.ts';
+import { collect } from './collect.ts';
 import { defaultHttp1ClientLimits, Http1Client, type Http1ClientLimits } from './http1-client.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead, UpstreamRequest } from './upstream.ts';
 
@@ -249,6 +250,29 @@ describe('a connection', () => {
     test.client.retain(new Set());
     await server.connections[0]?.closed;
     expect(server.connections).toHaveLength(1);
+  });
+});
+
+describe('large answers', () => {
+  it('that come at the same time on many connections keep their bytes, also when they are looked at late', async () => {
+    const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const size = 3_000_000;
+    await using server = await RawServer.start(({ socket }, request) => {
+      const letter = letters[Number(/\/(\d)/.exec(request)?.[1])] as string;
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${letter.repeat(size)}`);
+    });
+    using test = clientOf();
+    for (let round = 0; round < 2; round += 1) {
+      const bodies = await Promise.all(
+        letters.map(async (_, i) => {
+          const answer = await collect(test.client, requestTo(server, { target: `/${i}` }), size);
+          return 'answer' in answer ? answer.answer.body : Buffer.alloc(0);
+        }),
+      );
+      const expected = letters.map((letter) => Buffer.alloc(size, letter));
+      expect(bodies.every((body, i) => body.equals(expected[i] as Buffer))).toBe(true);
+    }
+    expect(server.connections).toHaveLength(letters.length);
   });
 });
 
