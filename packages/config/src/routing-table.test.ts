@@ -67,6 +67,25 @@ describe('matching a request', () => {
     expect(lead({ 'x-team': 'Rail' })).toBe('acme/plain');
   });
 
+  it('finds the tenant by a prefix of several segments', () => {
+    const teams = tableOf(
+      compileOperator(
+        makeSnapshot('operator', 1n, [
+          stored('Gateway', 'default', { listeners: [{ name: 'http', port: 8080 }] }),
+          stored('Tenant', 'blue', { pathPrefixes: ['/blue', '/teams/x/blue'] }),
+          stored('Tenant', 'red', { pathPrefixes: ['/teams/x/red'] }),
+        ]),
+      ),
+    );
+    const tenants = [
+      tenantTable('blue', teams, [route('blue/a', '/teams/x/blue/a'), route('blue/b', '/blue')]),
+      tenantTable('red', teams, [route('red/a', '/teams/x/red')]),
+    ];
+    const both = assembleRoutingTable({ operator: teams, tenants });
+    const paths = ['/teams/x/blue/a/mcp', '/blue/mcp', '/teams/x/red/mcp', '/teams/x/mcp', '/teams/mcp'];
+    expect(paths.map((path) => matched(both, { path }))).toEqual(['blue/a', 'blue/b', 'red/a', undefined, undefined]);
+  });
+
   it('finds nothing before the operator has been received', () => {
     const early = assembleRoutingTable({ operator: null, tenants: table.tenants.values() });
     expect(matched(early, { path: '/acme/mcp' })).toBeUndefined();

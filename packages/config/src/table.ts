@@ -3,7 +3,7 @@ import type { AuthorizationTable } from './policy/authorization.ts';
 
 /**
  * What a node serves from: everything of its gateway, compiled, immutable, swapped by one assignment.
- * The only constructors are in compile.ts.
+ * Made only by assembling compiled tables, in routing-table.ts.
  */
 export interface RoutingTable {
   /** Hash over the operator's and every tenant's set: equal input, equal hash. */
