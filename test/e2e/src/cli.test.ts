@@ -52,8 +52,11 @@ const tenantIs = ['--tenant', 'acme'];
 // The tests tell one story, in order.
 describe('the CLI', () => {
   it('shows what apply would change, with the exit status of diff', async () => {
-    const changes = await cli(['diff', '-f', 'operator.yaml']);
+    const changes = await cli(['diff', '-f', '.']);
     expect(changes).toMatchObject({ status: 1, out: expect.stringContaining('+ Gateway operator/default') });
+    expect(changes.out).toContain('+ Route acme/weather');
+    const dry = await cli(['apply', '--dry-run', '-f', '.']);
+    expect(dry).toMatchObject({ status: 0, out: expect.stringContaining('acme: 4 created, dry run on revision 0') });
     expect(await system.revision('operator')).toBe(0n);
   });
 

@@ -1,7 +1,8 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
-import { adminClient, plain } from '../client/admin-client.ts';
+import { type AdminClient, adminClient, plain } from '../client/admin-client.ts';
+import { Failure } from '../failure.ts';
 import { parseCount, parseDuration } from '../input/option-values.ts';
 import { scopeNamed } from '../input/scope.ts';
 import { renderChanges, summariseChanges } from '../output/change-diff.ts';
@@ -11,7 +12,7 @@ import { failUnlessApplied, watchPropagation } from '../output/watch-propagation
 import { examples } from '../output/examples.ts';
 
 interface RollbackOptions {
-  readonly to: number;
+  readonly to: number | 'previous';
   readonly tenant?: string;
   readonly message?: string;
   readonly ifMatch?: number;
@@ -24,7 +25,7 @@ interface RollbackOptions {
 export function rollbackCommand(cli: Cli): Command {
   return new Command('rollback')
     .description('Return to an earlier revision: a new revision gets its content. Nothing is lost.')
-    .requiredOption('--to <revision>', 'the revision whose content comes back', parseCount)
+    .requiredOption('--to <revision>', 'the revision whose content comes back, or "previous"', parseTarget)
     .option('-t, --tenant <name>', 'tenant, or operator')
     .option('-m, --message <text>', 'why; shown in revisions')
     .option('--if-match <revision>', 'only if this is the newest revision', parseCount)
@@ -36,6 +37,7 @@ export function rollbackCommand(cli: Cli): Command {
       examples(
         ['signalbox revisions', 'find the revision'],
         ['signalbox rollback --to 3', 'return to it'],
+        ['signalbox rollback --to previous', 'take back the newest revision'],
         ['signalbox rollback --to 3 -t acme -m "403s since 4"', 'of another tenant, with a reason'],
       ),
     )
@@ -45,12 +47,12 @@ export function rollbackCommand(cli: Cli): Command {
 async function rollback(cli: Cli, options: RollbackOptions): Promise<void> {
   const client = await adminClient(cli);
   const scope = scopeNamed(client.target, options.tenant);
+  const target = await resolveTarget(client, scope, options);
   const response = await client.config.rollback({
     scope,
-    toRevision: BigInt(options.to),
     requestId: cli.random.uuid(),
     message: options.message ?? '',
-    ...(options.ifMatch === undefined ? {} : { ifMatch: BigInt(options.ifMatch) }),
+    ...target,
   });
   const quiet = options.output !== 'table';
   if (!quiet) {
@@ -70,4 +72,23 @@ async function rollback(cli: Cli, options: RollbackOptions): Promise<void> {
     await emit(cli, options.output, { data, table: () => '' });
   }
   failUnlessApplied(new Map(outcome ? [[scope, outcome]] : []), options.timeout);
+}
+
+function parseTarget(text: string): number | 'previous' {
+  return text === 'previous' ? text : parseCount(text);
+}
+
+/** `previous` is the one before the newest, and only if nobody commits in between. */
+async function resolveTarget(
+  client: AdminClient,
+  scope: string,
+  { to, ifMatch }: RollbackOptions,
+): Promise<{ toRevision: bigint; ifMatch?: bigint }> {
+  if (to !== 'previous') {
+    return { toRevision: BigInt(to), ...(ifMatch === undefined ? {} : { ifMatch: BigInt(ifMatch) }) };
+  }
+  const newest = (await client.config.listRevisions({ scope, limit: 1 })).revisions[0]?.revision ?? 0n;
+  if (newest < 2n)
+    throw new Failure(`${scope} has no revision before its newest, ${newest}: there is nothing to return to`);
+  return { toRevision: newest - 1n, ifMatch: ifMatch === undefined ? newest : BigInt(ifMatch) };
 }
