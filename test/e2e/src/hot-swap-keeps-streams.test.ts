@@ -16,6 +16,7 @@ import {
   startSystem,
   type System,
   tenant,
+  until,
 } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
@@ -92,13 +93,16 @@ describe('a hundred streams through two hundred changes of the configuration', (
       if (!answer.stream) throw new Error(`no stream on ${route}: ${answer.status} ${answer.text}`);
       return answer.stream;
     };
+    // Every client has listed the tools: that is what `list_changed` is about.
     if (kind === 'modern listen') {
+      await client.toolNamesModern();
       const notifications = { toolsListChanged: true, resourceSubscriptions: [feedUri] };
       const stream = opened(await client.modern('subscriptions/listen', { notifications }));
       const acknowledged = await stream.messages.atLeast(1);
       return { kind, route, client, stream, id: String(subscriptionOf(acknowledged[0])) };
     }
     await client.initialize();
+    await client.toolNames();
     if (kind === 'legacy GET') return { kind, route, client, stream: opened(await client.get()), id: undefined };
     const params = { name: 'slow_progress', arguments: { key: id }, _meta: { progressToken: id } };
     const answer = client.post({ jsonrpc: '2.0', id, method: 'tools/call', params });
@@ -119,16 +123,17 @@ describe('a hundred streams through two hundred changes of the configuration', (
   const change = (
     n: number,
   ): { readonly put: ResourceFile[]; readonly remove?: readonly [kind: string, name: string][] } => {
-    const extra = `extra-${n - (n % 5)}`;
+    const round = Math.floor((n - 1) / 5);
+    const extra = `extra-${round}`;
     const globex = mcpRoute({ tenant: 'globex', name: `g-${n}`, url: legacy.url, keys, rules: ['true'] });
-    const toggled = n % 10 < 5 ? visible.slice(0, 2) : visible;
+    const toggled = round % 2 === 0 ? visible.slice(0, 2) : visible;
     const everywhere = (when: string): ResourceFile => ({
       apiVersion: 'signalbox.dev/v1',
       kind: 'Policy',
       metadata: { tenant: 'acme', name: 'everywhere' },
       spec: { target: { tenant: {} }, authorization: [{ effect: 'DENY', when }] },
     });
-    switch (n % 5) {
+    switch ((n - 1) % 5) {
       case 0:
         return { put: mcpRoute({ name: extra, url: legacy.url, keys, rules: ['true'] }) };
       case 1:
@@ -138,7 +143,7 @@ describe('a hundred streams through two hundred changes of the configuration', (
           put: ['watched-legacy', 'watched-modern'].map((name) => policy({ name, keys, rules: allow(toggled) })),
         };
       case 3:
-        return { put: n % 2 === 0 ? globex : [everywhere(`tool.name == "never-${n}"`)] };
+        return { put: round % 2 === 0 ? globex : [everywhere(`tool.name == "never-${n}"`)] };
       default:
         return { put: [], remove: ['Policy', 'Route', 'VirtualServer', 'Backend'].map((kind) => [kind, extra]) };
     }
@@ -153,15 +158,14 @@ describe('a hundred streams through two hundred changes of the configuration', (
 
   it('no stream loses or repeats a message while others and its own surroundings change', async () => {
     const table = () => system.node(0).proxy.table.value;
-    const before = table();
     for (let n = 1; n <= changes; n += 1) {
+      const last = table();
       const { put, remove = [] } = change(n);
       if (remove.length > 0) await system.remove('acme', remove, { wait: false });
       else await system.apply(put, { wait: false });
+      await until(`change ${n} on the node`, () => (table() === last ? undefined : true));
       await emitAll(n);
     }
-    await system.settled();
-    expect(table()).not.toBe(before);
     const expected = Array.from({ length: changes }, (_, i) => i + 1);
     for (const open of streams) {
       await open.stream.messages.first(
