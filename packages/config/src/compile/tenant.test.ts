@@ -9,34 +9,45 @@ import type { Compiled } from './compiled.ts';
 import { defaultTableLimits } from './limits.ts';
 import { compileTenant, compileTenantSteps } from './tenant.ts';
 
+/** Milliseconds for a property with many runs on a loaded machine. */
+const slow = 30_000;
+
 const operator = operatorTable('acme');
 
 describe('compiling a tenant', () => {
-  it('gives the same table and problems whatever the order of the set', () => {
-    fc.assert(
-      fc.property(anySet, fc.infiniteStream(fc.nat()), (set, random) => {
-        const shuffled = [...set].sort(() => ((random.next().value as number) % 2 === 0 ? -1 : 1));
-        const ordered = compileTenant(makeSnapshot('acme', 1n, set), operator);
-        expect(summary(compileTenant(makeSnapshot('acme', 1n, shuffled), operator))).toEqual(summary(ordered));
-        expect(summary(compileTenant(unordered('acme', shuffled), operator))).toEqual(summary(ordered));
-      }),
-      { numRuns: 60 },
-    );
-  });
+  it(
+    'gives the same table and problems whatever the order of the set',
+    () => {
+      fc.assert(
+        fc.property(anySet, fc.infiniteStream(fc.nat()), (set, random) => {
+          const shuffled = [...set].sort(() => ((random.next().value as number) % 2 === 0 ? -1 : 1));
+          const ordered = compileTenant(makeSnapshot('acme', 1n, set), operator);
+          expect(summary(compileTenant(makeSnapshot('acme', 1n, shuffled), operator))).toEqual(summary(ordered));
+          expect(summary(compileTenant(unordered('acme', shuffled), operator))).toEqual(summary(ordered));
+        }),
+        { numRuns: 60 },
+      );
+    },
+    slow,
+  );
 
-  it('gives the same with and without an earlier table, and never changes that', () => {
-    fc.assert(
-      fc.property(soundSet, fc.oneof(soundSet, anySet), (before, after) => {
-        const previous = tableOf(compileTenant(makeSnapshot('acme', 1n, before), operator));
-        const earlier = summary({ table: previous, problems: [] });
-        const snapshot = makeSnapshot('acme', 2n, after);
-        const shared = compileTenant(snapshot, operator, previous);
-        expect(summary(shared)).toEqual(summary(compileTenant(snapshot, operator)));
-        expect(summary({ table: previous, problems: [] })).toEqual(earlier);
-      }),
-      { numRuns: 100 },
-    );
-  });
+  it(
+    'gives the same with and without an earlier table, and never changes that',
+    () => {
+      fc.assert(
+        fc.property(soundSet, fc.oneof(soundSet, anySet), (before, after) => {
+          const previous = tableOf(compileTenant(makeSnapshot('acme', 1n, before), operator));
+          const earlier = summary({ table: previous, problems: [] });
+          const snapshot = makeSnapshot('acme', 2n, after);
+          const shared = compileTenant(snapshot, operator, previous);
+          expect(summary(shared)).toEqual(summary(compileTenant(snapshot, operator)));
+          expect(summary({ table: previous, problems: [] })).toEqual(earlier);
+        }),
+        { numRuns: 100 },
+      );
+    },
+    slow,
+  );
 
   it('shares what has not changed with the earlier table', () => {
     const snapshot = makeSnapshot('acme', 1n, [

@@ -7,6 +7,9 @@ import type { DecisionInput, Subject } from './authorization.ts';
 import { compileAuthorization, type RuleSource } from './compile-rules.ts';
 import { decide, explain, visibleTools } from './decide.ts';
 
+/** Milliseconds for a property with many runs on a loaded machine. */
+const slow = 30_000;
+
 describe('decide', () => {
   it('takes the first rule that matches', () => {
     const rules = [deny('tool.name == "b"'), allow('tool.name.startsWith("b")'), deny('true')];
@@ -136,36 +139,48 @@ describe('explain', () => {
 });
 
 describe('for any rules and any input', () => {
-  it('the decision is that of plain CEL, rule by rule', () => {
-    fc.assert(
-      fc.property(anyRules, anyInput, (rules, given) => {
-        expect(decide(compileAuthorization(rules), given)).toMatchObject(plainDecision(rules, given));
-      }),
-      { numRuns: 150 },
-    );
-  });
+  it(
+    'the decision is that of plain CEL, rule by rule',
+    () => {
+      fc.assert(
+        fc.property(anyRules, anyInput, (rules, given) => {
+          expect(decide(compileAuthorization(rules), given)).toMatchObject(plainDecision(rules, given));
+        }),
+        { numRuns: 100 },
+      );
+    },
+    slow,
+  );
 
-  it('explaining gives the same decision', () => {
-    fc.assert(
-      fc.property(anyRules, anyInput, (rules, given) => {
-        const table = compileAuthorization(rules);
-        expect(explain(table, given).decision).toEqual(decide(table, given));
-      }),
-      { numRuns: 100 },
-    );
-  });
+  it(
+    'explaining gives the same decision',
+    () => {
+      fc.assert(
+        fc.property(anyRules, anyInput, (rules, given) => {
+          const table = compileAuthorization(rules);
+          expect(explain(table, given).decision).toEqual(decide(table, given));
+        }),
+        { numRuns: 60 },
+      );
+    },
+    slow,
+  );
 
-  it('a tool that can be called is listed', () => {
-    fc.assert(
-      fc.property(anyRules, anyInput, (rules, given) => {
-        fc.pre(given.subject.kind === 'tool');
-        const table = compileAuthorization(rules);
-        const [listed] = visibleTools(table, given, [subjectName(given.subject)]);
-        expect(listed === true || !decide(table, given).allowed).toBe(true);
-      }),
-      { numRuns: 250 },
-    );
-  });
+  it(
+    'a tool that can be called is listed',
+    () => {
+      fc.assert(
+        fc.property(anyRules, anyInput, (rules, given) => {
+          fc.pre(given.subject.kind === 'tool');
+          const table = compileAuthorization(rules);
+          const [listed] = visibleTools(table, given, [subjectName(given.subject)]);
+          expect(listed === true || !decide(table, given).allowed).toBe(true);
+        }),
+        { numRuns: 150 },
+      );
+    },
+    slow,
+  );
 });
 
 function allow(when: string): RuleSource {
