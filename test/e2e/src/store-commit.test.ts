@@ -1,10 +1,18 @@
 import { makeSnapshot } from '@signalbox/config';
 import { connect } from '@signalbox/control-plane/testing';
-import { createDatabase } from '@signalbox/test-harness';
-import { systemClock } from '@signalbox/runtime';
+import { createDatabase, until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
-import { change, createTenants, migrated, openReplica, type Replica, stored, write } from './store-fixture.ts';
+import {
+  change,
+  createTenants,
+  migrated,
+  openReplica,
+  type Replica,
+  stored,
+  waitsForLock,
+  write,
+} from './store-fixture.ts';
 
 let url: string;
 let replica: Replica;
@@ -125,26 +133,27 @@ describe('writers at the same time', () => {
 
   it('see what the operator committed before them, and he sees what they committed', async () => {
     const scope = await tenant();
-    const seen: string[] = [];
+    const looking = Promise.withResolvers<void>();
+    const decide = Promise.withResolvers<void>();
     const slow = replica.store.write(
       write(scope, async (inputs) => {
-        seen.push('tenant looks');
-        await systemClock.sleep(100);
-        seen.push('tenant decides');
+        looking.resolve();
+        await decide.promise;
         return change(backend('a'))(inputs);
       }),
     );
-    await systemClock.sleep(30);
+    await looking.promise;
+    const seen: number[] = [];
     const operator = replica.store.write(
       write('operator', async (inputs) => {
-        for await (const snapshot of inputs.tenants()) {
-          if (snapshot.scope === scope) seen.push(`operator sees ${snapshot.resources.size}`);
-        }
+        for await (const snapshot of inputs.tenants()) if (snapshot.scope === scope) seen.push(snapshot.resources.size);
         return change({ put: stored('Gateway', 'g', scope) })(inputs);
       }),
     );
+    await until('the operator to wait for the tenant', () => waitsForLock(url));
+    decide.resolve();
     await Promise.all([slow, operator]);
-    expect(seen).toEqual(['tenant looks', 'tenant decides', 'operator sees 1']);
+    expect(seen).toEqual([1]);
   });
 
   it('whose connections are cut at any moment have one effect each', { timeout: 60_000 }, async () => {
@@ -154,10 +163,9 @@ describe('writers at the same time', () => {
     let writing = true;
     const kills = (async () => {
       while (writing) {
-        await killer`select pg_terminate_backend(pid) from pg_stat_activity
+        await killer`select pg_sleep(0.015), pg_terminate_backend(pid) from pg_stat_activity
           where application_name = 'signalbox' and pid <> pg_backend_pid() and datname = current_database()
           and state <> 'idle' order by random() limit 1`;
-        await systemClock.sleep(15);
       }
     })();
     const count = 120;

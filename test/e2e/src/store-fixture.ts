@@ -1,5 +1,6 @@
 import { applyChanges, digestOf, type Kind, type SnapshotChange, type StoredResource } from '@signalbox/config';
 import {
+  connect,
   Database,
   type DatabaseOptions,
   Doorbell,
@@ -103,4 +104,13 @@ export function write(
 /** Creates tenants, each with a resource of its own in the operator's scope. */
 export async function createTenants(store: PostgresStore, ...names: readonly string[]): Promise<void> {
   await store.write(write('operator', change(...names.map((name) => ({ put: stored('Tenant', name, name) })))));
+}
+
+/** True once a session of the database waits for a lock. */
+export async function waitsForLock(url: string): Promise<true | undefined> {
+  const sql = connect({ url, connectTimeoutMs: 5_000 });
+  const [found] = await sql`select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  await sql.end();
+  return found ? true : undefined;
 }

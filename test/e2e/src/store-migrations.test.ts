@@ -62,18 +62,19 @@ describe('migrations', () => {
     const reader = connect({ url, connectTimeoutMs });
     let slowestReadMs = 0;
     let holding = true;
+    const locked = Promise.withResolvers<void>();
     const held = holder.begin(async (sql) => {
       await sql`lock table signalbox.one in row exclusive mode`;
-      await systemClock.sleep(1_500);
+      locked.resolve();
+      await sql`select pg_sleep(1.5)`;
       holding = false;
     });
-    await systemClock.sleep(50);
+    await locked.promise;
     const migrating = run(url, [one, two], { lockTimeoutMs: 100, deadlineMs: 20_000 });
     while (holding) {
       const before = systemClock.monotonic();
       await reader`select * from signalbox.one`;
       slowestReadMs = Math.max(slowestReadMs, systemClock.monotonic() - before);
-      await systemClock.sleep(5);
     }
     await held;
     const log = await migrating;

@@ -14,6 +14,7 @@ import { change, createTenants, migrated, openReplica, type Replica, stored, wri
 let url: string;
 beforeEach(async () => {
   url = await migrated(await createDatabase(inject('pgUrl')));
+  await slowDown();
 });
 
 /** Holds what the feed says and checks at every step that no revision is skipped, repeated or cut. */
@@ -67,25 +68,27 @@ async function truth({ store }: Replica) {
 
 const tenants = ['t0', 't1', 't2', 't3'];
 
-/** Writers whose transactions take 0 to 20 ms, so that they commit in another order than they begin. */
+/** Lets transactions take 0 to 20 ms more, so that they commit in another order than they begin. */
+async function slowDown(): Promise<void> {
+  const sql = connect({ url, connectTimeoutMs: 5_000 });
+  await sql.unsafe(`create function slow() returns trigger language plpgsql as
+    'begin perform pg_sleep(random() * 0.02); return new; end';
+    create trigger slow after insert on signalbox.revision for each row execute function slow()`);
+  await sql.end();
+}
+
 async function writeALot(replica: Replica, { writers, writes }: { writers: number; writes: number }): Promise<void> {
   const random = new SeededRandom(7);
   const writer = async (i: number) => {
     for (let n = 0; n < writes; n += 1) {
       const scope = tenants[Math.floor(random.fraction() * tenants.length)] ?? 't0';
       const name = `b${Math.floor(random.fraction() * 20)}`;
-      const delayMs = random.fraction() * 20;
       const plan = change(
         { put: stored('Backend', name, `${i}.${n}`) },
         { put: stored('Route', name, `${i}.${n}`) },
         ...(n % 5 === 0 ? [{ delete: { kind: 'Backend' as const, name: `b${n % 20}` } }] : []),
       );
-      await replica.store.write(
-        write(scope, async (inputs) => {
-          await systemClock.sleep(delayMs);
-          return plan(inputs);
-        }),
-      );
+      await replica.store.write(write(scope, plan));
     }
   };
   await Promise.all(Array.from({ length: writers }, (_, i) => writer(i)));
@@ -158,16 +161,17 @@ describe('the tail', () => {
     await replica.tail.start(follower);
     const other = connect({ url, connectTimeoutMs: 5_000 });
     await other`create table elsewhere (id integer)`;
-    let done = false;
+    const begun = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<void>();
     const long = other.begin(async (sql) => {
       await sql`insert into elsewhere values (1)`;
-      while (!done) await systemClock.sleep(10);
+      begun.resolve();
+      await finish.promise;
     });
-    await systemClock.sleep(20);
+    await begun.promise;
     await writeALot(replica, { writers: 4, writes: 10 });
     expect(await caughtUp(follower, replica)).toEqual(await truth(replica));
-    expect(done).toBe(false);
-    done = true;
+    finish.resolve();
     await long;
     await writeALot(replica, { writers: 2, writes: 5 });
     expect(await caughtUp(follower, replica)).toEqual(await truth(replica));

@@ -27,7 +27,7 @@ const permissionsOf: Readonly<Record<TokenRole, ReadonlySet<Permission>>> = {
 };
 
 /** The permission that an RPC's definition demands. @throws Error if it declares none: the API must not start. */
-export function declaredPermission(method: DescMethod): Permission {
+function declaredPermission(method: DescMethod): Permission {
   const declared = hasOption(method, permission) ? getOption(method, permission) : Permission.PERMISSION_UNSPECIFIED;
   if (declared === Permission.PERMISSION_UNSPECIFIED) {
     throw new Error(

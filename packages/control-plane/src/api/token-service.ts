@@ -76,7 +76,7 @@ function scopesOf(caller: Caller): readonly string[] {
 }
 
 /** The token that a request asks for. @throws ConnectError invalid_argument if its parts do not fit together. */
-export function requestedToken(request: CreateTokenRequest): NewToken {
+function requestedToken(request: CreateTokenRequest): NewToken {
   const { name, tenants, gateway, ttlSeconds } = request;
   const role = (Object.keys(roles) as TokenRole[]).find((known) => roles[known] === request.role);
   if (!role) throw invalidArgument('role is required');

@@ -113,7 +113,7 @@ export class Connection {
 }
 
 /** The connection ended before the answer. */
-export class ConnectionLost extends Error {
+class ConnectionLost extends Error {
   readonly code = 'CONNECTION_CLOSED';
 
   constructor(cause?: unknown) {
