@@ -1,10 +1,11 @@
-import type { JsonObject } from '@bufbuild/protobuf';
+import { create, type JsonObject } from '@bufbuild/protobuf';
 import type { ApplyResponse } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
-import { Change_Operation } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { ApplyResponseSchema, Change_Operation } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { type AdminClient, adminClient, plain } from '../client/admin-client.ts';
 import { apiFailure } from '../client/api-failure.ts';
+import { withNewTenants } from '../client/new-tenant.ts';
 import type { PropagationOutcome } from '../client/propagation.ts';
 import { Failure, usage } from '../failure.ts';
 import { resourcesOf } from '../input/apply-request.ts';
@@ -70,16 +71,25 @@ interface ScopeResult {
   readonly propagation: PropagationOutcome | undefined;
 }
 
+/** One call of the command. */
+interface ApplyCall {
+  readonly cli: Cli;
+  readonly client: AdminClient;
+  readonly options: ApplyOptions;
+  readonly inNewTenant: ReturnType<typeof withNewTenants>;
+}
+
 async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const client = await adminClient(cli);
   const sets = await readResourceFiles(cli, options.file, client.target.file?.variables ?? {});
   if (options.ifMatch !== undefined && sets.length > 1) {
     throw usage(`--if-match guards one scope, the files have ${sets.map(({ scope }) => scope).join(', ')}`);
   }
+  const call: ApplyCall = { cli, client, options, inNewTenant: withNewTenants(sets) };
   const results: ScopeResult[] = [];
   for (const set of sets) {
     try {
-      results.push(await applyScope(cli, client, set, options));
+      results.push(await applyScope(call, set));
     } catch (error) {
       throw explainPartial(error, results, set);
     }
@@ -89,25 +99,22 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   failUnlessApplied(new Map(outcomes), options.timeout);
 }
 
-async function applyScope(
-  cli: Cli,
-  client: AdminClient,
-  set: ScopeDocuments,
-  options: ApplyOptions,
-): Promise<ScopeResult> {
-  const confirmed = options.prune && !options.dryRun ? await confirmDeletions(cli, client, set, options) : undefined;
+async function applyScope(call: ApplyCall, set: ScopeDocuments): Promise<ScopeResult> {
+  const { cli, client, options, inNewTenant } = call;
+  const confirmed = options.prune && !options.dryRun ? await confirmDeletions(call, set) : undefined;
   const ifMatch = options.ifMatch === undefined ? confirmed : BigInt(options.ifMatch);
-  const response = await client.config.apply(
-    {
-      ...resourcesOf(set),
-      prune: options.prune ?? false,
-      dryRun: options.dryRun ?? false,
-      requestId: cli.random.uuid(),
-      message: options.message ?? '',
-      ...(ifMatch === undefined ? {} : { ifMatch }),
-    },
-    { signal: cli.interrupted },
-  );
+  const request = {
+    ...resourcesOf(set),
+    prune: options.prune ?? false,
+    dryRun: options.dryRun ?? false,
+    requestId: cli.random.uuid(),
+    message: options.message ?? '',
+    ...(ifMatch === undefined ? {} : { ifMatch }),
+  };
+  const response = await client.config.apply(request, { signal: cli.interrupted }).catch((error: unknown) => {
+    if (!options.dryRun) throw error;
+    return create(ApplyResponseSchema, inNewTenant(set, error));
+  });
   if (options.output === 'table') showResponse(cli, set, response, options);
   if (!response.committed || !options.wait) return { scope: set.scope, response, propagation: undefined };
   const propagation = await watchPropagation(cli, client, {
@@ -120,12 +127,7 @@ async function applyScope(
 }
 
 /** @returns the revision on which the deletions were confirmed: a later one is not touched. */
-async function confirmDeletions(
-  cli: Cli,
-  client: AdminClient,
-  set: ScopeDocuments,
-  options: ApplyOptions,
-): Promise<bigint | undefined> {
+async function confirmDeletions({ cli, client, options }: ApplyCall, set: ScopeDocuments): Promise<bigint | undefined> {
   if (options.yes) return undefined;
   const { changes, revision } = await client.config.diff(
     { ...resourcesOf(set), prune: true },
@@ -134,7 +136,9 @@ async function confirmDeletions(
   const deleted = changes.filter((change) => change.operation === Change_Operation.DELETE);
   if (deleted.length === 0) return undefined;
   const names = deleted.map(({ kind, name }) => `${kind} ${set.scope}/${name}`).join(', ');
-  if (!cli.out.isTerminal) throw new Failure(`this deletes ${names}: add --yes if that is meant`);
+  // Nobody can answer where nobody watches, or when standard input holds the resources.
+  if (!cli.out.isTerminal || options.file.includes('-'))
+    throw new Failure(`this deletes ${names}: add --yes if that is meant`);
   const answer = await cli.ask(`This deletes ${names}. Go on? [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim())) throw new Failure('nothing was changed');
   return revision;

@@ -1,9 +1,12 @@
+import { create } from '@bufbuild/protobuf';
 import type { DiffResponse } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DiffResponseSchema } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { Problem_Severity } from '@signalbox/proto/signalbox/admin/v1/resource_pb.ts';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { adminClient, plain } from '../client/admin-client.ts';
 import { apiFailure } from '../client/api-failure.ts';
+import { withNewTenants } from '../client/new-tenant.ts';
 import { Failure } from '../failure.ts';
 import { resourcesOf } from '../input/apply-request.ts';
 import { collect } from '../input/option-values.ts';
@@ -50,10 +53,14 @@ function trouble(error: unknown): Failure {
 async function diff(cli: Cli, options: DiffOptions): Promise<boolean> {
   const client = await adminClient(cli);
   const sets = await readResourceFiles(cli, options.file, client.target.file?.variables ?? {});
+  const inNewTenant = withNewTenants(sets);
   const found: { readonly set: ScopeDocuments; readonly response: DiffResponse }[] = [];
   for (const set of sets) {
     const request = { ...resourcesOf(set), prune: options.prune ?? false };
-    found.push({ set, response: await client.config.diff(request, { signal: cli.interrupted }) });
+    const response = await client.config
+      .diff(request, { signal: cli.interrupted })
+      .catch((error: unknown) => create(DiffResponseSchema, inNewTenant(set, error)));
+    found.push({ set, response });
   }
   await emit(cli, options.output, {
     data: found.map(({ set, response }) => ({ scope: set.scope, ...(plain(response) as object) })),
