@@ -10,7 +10,7 @@ import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
 
 /** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
-export type MessageKind = 'request' | 'notification' | 'response' | 'get' | 'delete' | 'none';
+export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'get' | 'delete' | 'none';
 
 /**
  * One HTTP request on its way from admission to its outcome. Phases fill its fields in order and read those of earlier

@@ -122,7 +122,7 @@ function probeRequest(route: RouteState, id: string, limits: RequestLimits): Ups
 }
 
 /** What an answer to the probe says about the era. Pure. */
-export function eraOfAnswer(answer: Collected): Era | undefined {
+function eraOfAnswer(answer: Collected): Era | undefined {
   const { status } = answer.head;
   if (status === 401 || status === 403 || status === 408 || status === 429 || status >= 500) return undefined;
   const message = messageOf(answer);

@@ -4,6 +4,7 @@ import { scanBody } from '../json/scan.ts';
 import { decideFor, listedSubject, type Standing } from './authorization.ts';
 import type { Call } from './call.ts';
 import { capabilityEdits } from './capabilities.ts';
+import { documentSpan } from './document-span.ts';
 import { filterList } from './list-filter.ts';
 import type { Edit } from './splice.ts';
 
@@ -28,7 +29,7 @@ export function needsInspection(call: Call): boolean {
 export function inspectResult(call: Call, standing: Standing, answer: Buffer): Inspected | undefined {
   const scanned = scanBody(answer, call.services.limits.responseScan);
   if (scanned.kind !== 'message') return undefined;
-  const result = memberValue(answer, wholeOf(answer), 'result');
+  const result = memberValue(answer, documentSpan(answer), 'result');
   if (!result) return scanned.message.hasError ? { edits: [], version: undefined } : undefined;
   if (call.rule?.list) return { edits: filterEdits(call, standing, answer, result), version: undefined };
   const version = memberValue(answer, result, 'protocolVersion');
@@ -48,13 +49,4 @@ function filterEdits(call: Call, standing: Standing, answer: Buffer, result: Spa
   );
   if (list.member === 'tools') call.services.catalog.saw(standing.route.entry.mcp.member.backend.key, names);
   return edits;
-}
-
-/** Where the document stands within its bytes: without blanks around it. */
-function wholeOf(bytes: Buffer): Span {
-  let start = 0;
-  let end = bytes.length;
-  while (start < end && (bytes[start] as number) <= 0x20) start += 1;
-  while (end > start && (bytes[end - 1] as number) <= 0x20) end -= 1;
-  return { start, end };
 }

@@ -101,7 +101,7 @@ const revisionKey = 'dev.signalbox/revision';
 const subscriptionKey = Buffer.from(`"${metaKeys.subscriptionId}"`, 'latin1');
 
 /** Puts the client's id wherever the subscription id names the minted one. */
-export function renameSubscription(event: Buffer, upstreamId: string, clientId: string): Buffer {
+function renameSubscription(event: Buffer, upstreamId: string, clientId: string): Buffer {
   let renamed = event;
   for (let at = renamed.indexOf(subscriptionKey); at >= 0; at = renamed.indexOf(subscriptionKey, at + 1)) {
     let value = at + subscriptionKey.length;

@@ -21,6 +21,7 @@ export function authorize(call: Call): Step {
       if (!call.method.startsWith('notifications/')) return refuse(call, refusals.notAMessage);
       return allow(call);
     case 'response':
+    case 'batch':
     case 'get':
     case 'delete':
     case 'none':

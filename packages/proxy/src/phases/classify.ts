@@ -18,9 +18,12 @@ export function classify(call: Call): Step {
   const headers = { version, method: head.header('mcp-method'), name: head.header('mcp-name') };
   const classified = classifyMessage(headers, body);
   note(call, body, classified);
+  if (body.kind === 'batch' && body.items.some(({ method }) => method === 'initialize')) {
+    return refuse(call, refusals.batch, { message: 'initialize cannot be part of a batch' });
+  }
   if (classified.kind === 'refused') return refuse(call, classified.refusal, classified.detail);
-  if (classified.kind === 'legacy-batch') return refuse(call, refusals.batch);
-  if (call.kind === 'request' && !acceptsAnswers(head.header('accept'))) return refuse(call, refusals.notAcceptable);
+  const isAnswered = call.kind === 'request' || call.kind === 'batch';
+  if (isAnswered && !acceptsAnswers(head.header('accept'))) return refuse(call, refusals.notAcceptable);
   return 'continue';
 }
 
@@ -56,6 +59,8 @@ function note(call: Call, body: ScannedBody, classified: Classified): void {
       break;
     case 'legacy-batch':
       call.era = 'legacy';
+      call.kind = 'batch';
+      call.method = 'batch';
       break;
     case 'refused':
       break;

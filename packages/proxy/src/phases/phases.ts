@@ -10,6 +10,7 @@ import { authorize } from './authorize.ts';
 import { classify } from './classify.ts';
 import { readBody } from './read-body.ts';
 import { sendUpstream } from './send-upstream.ts';
+import { splitBatch } from './split-batch.ts';
 import type { Phase } from './step.ts';
 
 /**
@@ -23,6 +24,7 @@ const phases: readonly Phase[] = [
   readBody, // bounded
   classify, // strict parse, once; era and kind of message, or the exact error
   admitSession, // legacy: open the sealed session, bound to this principal and route
+  (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
   authorize, // the one decide()
   sendUpstream, // under our own id; the answer ends the call
 ];

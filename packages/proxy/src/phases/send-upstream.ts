@@ -38,6 +38,7 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
       return openStream(call);
     case 'delete':
       return terminate(call);
+    case 'batch':
     case 'none':
       return refuse(call, refusals.internal);
   }

@@ -66,7 +66,7 @@ export function reaccept(table: AuthenticationTable, credential: Credential): Cr
 }
 
 /** Whether a token's `aud` names one of the audiences. */
-export function isForAudience(aud: unknown, audiences: readonly string[]): boolean {
+function isForAudience(aud: unknown, audiences: readonly string[]): boolean {
   if (typeof aud === 'string') return audiences.includes(aud);
   return Array.isArray(aud) && aud.some((one) => typeof one === 'string' && audiences.includes(one));
 }

@@ -12,7 +12,7 @@ export interface KeySetsOptions {
 }
 
 /** Bounds of the key sets; see `RequestLimits` for what each means. */
-export interface KeySetLimits {
+interface KeySetLimits {
   readonly keySets: number;
   readonly keySetBytes: number;
   readonly keySetKeys: number;

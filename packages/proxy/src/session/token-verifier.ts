@@ -12,7 +12,7 @@ export interface TokenVerifierOptions {
 }
 
 /** Bounds of the verifier; see `RequestLimits` for what each means. */
-export interface TokenLimits {
+interface TokenLimits {
   readonly tokenBytes: number;
   readonly verifiedTokens: number;
   readonly verifiedTokenMs: number;
