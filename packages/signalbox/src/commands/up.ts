@@ -2,6 +2,7 @@ import { readSettings } from '@signalbox/runtime';
 import { controlPlaneSettings } from '@signalbox/control-plane';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
+import { Failure } from '../failure.ts';
 import { parsePort } from '../input/option-values.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { type StartingStack, startEverything } from '../up/compose.ts';
@@ -74,7 +75,7 @@ async function run(cli: Cli, resolved: Resolved, starting: StartingStack, output
   const broken = starting.broken.then((failure) => Promise.reject(failure));
   const progress = showProgress(cli, starting.steps, output !== 'table');
   const first = await Promise.race([starting.ready, interrupted, broken]);
-  if (first === 'interrupted') return;
+  if (first === 'interrupted') throw new Failure('', 130);
   await progress;
   const summary = summarise(cli, resolved, first);
   await emit(cli, output, { data: summary, table: (style) => renderSummary(summary, style) });

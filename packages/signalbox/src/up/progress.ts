@@ -27,7 +27,13 @@ async function showLive(steps: readonly Step[]): Promise<void> {
         task.title = detail ? `${title}: ${detail}` : title;
       },
     })),
-    { concurrent: true, exitOnError: false, rendererOptions: { showErrorMessage: false, collapseErrors: false } },
+    {
+      concurrent: true,
+      exitOnError: false,
+      // Ctrl-C is ours: it stops what has started, in order.
+      registerSignalListeners: false,
+      rendererOptions: { showErrorMessage: false, collapseErrors: false },
+    },
   );
   await list.run();
 }
