@@ -1,0 +1,56 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { systemClock } from '@signalbox/runtime';
+import { until } from '@signalbox/test-harness';
+import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { type ApiFixture, doc, refusalOf, startApi } from './api-fixture.ts';
+
+let dataDir: string;
+let postgres: RunningPostgres;
+let api: ApiFixture;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'signalbox-test-outage-'));
+  postgres = await startPostgres({ dataDir, port: 0, durable: true });
+  api = await startApi(postgres.url);
+  await api.tenants('acme');
+});
+afterAll(async () => {
+  await api[Symbol.asyncDispose]();
+  await postgres.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const backend = (name: string) => doc('Backend', 'acme', name, { mcp: { url: 'http://127.0.0.1:1/' } });
+const status = async (path: string) => (await fetch(api.url + path)).status;
+
+describe('while the database is down', () => {
+  it('calls are answered "unavailable" soon, and all works again when it is back', async () => {
+    await api.operator.config.apply({ scope: 'acme', resources: [backend('before')] });
+    const port = Number(new URL(postgres.url).port);
+    await postgres.stop();
+
+    const startedAt = systemClock.monotonic();
+    expect(await refusalOf(api.operator.config.apply({ scope: 'acme', resources: [backend('lost')] }))).toMatchObject({
+      code: 'Unavailable',
+    });
+    expect(await refusalOf(api.operator.config.list({ scope: 'acme' }))).toMatchObject({ code: 'Unavailable' });
+    expect(systemClock.monotonic() - startedAt).toBeLessThan(10_000);
+    expect(await status('/healthz')).toBe(200);
+    expect(await status('/readyz')).toBe(503);
+
+    postgres = await startPostgres({ dataDir, port, durable: true });
+    await until('the API to be ready', async () => ((await status('/readyz')) === 200 ? true : undefined));
+    const { revision } = await api.operator.config.apply({ scope: 'acme', resources: [backend('after')] });
+    expect(revision).toBe(2n);
+    const last = [];
+    for await (const message of api.operator.config.watchPropagation({ scope: 'acme', revision })) last.push(message);
+    expect(last.at(-1)).toMatchObject({ revision: 2n, done: true });
+    const { resources } = await api.operator.config.list({ scope: 'acme' });
+    expect(resources.map(({ document }) => document?.name)).toEqual(['after', 'before']);
+  });
+});
