@@ -5,7 +5,7 @@ import { code, type Repository } from './repository.ts';
 const base = ['proto', 'runtime', 'config', 'xds', 'audit'];
 
 /** Who may import whom. Keys are folders of `packages/`; arrows go down only. */
-export const packageGraph: Readonly<Record<string, readonly string[]>> = {
+const packageGraph: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   runtime: [],
   config: ['proto'],
@@ -36,14 +36,14 @@ interface Member {
 /** Folder of a workspace package by its name. */
 function folderOf(name: string): string | undefined {
   if (name === 'signalbox') return 'packages/signalbox';
-  const match = /^@signalbox\/(test-)?([a-z-]+)$/.exec(name);
+  const match = /^@signalbox\/(test-)?([a-z0-9-]+)$/.exec(name);
   if (!match?.[2]) return undefined;
   return match[1] === undefined ? `packages/${match[2]}` : `test/${match[2]}`;
 }
 
 function members(repository: Repository): Member[] {
   return [...repository].flatMap(([path, text]) => {
-    const folder = /^((?:packages|test)\/[a-z-]+)\/package\.json$/.exec(path)?.[1];
+    const folder = /^((?:packages|test)\/[a-z0-9-]+)\/package\.json$/.exec(path)?.[1];
     if (folder === undefined) return [];
     const manifest = JSON.parse(text) as Manifest;
     const declared = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
