@@ -51,7 +51,7 @@ function lines(text: string): number {
 
 /** Names declared in the settings of a package: `SIGNALBOX_…`. */
 function declaredSettings(repository: Repository): [path: string, name: string][] {
-  return code(repository, /^packages\/[^/]+\/src\/settings\.ts$/).flatMap(([path, text]) =>
+  return code(repository, /^packages\/(?!runtime\/)[^/]+\/src\/(?:.*\/)?settings\.ts$/).flatMap(([path, text]) =>
     [...text.matchAll(/'((?:SIGNALBOX|DATABASE)_[A-Z0-9_]+)'/g)].map((match): [string, string] => [
       path,
       match[1] ?? '',

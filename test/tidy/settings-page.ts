@@ -25,7 +25,7 @@ function declaredIn(module: Record<string, unknown>): Declared[] {
 
 const heading = `# Settings
 
-Generated from the declarations in \`packages/*/src/settings.ts\` by \`node test/drift.ts --write\`. Every setting is an
+Generated from the declarations in \`packages/*/src/**/settings.ts\` by \`node test/drift.ts --write\`. Every setting is an
 environment variable, read once when its process starts; a value that cannot be used stops the start with a message that
 names it. Resources, which people change while everything runs, are something else: see ARCHITECTURE.md.
 `;
@@ -38,7 +38,7 @@ const titles: Readonly<Record<string, string>> = {
 
 /** docs/settings.md, from the declarations. */
 export async function renderSettingsPage(): Promise<string> {
-  const files = globSync('packages/*/src/settings.ts', { cwd: root }).filter(
+  const files = globSync('packages/*/src/**/settings.ts', { cwd: root }).filter(
     (file) => !file.startsWith('packages/runtime/'),
   );
   const sections: string[] = [];
