@@ -37,8 +37,12 @@ export function nodesCommand(cli: Cli): Command {
     )
     .action(async (options: NodesOptions) => {
       const client = await adminClient(cli);
-      if (options.watch) await watchNodes(cli, client, options);
-      else await showNodes(cli, client, options);
+      if (options.watch) {
+        await watchNodes(cli, client, options).catch((error: unknown) => {
+          // Ctrl-C is how it ends.
+          if (!cli.interrupted.aborted) throw error;
+        });
+      } else await showNodes(cli, client, options);
     });
 }
 

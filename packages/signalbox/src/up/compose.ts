@@ -189,7 +189,7 @@ async function operatorToken({ secrets, cli, resolved }: UpContext, fresh: Secre
   if (kept) return kept;
   throw new Failure(
     `the database has an operator already, but ${join(resolved.dataDir, 'secrets', 'operator-token')} is missing: ` +
-      'set SIGNALBOX_TOKEN to an operator token, or delete the data folder to begin anew',
+      'set SIGNALBOX_TOKEN to an operator token, or begin anew with an empty database',
   );
 }
 
