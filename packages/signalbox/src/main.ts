@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { systemClock, systemRandom } from '@signalbox/runtime';
 import type { Cli, Screen } from './cli.ts';
+import { Failure } from './failure.ts';
 import { run } from './program.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -24,9 +25,17 @@ function screen(stream: NodeJS.WriteStream): Screen {
   return { write, isTerminal, colours: isTerminal && !process.env['NO_COLOR'] };
 }
 
+/** Most that is taken from standard input, in bytes: more than any file of resources may have. */
+const inputLimit = 64 * 1024 * 1024;
+
 async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > inputLimit) throw new Failure(`standard input has more than ${inputLimit} bytes: use files`);
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 
