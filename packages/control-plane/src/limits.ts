@@ -6,7 +6,7 @@ import type { ControlPlaneSettings } from './settings.ts';
 import type { DatabaseOptions } from './store/database.ts';
 
 /** What the settings mean for the database. @throws Error if there is none. */
-export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOptions, 'clock'> {
+export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOptions, 'clock' | 'metrics'> {
   const { databaseUrl, statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, transactionTimeoutMs } = settings;
   if (!databaseUrl) throw new Error('DATABASE_URL is required: postgres://user:password@host:port/database');
   return {

@@ -71,6 +71,16 @@ export const controlPlaneSettings = {
     ...{ unit: 'h', min: 1, max: 8_760, fallback: '168' },
     doc: 'How long a repeated request id has the effect of the first request.',
   }),
+  cachedResources: integer({
+    name: 'SIGNALBOX_SNAPSHOT_RESOURCES',
+    ...{ unit: 'resources', min: 0, max: 100_000_000, fallback: '200000' },
+    doc: 'Resources of the scopes that are kept in memory, so that a write need not read its whole scope.',
+  }),
+  planTables: integer({
+    name: 'SIGNALBOX_PLAN_TABLES',
+    ...{ unit: 'tables', min: 0, max: 1_000_000, fallback: '100' },
+    doc: 'Tenants whose last compiled table is kept, so that a write compiles only what it changes.',
+  }),
 
   pollMs: integer({
     name: 'SIGNALBOX_TAIL_POLL',

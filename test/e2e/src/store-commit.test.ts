@@ -242,6 +242,28 @@ describe('history', () => {
   });
 });
 
+describe('after a failover that lost a revision', () => {
+  it('the store does not build on what it remembers of it', async () => {
+    const scope = await tenant();
+    await using other = openReplica({ url });
+    await replica.store.write(write(scope, change(backend('lost'))));
+    const database = connect({ url, connectTimeoutMs: 5_000 });
+    await database`delete from signalbox.change_log where tenant = ${scope}`;
+    await database`delete from signalbox.revision where tenant = ${scope}`;
+    await database`delete from signalbox.resource where tenant = ${scope}`;
+    await database`update signalbox.tenant set revision = 0, resource_count = 0 where name = ${scope}`;
+    await database.end();
+    await other.store.write(write(scope, change(backend('instead'))));
+    const outcome = await replica.store.write(write(scope, change(backend('next'))));
+    expect(outcome).toMatchObject({ revision: 2n, changes: [{ op: 'create', name: 'next' }] });
+    expect(names(await replica.store.list(scope))).toEqual(['instead=a@1', 'next=a@2']);
+    expect(await replica.store.read(scope, ({ current }) => Promise.resolve([...current.resources.keys()]))).toEqual([
+      'Backend/instead',
+      'Backend/next',
+    ]);
+  });
+});
+
 describe('a tenant', () => {
   it('is listed with its revision and size', async () => {
     const scope = await tenant();

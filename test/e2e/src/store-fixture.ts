@@ -22,6 +22,7 @@ export const databaseOptions: Omit<DatabaseOptions, 'url'> = {
   connectTimeoutMs: 5_000,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
+  metrics: new Metrics(),
 };
 
 /** Brings a database to the newest schema. */
@@ -60,7 +61,13 @@ export function openReplica(replica: ReplicaOptions): Replica {
     tail.kick();
     doorbell.ring();
   };
-  const store = new PostgresStore({ database, random: systemRandom, requestIdHours: 1, onCommit });
+  const store = new PostgresStore({
+    database,
+    random: systemRandom,
+    requestIdHours: 1,
+    cachedResources: 1_000,
+    onCommit,
+  });
   return {
     database,
     store,

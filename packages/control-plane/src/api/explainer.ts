@@ -28,9 +28,10 @@ export class Explainer {
   }
 
   /** @throws ConnectError if the tenant has no such route or the method is not one that rules decide. */
-  explain(request: ExplainRequest, inputs: { readonly current: Snapshot; readonly operator: Snapshot }) {
+  async explain(request: ExplainRequest, inputs: { readonly current: Snapshot; readonly operator: Snapshot }) {
     const { current, operator } = inputs;
-    const route = this.#planner.compileTenant(operator, current).table?.routes.get(request.route);
+    const { table } = await this.#planner.compileTenant(operator, current);
+    const route = table?.routes.get(request.route);
     if (!route) {
       throw new ConnectError(`route "${request.route}" does not exist in "${request.scope}"`, Code.NotFound);
     }

@@ -9,6 +9,7 @@ import {
 import { create } from '@bufbuild/protobuf';
 import { BackendSchema } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { TenantSchema } from '@signalbox/proto/signalbox/config/v1/tenant_pb.ts';
+import { ManualClock } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 
 import type { WriteInputs } from '../store/store.ts';
@@ -64,7 +65,7 @@ function inputs(current: Snapshot, earlier: ReadonlyMap<bigint, Snapshot> = new 
   };
 }
 
-const planner = new WritePlanner(defaultTableLimits);
+const planner = new WritePlanner({ clock: new ManualClock(), limits: defaultTableLimits, tables: 1 });
 const names = (snapshot: Snapshot) => [...snapshot.resources.keys()].sort();
 const nothing = { put: [], delete: [], prune: false, warnings: [] };
 

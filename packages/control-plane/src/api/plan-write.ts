@@ -1,12 +1,12 @@
 import {
-  applyChanges,
+  applyChangesSteps,
   compileOperator,
-  compileTenant,
+  compileTenantSteps,
   type Change,
   type Compiled,
   diffSnapshots,
   type Kind,
-  makeSnapshot,
+  makeSnapshotSteps,
   operatorScope,
   type OperatorTable,
   type Problem,
@@ -16,6 +16,7 @@ import {
   type TableLimits,
   type TenantTable,
 } from '@signalbox/config';
+import type { Clock } from '@signalbox/runtime';
 
 import type { WriteInputs, WritePlan } from '../store/store.ts';
 
@@ -29,13 +30,25 @@ export interface WantedResources {
   readonly warnings: readonly Problem[];
 }
 
+export interface WritePlannerOptions {
+  readonly clock: Clock;
+  readonly limits: TableLimits;
+  /** Tenants whose last table is kept, because the next one is compiled from it at the cost of what changed. */
+  readonly tables: number;
+}
+
+/** Longest time for which a compile keeps everything else in the process waiting, in milliseconds. */
+const sliceMs = 5;
+
 /** Builds what a scope shall be and judges it as every node will. */
 export class WritePlanner {
-  readonly #limits: TableLimits;
+  readonly #options: WritePlannerOptions;
+  /** By tenant, the one used longest ago first. Equal content gives equal tables, whatever a table is compiled from. */
+  readonly #tables = new Map<string, TenantTable>();
   #operator: { readonly snapshot: Snapshot; readonly table: OperatorTable } | undefined;
 
-  constructor(limits: TableLimits) {
-    this.#limits = limits;
+  constructor(options: WritePlannerOptions) {
+    this.#options = options;
   }
 
   /** The scope with what a request wants. */
@@ -45,7 +58,8 @@ export class WritePlanner {
       ...(wanted.prune ? unwanted(current, wanted.put) : wanted.delete).map((id) => ({ delete: id })),
       ...wanted.put.map((resource) => ({ put: resource })),
     ];
-    const plan = await this.#judged(inputs, applyChanges(current, current.revision + 1n, changes));
+    const candidate = await this.#inSlices(applyChangesSteps(current, current.revision + 1n, changes));
+    const plan = await this.#judged(inputs, candidate);
     return plan.outcome === 'write' ? { ...plan, warnings: [...wanted.warnings, ...plan.warnings] } : plan;
   }
 
@@ -54,26 +68,30 @@ export class WritePlanner {
     const { current } = inputs;
     const earlier = await inputs.at(revision);
     if (!earlier) return { outcome: 'no-such-revision' };
-    return this.#judged(inputs, makeSnapshot(current.scope, current.revision + 1n, earlier.resources.values()));
+    const resources = earlier.resources.values();
+    return this.#judged(
+      inputs,
+      await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources)),
+    );
   }
 
   /** The tenant as a node serves it. */
-  compileTenant(operator: Snapshot, tenant: Snapshot): Compiled<TenantTable> {
-    return compileTenant(tenant, this.#operatorTable(operator), undefined, this.#limits);
+  compileTenant(operator: Snapshot, tenant: Snapshot): Promise<Compiled<TenantTable>> {
+    return this.#compile(this.#operatorTable(operator), tenant);
   }
 
   async #judged(inputs: WriteInputs, candidate: Snapshot): Promise<WritePlan> {
     const problems =
       candidate.scope === operatorScope
         ? await this.#judgeOperator(inputs, candidate)
-        : this.compileTenant(inputs.operator, candidate).problems;
+        : (await this.compileTenant(inputs.operator, candidate)).problems;
     if (problems.some((problem) => problem.severity === 'error')) return { outcome: 'refuse', problems };
     return { outcome: 'write', candidate, warnings: problems };
   }
 
   /** Also compiles the tenants that the change could break. */
   async #judgeOperator(inputs: WriteInputs, candidate: Snapshot): Promise<readonly Problem[]> {
-    const { table, problems } = compileOperator(candidate, this.#limits);
+    const { table, problems } = compileOperator(candidate, this.#options.limits);
     if (!table) return problems;
     const concerned = concernedTenants(diffSnapshots(inputs.current, candidate));
     if (concerned === 'none') return problems;
@@ -81,16 +99,41 @@ export class WritePlanner {
     for await (const tenant of inputs.tenants()) {
       const exists = candidate.resources.has(`Tenant/${tenant.scope}`);
       if (!exists || (concerned !== 'all' && !concerned.has(tenant.scope))) continue;
-      const compiled = compileTenant(tenant, table, undefined, this.#limits);
+      const compiled = await this.#compile(table, tenant);
       found.push(...compiled.problems.filter(({ severity }) => severity === 'error'));
     }
     return found;
   }
 
+  async #compile(operator: OperatorTable, tenant: Snapshot): Promise<Compiled<TenantTable>> {
+    const { limits, tables } = this.#options;
+    const { scope } = tenant;
+    const compiled = await this.#inSlices(compileTenantSteps(tenant, operator, this.#tables.get(scope), limits));
+    if (!compiled.table) return compiled;
+    this.#tables.delete(scope);
+    this.#tables.set(scope, compiled.table);
+    const [oldest] = this.#tables.keys();
+    if (this.#tables.size > tables && oldest !== undefined) this.#tables.delete(oldest);
+    return compiled;
+  }
+
+  /** Lets the event loop turn between steps, so that streams and other requests go on. */
+  async #inSlices<T>(steps: Generator<void, T>): Promise<T> {
+    const { clock } = this.#options;
+    let until = clock.monotonic() + sliceMs;
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (clock.monotonic() < until) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      until = clock.monotonic() + sliceMs;
+    }
+  }
+
   /** Every write of every tenant needs it, and it changes seldom: the last one is kept. */
   #operatorTable(snapshot: Snapshot): OperatorTable {
     if (this.#operator?.snapshot === snapshot) return this.#operator.table;
-    const { table, problems } = compileOperator(snapshot, this.#limits);
+    const { table, problems } = compileOperator(snapshot, this.#options.limits);
     if (!table)
       throw new Error(`the operator's revision ${snapshot.revision} does not compile: ${problems[0]?.message}`);
     this.#operator = { snapshot, table };

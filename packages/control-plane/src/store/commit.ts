@@ -1,6 +1,7 @@
 import type { Change } from '@signalbox/config';
 
 import type { ScopedTransaction } from './database.ts';
+import { versionOf } from './snapshots.ts';
 
 /** A revision about to be written. */
 export interface NewRevision {
@@ -13,11 +14,14 @@ export interface NewRevision {
   readonly changes: readonly Change[];
 }
 
-/** Writes log, resources, revision and the scope's number. The caller holds the scope's row and has entered it. */
-export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<void> {
+/**
+ * Writes log, resources, revision and the scope's number. The caller holds the scope's row and has entered it.
+ * @returns the version that the scope has once this is committed.
+ */
+export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
   const { scope, parent, cause, author, message, changes } = revision;
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
-  await sql`with moment as materialized (select clock_timestamp() as at),
+  const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
     change as materialized (
       select kind, name, digest, decode(body, 'base64') as body
       from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
@@ -33,7 +37,9 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
       update signalbox.tenant set revision = ${revision.revision},
         resource_count = resource_count + ${countDelta(changes)} where name = ${scope})
     insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
-    select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment`;
+    select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment
+    returning extract(epoch from at)::text as at`;
+  return row && versionOf(revision.revision, row.at);
 }
 
 function columns(change: Change): { digest: string | null; body: string | null } {

@@ -1,3 +1,5 @@
+import type { Counter, Metrics } from '@signalbox/runtime';
+
 import { Connection, type ConnectionOptions } from './connection.ts';
 
 export interface ConnectionPoolOptions extends ConnectionOptions {
@@ -5,6 +7,7 @@ export interface ConnectionPoolOptions extends ConnectionOptions {
   readonly connections: number;
   /** Users that may wait for one; more are refused with {@link StoreBusy}. */
   readonly waiting: number;
+  readonly metrics: Metrics;
 }
 
 /** More work waits for the database than is allowed: the caller should come back later. */
@@ -19,12 +22,21 @@ export class StoreBusy extends Error {
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
   readonly #idle: Connection[] = [];
+  readonly #refused: Counter;
   readonly #waiting: PromiseWithResolvers<Connection>[] = [];
   #lent = 0;
   #closed = false;
 
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
+    const { metrics } = options;
+    this.#refused = metrics.counter('signalbox_store_refused_total', 'Transactions refused because too many waited.');
+    const lent = metrics.gauge('signalbox_store_connections', 'Connections to the database that are in use.');
+    const waiting = metrics.gauge('signalbox_store_waiting', 'Transactions that wait for a connection.');
+    metrics.onCollect(() => {
+      lent.set(this.#lent);
+      waiting.set(this.#waiting.length);
+    });
   }
 
   /** @throws StoreBusy if too many wait already. */
@@ -51,7 +63,10 @@ export class ConnectionPool {
       this.#lent += 1;
       return Promise.resolve(this.#usable(this.#idle.pop()));
     }
-    if (this.#waiting.length >= waiting) return Promise.reject(new StoreBusy(waiting));
+    if (this.#waiting.length >= waiting) {
+      this.#refused.add();
+      return Promise.reject(new StoreBusy(waiting));
+    }
     const waiter = Promise.withResolvers<Connection>();
     this.#waiting.push(waiter);
     return waiter.promise;

@@ -1,10 +1,11 @@
-import { diffSnapshots, operatorScope, type Problem, type Snapshot } from '@signalbox/config';
+import { type Change, diffSnapshots, operatorScope, type Problem, type Snapshot } from '@signalbox/config';
 import type { Random } from '@signalbox/runtime';
 
 import { insertRevision } from './commit.ts';
 import type { Database, ScopedTransaction } from './database.ts';
 import { isConnectionLoss, isDeadlock } from './database-error.ts';
 import { listResources, listRevisions, readChanges, readRevision, readTenants } from './history.ts';
+import { SnapshotCache } from './snapshot-cache.ts';
 import { lockScope, readScope, readSnapshot, readSnapshotAt, readTenantSnapshots, type ScopeRow } from './snapshots.ts';
 import type { ConfigStore, ResourceFilter, WriteInputs, WriteOutcome, WriteRequest } from './store.ts';
 import { changeTenants, stillOccupied, tenantChanges } from './tenant-lifecycle.ts';
@@ -15,6 +16,8 @@ export interface PostgresStoreOptions {
   readonly random: Random;
   /** How long request ids are remembered, in hours. */
   readonly requestIdHours: number;
+  /** Resources of the snapshots that are kept in memory. */
+  readonly cachedResources: number;
   /** Called after every commit that wrote a revision. */
   readonly onCommit: () => void;
 }
@@ -38,21 +41,21 @@ const maxAttempts = 4;
 export class PostgresStore implements ConfigStore {
   readonly #options: PostgresStoreOptions;
   readonly #database: Database;
-  /** The operator's newest snapshot, true while the operator's revision is the same. */
-  #operator: Snapshot | undefined;
+  readonly #snapshots: SnapshotCache;
 
   constructor(options: PostgresStoreOptions) {
     this.#options = options;
     this.#database = options.database;
+    this.#snapshots = new SnapshotCache(options.cachedResources);
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
     const identified = { ...request, requestId: request.requestId ?? this.#options.random.uuid() };
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const outcome = await this.#database.write(request.scope, (tx) => this.#writeOnce(tx, identified));
-        if ('committed' in outcome && outcome.committed) this.#options.onCommit();
-        return outcome;
+        const written = await this.#database.write(request.scope, (tx) => this.#writeOnce(tx, identified));
+        if (written.snapshot) this.#committed(written.snapshot, written.version);
+        return written.outcome;
       } catch (error) {
         // Whether a commit took effect may be unknown; the request id makes it safe to try again.
         const again = isConnectionLoss(error) || isDeadlock(error);
@@ -93,69 +96,102 @@ export class PostgresStore implements ConfigStore {
     await this.#database.read(operatorScope, (tx) => readScope(tx, operatorScope));
   }
 
-  async #writeOnce(tx: ScopedTransaction, request: WriteRequest & { requestId: string }): Promise<WriteOutcome> {
+  /** The other readers are told as soon as the transaction is over, and this one knows the new state. */
+  #committed(snapshot: Snapshot, version: string | undefined): void {
+    this.#snapshots.put(version, snapshot);
+    this.#options.onCommit();
+  }
+
+  async #writeOnce(tx: ScopedTransaction, request: IdentifiedRequest): Promise<Written> {
     const { scope, ifMatch } = request;
     await lockOperator(tx, scope === operatorScope ? 'exclusive' : 'shared');
     const row = await lockScope(tx, scope);
-    if (!row) return { outcome: 'no-such-scope' };
+    if (!row) return { outcome: { outcome: 'no-such-scope' } };
     const earlier = await findRequest(tx, scope, request.requestId);
-    if (earlier) return repeat(tx, request, earlier);
+    if (earlier) return { outcome: await repeat(tx, request, earlier) };
     if (ifMatch !== undefined && ifMatch !== row.revision) {
-      return { outcome: 'revision-mismatch', newest: row.revision };
+      return { outcome: { outcome: 'revision-mismatch', newest: row.revision } };
     }
     const inputs = await this.#inputs(tx, scope, row);
     const plan = await request.plan(inputs);
-    if (plan.outcome === 'refuse') return { outcome: 'refused', problems: plan.problems };
-    if (plan.outcome === 'no-such-revision') return { outcome: 'no-such-revision' };
+    if (plan.outcome === 'refuse') return { outcome: { outcome: 'refused', problems: plan.problems } };
+    if (plan.outcome === 'no-such-revision') return { outcome: plan };
+    await tx.enter(scope);
     return this.#commit(tx, request, { current: inputs.current, ...plan });
   }
 
-  async #commit(
-    tx: ScopedTransaction,
-    request: WriteRequest & { requestId: string },
-    { current, candidate, warnings }: { current: Snapshot; candidate: Snapshot; warnings: readonly Problem[] },
-  ): Promise<WriteOutcome> {
+  async #commit(tx: ScopedTransaction, request: IdentifiedRequest, planned: Planned): Promise<Written> {
     const { scope, author, message, cause, fingerprint, requestId: id } = request;
-    const keepHours = this.#options.requestIdHours;
+    const { current, candidate, warnings } = planned;
+    const { requestIdHours: keepHours } = this.#options;
     const parent = current.revision;
     const changes = diffSnapshots(current, candidate);
-    await tx.enter(scope);
     if (changes.length === 0) {
       await recordRequest(tx, { scope, id, fingerprint, revision: parent, committed: false, keepHours });
-      return { outcome: 'unchanged', revision: parent, committed: false, changes, warnings };
+      return { outcome: { outcome: 'unchanged', revision: parent, committed: false, changes, warnings } };
     }
     if (scope === operatorScope) {
-      const tenants = tenantChanges(changes);
-      const problems = request.emptyRemovedTenants ? [] : await stillOccupied(tx, tenants.removed);
-      if (problems.length > 0) return { outcome: 'refused', problems };
-      await changeTenants(tx, tenants, author);
+      const problems = await followTenants(tx, changes, request);
+      if (problems.length > 0) return { outcome: { outcome: 'refused', problems } };
     }
     const revision = parent + 1n;
-    await insertRevision(tx, { scope, revision, parent, cause, author, message, changes });
+    const version = await insertRevision(tx, { scope, revision, parent, cause, author, message, changes });
     await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
-    return { outcome: 'committed', revision, committed: true, changes, warnings };
+    const outcome = { outcome: 'committed', revision, committed: true, changes, warnings } as const;
+    return { outcome, snapshot: candidate, version };
   }
 
   async #inputs(tx: ScopedTransaction, scope: string, row: ScopeRow): Promise<WriteInputs> {
-    const operator = await this.#operatorSnapshot(tx, scope === operatorScope ? row : undefined);
-    const current = scope === operatorScope ? operator : await readSnapshot(tx, scope, row.revision);
+    const current = await this.#newest(tx, scope, row);
     return {
       current,
-      operator,
+      operator: scope === operatorScope ? current : await this.#operator(tx),
       at: (revision) => readSnapshotAt(tx, scope, revision),
       tenants: () => readTenantSnapshots(tx),
     };
   }
 
   /** The operator's lock is held, or the transaction reads one snapshot: the revision cannot move in between. */
-  async #operatorSnapshot(tx: ScopedTransaction, known: ScopeRow | undefined): Promise<Snapshot> {
-    const row = known ?? (await readScope(tx, operatorScope));
+  async #operator(tx: ScopedTransaction): Promise<Snapshot> {
+    const row = await readScope(tx, operatorScope);
     if (!row) throw new Error('the database has no operator scope: its migrations were not completed');
-    if (this.#operator?.revision !== row.revision) {
-      this.#operator = await readSnapshot(tx, operatorScope, row.revision);
-    }
-    return this.#operator;
+    return this.#newest(tx, operatorScope, row);
   }
+
+  async #newest(tx: ScopedTransaction, scope: string, row: ScopeRow): Promise<Snapshot> {
+    const known = this.#snapshots.get(scope, row.version);
+    if (known) return known;
+    const snapshot = await readSnapshot(tx, scope, row.revision);
+    this.#snapshots.put(row.version, snapshot);
+    return snapshot;
+  }
+}
+
+type IdentifiedRequest = WriteRequest & { readonly requestId: string };
+
+interface Planned {
+  readonly current: Snapshot;
+  readonly candidate: Snapshot;
+  readonly warnings: readonly Problem[];
+}
+
+/** What a transaction leads to, once it is committed; `snapshot` if it wrote a revision. */
+interface Written {
+  readonly outcome: WriteOutcome;
+  readonly snapshot?: Snapshot;
+  readonly version?: string | undefined;
+}
+
+/** Lets the list of tenants follow the operator's Tenant resources. @returns why that cannot be. */
+async function followTenants(
+  tx: ScopedTransaction,
+  changes: readonly Change[],
+  { author, emptyRemovedTenants = false }: WriteRequest,
+): Promise<readonly Problem[]> {
+  const tenants = tenantChanges(changes);
+  const problems = emptyRemovedTenants ? [] : await stillOccupied(tx, tenants.removed);
+  if (problems.length === 0) await changeTenants(tx, tenants, author);
+  return problems;
 }
 
 /** An advisory lock: unlike a row's, it is fair to the operator among many tenants and writes nothing. */

@@ -8,22 +8,45 @@ import { type ResourceRow, toSnapshot } from './rows.ts';
 export interface ScopeRow {
   readonly revision: bigint;
   readonly firstRevision: bigint;
+  /** Tells contents apart: the newest revision's number and time; undefined if the time is not known. */
+  readonly version: string | undefined;
+}
+
+interface StoredScopeRow {
+  readonly revision: bigint;
+  readonly firstRevision: bigint;
+  readonly at: string | null;
 }
 
 /** The scope's row; undefined if it does not exist (any more). Enters the scope. */
 export async function readScope(tx: ScopedTransaction, scope: string): Promise<ScopeRow | undefined> {
   await tx.enter(scope);
-  const [row] = await tx.sql<ScopeRow[]>`select revision, first_revision as "firstRevision"
-    from signalbox.tenant where name = ${scope} and deleted_at is null`;
-  return row;
+  const [row] = await tx.sql<StoredScopeRow[]>`select ${scopeColumns(tx)} from signalbox.tenant t
+    where name = ${scope} and deleted_at is null`;
+  return row && toScopeRow(row);
 }
 
 /** As {@link readScope}, and no other transaction changes the scope before this one ends. */
 export async function lockScope(tx: ScopedTransaction, scope: string): Promise<ScopeRow | undefined> {
   await tx.enter(scope);
-  const [row] = await tx.sql<ScopeRow[]>`select revision, first_revision as "firstRevision"
-    from signalbox.tenant where name = ${scope} and deleted_at is null for update`;
-  return row;
+  const [row] = await tx.sql<StoredScopeRow[]>`select ${scopeColumns(tx)} from signalbox.tenant t
+    where name = ${scope} and deleted_at is null for update of t`;
+  return row && toScopeRow(row);
+}
+
+/** The time is null when the lock was waited for: the statement cannot see a revision that is younger than itself. */
+function scopeColumns({ sql }: ScopedTransaction) {
+  return sql`t.revision, t.first_revision as "firstRevision", (select extract(epoch from r.at)::text
+    from signalbox.revision r where r.tenant = t.name and r.revision = t.revision) as at`;
+}
+
+function toScopeRow({ revision, firstRevision, at }: StoredScopeRow): ScopeRow {
+  return { revision, firstRevision, version: at === null ? undefined : versionOf(revision, at) };
+}
+
+/** @param at seconds since the epoch, as the database writes them. */
+export function versionOf(revision: bigint, at: string): string {
+  return `${revision} ${at}`;
 }
 
 /** The scope's resources, which are at `revision`. Enters the scope. */
