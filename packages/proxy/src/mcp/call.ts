@@ -1,4 +1,5 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
+import type { Subject } from '@signalbox/config';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
@@ -38,6 +39,8 @@ export class Call {
   session: Session | undefined;
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
+  /** What policy was asked about; undefined for methods of the protocol itself. */
+  subject: Subject | undefined;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';

@@ -87,17 +87,19 @@ export const refusals = {
   // After the answer began: its event ends the stream.
   permissionWithdrawn: refusal('revoked', 200, codes.server, 'Permission was withdrawn'),
   credentialWithdrawn: refusal('revoked', 200, codes.server, 'The credential is no longer accepted'),
+  credentialExpired: refusal('expired', 200, codes.server, 'The credential has expired'),
   routeRemoved: refusal('route_removed', 200, codes.server, 'The route was removed'),
   backendChanged: refusal('backend_changed', 200, codes.server, 'The backend was changed'),
 } as const satisfies Record<string, Refusal>;
 
-/** Outcomes without an answer of the gateway: the client left, or its stream was cut. */
+/** Outcomes without an answer of the catalogue: the client left, its stream was cut, or it never passed the codec. */
 export const endings = {
   clientCancelled: 'client_cancelled',
   clientGone: 'client_gone',
   slowClient: 'slow_client',
   terminated: 'terminated',
   drained: 'drained',
+  httpRefused: 'http_refused',
 } as const;
 
 /** What may be added to a refusal. */

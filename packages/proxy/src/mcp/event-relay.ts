@@ -5,7 +5,7 @@ import type { UpstreamExchange } from '../upstream/upstream.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
-import type { QuietStream } from './keep-alive.ts';
+import { ticksToKeepAlive, type WatchedStream } from './keep-alive.ts';
 import { PacedWriter } from './paced-writer.ts';
 import { recheck } from './recheck.ts';
 
@@ -47,8 +47,7 @@ export const eventHeaders: readonly string[] = [
  *
  * Only whole events are written, so everything that the gateway adds stands between events.
  */
-export class EventRelay implements OpenStream, QuietStream, SseHandler {
-  quietTicks = 0;
+export class EventRelay implements OpenStream, WatchedStream, SseHandler {
   readonly #call: Call;
   readonly #role: StreamRole;
   readonly #parser: SseParser;
@@ -57,6 +56,8 @@ export class EventRelay implements OpenStream, QuietStream, SseHandler {
   #upstream: UpstreamExchange | undefined;
   #registration: Disposable | undefined;
   #closed = false;
+  /** Ticks since something was written. */
+  #quietTicks = 0;
 
   constructor(call: Call, standing: Standing, role: StreamRole) {
     this.#call = call;
@@ -140,8 +141,15 @@ export class EventRelay implements OpenStream, QuietStream, SseHandler {
     if (words !== undefined) this.finish(words, endings.drained);
   }
 
-  keepAlive(): void {
-    if (!this.#closed && this.#writer?.bufferedBytes === 0) this.#write(sseHeartbeat);
+  /** Ends the stream of an expired credential; keeps a quiet one alive, unless its client is only slow. */
+  onTick(): void {
+    if (this.#closed) return;
+    const { route, credential } = this.#standing;
+    if (credential.expiresAt <= this.#call.services.clock.now()) {
+      return this.#withdraw(refusals.credentialExpired, route.revision);
+    }
+    this.#quietTicks += 1;
+    if (this.#quietTicks >= ticksToKeepAlive && this.#writer?.bufferedBytes === 0) this.#write(sseHeartbeat);
   }
 
   #withdraw(refusal: Refusal, revision: number): void {
@@ -152,7 +160,7 @@ export class EventRelay implements OpenStream, QuietStream, SseHandler {
   #write(bytes: Buffer | string): void {
     const writer = this.#writer;
     if (!writer) return;
-    this.quietTicks = 0;
+    this.#quietTicks = 0;
     writer.write(bytes);
     // One event may exceed the bound by itself; what piles up behind it may not.
     if (writer.bufferedBytes > this.#call.services.limits.streamBufferBytes + bytes.length) this.#cutOff(writer);

@@ -1,14 +1,13 @@
 import type { Subject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
-import type { ScanLimits } from '../json/scan.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import { findAnswerId } from './answer-id.ts';
 import { onlyDataLine } from './answer-rewriter.ts';
 import { decideFor, type Standing } from './authorization.ts';
 import type { Call } from './call.ts';
-import { endings, type Refusal, refusals } from './errors.ts';
+import { endings, errorMessage, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders, type Farewell, type StreamRole } from './event-relay.ts';
-import { clientIdOf, mintedMarker } from './request-id.ts';
+import { mintedMarker, readMintedId } from './request-id.ts';
 import { spliceText } from './splice.ts';
 import { refusalOf } from './upstream-failure.ts';
 
@@ -100,11 +99,11 @@ class GetRole implements StreamRole {
     this.#call = call;
   }
 
-  forward(event: SseEvent, standing: Standing): Buffer | undefined {
+  forward(event: SseEvent, standing: Standing): Buffer | string | undefined {
     const { raw, data } = event;
     if (data === undefined) return raw;
     if (data.includes(updatedMethod) && this.#hidesUpdate(data, standing)) return undefined;
-    return data.includes(mintedMarker) ? restoreId(event, this.#call.services.limits.responseScan) : raw;
+    return data.includes(mintedMarker) ? this.#giveBack(event, data, standing) : raw;
   }
 
   farewell({ message, refusal, revision }: Farewell): string {
@@ -131,6 +130,23 @@ class GetRole implements StreamRole {
     // Nothing waits upstream for a GET stream.
   }
 
+  /**
+   * A replayed answer, back under the id that its client gave the request, whichever node minted the one it bears. What
+   * policy has withdrawn since is answered as unknown.
+   */
+  #giveBack({ raw }: SseEvent, data: string, standing: Standing): Buffer | string {
+    const id = (parse(data) as { id?: unknown } | undefined)?.id;
+    const line = onlyDataLine(raw);
+    const token = JSON.stringify(id ?? null);
+    const minted = readMintedId(token);
+    const at = line && findAnswerId(raw.subarray(line.start, line.end), token, this.#call.services.limits.responseScan);
+    if (!minted || !line || !at) return raw;
+    if (minted.subject && !decideFor(this.#call, standing, minted.subject).allowed) {
+      return encodeEvent({ data: errorMessage(minted.clientId, refusals.permissionWithdrawn) });
+    }
+    return spliceText(raw, { start: line.start + at.start, end: line.start + at.end }, minted.clientId);
+  }
+
   /** Whether the event tells of a resource that its session may not read (any more). */
   #hidesUpdate(data: string, standing: Standing): boolean {
     const message = parse(data) as { method?: unknown; params?: { uri?: unknown } } | undefined;
@@ -141,18 +157,6 @@ class GetRole implements StreamRole {
 }
 
 const updatedMethod = 'notifications/resources/updated';
-
-/** A replayed answer, back under the id that its client gave the request, whichever node minted the one it bears. */
-function restoreId({ raw, data = '' }: SseEvent, limits: ScanLimits): Buffer {
-  const id = (parse(data) as { id?: unknown } | undefined)?.id;
-  const line = onlyDataLine(raw);
-  if (typeof id !== 'string' || !line) return raw;
-  const token = JSON.stringify(id);
-  const clientId = clientIdOf(token);
-  const at = findAnswerId(raw.subarray(line.start, line.end), token, limits);
-  if (clientId === undefined || !at) return raw;
-  return spliceText(raw, { start: line.start + at.start, end: line.start + at.end }, clientId);
-}
 
 function parse(data: string): unknown {
   try {

@@ -1,35 +1,32 @@
 import type { Clock } from '@signalbox/runtime';
 
-/** A stream that must not look dead when it has nothing to say. */
-export interface QuietStream {
-  /** Ticks since something was written: the stream sets it to 0 on every write. */
-  quietTicks: number;
-  /** Writes a comment. */
-  keepAlive(): void;
+/** A stream that is looked at now and then, however quiet it is. */
+export interface WatchedStream {
+  onTick(): void;
 }
 
-/** How many ticks the quiet time is cut into: comments come at most one tick late. */
-const ticks = 3;
+/** How many ticks the time is cut into after which a quiet stream gets a comment: it comes at most one tick late. */
+export const ticksToKeepAlive = 3;
 
 /** One coarse timer for all streams; it runs only while there are any. */
 export class KeepAlive {
   readonly #clock: Clock;
   readonly #tickMs: number;
-  readonly #streams = new Set<QuietStream>();
+  readonly #streams = new Set<WatchedStream>();
   #timer: Disposable | undefined;
 
   /** @param quietMs silence after which a stream writes a comment. */
   constructor(clock: Clock, quietMs: number) {
     this.#clock = clock;
-    this.#tickMs = quietMs / ticks;
+    this.#tickMs = quietMs / ticksToKeepAlive;
   }
 
-  add(stream: QuietStream): void {
+  add(stream: WatchedStream): void {
     this.#streams.add(stream);
     this.#timer ??= this.#clock.interval(this.#tickMs, () => this.#tick());
   }
 
-  remove(stream: QuietStream): void {
+  remove(stream: WatchedStream): void {
     this.#streams.delete(stream);
     if (this.#streams.size > 0) return;
     this.#timer?.[Symbol.dispose]();
@@ -37,9 +34,6 @@ export class KeepAlive {
   }
 
   #tick(): void {
-    for (const stream of this.#streams) {
-      stream.quietTicks += 1;
-      if (stream.quietTicks >= ticks) stream.keepAlive();
-    }
+    for (const stream of this.#streams) stream.onTick();
   }
 }

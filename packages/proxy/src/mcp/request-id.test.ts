@@ -1,11 +1,12 @@
+import type { Subject } from '@signalbox/config';
 import fc from 'fast-check';
 import { SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
-import { clientIdOf, RequestIds } from './request-id.ts';
+import { readMintedId, RequestIds } from './request-id.ts';
 
-const mint = (ids: RequestIds, id: string): string => {
+const mint = (ids: RequestIds, id: string, subject?: Subject): string => {
   const bytes = Buffer.from(`[${id}]`);
-  return ids.mint(bytes, 1, bytes.length - 1);
+  return ids.mint(bytes, { start: 1, end: bytes.length - 1 }, subject);
 };
 
 describe('a minted id', () => {
@@ -19,9 +20,19 @@ describe('a minted id', () => {
       fc.property(clientId, (id) => {
         const minted = mint(ids, id);
         expect(typeof JSON.parse(minted)).toBe('string');
-        expect(clientIdOf(minted)).toBe(id);
+        expect(readMintedId(minted)).toEqual({ clientId: id, subject: undefined });
       }),
     );
+  });
+
+  it.each([
+    { kind: 'tool', name: 'écho.tool' },
+    { kind: 'prompt', name: '' },
+    { kind: 'resource', uri: 'test://a?b=c' },
+  ] as const)('says what the request is about: %j', (subject) => {
+    const ids = new RequestIds(new SeededRandom(1));
+    expect(readMintedId(mint(ids, '1', subject))).toEqual({ clientId: '1', subject });
+    expect(readMintedId(mint(ids, '1', subject))).toEqual({ clientId: '1', subject });
   });
 
   it('is never minted twice, by one process or by two', () => {
@@ -40,6 +51,6 @@ describe('a minted id', () => {
     '"sb.abcdefgh.1.bnVsbA"',
     '5',
   ])('is not seen in %s', (id) => {
-    expect(clientIdOf(id)).toBeUndefined();
+    expect(readMintedId(id)).toBeUndefined();
   });
 });

@@ -65,6 +65,12 @@ function waitsForKeys(path: RequestPath): boolean {
   return path.upstream.calls.length > 0;
 }
 
+/** A session of the credential with its GET stream open. */
+async function openGet(path: RequestPath, authorization: string): Promise<FakeExchange> {
+  const headers = await path.initialize({ key: authorization.slice('Bearer '.length), upstreamSession: '' });
+  return path.send({ method: 'GET', headers: { ...headers, accept: 'text/event-stream' } });
+}
+
 const accepted = 400;
 const inline = (): RequestPathOptions => ({ jwt: { issuer, jwks: { inline: jwks } } });
 
@@ -166,6 +172,20 @@ describe('a token', () => {
     expect((await post(path, `Bearer ${short}`)).status).toBe(accepted);
     await path.clock.advance(100_000);
     expect((await post(path, `Bearer ${short}`)).status).toBe(401);
+  });
+
+  it('ends the streams that it opened a minute after it has expired', async () => {
+    const path = new RequestPath({ ...inline(), anonymous: true });
+    const now = Math.floor(path.clock.now() / 1000);
+    const credential = `Bearer ${await token(path, { claims: { exp: now + 300 } })}`;
+    expect((await post(path, credential)).status).toBe(accepted);
+    const stream = await openGet(path, credential);
+    const other = await openGet(path, 'Bearer alice-key');
+    await path.clock.advance(355_000);
+    expect(stream.ended).toBe(false);
+    await path.clock.advance(10_000);
+    expect([stream.ended, other.ended]).toEqual([true, false]);
+    expect(stream.events).toMatchObject([{ method: 'notifications/message', params: { data: { reason: 'expired' } } }]);
   });
 
   it('is not accepted on a table that has another issuer, though it was verified a moment ago', async () => {

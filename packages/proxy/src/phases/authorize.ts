@@ -44,6 +44,7 @@ function authorizeSubject(call: Call, rule: MethodRule): Step {
     const what = rule.subject === 'resource' ? 'params.uri' : 'params.name';
     return refuse(call, refusals.invalidParams, { message: `${what} must be a string, params.arguments an object` });
   }
+  call.subject = subject;
   const decision = decideFor(call, standing, subject);
   call.decidedBy = decision.rule;
   if (decision.allowed) return allow(call);

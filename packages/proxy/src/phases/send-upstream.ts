@@ -73,7 +73,7 @@ function sendRequest(call: Call): Step {
   const id = message?.id;
   if (!message || !id) return refuse(call, refusals.internal);
   const standing: Standing = { route, credential: call.credential as Credential };
-  const upstreamId = services.requestIds.mint(message.bytes, id.start, id.end);
+  const upstreamId = services.requestIds.mint(message.bytes, id, call.subject);
   const rewriter = new AnswerRewriter(call, { request: message.bytes, id }, upstreamId);
   const answer = new Answer(call, standing, rewriter);
   call.session?.begin(answer);

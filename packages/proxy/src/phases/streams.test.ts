@@ -202,6 +202,16 @@ describe('a GET stream', () => {
     expect(stream.text).toBe(`id: event-5\ndata: {"result":{"t":${token}},"jsonrpc":"2.0","id":"call-1"}\n\n`);
   });
 
+  it('does not give a replayed answer back that policy has withdrawn since', async () => {
+    const { path, session, upstream: call } = await openCall();
+    await path.swap({ deny: ['tool.name == "echo"'] });
+    const stream = get(path, session, { 'last-event-id': 'event-4' });
+    path.upstream.last.openEvents();
+    path.upstream.last.event({ result: { secret: 1 }, jsonrpc: '2.0', id: call.message.id }, 'event-5');
+    expect(stream.events).toMatchObject([{ id: 'call-1', error: { message: 'Permission was withdrawn' } }]);
+    expect(stream.text).not.toContain('secret');
+  });
+
   it('is served by the gateway alone when the upstream has none', async () => {
     const path = new RequestPath();
     const session = await path.initialize();

@@ -5,6 +5,8 @@ export interface Credential {
   readonly principal: Principal;
   /** Lower-case hex SHA-256 of an API key; empty for other kinds. */
   readonly keyHash: string;
+  /** When streams opened with it end, milliseconds since the epoch; infinite for what does not expire. */
+  readonly expiresAt: number;
 }
 
 /** Principal of an API key; undefined when the table does not have the key. */
@@ -14,6 +16,7 @@ export function apiKeyCredential(table: AuthenticationTable, keyHash: string): C
   const { subject, groups } = found;
   return {
     keyHash,
+    expiresAt: Number.POSITIVE_INFINITY,
     principal: { id: principalId('api-key', '', subject), kind: 'api-key', subject, issuer: '', groups, claims: none },
   };
 }
@@ -24,6 +27,7 @@ export function anonymousCredential(table: AuthenticationTable): Credential | un
   const { subject } = table.anonymous;
   return {
     keyHash: '',
+    expiresAt: Number.POSITIVE_INFINITY,
     principal: {
       ...{ id: principalId('anonymous', '', subject), kind: 'anonymous', subject, issuer: '' },
       ...{ groups: [], claims: none },
@@ -38,6 +42,7 @@ export function jwtCredential(verifier: JwtVerifierConfig, claims: ReadonlyMap<s
   const groups = groupsOf(claims.get(verifier.groupsClaim));
   return {
     keyHash: '',
+    expiresAt: Number(claims.get('exp')) * 1000 + expiryToleranceMs,
     principal: { id: principalId('jwt', issuer, subject), kind: 'jwt', subject, issuer, groups, claims },
   };
 }
@@ -70,6 +75,9 @@ function isForAudience(aud: unknown, audiences: readonly string[]): boolean {
   if (typeof aud === 'string') return audiences.includes(aud);
   return Array.isArray(aud) && aud.some((one) => typeof one === 'string' && audiences.includes(one));
 }
+
+/** Clocks of issuers may differ from ours (security.md §6.2). */
+export const expiryToleranceMs = 60_000;
 
 const none: ReadonlyMap<string, unknown> = new Map();
 

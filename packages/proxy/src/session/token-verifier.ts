@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { argsFromValue, type AuthenticationTable, type JwtVerifierConfig } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
-import { apiKeyCredential, type Credential, jwtCredential } from './credential.ts';
+import { apiKeyCredential, type Credential, expiryToleranceMs, jwtCredential } from './credential.ts';
 import type { FindKey, KeySet, KeySets } from './key-sets.ts';
 
 export interface TokenVerifierOptions {
@@ -101,7 +101,7 @@ export class TokenVerifier {
         audience: [...verifier.audiences],
         requiredClaims: ['exp', 'iat', 'sub'],
         maxTokenAge: '24 hours',
-        clockTolerance: 60,
+        clockTolerance: expiryToleranceMs / 1000,
         currentDate: new Date(this.#options.clock.now()),
       });
       return payload;
