@@ -97,15 +97,17 @@ describe('migrations', () => {
 });
 
 describe('the schema', () => {
-  it('works for an owner who is no superuser, and holds even him to row security', async () => {
+  const owners = [
+    ['has created the roles and so may make himself a member', 'with admin true, inherit false, set false'],
+    ['was made a member by someone else', 'with inherit false'],
+  ] as const;
+  it.each(owners)('works for an owner who %s, and holds even him to row security', async (_who, membership) => {
+    await migrated(await createDatabase(inject('pgUrl')));
     const superuser = connect({ url: await createDatabase(inject('pgUrl')), connectTimeoutMs });
     const [{ database } = { database: '' }] = await superuser`select current_database() as database`;
     const owner = `owner_of_${database}`;
-    await superuser.unsafe(`create role ${owner} login createrole; alter database ${database} owner to ${owner}`);
-    // Both roles exist in the cluster already when another database of it has been migrated by someone else.
-    await superuser
-      .unsafe(`grant signalbox_app, signalbox_tail to ${owner} with admin true, inherit false`)
-      .catch(() => undefined);
+    await superuser.unsafe(`create role ${owner} login; alter database ${database} owner to ${owner};
+      grant signalbox_app, signalbox_tail to ${owner} ${membership}`);
     const url = new URL(inject('pgUrl'));
     url.username = owner;
     url.pathname = `/${database}`;

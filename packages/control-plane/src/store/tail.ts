@@ -60,8 +60,13 @@ export class Tail implements ChangeFeed {
     for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
     listener.loaded(scopes.live);
     this.#listener = listener;
+    try {
+      await doorbell.listen(() => this.kick());
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
     this.#poll = clock.interval(pollMs, () => this.kick());
-    await doorbell.listen(() => this.kick());
   }
 
   kick(): void {

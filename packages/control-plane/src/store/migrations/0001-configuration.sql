@@ -18,18 +18,19 @@ begin
 exception when duplicate_object or unique_violation then null;
 end $$;
 
--- A superuser may become any role. Anyone else must be a member, which the creator of a role may make himself. He may
--- become it and must not inherit from it: row security would then let the owner see all that the tail sees.
+-- Whoever cannot become these roles yet makes himself a member, as the creator of a role may. He may become them and
+-- must not inherit from them: row security would then let the owner see all that the tail sees.
 do $$
+declare
+  modern constant boolean := current_setting('server_version_num')::integer >= 160000;
+  right_to_become constant text := case when modern then 'set' else 'member' end;
 begin
-  if (select rolsuper from pg_roles where rolname = current_user) then
+  if pg_has_role(current_user, 'signalbox_app', right_to_become)
+    and pg_has_role(current_user, 'signalbox_tail', right_to_become) then
     return;
   end if;
-  if current_setting('server_version_num')::integer >= 160000 then
-    execute format('grant signalbox_app, signalbox_tail to %I with inherit false, set true', current_user);
-  else
-    execute format('grant signalbox_app, signalbox_tail to %I', current_user);
-  end if;
+  execute format('grant signalbox_app, signalbox_tail to %I', current_user)
+    || case when modern then ' with inherit false, set true' else '' end;
 end $$;
 
 grant usage on schema signalbox to signalbox_app, signalbox_tail;
