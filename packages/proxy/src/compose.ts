@@ -29,6 +29,7 @@ import type { Exchange } from './http/exchange.ts';
 import { createNodeHttpServer } from './http/node-http-codec.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
+import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
 import {
   http1ClientLimitsOf,
@@ -219,13 +220,16 @@ function requestHandlerOf(
   });
 }
 
-function listenersOf({ settings, clock, logger, metrics }: Kit, onExchange: (exchange: Exchange) => void): Listeners {
+function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listeners {
+  const { settings, clock, logger, metrics } = kit;
   const limits = httpServerLimitsOf(settings);
+  const onRefused = refusalRecorder({ ...kit, node: kit.nodeId, gateway: settings.gateway });
   return new Listeners({
     gateway: settings.gateway,
     address: settings.address,
     replacement: settings.listen,
-    createServer: (judgeHost) => createNodeHttpServer({ limits, judgeHost, clock, logger, metrics }, onExchange),
+    createServer: (judgeHost) =>
+      createNodeHttpServer({ limits, judgeHost, onRefused, clock, logger, metrics }, onExchange),
     drainMs: settings.drainDeadline,
     retryMs: listenRetryMs,
     clock,

@@ -161,6 +161,11 @@ describe('every request ends in exactly one outcome event', () => {
       (client) => ((client.session = 'unknown'), client.rpc('tools/list')),
       { status: 404, error: 'session_unknown' },
     ],
+    [
+      'a host that is not served',
+      (client) => client.send('POST', '{}', { host: 'evil.example' }),
+      { decision: 'invalid', method: 'POST', status: 403, error: 'http_refused', tenant: '' },
+    ],
     ['another method of HTTP', (client) => client.send('PUT', '{}', {}), { status: 405 }],
     ['a listing', (client) => client.rpc('tools/list'), { method: 'tools/list', decision: 'allow', status: 200 }],
     [

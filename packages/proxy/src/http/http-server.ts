@@ -27,9 +27,19 @@ export interface Refusal {
 /** Judges Host and Origin against lists that change at run time. Undefined: welcome. */
 export type JudgeHost = (head: RequestHead) => Refusal | undefined;
 
+/** A request that never became an exchange. */
+export interface RefusedRequest {
+  /** Method, when it is one that is served; empty when there was none to read or it is not. */
+  readonly method: string;
+  /** Status that it was answered with; 0 when the connection was closed without an answer. */
+  readonly status: number;
+}
+
 export interface HttpServerOptions {
   readonly limits: HttpServerLimits;
   readonly judgeHost: JudgeHost;
+  /** Called once for each request that the gate, `judgeHost` or the parser refused. Must not throw. */
+  readonly onRefused: (refused: RefusedRequest) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;

@@ -5,7 +5,7 @@ import type { Counter } from '@signalbox/runtime';
 import type { Exchange } from './exchange.ts';
 import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
-import { passGate, servedMethods } from './request-gate.ts';
+import { isServedMethod, passGate, servedMethods } from './request-gate.ts';
 
 /**
  * HTTP/1.1 by node:http behind the `Exchange` seam.
@@ -149,7 +149,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
 
   #refuse(connection: Connection, response: ServerResponse, refusal: Refusal): void {
     connection.busy = 'refused';
-    this.#countRefused(refusal.status);
+    this.#sayRefused(refusal.status, response.req.method);
     const body = `${refusal.reason}\n`;
     const headers = ['Connection', 'close', 'Content-Type', 'text/plain', 'Content-Length', String(body.length)];
     if (refusal.status === 405) headers.push('Allow', servedMethods);
@@ -161,7 +161,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   #refusePipelined(connection: Connection): void {
     const { busy } = connection;
     if (busy === undefined || busy === 'refused') return;
-    this.#countRefused(400);
+    this.#sayRefused(0);
     connection.busy = 'refused';
     busy.endConnection();
   }
@@ -178,7 +178,9 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
       return;
     }
     connection.busy = 'refused';
-    this.#countRefused(status);
+    // A request whose body broke off became an exchange, which has an outcome of its own.
+    if (busy === undefined) this.#sayRefused(status);
+    else this.#countRefused(status);
     connection.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
       connection.destroy(),
     );
@@ -192,6 +194,11 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
       this.#stalled.add();
       exchange.socket.destroy();
     }
+  }
+
+  #sayRefused(status: number, method = ''): void {
+    this.#options.onRefused({ method: isServedMethod(method) ? method : '', status });
+    this.#countRefused(status);
   }
 
   #countRefused(status: number): void {

@@ -79,6 +79,11 @@ export function passGate(request: RawRequest, limits: GateLimits): GateResult {
 
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
+/** Whether a method is one that the gate lets pass. */
+export function isServedMethod(method: string): boolean {
+  return methods.has(method);
+}
+
 /** For the Allow header of a 405. */
 export const servedMethods = [...methods].join(', ');
 const singletons: ReadonlySet<string> = new Set([

@@ -6,6 +6,7 @@ import {
   type HttpServer,
   type HttpServerLimits,
   type JudgeHost,
+  type RefusedRequest,
 } from '../http/http-server.ts';
 import { createNodeHttpServer } from '../http/node-http-codec.ts';
 import { RawClient } from './raw-client.ts';
@@ -24,6 +25,8 @@ export class RunningServer implements AsyncDisposable {
   readonly server: HttpServer;
   /** Exchanges that reached the handler. */
   readonly exchanges: Exchange[] = [];
+  /** Requests that did not. */
+  readonly refused: RefusedRequest[] = [];
   readonly #metrics = new Metrics();
   readonly #clients: RawClient[] = [];
   #port = 0;
@@ -32,7 +35,9 @@ export class RunningServer implements AsyncDisposable {
     const limits = { ...defaultHttpServerLimits, ...options.limits };
     const judgeHost = options.judgeHost ?? (() => undefined);
     const { clock, logger } = this;
-    this.server = createNodeHttpServer({ limits, judgeHost, clock, logger, metrics: this.#metrics }, (exchange) => {
+    const onRefused = (refused: RefusedRequest) => void this.refused.push(refused);
+    const metrics = this.#metrics;
+    this.server = createNodeHttpServer({ limits, judgeHost, onRefused, clock, logger, metrics }, (exchange) => {
       this.exchanges.push(exchange);
       onExchange(exchange);
     });
