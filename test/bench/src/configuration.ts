@@ -11,6 +11,7 @@ import {
 
 import { medianOf } from './calls.ts';
 import { type Probe, startProbe } from './probe.ts';
+import type { Stall } from './stall-meter.ts';
 
 const keys = { bench: 'bench-key' };
 const backendUrl = 'http://127.0.0.1:9/mcp';
@@ -23,14 +24,20 @@ export interface PropagationCost {
   readonly p99Ms: number;
 }
 
+/** Over several swaps. */
+export interface Stalls {
+  readonly longest: Stall;
+  readonly median: Stall;
+}
+
 /** How long requests may have to wait because a table is exchanged. */
 export interface SwapCost {
   readonly routes: number;
   readonly swaps: number;
   /** One route of the tenant changes. */
-  readonly oneRoute: { readonly longestStallMs: number; readonly medianStallMs: number };
+  readonly oneRoute: Stalls;
   /** A policy changes that all routes of the tenant stand under. */
-  readonly everyRoute: { readonly longestStallMs: number; readonly medianStallMs: number };
+  readonly everyRoute: Stalls;
   readonly appliedP50Ms: number;
 }
 
@@ -106,14 +113,18 @@ async function measureSwap(system: System, probe: Probe): Promise<SwapCost> {
     await system.apply(all.slice(at, at + resourcesPerApply), { wait: false });
   await system.settled();
   const applied: number[] = [];
-  const stallsOf = async (change: (n: number) => ResourceFile) => {
-    const stalls: number[] = [];
+  const stallsOf = async (change: (n: number) => ResourceFile): Promise<Stalls> => {
+    const stalls: Stall[] = [];
     for (let n = 1; n <= swaps; n += 1) {
       await probe.stats();
       applied.push(await commit(system, 'large', [change(n)]));
-      stalls.push((await probe.stats()).longestStallMs);
+      stalls.push((await probe.stats()).stall);
     }
-    return { longestStallMs: Math.max(...stalls), medianStallMs: medianOf(stalls) };
+    const each = (pick: (values: readonly number[]) => number): Stall => ({
+      wallMs: pick(stalls.map(({ wallMs }) => wallMs)),
+      cpuMs: pick(stalls.map(({ cpuMs }) => cpuMs)),
+    });
+    return { longest: each((values) => Math.max(...values)), median: each(medianOf) };
   };
   const oneRoute = await stallsOf((n) => numbered(n, [`host-${n}.example`]));
   const everyRoute = await stallsOf(everyone);

@@ -33,7 +33,7 @@ export async function startProbe(env: Readonly<Record<string, string>>): Promise
     stats: async () => {
       asked += 1;
       process.kill(child.pid, 'SIGUSR2');
-      const [, text = ''] = await child.says(new RegExp(`(?:STATS [^\\n]*\\n[^]*?){${asked - 1}}STATS ([^\\n]*)\\n`));
+      const [, text = ''] = await child.says(new RegExp(`^STATS ${asked} (.*)$`, 'm'));
       return JSON.parse(text) as ProbeStats;
     },
   };

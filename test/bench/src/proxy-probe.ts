@@ -1,14 +1,13 @@
 // A proxy that can be looked into: started like the real one, from its settings. On SIGUSR2 it collects garbage, prints a line
-// `STATS {…}` and starts its measurements anew.
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-
+// `STATS <count> {…}` and starts its measurements anew.
 import { readProxySettings, startProxy } from '@signalbox/proxy';
 import { jsonLogger } from '@signalbox/runtime';
 
+import { type Stall, StallMeter } from './stall-meter.ts';
+
 /** What a `STATS` line says since the one before. */
 export interface ProbeStats {
-  /** Longest time that the event loop was late, in milliseconds. */
-  readonly longestStallMs: number;
+  readonly stall: Stall;
   /** After a full collection, in bytes. */
   readonly residentBytes: number;
   readonly heapBytes: number;
@@ -18,18 +17,17 @@ export interface ProbeStats {
 const settings = readProxySettings(process.env);
 const proxy = await startProxy({ settings, environment: process.env, logger: jsonLogger(settings.logLevel) });
 
-// The monitor's own timer ticks each millisecond; a delay of one tick is no stall.
-const tickMs = 1;
-const delay = monitorEventLoopDelay({ resolution: tickMs });
-delay.enable();
+const meter = new StallMeter();
+let reports = 0;
 
 function report(): void {
-  const longestStallMs = Math.max(0, delay.max / 1e6 - tickMs);
+  const stall = meter.longest;
   for (let i = 0; i < 3; i += 1) globalThis.gc?.();
   const { rss, heapUsed, external } = process.memoryUsage();
-  const stats: ProbeStats = { longestStallMs, residentBytes: rss, heapBytes: heapUsed, externalBytes: external };
-  console.log(`STATS ${JSON.stringify(stats)}`);
-  delay.reset();
+  const stats: ProbeStats = { stall, residentBytes: rss, heapBytes: heapUsed, externalBytes: external };
+  meter.reset();
+  reports += 1;
+  console.log(`STATS ${reports} ${JSON.stringify(stats)}`);
 }
 
 process.on('SIGUSR2', report);

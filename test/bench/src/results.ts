@@ -1,5 +1,5 @@
 import { type CallCost, connections, rounds, sizes } from './calls.ts';
-import type { PropagationCost, SwapCost } from './configuration.ts';
+import type { PropagationCost, Stalls, SwapCost } from './configuration.ts';
 import type { IdleStreamCost } from './idle-streams.ts';
 import type { Machine } from './machine.ts';
 import type { Skipped, Target } from './targets.ts';
@@ -98,9 +98,9 @@ function goals(results: Results): Goal[] {
       met: (x) => x <= 45,
     },
     {
-      title: 'longest event-loop stall of a table swap, 10,000 routes',
+      title: 'longest event-loop stall of a table swap, 10,000 routes (processor time)',
       aim: '< 5 ms',
-      measured: results.swap && Math.max(results.swap.oneRoute.longestStallMs, results.swap.everyRoute.longestStallMs),
+      measured: results.swap && Math.max(results.swap.oneRoute.longest.cpuMs, results.swap.everyRoute.longest.cpuMs),
       digits: 1,
       unit: 'ms',
       met: (x) => x < 5,
@@ -160,6 +160,8 @@ function callTable({ targets, calls }: Results, tool: string): string[] {
 
 function otherLines({ swap, idleStreams, propagation }: Results): string[] {
   const ms = (value: number) => `${value.toFixed(1)} ms`;
+  const stalls = ({ longest, median }: Stalls) =>
+    `${ms(longest.wallMs)} and ${ms(longest.cpuMs)} (medians ${ms(median.wallMs)} and ${ms(median.cpuMs)})`;
   return [
     ...(propagation === undefined
       ? []
@@ -169,8 +171,9 @@ function otherLines({ swap, idleStreams, propagation }: Results): string[] {
     ...(swap === undefined
       ? []
       : [
-          `- Event loop of a node while a tenant of ${swap.routes} routes changes, over ${swap.swaps} swaps: one route, longest stall ${ms(swap.oneRoute.longestStallMs)} (median ${ms(swap.oneRoute.medianStallMs)});`,
-          `  a policy above all routes, ${ms(swap.everyRoute.longestStallMs)} (median ${ms(swap.everyRoute.medianStallMs)}). Commit to applied, median: ${ms(swap.appliedP50Ms)}.`,
+          `- Longest stall of a node's event loop while a tenant of ${swap.routes} routes changes, over ${swap.swaps} swaps each, by the clock and in`,
+          `  processor time: one route changes, ${stalls(swap.oneRoute)}; a policy above all routes changes, ${stalls(swap.everyRoute)}.`,
+          `  Commit to applied, median: ${ms(swap.appliedP50Ms)}.`,
         ]),
     ...(idleStreams === undefined
       ? []
