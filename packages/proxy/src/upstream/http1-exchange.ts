@@ -19,8 +19,8 @@ export interface ExchangeOwner {
  */
 export class Http1Exchange implements UpstreamExchange, Expiring {
   readonly request: UpstreamRequest;
-  /** Request line and headers, as they are sent. */
-  readonly head: string;
+  /** Request line and headers, as they are sent. Empty once the answer began: a stream holds on to the exchange for long. */
+  head: string;
   /** Set while a connection works for this exchange. */
   connection: Http1Connection | undefined = undefined;
   /** It was sent on a kept connection that turned out to be closed, and may not be sent again. */
@@ -95,6 +95,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
 
   answered(head: ResponseHead): void {
     this.#stage = 'body';
+    this.head = '';
     this.#activeMs = this.#owner.deadlines.nowMs;
     this.#handler.onHead(head);
   }
