@@ -48,7 +48,7 @@ interface HeadParts {
 }
 
 /**
- * Parses a head, strictly: whatever two readers could understand differently is a problem (security.md §7.1, F67).
+ * Parses a head, strictly: whatever two readers could understand differently is a problem (RFC 9112 §11).
  * @param text one character a byte, without the empty line at its end.
  * @param requestMethod answers to HEAD have no body.
  * @returns the head, or what is wrong with it.
