@@ -26,7 +26,7 @@ import { readOrCreateNodeId } from './discovery/node-id.ts';
 import { Subscriber } from './discovery/subscriber.ts';
 import { drainRequests, requestShare } from './drain.ts';
 import type { Exchange } from './http/exchange.ts';
-import { createNodeHttpServer } from './http/node-http-codec.ts';
+import { createHttpServer } from './http/http-codecs.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
@@ -229,7 +229,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     address: settings.address,
     replacement: settings.listen,
     createServer: (judgeHost) =>
-      createNodeHttpServer({ limits, judgeHost, onRefused, clock, logger, metrics }, onExchange),
+      createHttpServer(settings.httpCodec, { limits, judgeHost, onRefused, clock, logger, metrics }, onExchange),
     drainMs: settings.drainDeadline,
     retryMs: listenRetryMs,
     clock,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { BodyWriter, Exchange, RequestHead } from './exchange.ts';
+import type { BodyWriter, Exchange } from './exchange.ts';
+import { GatedHead } from './gated-head.ts';
 import type { PassedHead } from './request-gate.ts';
 
 /** What an exchange needs from the server it came through. */
@@ -20,7 +21,7 @@ export interface RequestParts {
 
 /** One request and its answer over node:http. Its event handlers are shared; state is in fields. */
 export class NodeHttpExchange implements Exchange {
-  readonly head: NodeHttpHead;
+  readonly head: GatedHead;
   readonly socket: Socket;
   readonly #owner: ExchangeOwner;
   readonly #request: IncomingMessage;
@@ -45,7 +46,7 @@ export class NodeHttpExchange implements Exchange {
     this.#contentLength = head.contentLength;
     this.#expectsContinue = head.expectsContinue;
     this.socket = request.socket;
-    this.head = new NodeHttpHead(request, head);
+    this.head = new GatedHead(request.method ?? '', head, request.socket);
     (response as OwnedResponse).exchange = this;
     response.on('close', onResponseClose);
   }
@@ -172,47 +173,6 @@ export class NodeHttpExchange implements Exchange {
     const last = this.#lastOfConnection || this.#owner.draining || unread || unanswered;
     if (last && !all.includes('close')) all.push('Connection', 'close');
     return all;
-  }
-}
-
-/** The head, with headers looked up on demand. */
-export class NodeHttpHead implements RequestHead {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly host: string;
-  readonly port: number;
-  readonly remoteAddress: string;
-  readonly #names: readonly string[];
-  readonly #values: readonly string[];
-
-  constructor(request: IncomingMessage, head: PassedHead) {
-    const { socket } = request;
-    this.method = request.method ?? '';
-    this.path = head.path;
-    this.query = head.query;
-    this.host = head.host;
-    this.port = socket.localPort ?? 0;
-    this.remoteAddress = socket.remoteAddress ?? '';
-    this.#names = head.names;
-    this.#values = head.values;
-  }
-
-  header(name: string): string | undefined {
-    const names = this.#names;
-    let at = names.indexOf(name);
-    if (at < 0) return undefined;
-    let value = this.#values[at] as string;
-    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
-    return value;
-  }
-
-  withPrefix(prefix: string): readonly string[] {
-    const found: string[] = [];
-    this.#names.forEach((name, i) => {
-      if (name.startsWith(prefix)) found.push(name, this.#values[i] as string);
-    });
-    return found;
   }
 }
 
