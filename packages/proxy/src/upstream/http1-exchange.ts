@@ -107,9 +107,15 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     this.#owner.deadlines.arm(this, this.#bodyMs());
   }
 
-  data(chunk: Buffer): void {
+  /** Whether pieces may be lent to whoever handles the answer. */
+  get borrows(): boolean {
+    return this.#handler.borrows === true;
+  }
+
+  /** @returns true if nobody holds the piece any more. */
+  data(chunk: Buffer, lent: boolean): boolean {
     this.#activeMs = this.#owner.deadlines.nowMs;
-    this.#handler.onData(chunk);
+    return this.#handler.onData(chunk, lent) === true;
   }
 
   ended(): void {
