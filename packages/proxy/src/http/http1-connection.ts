@@ -48,7 +48,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #reader: RequestReader;
-  readonly #onFlushed: () => void;
+  readonly #onFlushed: (error?: Error | null) => void;
   #exchange: Http1Exchange | undefined;
   /** The exchange was not yet handed on: its body may be in what is being read. */
   #isFresh = false;
@@ -67,7 +67,9 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#socket = socket;
     this.#since = owner.tick;
     this.#reader = new RequestReader(this, owner.limits.maxHeaderBytes);
-    this.#onFlushed = () => this.#finish();
+    this.#onFlushed = (error) => {
+      if (!error) this.#finish();
+    };
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
     socket.on('drain', () => this.#exchange?.drained());
     socket.on('end', () => this.#onEnd());
