@@ -242,7 +242,7 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
       client.send(get);
       client.socket.end();
       await gone.promise;
-      await client.closed;
+      expect(await client.closed).toBe('');
     });
 
     it.each(['GET / HT', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx'])(
@@ -271,6 +271,16 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
       await turn();
       await client.send(get).receives('GET');
       expect(test.server.connections).toBe(1);
+    });
+
+    it('ends the connection when the rest of it is malformed, and is recorded once', async () => {
+      await using test = await server.start((exchange) => void exchange.body(1));
+      const client = await test.connect();
+      const received = await client.send(
+        'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n',
+      ).closed;
+      expect(received.match(/HTTP\/1\.1 \d+/g)?.length).toBe(1);
+      expect(test.exchanges.length + test.refused.length).toBe(1);
     });
 
     it('ends the connection when it is long', async () => {
