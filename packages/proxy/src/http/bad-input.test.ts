@@ -18,6 +18,7 @@ const badInput: readonly [string, string, number][] = [
   ['a coding behind chunked', `${line}${host}Transfer-Encoding: chunked, identity\r\n\r\n`, 400],
   ['two codings', `${line}${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n`, 400],
   ['a blank before the colon', `${line}${host}Content-Length : 5\r\n\r\nhello`, 400],
+  ['a tab behind the coding', `${line}${host}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`, 400],
   ['a folded header', `${line}${host}X: a\r\n b\r\n\r\n`, 400],
   ['a folded coding', `${line}${host}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n`, 400],
   ['two Hosts', `${line}${host}Host: b.test\r\n\r\n`, 400],

@@ -7,6 +7,7 @@ export function withoutBlanks(text: string, from: number, to: number): string {
   return text.slice(start, end);
 }
 
-function isBlank(code: number): boolean {
+/** Whether a character is a blank or a tab. */
+export function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }

@@ -197,6 +197,21 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
       expect(await body.promise).toBeUndefined();
     });
 
+    it('before it has taken the whole of an answer is noticed', async () => {
+      const gone = Promise.withResolvers<void>();
+      await using test = await server.start((exchange) => {
+        exchange.onClientGone(gone.resolve);
+        exchange.respond(200, [], Buffer.alloc(20_000_000));
+      });
+      const client = await test.connect();
+      client.socket.pause();
+      client.send(get);
+      while (test.exchanges.length === 0) await turn();
+      client.socket.destroy();
+      await gone.promise;
+      expect(test.server.inFlight).toBe(0);
+    });
+
     it('after the answer is complete is nobody’s concern', async () => {
       let gone = 0;
       await using test = await server.start((exchange) => {
@@ -209,6 +224,94 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
       while (test.server.connections > 0) await turn();
       expect(gone).toBe(0);
     });
+  });
+
+  describe('a client that sends nothing more', () => {
+    it('still gets the answer that is complete', async () => {
+      await using test = await server.start(echo);
+      const client = await test.connect();
+      client.send(post('x'));
+      client.socket.end();
+      expect(bodyOf(await client.closed)).toBe('x');
+    });
+
+    it('is taken for gone while it waits', async () => {
+      const gone = Promise.withResolvers<void>();
+      await using test = await server.start((exchange) => exchange.onClientGone(gone.resolve));
+      const client = await test.connect();
+      client.send(get);
+      client.socket.end();
+      await gone.promise;
+      expect(await client.closed).toBe('');
+    });
+
+    it.each(['GET / HT', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx'])(
+      'in the midst of %j is told so',
+      async (text) => {
+        await using test = await server.start((exchange) => void exchange.body(10));
+        const client = await test.connect();
+        client.send(text);
+        client.socket.end();
+        expect(statusOf(await client.closed)).toBe(400);
+        expect(test.value('signalbox_http_refused_total')).toBe(1);
+      },
+    );
+  });
+
+  describe('a body that nobody reads', () => {
+    const long = 'x'.repeat(1_000);
+
+    it('is dropped when it is short, and the connection goes on', async () => {
+      await using test = await server.start((exchange) => exchange.respond(200, [], exchange.head.method));
+      const client = await test.connect();
+      await client
+        .send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n${long.slice(500)}`)
+        .receives('POST');
+      client.send(long.slice(500));
+      await turn();
+      await client.send(get).receives('GET');
+      expect(test.server.connections).toBe(1);
+    });
+
+    it('ends the connection when the rest of it is malformed, and is recorded once', async () => {
+      await using test = await server.start((exchange) => void exchange.body(1));
+      const client = await test.connect();
+      const received = await client.send(
+        'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n',
+      ).closed;
+      expect(received.match(/HTTP\/1\.1 \d+/g)?.length).toBe(1);
+      expect(test.exchanges.length + test.refused.length).toBe(1);
+    });
+
+    it('ends the connection when it is long', async () => {
+      await using test = await server.start((exchange) => exchange.respond(200, [], 'no'));
+      const client = await test.connect();
+      const received = await client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n').closed;
+      expect(received).toContain('Connection: close');
+    });
+
+    it('waits, bounded, until it is asked for', async () => {
+      let exchange: Exchange | undefined;
+      await using test = await server.start((begun) => void (exchange = begun));
+      const client = await test.connect();
+      const size = 4_000_000;
+      client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
+      while (!exchange) await turn();
+      const body = await exchange.body(size);
+      expect(body?.length).toBe(size);
+      exchange.respond(200, [], 'done');
+      await client.receives('done');
+    });
+  });
+
+  it('keeps a body of tiny chunks as it was sent', async () => {
+    const digits = Array.from({ length: 5_000 }, (_, i) => String(i % 10));
+    const text = digits.join('');
+    await using test = await server.start(echo);
+    const chunks = digits.map((byte) => `1\r\n${byte}\r\n`).join('');
+    const client = await test.connect();
+    client.send(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
+    expect(bodyOf(await client.receives(text))).toBe(text);
   });
 
   describe('a body beyond its bound', () => {

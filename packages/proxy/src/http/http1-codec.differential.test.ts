@@ -230,6 +230,13 @@ const header = mostly(
 const length = mostly(
   ['=', '='],
   [
+    '=\t',
+    '\t=',
+    '= ',
+    ' = ',
+    '=\r',
+    '=,',
+    '=\x0c',
     '-1',
     '+2',
     '1, 1',
@@ -257,7 +264,7 @@ const lengthName = mostly(
 const plainBody = fc.constantFrom('', 'a', 'hello', '\r\n\r\n', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', '\0\xff');
 const lengthBody = fc
   .tuple(lengthName, length, plainBody)
-  .map(([name, value, body]) => [`${name}: ${value === '=' ? body.length : value}`, body] as const);
+  .map(([name, value, body]) => [`${name}: ${value.replace('=', String(body.length))}`, body] as const);
 const coding = mostly(
   ['Transfer-Encoding: chunked'],
   [
@@ -266,6 +273,10 @@ const coding = mostly(
     'Transfer-Encoding: chunked, chunked',
     'Transfer-Encoding: identity',
     'Transfer-Encoding: chunked ',
+    'Transfer-Encoding: chunked\t',
+    'Transfer-Encoding: chunked,',
+    'Transfer-Encoding: ,chunked',
+    'Transfer-Encoding: chunked\x0c',
     'Transfer-Encoding: \tchunked',
     'Transfer-Encoding:\x0bchunked',
     'Transfer-Encoding: xchunked',

@@ -48,7 +48,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #reader: RequestReader;
-  readonly #onFlushed: () => void;
+  readonly #onFlushed: (error?: Error | null) => void;
   #exchange: Http1Exchange | undefined;
   /** The exchange was not yet handed on: its body may be in what is being read. */
   #isFresh = false;
@@ -56,6 +56,8 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
   #begunInRead = false;
   /** The connection ends with the answer under way. */
   #isLast = false;
+  /** The request has been answered, and what is left of its body is read and forgotten. */
+  #isDiscarding = false;
   /** Nothing is read any more; the last words are on their way. */
   #isEnding = false;
   #requests = 0;
@@ -67,7 +69,9 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#socket = socket;
     this.#since = owner.tick;
     this.#reader = new RequestReader(this, owner.limits.maxHeaderBytes);
-    this.#onFlushed = () => this.#finish();
+    this.#onFlushed = (error) => {
+      if (!error) this.#finish();
+    };
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
     socket.on('drain', () => this.#exchange?.drained());
     socket.on('end', () => this.#onEnd());
@@ -126,6 +130,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
   onComplete(): void {
     const exchange = this.#exchange;
     if (!exchange) {
+      this.#isDiscarding = false;
       this.#since = this.#owner.tick;
       return;
     }
@@ -135,6 +140,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   onProblem(problem: Refusal): void {
     const exchange = this.#exchange;
+    if (this.#isDiscarding) return this.destroy();
     if (!exchange || this.#isFresh) return this.#sayRefusal(problem, '');
     // An answer under way, or a request that was read whole, is not to be mixed up with what came behind it.
     if (exchange.answered || exchange.bodyComplete || !this.#socket.writable) return this.destroy();
@@ -217,8 +223,9 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#exchange = undefined;
     this.#owner.finished(exchange);
     exchange.over(true);
+    this.#isDiscarding = this.#reader.inBody;
     if (this.#isLast) this.#end();
-    else if (!this.#reader.inBody) this.#since = this.#owner.tick;
+    else if (!this.#isDiscarding) this.#since = this.#owner.tick;
   }
 
   #stopAt(problem: Refusal): number {
@@ -269,7 +276,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
   /** The request has taken too long. */
   #timedOut(): void {
     const exchange = this.#exchange;
-    const isOpen = exchange === undefined ? !this.#reader.inBody : !exchange.answered;
+    const isOpen = exchange === undefined ? !this.#isDiscarding : !exchange.answered;
     this.#reader.stop();
     if (!isOpen) return this.destroy();
     if (exchange) this.#endUnanswered(exchange, tooSlow);

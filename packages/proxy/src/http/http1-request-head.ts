@@ -1,5 +1,5 @@
 import { METHODS } from 'node:http';
-import { withoutBlanks } from './field-value.ts';
+import { isBlank, withoutBlanks } from './field-value.ts';
 import type { Refusal } from './http-server.ts';
 import type { RawRequest } from './request-gate.ts';
 
@@ -34,6 +34,7 @@ export function parseRequestHead(text: string): RequestHeadResult {
     if (colon < 0 || colon > end) return malformedHeader;
     const name = text.slice(start, colon);
     if (!token.test(name)) return malformedHeader;
+    if (framing.test(name) && isBlank(text.charCodeAt(end - 1))) return malformedHeader;
     rawHeaders.push(name, withoutBlanks(text, colon + 1, end));
     start = end + 2;
   }
@@ -49,6 +50,8 @@ export function asksToClose(value: string): boolean {
 const knownMethods: ReadonlySet<string> = new Set(METHODS);
 const versionLength = ' HTTP/1.1'.length;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** Blanks behind the value of these are not read alike by everyone. */
+const framing = /^(?:content-length|transfer-encoding)$/i;
 const closeOption = /(?:^|[\t ,])close(?:$|[\t ,])/i;
 const malformedLine: RequestHeadResult = { refusal: { status: 400, reason: 'the request line is malformed' } };
 const malformedHeader: RequestHeadResult = { refusal: { status: 400, reason: 'a header line is malformed' } };
