@@ -131,7 +131,7 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
           () => exchange.stream(200, []),
         ]) {
           try {
-            fault();
+            void fault();
           } catch (error) {
             faults.push(error);
           }

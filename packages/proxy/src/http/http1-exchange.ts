@@ -78,8 +78,8 @@ export class Http1Exchange implements Exchange {
     return new Promise((resolve) => void (this.#resolve = resolve));
   }
 
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void {
-    if (!this.#mayBegin()) return;
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
+    if (!this.#mayBegin()) return true;
     const head = this.#connection.answerHead(status, headers, this.#leavesUnread);
     const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     this.#begun();
@@ -91,7 +91,9 @@ export class Http1Exchange implements Exchange {
       hasBody ? `${head}Content-Length: ${length}\r\n\r\n` : `${head}\r\n`,
       isSent ? body : undefined,
     );
+    const isTaken = this.#connection.bufferedBytes === 0;
     this.#connection.answerComplete(this);
+    return isTaken;
   }
 
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {

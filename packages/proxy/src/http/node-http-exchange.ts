@@ -65,8 +65,8 @@ export class NodeHttpExchange implements Exchange {
     return collector.read(this.#request);
   }
 
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void {
-    if (!this.#begin()) return;
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
+    if (!this.#begin()) return true;
     const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const all = this.#headers(headers);
     if (mayHaveBody(status)) all.push('Content-Length', String(length));
@@ -75,6 +75,7 @@ export class NodeHttpExchange implements Exchange {
     this.#response.writeHead(status, all);
     if (body instanceof Buffer && length <= joinedBytes) this.#response.end(body.toString('latin1'), 'latin1');
     else this.#response.end(body);
+    return false;
   }
 
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {

@@ -31,6 +31,8 @@ export class Answer implements UpstreamHandler, InFlight {
   #held = 0;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
+  /** Memory that it was written into, to be used again. */
+  #memory: Buffer | undefined;
   #pass: PassThrough | undefined;
   #events: EventRelay | undefined;
   #initialize: InitializeEvents | undefined;
@@ -73,7 +75,7 @@ export class Answer implements UpstreamHandler, InFlight {
     if (this.#events) this.#events.upstreamEnded(undefined);
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
-    else if (this.#rewritten) this.#call.respond(200, jsonHeaders, this.#rewritten);
+    else if (this.#rewritten) this.#sendWhole(this.#rewritten);
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
   }
@@ -103,8 +105,15 @@ export class Answer implements UpstreamHandler, InFlight {
     const head = this.#head as UpstreamHead;
     const isWhole = chunk.length === head.contentLength && head.status === 200;
     if (!isWhole || this.#events || this.#initialize || this.#rewriter.inspects || this.#call.ended) return false;
-    this.#rewritten = this.#rewriter.rewrite(chunk, this.#standing)?.bytes;
+    if (chunk.length > smallBytes) this.#memory = this.#call.services.answerBuffers.take();
+    this.#rewritten = this.#rewriter.rewriteId(chunk, this.#memory);
     return this.#rewritten !== undefined;
+  }
+
+  #sendWhole(answer: Buffer): void {
+    const { answerBuffers } = this.#call.services;
+    if (this.#call.respond(200, jsonHeaders, answer) && this.#memory) answerBuffers.give(this.#memory);
+    this.#memory = undefined;
   }
 
   #hold(chunk: Buffer): void {
@@ -160,3 +169,6 @@ export class Answer implements UpstreamHandler, InFlight {
     this.#call.abandon(refusal);
   }
 }
+
+/** Answers up to this size, in bytes, are cheaper in memory of their own. */
+const smallBytes = 4_096;
