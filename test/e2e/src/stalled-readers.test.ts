@@ -80,14 +80,21 @@ describe.each(['own', 'node'])('clients of the %s codec that read late', (codec)
     };
   }
 
-  it.each([5_000, 40_000, 60_000, 300_000, 6_000_000])('get their own answers of %i bytes', async (size) => {
-    const stalled = await Promise.all(letters.map((letter, i) => begin(100 + i, letter, size)));
-    for (let round = 0; round < 3; round += 1) {
-      const quick = await Promise.all(letters.map((letter, i) => begin(i, letter, size)));
+  // The largest is more than the sockets' own buffers take, so that the gateway has to hold it.
+  it.each([
+    [5_000, letters],
+    [40_000, letters],
+    [60_000, letters],
+    [300_000, letters],
+    [24_000_000, ['a', 'h']],
+  ])('get their own answers of %i bytes', async (size, callers) => {
+    const stalled = await Promise.all(callers.map((letter, i) => begin(100 + i, letter, size)));
+    for (let round = 0; round < 2; round += 1) {
+      const quick = await Promise.all(callers.map((letter, i) => begin(i, letter, size)));
       const bodies = await Promise.all(quick.map(({ read }) => read()));
-      bodies.forEach((body, i) => expect(body === expected(i, letters[i] as string, size)).toBe(true));
+      bodies.forEach((body, i) => expect(body === expected(i, callers[i] as string, size)).toBe(true));
     }
     const late = await Promise.all(stalled.map(({ read }) => read()));
-    late.forEach((body, i) => expect(body === expected(100 + i, letters[i] as string, size)).toBe(true));
+    late.forEach((body, i) => expect(body === expected(100 + i, callers[i] as string, size)).toBe(true));
   });
 });

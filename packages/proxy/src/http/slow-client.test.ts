@@ -27,6 +27,16 @@ describe.each(httpCodecs)('%s codec:', (codec) => {
       expect(await body.promise).toBeUndefined();
     });
 
+    it('that does not read leaves the memory of its answer taken', async () => {
+      const bytes = Buffer.alloc(32_000_000, 'x');
+      const free = Promise.withResolvers<boolean>();
+      await using test = await server.start((exchange) => free.resolve(exchange.respond(200, [], bytes)));
+      const client = await test.connect();
+      client.socket.pause();
+      client.send(get);
+      expect(await free.promise).toBe(false);
+    });
+
     it('that says nothing at all is cut off', async () => {
       await using test = await server.start(echo, { limits });
       await test.closedInTime(await test.connect());
