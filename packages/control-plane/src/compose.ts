@@ -21,8 +21,12 @@ import { TokenApi } from './api/token-service.ts';
 import { PropagationWatch } from './api/watch-propagation.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
+import { nativeFamily } from './projections/native.ts';
+import type { Projection } from './projections/projection.ts';
+import { projections as allProjections } from './projections/projections.ts';
 import { Publisher } from './publish/publisher.ts';
-import { apiLimits, databaseOptions, discoveryLimits, tableLimits } from './limits.ts';
+import { ViewSource } from './publish/view-source.ts';
+import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { Doorbell } from './store/doorbell.ts';
@@ -38,6 +42,8 @@ export interface ControlPlaneOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** Families that are served beside the native one. Default: all that there are. */
+  readonly projections?: readonly Projection[];
 }
 
 export interface RunningControlPlane {
@@ -55,8 +61,8 @@ export interface RunningControlPlane {
  * @throws if the database cannot be used or an address is taken; nothing is left running then.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
-  const base: Base = { settings, logger, clock, random, metrics: new Metrics() };
+  const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
+  const base: Base = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const store = storeParts(base);
   const served = servedParts(base, store);
   const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
@@ -69,7 +75,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
     { name: 'database', stop: () => store.database.close() },
     { name: 'doorbell', stop: () => store.doorbell.stop() },
     { name: 'first token', start: async () => void (addresses.operatorToken = await store.tokens.createFirst()) },
-    { name: 'publisher', start: () => served.publisher.start(), stop: () => served.publisher.stop() },
+    { name: 'publisher', start: () => served.publisher.start(), stop: () => stopPublishing(served) },
     {
       name: 'discovery',
       start: async () => void (addresses.discovery = await served.discovery.start()),
@@ -99,6 +105,7 @@ interface Base {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
+  readonly projections: readonly Projection[];
 }
 
 function storeParts(base: Base) {
@@ -118,11 +125,12 @@ function storeParts(base: Base) {
 }
 
 function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>) {
-  const { settings } = base;
+  const { settings, clock, projections } = base;
+  const debounce = { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs };
   const publisher = new Publisher({
     ...base,
     feed: tail,
-    debounce: { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs },
+    debounce,
     maxRememberedChanges: settings.rememberedChanges,
   });
   const registry = new NodeRegistry({
@@ -130,15 +138,20 @@ function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>
     source: publisher,
     maxDisconnectedNodes: settings.rememberedNodes,
   });
+  const views = projections.map((projection) => ({
+    family: projection.family,
+    source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
+  }));
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
+    views,
     authenticator: tokens,
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { publisher, registry, discovery };
+  return { publisher, registry, discovery, views };
 }
 
 function apiServer(
@@ -146,9 +159,10 @@ function apiServer(
   { store, tokens }: ReturnType<typeof storeParts>,
   { publisher, registry, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
-  const { settings, clock } = base;
+  const { settings, clock, projections } = base;
+  const families = [nativeFamily.name, ...projections.map(({ family }) => family.name)];
   const limits = apiLimits(settings);
-  const planner = new WritePlanner({ clock, limits: tableLimits(settings), tables: settings.planTables });
+  const planner = new WritePlanner({ clock, ...planLimits(settings) });
   const propagation = new PropagationWatch({
     ...{ nodes: registry, source: publisher, clock },
     ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
@@ -160,12 +174,17 @@ function apiServer(
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
       nodes: new NodeApi(registry),
-      tokens: new TokenApi({ tokens, store, onRevoke: (id) => void discovery.closeStreams(id) }),
+      tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
     unready: () => whyUnready(publisher, store),
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
   });
+}
+
+async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {
+  for (const { source } of views) source.stop();
+  await publisher.stop();
 }
 
 async function whyUnready(publisher: Publisher, store: PostgresStore): Promise<string | undefined> {

@@ -22,8 +22,22 @@ function tokens(clock = new ManualClock(), on = database, maxTokens = 1_000) {
   return new TokenStore({ ...parts, database: on, cacheMs, cacheSize: 100, maxTokens });
 }
 
-const developer = { name: 'ci', role: 'developer', tenants: ['acme'], gateway: '', ttlSeconds: undefined } as const;
-const node = { name: 'edge', role: 'node', tenants: ['acme'], gateway: 'default', ttlSeconds: undefined } as const;
+const developer = {
+  name: 'ci',
+  role: 'developer',
+  tenants: ['acme'],
+  gateway: '',
+  family: '',
+  ttlSeconds: undefined,
+} as const;
+const node = {
+  name: 'edge',
+  role: 'node',
+  tenants: ['acme'],
+  gateway: 'default',
+  family: 'native',
+  ttlSeconds: undefined,
+} as const;
 
 describe('the first start', () => {
   it('makes one operator token, however many replicas start, and never another', async () => {

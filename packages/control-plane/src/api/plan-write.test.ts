@@ -65,7 +65,12 @@ function inputs(current: Snapshot, earlier: ReadonlyMap<bigint, Snapshot> = new 
   };
 }
 
-const planner = new WritePlanner({ clock: new ManualClock(), limits: defaultTableLimits, tables: 1 });
+const planner = new WritePlanner({
+  clock: new ManualClock(),
+  limits: defaultTableLimits,
+  tables: 1,
+  resourceBytes: 4_000,
+});
 const names = (snapshot: Snapshot) => [...snapshot.resources.keys()].sort();
 const nothing = { put: [], delete: [], prune: false, warnings: [] };
 
@@ -86,6 +91,18 @@ describe('a plan', () => {
   it('that prunes keeps only what is wanted', async () => {
     const plan = await planner.apply(inputs(current), { ...nothing, put: [backend('b')], prune: true });
     expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/b']);
+  });
+
+  it('refuses a resource that no discovery response can carry, unless it is there already', async () => {
+    const large = backend('large', 'x'.repeat(4_000));
+    const plan = await planner.apply(inputs(current), { ...nothing, put: [large] });
+    const problem = { severity: 'error', code: 'limit-exceeded', kind: 'Backend', scope: 'acme', name: 'large' };
+    expect(plan).toMatchObject({ outcome: 'refuse', problems: [problem] });
+    const holding = makeSnapshot('acme', 7n, [large]);
+    expect(await planner.rollback(inputs(current, new Map([[2n, holding]])), 2n)).toMatchObject({ outcome: 'refuse' });
+    expect(await planner.apply(inputs(holding), { ...nothing, put: [large, backend('b')] })).not.toMatchObject({
+      problems: [problem],
+    });
   });
 
   it('back to a revision has its content, or says that there is none', async () => {

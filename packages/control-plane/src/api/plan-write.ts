@@ -35,6 +35,8 @@ export interface WritePlannerOptions {
   readonly limits: TableLimits;
   /** Tenants whose last table is kept, because the next one is compiled from it at the cost of what changed. */
   readonly tables: number;
+  /** Size of a resource that one discovery response still carries. */
+  readonly resourceBytes: number;
 }
 
 /** Longest time for which a compile keeps everything else in the process waiting, in milliseconds. */
@@ -54,6 +56,8 @@ export class WritePlanner {
   /** The scope with what a request wants. */
   async apply(inputs: WriteInputs, wanted: WantedResources): Promise<WritePlan> {
     const { current } = inputs;
+    const oversized = this.#oversized(current, wanted.put);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
     const changes: SnapshotChange[] = [
       ...(wanted.prune ? unwanted(current, wanted.put) : wanted.delete).map((id) => ({ delete: id })),
       ...wanted.put.map((resource) => ({ put: resource })),
@@ -68,7 +72,9 @@ export class WritePlanner {
     const { current } = inputs;
     const earlier = await inputs.at(revision);
     if (!earlier) return { outcome: 'no-such-revision' };
-    const resources = earlier.resources.values();
+    const resources = [...earlier.resources.values()];
+    const oversized = this.#oversized(current, resources);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
     return this.#judged(
       inputs,
       await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources)),
@@ -87,6 +93,18 @@ export class WritePlanner {
         : (await this.compileTenant(inputs.operator, candidate)).problems;
     if (problems.some((problem) => problem.severity === 'error')) return { outcome: 'refuse', problems };
     return { outcome: 'write', candidate, warnings: problems };
+  }
+
+  /** Resources that would not fit into a discovery response. What is there already is left alone. */
+  #oversized(current: Snapshot, put: readonly StoredResource[]): readonly Problem[] {
+    const { resourceBytes } = this.#options;
+    return put
+      .filter(({ body }) => body.length > resourceBytes)
+      .filter(({ kind, name, digest }) => current.resources.get(`${kind}/${name}`)?.digest !== digest)
+      .map(({ kind, name, body }) => ({
+        ...{ severity: 'error', code: 'limit-exceeded', kind, scope: current.scope, name, field: '' },
+        message: `the resource has ${body.length} bytes; at most ${resourceBytes} reach a node`,
+      }));
   }
 
   /** Also compiles the tenants that the change could break. */

@@ -253,7 +253,8 @@ function keyOf({ identity, node }: StreamInfo): string {
 }
 
 function sees({ stream }: NodeRecord, scope: string): boolean {
-  return stream.collections === 'all' || stream.collections.has(scope);
+  const seen = stream.sources ?? stream.collections;
+  return seen === 'all' || seen.has(scope);
 }
 
 function scopeRecord(record: NodeRecord, id: string): ScopeRecord {

@@ -101,6 +101,11 @@ export class Publisher implements CollectionSource {
     return this.#published(scope)?.committedAtMs;
   }
 
+  /** A scope as it is published. */
+  snapshot(scope: string): Snapshot | undefined {
+    return this.#published(scope)?.snapshot;
+  }
+
   #published(id: string): PublishedScope | undefined {
     const scope = this.#scopes.get(id);
     if (id === operatorScope) return scope;

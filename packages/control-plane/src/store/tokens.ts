@@ -20,6 +20,8 @@ export interface TokenRecord {
   readonly tenants: readonly string[];
   /** Gateway of a node; empty for other roles. */
   readonly gateway: string;
+  /** Family of resources that a node is served; empty for other roles. */
+  readonly family: string;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
@@ -32,6 +34,7 @@ export interface NewToken {
   readonly role: TokenRole;
   readonly tenants: readonly string[];
   readonly gateway: string;
+  readonly family: string;
   /** Undefined: does not expire. */
   readonly ttlSeconds: number | undefined;
 }
@@ -95,7 +98,8 @@ export class TokenStore implements NodeAuthenticator {
       await tx.sql`select 1 from signalbox.tenant where name = ${operatorScope} for update`;
       const [existing] = await tx.sql`select 1 from signalbox.token limit 1`;
       if (existing) return undefined;
-      const first: NewToken = { name: 'operator', role: 'operator', tenants: [], gateway: '', ttlSeconds: undefined };
+      const none = { tenants: [], gateway: '', family: '', ttlSeconds: undefined };
+      const first: NewToken = { name: 'operator', role: 'operator', ...none };
       return (await this.#insert(tx, first)).credential;
     });
   }
@@ -134,7 +138,7 @@ export class TokenStore implements NodeAuthenticator {
     const record = await this.identify(credential);
     if (record?.role !== 'node') return undefined;
     const tenants = record.tenants.length === 0 ? null : new Set(record.tenants);
-    return { tokenId: record.id, name: record.name, gateway: record.gateway, tenants };
+    return { tokenId: record.id, name: record.name, gateway: record.gateway, family: record.family, tenants };
   }
 
   async #cached(key: string, look: () => Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> {
@@ -186,13 +190,13 @@ export class TokenStore implements NodeAuthenticator {
     const { id, text } = newToken(random);
     const createdAt = new Date(clock.now());
     const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
-    await sql`insert into signalbox.token (id, name, role, tenants, gateway, hash, created_at, expires_at)
+    await sql`insert into signalbox.token (id, name, role, tenants, gateway, family, hash, created_at, expires_at)
       values (${id}, ${token.name}, ${token.role},
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
-        ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt})`;
-    const { name, role, tenants, gateway } = token;
+        ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt})`;
+    const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, gateway, createdAt, expiresAt },
+      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -201,6 +205,6 @@ export class TokenStore implements NodeAuthenticator {
 }
 
 function columns(sql: StoreSql) {
-  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
+  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
     revoked_at as "revokedAt", last_used_at as "lastUsedAt"`;
 }

@@ -29,6 +29,7 @@ interface CreateOptions extends OutputOptions {
   readonly role: RoleName;
   readonly tenant?: readonly string[];
   readonly gateway?: string;
+  readonly family?: string;
   readonly ttl?: number;
 }
 
@@ -57,6 +58,7 @@ function createCommand(cli: Cli): Command {
     .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
     .option('--gateway <name>', 'gateway of a node')
+    .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
     .option('--ttl <duration>', 'how long it is valid; without it, until revoked', parseDuration)
     .addOption(outputOption())
     .addHelpText(
@@ -71,12 +73,14 @@ function createCommand(cli: Cli): Command {
 
 async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
   if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
+  if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
   const client = await adminClient(cli);
   const response = await client.tokens.createToken({
     name,
     role: roles[options.role],
     tenants: [...(options.tenant ?? [])],
     gateway: options.gateway ?? '',
+    family: options.family ?? '',
     ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),
   });
   await emit(cli, options.output, {
