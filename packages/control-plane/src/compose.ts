@@ -105,13 +105,20 @@ function storeParts(base: Base) {
   const { settings, random } = base;
   const database = new Database({ ...base, ...databaseOptions(settings) });
   const doorbell = new Doorbell({ ...base, ...databaseOptions(settings), coalesceMs: settings.doorbellMs });
-  const { pollMs, tailPageRows: pageRows, tailPassRows: passRows, requestIdHours, cachedResources } = settings;
+  const {
+    pollMs,
+    tailPageRows: pageRows,
+    tailPassRows: passRows,
+    requestIdHours,
+    cachedResources,
+    removalMinimum,
+  } = settings;
   const tail = new Tail({ ...base, database, doorbell, pollMs, pageRows, passRows });
   const onCommit = () => {
     tail.kick();
     doorbell.ring();
   };
-  const store = new PostgresStore({ database, random, requestIdHours, cachedResources, onCommit });
+  const store = new PostgresStore({ database, random, requestIdHours, cachedResources, removalMinimum, onCommit });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
   const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
   return { database, doorbell, tail, store, tokens };
@@ -148,7 +155,8 @@ function apiServer(
 ): ApiServer {
   const { settings, clock } = base;
   const limits = apiLimits(settings);
-  const planner = new WritePlanner({ clock, limits: tableLimits(settings), tables: settings.planTables });
+  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
+  const planner = new WritePlanner({ clock, limits: tableLimits(settings), removals, tables: settings.planTables });
   const propagation = new PropagationWatch({
     ...{ nodes: registry, source: publisher, clock },
     ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },

@@ -1,3 +1,4 @@
+import { defaultRemovalLimits } from '@signalbox/config';
 import { choice, hostPort, integer, logLevels, secret, type Settings } from '@signalbox/runtime';
 
 const seconds = 1_000;
@@ -148,6 +149,16 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_SCOPE_BYTES',
     ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(64 * mebibyte) },
     doc: 'Size of all resources of one scope. No more than nodes accept.',
+  }),
+  removalMinimum: integer({
+    name: 'SIGNALBOX_REMOVAL_MINIMUM',
+    ...{ unit: 'resources', min: 1, max: 1_000_000, fallback: String(defaultRemovalLimits.minimum) },
+    doc: 'A write that removes fewer resources of a scope needs no confirmation. No more than at nodes.',
+  }),
+  removalPercent: integer({
+    name: 'SIGNALBOX_REMOVAL_PERCENT',
+    ...{ unit: '%', min: 1, max: 100, fallback: String(defaultRemovalLimits.percent) },
+    doc: 'A write that removes more than this share of a scope has to be confirmed (apply --confirm-removal). 100: none has.',
   }),
   apiConnections: integer({
     name: 'SIGNALBOX_API_CONNECTIONS',

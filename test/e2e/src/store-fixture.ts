@@ -66,6 +66,7 @@ export function openReplica(replica: ReplicaOptions): Replica {
     random: systemRandom,
     requestIdHours: 1,
     cachedResources: 1_000,
+    removalMinimum: 3,
     onCommit,
   });
   return {

@@ -48,6 +48,8 @@ export interface WriteRequest {
   readonly fingerprint: string;
   /** Write only if this is the scope's newest revision. */
   readonly ifMatch: bigint | undefined;
+  /** Nodes may lose more than half of what they have of the scope; the plan has made sure that this is meant. */
+  readonly confirmRemoval?: boolean;
   /** Deletes what a removed tenant still has, as a last revision of it; otherwise its removal is refused. */
   readonly emptyRemovedTenants?: boolean;
   /**

@@ -146,7 +146,8 @@ async function readPages(
     const page = await sql<(LogRow & { horizon: string })[]>`
       select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
       left join lateral (
-        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at from signalbox.change_log c
+        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
+        from signalbox.change_log c
         where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${pageRows}) l on true`;
     nextLow = page[0]?.horizon ?? nextLow;
     const found = page.filter((row) => row.seq !== null);
@@ -163,13 +164,14 @@ interface ScopeRow {
   readonly revision: bigint;
   readonly deleted: boolean;
   readonly at: Date;
+  readonly removals_confirmed: bigint;
 }
 
 /** All scopes with their resources, and the low-water mark of the same snapshot. */
 async function readEverything(sql: StoreSql) {
   const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
   const rows = await sql<ScopeRow[]>`select t.name, t.revision, t.deleted_at is not null as deleted,
-      coalesce(r.at, t.created_at) as at
+      t.removals_confirmed, coalesce(r.at, t.created_at) as at
     from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision`;
   const resources = Map.groupBy(await allResources(sql), ({ tenant }) => tenant);
   const all = rows.map((row) => ({ scope: row.name, revision: row.revision }));
@@ -179,6 +181,7 @@ async function readEverything(sql: StoreSql) {
       scope: row.name,
       revision: row.revision,
       committedAtMs: row.at.getTime(),
+      removalsConfirmed: row.removals_confirmed,
       resources: (resources.get(row.name) ?? []).map(toStored),
     }));
   return { low: horizon?.low ?? '0', scopes: { all, live } };
@@ -195,8 +198,8 @@ function allResources(sql: StoreSql): Promise<readonly (ResourceRow & { readonly
 }
 
 async function readSince(sql: StoreSql, scope: string, known: bigint): Promise<CommittedRevision> {
-  const [row] = await sql<{ revision: bigint; at: Date }[]>`select t.revision, coalesce(r.at, t.created_at) as at
-    from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
+  const [row] = await sql<Omit<ScopeRow, 'name' | 'deleted'>[]>`select t.revision, t.removals_confirmed,
+      coalesce(r.at, t.created_at) as at from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
     where t.name = ${scope}`;
   if (!row) throw new Error(`the log names the scope "${scope}", which does not exist`);
   const rows = await sql<(ResourceRow & { deleted: boolean })[]>`select kind, name, digest, body, deleted
@@ -206,5 +209,6 @@ async function readSince(sql: StoreSql, scope: string, known: bigint): Promise<C
     name: one.name,
     resource: one.deleted ? null : toStored(one),
   }));
-  return { scope, revision: row.revision, committedAtMs: row.at.getTime(), changes };
+  const { revision, at, removals_confirmed: removalsConfirmed } = row;
+  return { scope, revision, committedAtMs: at.getTime(), removalsConfirmed, changes };
 }
