@@ -28,6 +28,9 @@ import { Database } from './store/database.ts';
 import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
 import { PostgresStore } from './store/postgres-store.ts';
+import { RememberingStore } from './store/remembering-store.ts';
+import { SnapshotFile } from './store/snapshot-file.ts';
+import { SurvivingFeed } from './store/surviving-feed.ts';
 import { Tail } from './store/tail.ts';
 import { TokenStore } from './store/tokens.ts';
 
@@ -58,18 +61,25 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const { settings, logger, clock = systemClock, random = systemRandom } = options;
   const base: Base = { settings, logger, clock, random, metrics: new Metrics() };
   const store = storeParts(base);
-  const served = servedParts(base, store);
+  const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
+  const served = servedParts(base, store, snapshotFile);
   const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
     ...{ api: '', discovery: 0, operatorToken: undefined },
   };
   const api = apiServer(base, store, served);
   const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
   const parts: Part[] = [
-    { name: 'migrations', start: () => migrate({ ...base, ...migrationOptions(settings) }) },
     { name: 'database', stop: () => store.database.close() },
     { name: 'doorbell', stop: () => store.doorbell.stop() },
-    { name: 'first token', start: async () => void (addresses.operatorToken = await store.tokens.createFirst()) },
-    { name: 'publisher', start: () => served.publisher.start(), stop: () => served.publisher.stop() },
+    {
+      name: 'publisher',
+      start: async () => {
+        await served.publisher.start();
+        addresses.operatorToken = store.firstToken();
+      },
+      stop: () => served.publisher.stop(),
+    },
+    ...(settings.state === '' ? [] : [snapshotPart(snapshotFile)]),
     {
       name: 'discovery',
       start: async () => void (addresses.discovery = await served.discovery.start()),
@@ -121,14 +131,48 @@ function storeParts(base: Base) {
   const store = new PostgresStore({ database, random, requestIdHours, cachedResources, removalMinimum, onCommit });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
   const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
-  return { database, doorbell, tail, store, tokens };
+  let firstToken: Secret | undefined;
+  const prepare = async () => {
+    await migrate({ ...base, ...migrationOptions(settings) });
+    if (settings.bootstrapToken) await tokens.ensureBootstrap(settings.bootstrapToken);
+    else firstToken ??= await tokens.createFirst();
+    await tokens.remember();
+  };
+  return { database, doorbell, tail, store, tokens, prepare, firstToken: () => firstToken };
 }
 
-function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>) {
+/** Written while the state is the newest only: an old state must not look like one of now. */
+function snapshotFileOf(
+  base: Base,
+  { tokens }: ReturnType<typeof storeParts>,
+  served: () => ReturnType<typeof servedParts>,
+): SnapshotFile {
   const { settings } = base;
+  const collect = async () => {
+    await tokens.remember();
+    const { publisher, feed } = served();
+    if (feed.stalenessMs > 0) return undefined;
+    return { scopes: publisher.committed(), tokens: tokens.remembered.all() };
+  };
+  const { state: folder, snapshotMs: intervalMs, snapshotBytes: maxBytes } = settings;
+  return new SnapshotFile({ ...base, folder, intervalMs, maxBytes, collect });
+}
+
+function snapshotPart(file: SnapshotFile): Part {
+  return { name: 'snapshot', start: () => file.start(), stop: () => file.stop() };
+}
+
+function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof storeParts>, snapshotFile: SnapshotFile) {
+  const { settings } = base;
+  const loadSnapshot = async () => {
+    const snapshot = settings.state === '' ? undefined : await snapshotFile.load();
+    if (snapshot) tokens.remembered.replace(snapshot.tokens);
+    return snapshot;
+  };
+  const feed = new SurvivingFeed({ ...base, tail, prepare, loadSnapshot });
   const publisher = new Publisher({
     ...base,
-    feed: tail,
+    feed,
     debounce: { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs },
     maxRememberedChanges: settings.rememberedChanges,
   });
@@ -145,15 +189,16 @@ function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { publisher, registry, discovery };
+  return { feed, publisher, registry, discovery };
 }
 
 function apiServer(
   base: Base,
-  { store, tokens }: ReturnType<typeof storeParts>,
-  { publisher, registry, discovery }: ReturnType<typeof servedParts>,
+  { store: database, tokens }: ReturnType<typeof storeParts>,
+  { feed, publisher, registry, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
   const { settings, clock } = base;
+  const store = new RememberingStore(database, publisher, base.metrics);
   const limits = apiLimits(settings);
   const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
   const planner = new WritePlanner({ clock, limits: tableLimits(settings), removals, tables: settings.planTables });
@@ -171,17 +216,15 @@ function apiServer(
       tokens: new TokenApi({ tokens, store, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
-    unready: () => whyUnready(publisher, store),
+    unready: () => whyUnready(publisher),
+    stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
   });
 }
 
-async function whyUnready(publisher: Publisher, store: PostgresStore): Promise<string | undefined> {
-  if (!publisher.ready) return 'what is committed has not been read yet';
-  return store.ping().then(
-    () => undefined,
-    () => 'the database does not answer',
-  );
+/** Without its database a replica serves what it knows: that is no reason to send anybody away. */
+function whyUnready(publisher: Publisher): string | undefined {
+  return publisher.ready ? undefined : 'what is committed has not been read yet';
 }
 
 function migrationOptions(settings: ControlPlaneSettings) {

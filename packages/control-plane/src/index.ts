@@ -1,2 +1,3 @@
 export { type ControlPlaneOptions, type RunningControlPlane, startControlPlane } from './compose.ts';
+export { newToken } from './store/token-format.ts';
 export { type ControlPlaneSettings, controlPlaneSettings } from './settings.ts';

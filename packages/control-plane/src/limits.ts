@@ -13,6 +13,7 @@ export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOp
     url: databaseUrl.reveal(),
     connections: settings.databaseConnections,
     waiting: settings.databaseWaiting,
+    retryAfterMs: settings.databaseRetryMs,
     ...{ statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, transactionTimeoutMs },
   };
 }

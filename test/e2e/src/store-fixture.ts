@@ -20,6 +20,7 @@ export const databaseOptions: Omit<DatabaseOptions, 'url'> = {
   statementTimeoutMs: 20_000,
   lockTimeoutMs: 20_000,
   connectTimeoutMs: 5_000,
+  retryAfterMs: 0,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
   metrics: new Metrics(),

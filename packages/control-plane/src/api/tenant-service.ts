@@ -110,7 +110,8 @@ function tenantMessage({ name, resource, revision, createdAt, resourceCount }: T
   if (decoded?.kind !== 'Tenant') {
     throw new ConnectError(`tenant "${name}" is stored in a form that this version cannot read`, Code.DataLoss);
   }
-  return { name, spec: decoded.message, revision, createdAt: timestampFromDate(createdAt), resourceCount };
+  const created = createdAt && { createdAt: timestampFromDate(createdAt) };
+  return { name, spec: decoded.message, revision, ...created, resourceCount };
 }
 
 function exists(name: string): Problem {

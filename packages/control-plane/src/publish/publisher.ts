@@ -103,6 +103,22 @@ export class Publisher implements CollectionSource {
     return this.#published(scope)?.committedAtMs;
   }
 
+  /** The scope as it is published; undefined if it is not. */
+  snapshot(scope: string): Snapshot | undefined {
+    return this.#published(scope)?.snapshot;
+  }
+
+  /** Everything as it is published, tenants included that no longer are: to begin with it another time. */
+  committed(): readonly CommittedScope[] {
+    return Array.from(this.#scopes.values(), ({ snapshot, committedAtMs, removalsConfirmed }) => ({
+      scope: snapshot.scope,
+      revision: snapshot.revision,
+      committedAtMs,
+      removalsConfirmed: removalsConfirmed < snapshot.revision ? removalsConfirmed : snapshot.revision,
+      resources: [...snapshot.resources.values()],
+    }));
+  }
+
   #published(id: string): PublishedScope | undefined {
     const scope = this.#scopes.get(id);
     if (id === operatorScope) return scope;

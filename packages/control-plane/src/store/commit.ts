@@ -16,7 +16,7 @@ export interface NewRevision {
 }
 
 /** What decides whether nodes may take the removals of a revision for meant. */
-export interface RemovalNote {
+interface RemovalNote {
   /** Whoever writes says so. */
   readonly confirmed: boolean;
   /** Removals that add up to so many are known to be meant as well: each was small when it was written. */

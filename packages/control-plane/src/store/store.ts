@@ -33,6 +33,7 @@ export interface ResourceFilter {
 export interface ResourceList {
   readonly scope: string;
   readonly revision: bigint;
+  /** `revision` is that of the last change; 0 while the database does not answer. */
   readonly resources: readonly { readonly resource: StoredResource; readonly revision: bigint }[];
 }
 
@@ -110,7 +111,8 @@ export interface TenantInfo {
   readonly name: string;
   readonly revision: bigint;
   readonly resourceCount: number;
-  readonly createdAt: Date;
+  /** Undefined while the database does not answer. */
+  readonly createdAt: Date | undefined;
   /** Its Tenant resource in the operator's scope. */
   readonly resource: StoredResource;
 }

@@ -44,6 +44,7 @@ export class Tail implements ChangeFeed {
   #running: Promise<void> | undefined;
   #poll: Disposable | undefined;
   #failing = false;
+  #readAtMs = 0;
 
   constructor(options: TailOptions) {
     this.#options = options;
@@ -54,11 +55,43 @@ export class Tail implements ChangeFeed {
   }
 
   async start(listener: ChangeListener): Promise<void> {
-    const { database, doorbell, clock, pollMs } = this.#options;
+    const { database } = this.#options;
     const { low, scopes } = await database.readAll(readEverything);
     this.#low = low;
     for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
     listener.loaded(scopes.live);
+    await this.#follow(listener);
+  }
+
+  /**
+   * As `start`, for a listener that holds everything up to the known revisions: it is told what was committed since. A
+   * scope of which the database has an older revision than is known keeps what it has.
+   */
+  async resume(listener: ChangeListener, known: ReadonlyMap<string, bigint>): Promise<void> {
+    const { low, committed, older } = await this.#options.database.readAll((sql) => this.#readSince(sql, known));
+    if (older.length > 0) {
+      this.#options.logger.error('the database holds older revisions than this replica serves', { scopes: older });
+    }
+    this.#low = low;
+    for (const [scope, revision] of known) this.#known.set(scope, revision);
+    if (committed.length > 0) listener.committed(committed);
+    for (const { scope, revision } of committed) this.#known.set(scope, revision);
+    await this.#follow(listener);
+  }
+
+  /** When the log was last read, in milliseconds since the epoch. */
+  get readAtMs(): number {
+    return this.#readAtMs;
+  }
+
+  /** The last pass has failed. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  async #follow(listener: ChangeListener): Promise<void> {
+    const { doorbell, clock, pollMs } = this.#options;
+    this.#readAtMs = clock.now();
     this.#listener = listener;
     try {
       await doorbell.listen(() => this.kick());
@@ -104,6 +137,20 @@ export class Tail implements ChangeFeed {
     if (committed.length > 0) this.#listener?.committed(committed);
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
     this.#low = low;
+    this.#readAtMs = this.#options.clock.now();
+  }
+
+  async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>) {
+    const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
+    const rows = await sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant`;
+    const committed: CommittedRevision[] = [];
+    for (const { name, revision } of rows) {
+      const since = known.get(name) ?? 0n;
+      if (revision > since) committed.push(await readSince(sql, name, since));
+    }
+    const held = new Map(rows.map(({ name, revision }) => [name, revision]));
+    const older = [...known].filter(([scope, revision]) => revision > (held.get(scope) ?? 0n)).map(([scope]) => scope);
+    return { low: horizon?.low ?? '0', committed, older };
   }
 
   async #read(sql: StoreSql): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
