@@ -14,6 +14,7 @@ export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOp
     url: databaseUrl.reveal(),
     connections: settings.databaseConnections,
     waiting: settings.databaseWaiting,
+    retryAfterMs: settings.databaseRetryMs,
     ...{ statementTimeoutMs, lockTimeoutMs, connectTimeoutMs, transactionTimeoutMs },
   };
 }
@@ -22,12 +23,11 @@ export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOp
 const resourceOverheadBytes = 1_024;
 
 /** Bounds of what may be written: everything that nodes would refuse is refused here. */
-export function planLimits(
-  settings: ControlPlaneSettings,
-): Pick<WritePlannerOptions, 'limits' | 'tables' | 'resourceBytes'> {
+export function planLimits(settings: ControlPlaneSettings): Omit<WritePlannerOptions, 'clock'> {
   const { scopeResources: resources, scopeBytes: bytes, planTables: tables, discoveryResponseBytes } = settings;
+  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
   const resourceBytes = Math.max(1, discoveryResponseBytes - resourceOverheadBytes);
-  return { limits: { ...defaultTableLimits, resources, bytes }, tables, resourceBytes };
+  return { limits: { ...defaultTableLimits, resources, bytes }, removals, tables, resourceBytes };
 }
 
 export function apiLimits(settings: ControlPlaneSettings): ApiLimits {

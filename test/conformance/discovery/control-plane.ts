@@ -77,7 +77,11 @@ export async function startOn(
     },
     async replica(more = {}) {
       const other = await startReplica(databaseUrl, logger, { ...settings, ...more });
-      return { running: other, address: addressOf(other), [Symbol.asyncDispose]: async () => void (await other.stop(2_000)) };
+      return {
+        running: other,
+        address: addressOf(other),
+        [Symbol.asyncDispose]: async () => void (await other.stop(2_000)),
+      };
     },
     async metric(name) {
       const text = await (await fetch(`${running.apiUrl}/metrics`)).text();
@@ -120,7 +124,11 @@ export function route(tenant: string, name: string, to: string) {
     },
     {
       ...{ kind: 'Policy', tenant, name },
-      spec: { target: { route: name }, authentication: { anonymous: {} }, authorization: [{ effect: 'ALLOW', when: 'true' }] },
+      spec: {
+        target: { route: name },
+        authentication: { anonymous: {} },
+        authorization: [{ effect: 'ALLOW', when: 'true' }],
+      },
     },
   ];
 }

@@ -161,18 +161,21 @@ it('35. To unsubscribe otherwise is not answered, and ends the updates.', async 
   expect(await named.fence()).toEqual([]);
 });
 
-it.each(['stale', 'never sent'])('36. Names count under a nonce that was %s; as an answer it does not.', async (nonce) => {
-  await commit({ a: '1', b: '1' });
-  const { stream: named, first } = await following({ resourceNamesSubscribe: [name('a')] });
-  named.send({ typeUrl: backendType, resourceNamesSubscribe: [name('a')] });
-  const unanswered = await named.next();
-  const responseNonce = nonce === 'stale' ? first.nonce : nonce;
-  named.send({ typeUrl: backendType, responseNonce, resourceNamesSubscribe: [name('b')] });
-  // Still one response unanswered: nothing more may come.
-  expect(await named.fence()).toEqual([]);
-  named.ack(unanswered);
-  expect((await named.next()).names).toEqual([name('b')]);
-});
+it.each(['stale', 'never sent'])(
+  '36. Names count under a nonce that was %s; as an answer it does not.',
+  async (nonce) => {
+    await commit({ a: '1', b: '1' });
+    const { stream: named, first } = await following({ resourceNamesSubscribe: [name('a')] });
+    named.send({ typeUrl: backendType, resourceNamesSubscribe: [name('a')] });
+    const unanswered = await named.next();
+    const responseNonce = nonce === 'stale' ? first.nonce : nonce;
+    named.send({ typeUrl: backendType, responseNonce, resourceNamesSubscribe: [name('b')] });
+    // Still one response unanswered: nothing more may come.
+    expect(await named.fence()).toEqual([]);
+    named.ack(unanswered);
+    expect((await named.next()).names).toEqual([name('b')]);
+  },
+);
 
 it('37. A NACK that also subscribes is honoured: the names are answered.', async () => {
   await commit({ a: '1', b: '1' });

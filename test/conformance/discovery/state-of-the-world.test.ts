@@ -256,7 +256,10 @@ it('24. One response of a type is unanswered at most; what changes meanwhile is 
 it('25. No name stands twice in a response, and every resource is of the type of the response.', async () => {
   await plane.admin.config.apply({
     scope: tenant,
-    resources: [...route(tenant, 'r', 'a'), { kind: 'Backend', tenant, name: 'a', spec: { mcp: { url: 'http://127.0.0.1:1/' } } }],
+    resources: [
+      ...route(tenant, 'r', 'a'),
+      { kind: 'Backend', tenant, name: 'a', spec: { mcp: { url: 'http://127.0.0.1:1/' } } },
+    ],
   });
   const all = stream();
   for (const typeUrl of [clusterType, endpointsType, listenerType, routesType]) {

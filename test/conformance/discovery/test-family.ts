@@ -24,7 +24,15 @@ export const testProjection: Projection = {
   family: {
     name: 'test',
     types: [
-      ...[{ typeUrl: clusterType, closesRound: false, deletesByAbsence: true, removesLate: true, followedBy: endpointsType }],
+      ...[
+        {
+          typeUrl: clusterType,
+          closesRound: false,
+          deletesByAbsence: true,
+          removesLate: true,
+          followedBy: endpointsType,
+        },
+      ],
       { typeUrl: endpointsType, closesRound: false, removesLate: true },
       { typeUrl: listenerType, closesRound: false, deletesByAbsence: true },
       { typeUrl: routesType, closesRound: false },

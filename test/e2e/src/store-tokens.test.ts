@@ -1,5 +1,5 @@
 import { Database, TokenStore } from '@signalbox/control-plane/testing';
-import { systemRandom } from '@signalbox/runtime';
+import { Metrics, systemRandom } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import { createDatabase } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -19,7 +19,7 @@ const cacheMs = 1_000;
 
 function tokens(clock = new ManualClock(), on = database, maxTokens = 1_000) {
   const parts = { clock, random: systemRandom, logger: new MemoryLogger() };
-  return new TokenStore({ ...parts, database: on, cacheMs, cacheSize: 100, maxTokens });
+  return new TokenStore({ ...parts, metrics: new Metrics(), database: on, cacheMs, cacheSize: 100, maxTokens });
 }
 
 const developer = {

@@ -6,10 +6,13 @@ import {
   type Compiled,
   diffSnapshots,
   type Kind,
+  type MassRemoval,
   makeSnapshotSteps,
+  massRemoval,
   operatorScope,
   type OperatorTable,
   type Problem,
+  type RemovalLimits,
   type Snapshot,
   type SnapshotChange,
   type StoredResource,
@@ -26,6 +29,8 @@ export interface WantedResources {
   readonly delete: readonly { readonly kind: Kind; readonly name: string }[];
   /** Deletes what the scope has and `put` lacks. */
   readonly prune: boolean;
+  /** Losing more than half of the scope is meant. */
+  readonly confirmRemoval: boolean;
   /** What is doubtful about it, whatever else the scope has. */
   readonly warnings: readonly Problem[];
 }
@@ -33,6 +38,8 @@ export interface WantedResources {
 export interface WritePlannerOptions {
   readonly clock: Clock;
   readonly limits: TableLimits;
+  /** When a write loses so much that it has to be confirmed. */
+  readonly removals: RemovalLimits;
   /** Tenants whose last table is kept, because the next one is compiled from it at the cost of what changed. */
   readonly tables: number;
   /** Size of a resource that one discovery response still carries. */
@@ -63,22 +70,20 @@ export class WritePlanner {
       ...wanted.put.map((resource) => ({ put: resource })),
     ];
     const candidate = await this.#inSlices(applyChangesSteps(current, current.revision + 1n, changes));
-    const plan = await this.#judged(inputs, candidate);
+    const plan = await this.#judged(inputs, candidate, wanted.confirmRemoval);
     return plan.outcome === 'write' ? { ...plan, warnings: [...wanted.warnings, ...plan.warnings] } : plan;
   }
 
   /** The scope as it was at a revision: what was right then need not be right now, so it is judged again. */
-  async rollback(inputs: WriteInputs, revision: bigint): Promise<WritePlan> {
+  async rollback(inputs: WriteInputs, revision: bigint, confirmRemoval: boolean): Promise<WritePlan> {
     const { current } = inputs;
     const earlier = await inputs.at(revision);
     if (!earlier) return { outcome: 'no-such-revision' };
     const resources = [...earlier.resources.values()];
     const oversized = this.#oversized(current, resources);
     if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
-    return this.#judged(
-      inputs,
-      await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources)),
-    );
+    const candidate = await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources));
+    return this.#judged(inputs, candidate, confirmRemoval);
   }
 
   /** The tenant as a node serves it. */
@@ -86,7 +91,9 @@ export class WritePlanner {
     return this.#compile(this.#operatorTable(operator), tenant);
   }
 
-  async #judged(inputs: WriteInputs, candidate: Snapshot): Promise<WritePlan> {
+  async #judged(inputs: WriteInputs, candidate: Snapshot, confirmRemoval: boolean): Promise<WritePlan> {
+    const removal = confirmRemoval ? undefined : massRemoval(inputs.current, candidate, this.#options.removals);
+    if (removal) return { outcome: 'refuse', problems: [unconfirmed(candidate.scope, removal)] };
     const problems =
       candidate.scope === operatorScope
         ? await this.#judgeOperator(inputs, candidate)
@@ -173,4 +180,9 @@ export function concernedTenants(changes: readonly Change[]): 'none' | 'all' | R
 function unwanted(current: Snapshot, wanted: readonly StoredResource[]): readonly { kind: Kind; name: string }[] {
   const kept = new Set(wanted.map(({ kind, name }) => `${kind}/${name}`));
   return [...current.resources.values()].filter(({ kind, name }) => !kept.has(`${kind}/${name}`));
+}
+
+function unconfirmed(scope: string, { removed, of }: MassRemoval): Problem {
+  const message = `this removes ${removed} of ${of} resources: if that is meant, confirm it (--confirm-removal, confirm_removal)`;
+  return { severity: 'error', code: 'unconfirmed-removal', kind: '', scope, name: '', field: '', message };
 }

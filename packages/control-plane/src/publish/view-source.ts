@@ -135,8 +135,8 @@ export class ViewSource implements CollectionSource {
 
   #project(id: string, view: Pick<View, 'gateway' | 'tenants'>, before: ViewCollection | undefined): ViewCollection {
     const seen = this.#viewed(view);
-    const covers = new Map([...seen.tenants].map(([name, { revision }]) => [name, revision]));
-    covers.set(operatorScope, seen.operator.revision);
+    const covers = new Map([[operatorScope, seen.operator.revision]]);
+    for (const [name, { revision }] of seen.tenants) covers.set(name, revision);
     return ViewCollection.of(id, this.#options.projection.project(seen), covers, before);
   }
 

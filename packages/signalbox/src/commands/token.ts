@@ -40,6 +40,7 @@ export function tokenCommand(cli: Cli): Command {
     .addCommand(createCommand(cli))
     .addCommand(listCommand(cli))
     .addCommand(revokeCommand(cli))
+    .addCommand(generateCommand(cli))
     .addCommand(hashCommand(cli))
     .addHelpText(
       'after',
@@ -144,6 +145,21 @@ function revokeCommand(cli: Cli): Command {
       const client = await adminClient(cli);
       await client.tokens.revokeToken({ id });
       await emit(cli, output, { data: { id, revoked: true }, table: () => `${id} is revoked\n` });
+    });
+}
+
+function generateCommand(cli: Cli): Command {
+  return new Command('generate')
+    .description(
+      'Make a token for SIGNALBOX_BOOTSTRAP_TOKEN. Nothing is sent or stored: the control plane creates it at its start.',
+    )
+    .addOption(outputOption())
+    .addHelpText('after', examples(['SIGNALBOX_BOOTSTRAP_TOKEN=$(signalbox token generate)', 'keep it in a vault']))
+    .action(async ({ output }: OutputOptions) => {
+      // What only this command needs does not slow the others down.
+      const { newToken } = await import('@signalbox/control-plane');
+      const { id, text } = newToken(cli.random);
+      await emit(cli, output, { data: { id, secret: text.reveal() }, table: () => `${text.reveal()}\n` });
     });
 }
 
