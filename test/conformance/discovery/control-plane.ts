@@ -7,7 +7,7 @@ import { type Admin, adminClient, createDatabase, gateway, until } from '@signal
 import type { Subscriber } from './raw-stream.ts';
 import { testProjection } from './test-family.ts';
 
-export interface TokenFor {
+interface TokenFor {
   /** Tenants; all if there are none. */
   readonly tenants?: readonly string[];
   readonly family?: 'native' | 'test';
@@ -31,7 +31,7 @@ export interface ControlPlane extends AsyncDisposable {
   metric(name: string): Promise<number>;
 }
 
-export interface Replica extends AsyncDisposable {
+interface Replica extends AsyncDisposable {
   readonly running: RunningControlPlane;
   readonly address: string;
 }

@@ -75,7 +75,7 @@ export interface StateRequest extends CommonRequest {
 const method = '/envoy.service.discovery.v3.AggregatedDiscoveryService/';
 
 /** One stream on a connection of its own, by exactly the messages that a test sends. */
-export class RawStream<R extends DescMessage, A extends Response> {
+class RawStream<R extends DescMessage, A extends Response> {
   readonly ended: Promise<End>;
   readonly #request: R;
   readonly #client: Client;
