@@ -4,16 +4,17 @@ import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { readSettings } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
 import { type Admin, adminClient, createDatabase, gateway, until } from '@signalbox/test-harness';
+import { grpcProjection } from './grpc-family.ts';
 import type { Subscriber } from './raw-stream.ts';
 import { testProjection } from './test-family.ts';
 
 interface TokenFor {
   /** Tenants; all if there are none. */
   readonly tenants?: readonly string[];
-  readonly family?: 'native' | 'test';
+  readonly family?: 'native' | 'test' | 'grpc';
 }
 
-/** A real control plane on a database of its own, serving the native family and the test family. */
+/** A real control plane on a database of its own, serving the native family, the test family and one for gRPC clients. */
 export interface ControlPlane extends AsyncDisposable {
   readonly admin: Admin;
   readonly running: RunningControlPlane;
@@ -23,6 +24,8 @@ export interface ControlPlane extends AsyncDisposable {
   tenant(): Promise<string>;
   /** Writes, replaces and deletes (null) backends by name, in one revision. The text makes the difference. */
   backends(tenant: string, texts: Readonly<Record<string, string | null>>): Promise<bigint>;
+  /** Writes backends by name with whole URLs. */
+  backendUrls(tenant: string, urls: Readonly<Record<string, string>>): Promise<bigint>;
   /** A subscriber with a new token. */
   subscriber(token?: TokenFor): Promise<Subscriber>;
   /** Another replica on the same database. */
@@ -70,6 +73,13 @@ export async function startOn(
       });
       return revision;
     },
+    async backendUrls(tenant, urls) {
+      const resources = Object.entries(urls).map(([name, url]) => ({
+        ...{ kind: 'Backend', tenant, name },
+        spec: { mcp: { url } },
+      }));
+      return (await admin.config.apply({ scope: tenant, resources, requestId: randomUUID() })).revision;
+    },
     async subscriber({ tenants = [], family = 'native' } = {}) {
       const request = { name: 'subscriber', role: Role.NODE, gateway: 'default', tenants: [...tenants], family };
       const { secret } = await admin.tokens.createToken(request);
@@ -95,7 +105,7 @@ export async function startOn(
 function startReplica(databaseUrl: string, logger: MemoryLogger, settings: Readonly<Record<string, string>>) {
   return startControlPlane({
     logger,
-    projections: [testProjection],
+    projections: [testProjection, grpcProjection],
     settings: readSettings(controlPlaneSettings, {
       DATABASE_URL: databaseUrl,
       SIGNALBOX_API_LISTEN: '127.0.0.1:0',

@@ -124,7 +124,7 @@ async function admitNode(
   metadata: Metadata,
   node: ClientNode,
 ): Promise<StreamGrant | StreamEnd> {
-  const token = bearerToken(metadata);
+  const token = bearerToken(metadata) ?? tokenInNode(node);
   if (token === undefined) {
     return { code: statusCode.unauthenticated, message: 'send a node token as "authorization: Bearer <token>"' };
   }
@@ -174,6 +174,12 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): 
     acked: (stream, collections) => observer.acked(stream, collections),
     nacked: (stream, refusal) => observer.nacked(stream, refusal),
   };
+}
+
+/** Proxyless gRPC clients cannot send headers: their bootstrap has the token in the metadata of the node. */
+function tokenInNode({ metadata }: ClientNode): string | undefined {
+  const token = metadata['signalbox-token'];
+  return typeof token === 'string' ? token : undefined;
 }
 
 function bearerToken(metadata: Metadata): string | undefined {
