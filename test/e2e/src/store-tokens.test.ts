@@ -122,13 +122,13 @@ describe('a token', () => {
     expect(await lastUse()).toBe(first + 60_000);
   });
 
-  it('of a node says which gateway and tenants it may have; any other is no node', async () => {
+  it('of a node says which gateway, family and tenants it may have; any other is no node', async () => {
     const store = tokens();
     const edge = await store.create('operator', node);
     const every = await store.create('operator', { ...node, tenants: [] });
     const person = await store.create('operator', developer);
     expect(await store.authenticate(edge.credential.reveal())).toEqual({
-      ...{ tokenId: edge.record.id, name: 'edge', gateway: 'default' },
+      ...{ tokenId: edge.record.id, name: 'edge', gateway: 'default', family: 'native' },
       tenants: new Set(['acme']),
     });
     expect(await store.authenticate(every.credential.reveal())).toMatchObject({ tenants: null });
