@@ -15,6 +15,7 @@ import {
   type SessionEvent,
   stepServer,
 } from '../server-session.ts';
+import { dialects } from '../session-dialect.ts';
 import { StreamPosition } from '../stream-position.ts';
 import { MemorySource, testFamily } from './memory-source.ts';
 
@@ -117,6 +118,7 @@ export class SessionDriver {
 
   #step(event: SessionEvent): void {
     const { session, effects } = stepServer(this.session, event, {
+      dialect: dialects.delta,
       order: sendOrderOf(testFamily),
       collections: this.#position,
       encoder: this.#encoder,

@@ -1,0 +1,4 @@
+import type { Projection } from './projection.ts';
+
+/** The families that are served beside the native one. A node's token names its family. */
+export const projections: readonly Projection[] = [];
