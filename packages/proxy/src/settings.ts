@@ -10,7 +10,6 @@ import {
   type Settings,
   text,
 } from '@signalbox/runtime';
-import { defaultTableLimits, type TableLimits } from '@signalbox/config';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultRemovalLimits, defaultTableLimits, type TableLimits } from '@signalbox/config';
 import { defaultHttpServerLimits, type HttpServerLimits } from './http/http-server.ts';
