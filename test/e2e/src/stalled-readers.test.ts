@@ -91,10 +91,10 @@ describe.each(['own', 'node'])('clients of the %s codec that read late', (codec)
     const stalled = await Promise.all(callers.map((letter, i) => begin(100 + i, letter, size)));
     for (let round = 0; round < 2; round += 1) {
       const quick = await Promise.all(callers.map((letter, i) => begin(i, letter, size)));
-      const bodies = await Promise.all(quick.map(({ read }) => read()));
+      const bodies = await Promise.all(quick.map((call) => call.read()));
       bodies.forEach((body, i) => expect(body === expected(i, callers[i] as string, size)).toBe(true));
     }
-    const late = await Promise.all(stalled.map(({ read }) => read()));
+    const late = await Promise.all(stalled.map((call) => call.read()));
     late.forEach((body, i) => expect(body === expected(100 + i, callers[i] as string, size)).toBe(true));
   });
 });
