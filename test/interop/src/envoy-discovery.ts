@@ -1,5 +1,6 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { envoyFamily } from '@signalbox/control-plane/projections';
+import { until } from '@signalbox/test-harness';
 import { jsonLogger, Metrics, systemClock, systemRandom } from '@signalbox/runtime';
 import {
   type Collection,
@@ -17,10 +18,11 @@ export interface EnvoyDiscovery {
   readonly token: string;
   /** What Envoy did not accept. */
   readonly refusals: readonly Refusal[];
-  /** Revisions that every part of was acknowledged. */
-  readonly active: () => bigint;
-  /** Replaces the resources. @returns their revision. */
-  set(resources: readonly PlainResource[]): bigint;
+  /**
+   * Replaces the resources: first everything new, then, when Envoy has acknowledged its routes, without what is old. So no
+   * route ever leads to a cluster that is gone.
+   */
+  set(resources: readonly PlainResource[]): Promise<void>;
   stop(): void;
 }
 
@@ -43,7 +45,7 @@ const limits = {
 export async function startEnvoyDiscovery(resources: readonly PlainResource[]): Promise<EnvoyDiscovery> {
   const token = 'interop-token';
   const refusals: Refusal[] = [];
-  let active = 0n;
+  let [sent, active] = [0n, 0n];
   const source = new GatewaySource(resources);
   const ads = createAdsServer({
     family: envoyFamily,
@@ -53,8 +55,9 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
         ? { identity: { credentialId: 'interop', name: 'interop' }, collections: 'all' }
         : { code: 16, message: 'unknown token' },
     observer: {
-      ...{ opened() {}, heard() {}, sent() {}, closed() {} },
-      acked: (_stream, [collection]) => void (active = collection?.revision ?? active),
+      ...{ opened() {}, heard() {}, closed() {} },
+      sent: () => void (sent = source.revision),
+      acked: () => void (active = sent),
       nacked: (_stream, refusal) => void refusals.push(refusal),
     },
     ...{ clock: systemClock, random: systemRandom, logger: jsonLogger('silent'), metrics: new Metrics(), limits },
@@ -70,13 +73,23 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
     port,
     token,
     refusals,
-    active: () => active,
-    set: (next) => source.set(next),
+    set: async (next) => {
+      const revision = source.set(withOld(next, source.resources));
+      await until(`Envoy to run revision ${revision}`, () => active >= revision || undefined);
+      source.set(next);
+    },
     stop: () => {
       ads.stop();
       server.forceShutdown();
     },
   };
+}
+
+/** The new resources, and the old ones that they do not replace. */
+function withOld(next: readonly PlainResource[], old: readonly PlainResource[]): readonly PlainResource[] {
+  const keyOf = ({ typeUrl, name }: PlainResource) => `${typeUrl} ${name}`;
+  const replaced = new Set(next.map(keyOf));
+  return [...next, ...old.filter((resource) => !replaced.has(keyOf(resource)))];
 }
 
 const collectionId = 'gateway';
@@ -85,9 +98,15 @@ class GatewaySource implements CollectionSource {
   readonly ready = true;
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
   #collection: Collection;
+  resources: readonly PlainResource[];
 
   constructor(resources: readonly PlainResource[]) {
+    this.resources = resources;
     this.#collection = collectionOf(resources, 1n);
+  }
+
+  get revision(): bigint {
+    return this.#collection.revision;
   }
 
   get(id: string): Collection | undefined {
@@ -104,6 +123,7 @@ class GatewaySource implements CollectionSource {
   }
 
   set(resources: readonly PlainResource[]): bigint {
+    this.resources = resources;
     this.#collection = collectionOf(resources, this.#collection.revision + 1n);
     for (const listener of this.#listeners) listener([collectionId]);
     return this.#collection.revision;

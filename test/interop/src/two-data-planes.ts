@@ -13,15 +13,7 @@ import {
   type TenantTable,
 } from '@signalbox/config';
 import { checkEnvoy, defaultEnvoyOptions, envoyBootstrap, projectEnvoy } from '@signalbox/control-plane/projections';
-import {
-  freePort,
-  proxyReady,
-  type ResourceFile,
-  startProxyProcess,
-  tenant,
-  until,
-  yaml,
-} from '@signalbox/test-harness';
+import { freePort, proxyReady, type ResourceFile, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
 import { type EnvoyDiscovery, startEnvoyDiscovery } from './envoy-discovery.ts';
 import { startEnvoy } from './envoy-process.ts';
 
@@ -70,8 +62,7 @@ export async function startTwoDataPlanes(binary: string, resources: readonly Res
       envoys: (route) => `http://127.0.0.1:${port}/acme/${route}/mcp`,
       change: async (next) => {
         const tables = compile([...common, ...next]);
-        const revision = discovery.set(projectEnvoy('default', tables.operator, tables.tenants, options));
-        await until(`Envoy to run revision ${revision}`, () => discovery.active() >= revision || undefined);
+        await discovery.set(projectEnvoy('default', tables.operator, tables.tenants, options));
       },
       stop: async () => {
         await envoy.stop();

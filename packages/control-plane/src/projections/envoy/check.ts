@@ -38,7 +38,7 @@ export function checkEnvoyGateways(operator: OperatorTable): readonly Problem[] 
 }
 
 /** By rule and feature, in a fixed order. */
-function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonly Problem[] {
+export function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonly Problem[] {
   const problem = (message: string): Problem => ({
     severity: route.unenforceable === 'restrict' ? 'warning' : 'error',
     ...{ code: 'unenforceable', kind: 'Route', scope: route.tenant, name: route.name, field: '' },
