@@ -1,12 +1,11 @@
 import { mcpRoute, type ModernMcpServer, RawMcpClient, startModernMcpServer } from '@signalbox/test-harness';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { envoyBinary } from './envoy-binary.ts';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { startTwoDataPlanes, type TwoDataPlanes } from './two-data-planes.ts';
 
-const binary = await envoyBinary();
+const binary = inject('envoy');
 const changes = 200;
 
-describe.skipIf(binary === undefined)('a stock Envoy under changing configuration', () => {
+describe.skipIf(binary === '')('a stock Envoy under changing configuration', () => {
   let upstream: ModernMcpServer;
   let other: ModernMcpServer;
   let planes: TwoDataPlanes;
@@ -24,7 +23,7 @@ describe.skipIf(binary === undefined)('a stock Envoy under changing configuratio
 
   beforeAll(async () => {
     [upstream, other] = [await startModernMcpServer(), await startModernMcpServer()];
-    planes = await startTwoDataPlanes(binary as string, resources(0));
+    planes = await startTwoDataPlanes(binary, resources(0));
   });
 
   afterAll(async () => {

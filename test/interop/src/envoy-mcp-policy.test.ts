@@ -8,14 +8,13 @@ import {
   startJwtIssuer,
   startModernMcpServer,
 } from '@signalbox/test-harness';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type CallerName, callers, cases, routes } from './cases.ts';
-import { envoyBinary } from './envoy-binary.ts';
 import { startTwoDataPlanes, type TwoDataPlanes } from './two-data-planes.ts';
 
-const binary = await envoyBinary();
+const binary = inject('envoy');
 
-describe.skipIf(binary === undefined)('a stock Envoy enforces what our proxy does', () => {
+describe.skipIf(binary === '')('a stock Envoy enforces what our proxy does', () => {
   let issuer: JwtIssuer;
   let upstream: ModernMcpServer;
   let planes: TwoDataPlanes;
@@ -37,7 +36,7 @@ describe.skipIf(binary === undefined)('a stock Envoy enforces what our proxy doe
     credentials.set('garbage', 'Bearer not-a-token');
     credentials.set('basic', 'Basic bm9ib2R5Og==');
     await stranger.stop();
-    planes = await startTwoDataPlanes(binary as string, resources(upstream.url));
+    planes = await startTwoDataPlanes(binary, resources(upstream.url));
   });
 
   afterAll(async () => {

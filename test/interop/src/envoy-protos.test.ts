@@ -4,17 +4,16 @@ import { fileURLToPath } from 'node:url';
 
 import type { DescEnum, DescFile, DescMessage } from '@bufbuild/protobuf';
 import type { DescriptorProto, EnumDescriptorProto, FileDescriptorProto } from '@bufbuild/protobuf/wkt';
-import { describe, expect, it } from 'vitest';
-import { envoyBinary } from './envoy-binary.ts';
+import { describe, expect, inject, it } from 'vitest';
 import { readDescriptors } from './envoy-descriptors.ts';
 
-const binary = await envoyBinary();
+const binary = inject('envoy');
 const generated = fileURLToPath(new URL('../../../packages/proto/src/', import.meta.url));
 
-describe.skipIf(binary === undefined)('messages of Envoy that we declare ourselves', () => {
+describe.skipIf(binary === '')('messages of Envoy that we declare ourselves', () => {
   it('have the names, numbers and types that Envoy itself has', async () => {
     const ours = await declaredFiles();
-    const theirs = await readDescriptors(binary as string, [...ours.keys()]);
+    const theirs = await readDescriptors(binary, [...ours.keys()]);
     expect([...ours.keys()].filter((file) => !theirs.has(file))).toEqual([]);
     const differences = [...ours].flatMap(([name, file]) => compare(file, theirs.get(name) as FileDescriptorProto));
     expect(differences).toEqual([]);
