@@ -1,6 +1,13 @@
 export { isKind, type Kind, kindOfTypeUrl, kinds, operatorScope, scopeOfKind, typeUrlOf } from './kind.ts';
 export { discoveryName, parseDiscoveryName, type ResourceId } from './kind.ts';
 export { hasErrors, type Problem, type ProblemCode, problemCodes, ProblemList } from './problem.ts';
+export {
+  defaultRemovalLimits,
+  isMassRemoval,
+  type MassRemoval,
+  massRemoval,
+  type RemovalLimits,
+} from './removal-guard.ts';
 export type { Snapshot, StoredResource } from './snapshot.ts';
 export type {
   BackendEntry,

@@ -33,6 +33,7 @@ export const problemCodes = [
   'still-referenced',
   'unset-variable',
   'unenforceable',
+  'unconfirmed-removal',
 ] as const;
 export type ProblemCode = (typeof problemCodes)[number];
 

@@ -21,13 +21,20 @@ import { TokenApi } from './api/token-service.ts';
 import { PropagationWatch } from './api/watch-propagation.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
+import { nativeFamily } from './projections/native.ts';
+import type { Projection } from './projections/projection.ts';
+import { projections as allProjections } from './projections/projections.ts';
 import { Publisher } from './publish/publisher.ts';
-import { apiLimits, databaseOptions, discoveryLimits, tableLimits } from './limits.ts';
+import { ViewSource } from './publish/view-source.ts';
+import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
 import { PostgresStore } from './store/postgres-store.ts';
+import { RememberingStore } from './store/remembering-store.ts';
+import { SnapshotFile } from './store/snapshot-file.ts';
+import { SurvivingFeed } from './store/surviving-feed.ts';
 import { Tail } from './store/tail.ts';
 import { TokenStore } from './store/tokens.ts';
 
@@ -38,6 +45,8 @@ export interface ControlPlaneOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** Families that are served beside the native one. Default: all that there are. */
+  readonly projections?: readonly Projection[];
 }
 
 export interface RunningControlPlane {
@@ -55,21 +64,28 @@ export interface RunningControlPlane {
  * @throws if the database cannot be used or an address is taken; nothing is left running then.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
-  const base: Base = { settings, logger, clock, random, metrics: new Metrics() };
+  const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
+  const base: Base = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const store = storeParts(base);
-  const served = servedParts(base, store);
+  const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
+  const served = servedParts(base, store, snapshotFile);
   const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
     ...{ api: '', discovery: 0, operatorToken: undefined },
   };
   const api = apiServer(base, store, served);
   const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
   const parts: Part[] = [
-    { name: 'migrations', start: () => migrate({ ...base, ...migrationOptions(settings) }) },
     { name: 'database', stop: () => store.database.close() },
     { name: 'doorbell', stop: () => store.doorbell.stop() },
-    { name: 'first token', start: async () => void (addresses.operatorToken = await store.tokens.createFirst()) },
-    { name: 'publisher', start: () => served.publisher.start(), stop: () => served.publisher.stop() },
+    {
+      name: 'publisher',
+      start: async () => {
+        await served.publisher.start();
+        addresses.operatorToken = store.firstToken();
+      },
+      stop: () => stopPublishing(served),
+    },
+    ...(settings.state === '' ? [] : [snapshotPart(snapshotFile)]),
     {
       name: 'discovery',
       start: async () => void (addresses.discovery = await served.discovery.start()),
@@ -99,30 +115,73 @@ interface Base {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
+  readonly projections: readonly Projection[];
 }
 
 function storeParts(base: Base) {
   const { settings, random } = base;
   const database = new Database({ ...base, ...databaseOptions(settings) });
   const doorbell = new Doorbell({ ...base, ...databaseOptions(settings), coalesceMs: settings.doorbellMs });
-  const { pollMs, tailPageRows: pageRows, tailPassRows: passRows, requestIdHours, cachedResources } = settings;
+  const {
+    pollMs,
+    tailPageRows: pageRows,
+    tailPassRows: passRows,
+    requestIdHours,
+    cachedResources,
+    removalMinimum,
+  } = settings;
   const tail = new Tail({ ...base, database, doorbell, pollMs, pageRows, passRows });
   const onCommit = () => {
     tail.kick();
     doorbell.ring();
   };
-  const store = new PostgresStore({ database, random, requestIdHours, cachedResources, onCommit });
+  const store = new PostgresStore({ database, random, requestIdHours, cachedResources, removalMinimum, onCommit });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
   const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
-  return { database, doorbell, tail, store, tokens };
+  let firstToken: Secret | undefined;
+  const prepare = async () => {
+    await migrate({ ...base, ...migrationOptions(settings) });
+    if (settings.bootstrapToken) await tokens.ensureBootstrap(settings.bootstrapToken);
+    else firstToken ??= await tokens.createFirst();
+    await tokens.remember();
+  };
+  return { database, doorbell, tail, store, tokens, prepare, firstToken: () => firstToken };
 }
 
-function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>) {
+/** Written while the state is the newest only: an old state must not look like one of now. */
+function snapshotFileOf(
+  base: Base,
+  { tokens }: ReturnType<typeof storeParts>,
+  served: () => ReturnType<typeof servedParts>,
+): SnapshotFile {
   const { settings } = base;
+  const collect = async () => {
+    await tokens.remember();
+    const { publisher, feed } = served();
+    if (feed.stalenessMs > 0) return undefined;
+    return { scopes: publisher.committed(), tokens: tokens.remembered.all() };
+  };
+  const { state: folder, snapshotMs: intervalMs, snapshotBytes: maxBytes } = settings;
+  return new SnapshotFile({ ...base, folder, intervalMs, maxBytes, collect });
+}
+
+function snapshotPart(file: SnapshotFile): Part {
+  return { name: 'snapshot', start: () => file.start(), stop: () => file.stop() };
+}
+
+function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof storeParts>, snapshotFile: SnapshotFile) {
+  const { settings, clock, projections } = base;
+  const loadSnapshot = async () => {
+    const snapshot = settings.state === '' ? undefined : await snapshotFile.load();
+    if (snapshot) tokens.remembered.replace(snapshot.tokens);
+    return snapshot;
+  };
+  const feed = new SurvivingFeed({ ...base, tail, prepare, loadSnapshot });
+  const debounce = { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs };
   const publisher = new Publisher({
     ...base,
-    feed: tail,
-    debounce: { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs },
+    feed,
+    debounce,
     maxRememberedChanges: settings.rememberedChanges,
   });
   const registry = new NodeRegistry({
@@ -130,25 +189,32 @@ function servedParts(base: Base, { tail, tokens }: ReturnType<typeof storeParts>
     source: publisher,
     maxDisconnectedNodes: settings.rememberedNodes,
   });
+  const views = projections.map((projection) => ({
+    family: projection.family,
+    source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
+  }));
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
+    views,
     authenticator: tokens,
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { publisher, registry, discovery };
+  return { feed, publisher, registry, discovery, views };
 }
 
 function apiServer(
   base: Base,
-  { store, tokens }: ReturnType<typeof storeParts>,
-  { publisher, registry, discovery }: ReturnType<typeof servedParts>,
+  { store: database, tokens }: ReturnType<typeof storeParts>,
+  { feed, publisher, registry, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
-  const { settings, clock } = base;
+  const { settings, clock, projections } = base;
+  const store = new RememberingStore(database, publisher, base.metrics);
+  const families = [nativeFamily.name, ...projections.map(({ family }) => family.name)];
   const limits = apiLimits(settings);
-  const planner = new WritePlanner({ clock, limits: tableLimits(settings), tables: settings.planTables });
+  const planner = new WritePlanner({ clock, ...planLimits(settings) });
   const propagation = new PropagationWatch({
     ...{ nodes: registry, source: publisher, clock },
     ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
@@ -160,20 +226,23 @@ function apiServer(
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
       nodes: new NodeApi(registry),
-      tokens: new TokenApi({ tokens, store, onRevoke: (id) => void discovery.closeStreams(id) }),
+      tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
-    unready: () => whyUnready(publisher, store),
+    unready: () => whyUnready(publisher),
+    stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
   });
 }
 
-async function whyUnready(publisher: Publisher, store: PostgresStore): Promise<string | undefined> {
-  if (!publisher.ready) return 'what is committed has not been read yet';
-  return store.ping().then(
-    () => undefined,
-    () => 'the database does not answer',
-  );
+async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {
+  for (const { source } of views) source.stop();
+  await publisher.stop();
+}
+
+/** Without its database a replica serves what it knows: that is no reason to send anybody away. */
+function whyUnready(publisher: Publisher): string | undefined {
+  return publisher.ready ? undefined : 'what is committed has not been read yet';
 }
 
 function migrationOptions(settings: ControlPlaneSettings) {

@@ -1,7 +1,9 @@
-import { choice, hostPort, integer, logLevels, secret, type Settings } from '@signalbox/runtime';
+import { defaultRemovalLimits } from '@signalbox/config';
+import { choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
 const seconds = 1_000;
-const mebibyte = 1024 * 1024;
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
 
 /** Every variable of the control plane. */
 export const controlPlaneSettings = {
@@ -60,6 +62,33 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_DATABASE_CONNECT_TIMEOUT',
     ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
     doc: 'Longest time in which a connection to Postgres must be made.',
+  }),
+  databaseRetryMs: integer({
+    name: 'SIGNALBOX_DATABASE_RETRY',
+    ...{ unit: 'ms', min: 0, max: 60 * seconds, fallback: '300' },
+    doc: 'After Postgres could not be reached it is not tried for so long: what needs it fails at once.',
+  }),
+  state: text(
+    {
+      name: 'SIGNALBOX_STATE',
+      fallback: '',
+      doc: 'Folder for a snapshot of what this replica serves, from which it starts, read-only, while Postgres is down. Empty: none is written. One folder a replica.',
+    },
+    'path',
+  ),
+  snapshotMs: integer({
+    name: 'SIGNALBOX_SNAPSHOT_INTERVAL',
+    ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '30000' },
+    doc: 'Time between two snapshots of what this replica serves.',
+  }),
+  snapshotBytes: integer({
+    name: 'SIGNALBOX_SNAPSHOT_BYTES',
+    ...{ unit: 'bytes', min: 1024, max: 2 * 1024 * mebibyte, fallback: String(1024 * mebibyte) },
+    doc: 'A larger snapshot is not read.',
+  }),
+  bootstrapToken: secret({
+    name: 'SIGNALBOX_BOOTSTRAP_TOKEN',
+    doc: 'A token of the operator that is created at the start if the database does not have it: nobody is locked out who can set it. Make one with "signalbox token generate". Empty: the first start makes one and shows it once.',
   }),
   migrationDeadlineMs: integer({
     name: 'SIGNALBOX_MIGRATION_DEADLINE',
@@ -149,6 +178,16 @@ export const controlPlaneSettings = {
     ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(64 * mebibyte) },
     doc: 'Size of all resources of one scope. No more than nodes accept.',
   }),
+  removalMinimum: integer({
+    name: 'SIGNALBOX_REMOVAL_MINIMUM',
+    ...{ unit: 'resources', min: 1, max: 1_000_000, fallback: String(defaultRemovalLimits.minimum) },
+    doc: 'A write that removes fewer resources of a scope needs no confirmation. No more than at nodes.',
+  }),
+  removalPercent: integer({
+    name: 'SIGNALBOX_REMOVAL_PERCENT',
+    ...{ unit: '%', min: 1, max: 100, fallback: String(defaultRemovalLimits.percent) },
+    doc: 'A write that removes more than this share of a scope has to be confirmed (apply --confirm-removal). 100: none has.',
+  }),
   apiConnections: integer({
     name: 'SIGNALBOX_API_CONNECTIONS',
     ...{ unit: 'connections', min: 1, max: 100_000, fallback: '1000' },
@@ -195,6 +234,21 @@ export const controlPlaneSettings = {
     ...{ unit: 'streams', min: 1, max: 1_000_000, fallback: '10000' },
     doc: 'Discovery streams at one time.',
   }),
+  discoveryAdmission: integer({
+    name: 'SIGNALBOX_DISCOVERY_ADMISSION',
+    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '500' },
+    doc: 'Discovery streams that are let in a second; the others are told when to come back.',
+  }),
+  discoveryBurst: integer({
+    name: 'SIGNALBOX_DISCOVERY_BURST',
+    ...{ unit: 'streams', min: 1, max: 1_000_000, fallback: '1000' },
+    doc: 'Discovery streams that are let in at once after a quiet time.',
+  }),
+  discoveryViews: integer({
+    name: 'SIGNALBOX_DISCOVERY_VIEWS',
+    ...{ unit: 'views', min: 1, max: 100_000, fallback: '100' },
+    doc: 'Different sets of tenants, by gateway, that subscribers of one foreign family may have at one time.',
+  }),
   discoveryTypes: integer({
     name: 'SIGNALBOX_DISCOVERY_TYPES',
     ...{ unit: 'types', min: 1, max: 1_000, fallback: '64' },
@@ -212,8 +266,8 @@ export const controlPlaneSettings = {
   }),
   discoveryResponseBytes: integer({
     name: 'SIGNALBOX_DISCOVERY_RESPONSE',
-    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(3 * mebibyte) },
-    doc: 'Responses larger than this are split.',
+    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(256 * kibibyte) },
+    doc: 'Responses larger than this are split. No resource may be larger: to decode one must not hold a node up.',
   }),
   discoveryStreamAgeMs: integer({
     name: 'SIGNALBOX_DISCOVERY_STREAM_AGE',

@@ -288,7 +288,8 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
   const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
-  const subscriber = new Subscriber({ activation, lastGood, limits, slice, clock, logger, metrics });
+  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
+  const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
   let client: AdsClient | undefined;
   return {
     name: 'discovery',

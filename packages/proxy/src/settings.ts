@@ -10,7 +10,7 @@ import {
   type Settings,
   text,
 } from '@signalbox/runtime';
-import { defaultTableLimits, type TableLimits } from '@signalbox/config';
+import { defaultRemovalLimits, defaultTableLimits, type TableLimits } from '@signalbox/config';
 import { defaultHttpServerLimits, type HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
@@ -157,6 +157,16 @@ export const proxySettings = {
     defaultTableLimits.resources,
     'Resources of one scope. A set with more is refused whole.',
   ),
+  removalMinimum: integer({
+    name: 'SIGNALBOX_PROXY_REMOVAL_MINIMUM',
+    ...{ unit: 'resources', min: 1, max: maxCount, fallback: String(defaultRemovalLimits.minimum) },
+    doc: 'A set that loses fewer resources is served without a confirmation.',
+  }),
+  removalPercent: integer({
+    name: 'SIGNALBOX_PROXY_REMOVAL_PERCENT',
+    ...{ unit: '%', min: 1, max: 100, fallback: String(defaultRemovalLimits.percent) },
+    doc: 'A set that loses more than this share of its resources is refused unless its removal was confirmed. 100: none is.',
+  }),
   maxScopeBytes: bytes(
     'SIGNALBOX_PROXY_MAX_SCOPE_BYTES',
     defaultTableLimits.bytes,

@@ -1,5 +1,6 @@
 export { Backoff, type BackoffOptions } from './backoff.ts';
 export { type Clock, systemClock } from './clock.ts';
+export { removeDurably, writeDurably } from './durable-file.ts';
 export { Latest } from './latest.ts';
 export { Lifecycle, type Part } from './lifecycle.ts';
 export { jsonLogger, type LogFields, type Logger, type LogLevel, logLevels } from './logger.ts';

@@ -20,6 +20,7 @@ export const databaseOptions: Omit<DatabaseOptions, 'url'> = {
   statementTimeoutMs: 20_000,
   lockTimeoutMs: 20_000,
   connectTimeoutMs: 5_000,
+  retryAfterMs: 0,
   transactionTimeoutMs: 60_000,
   clock: systemClock,
   metrics: new Metrics(),
@@ -66,6 +67,7 @@ export function openReplica(replica: ReplicaOptions): Replica {
     random: systemRandom,
     requestIdHours: 1,
     cachedResources: 1_000,
+    removalMinimum: 3,
     onCommit,
   });
   return {

@@ -26,6 +26,8 @@ export interface StartSystemOptions {
   readonly nodes?: number;
   /** `SIGNALBOX_*` variables of every proxy. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** `SIGNALBOX_*` variables of the control plane. */
+  readonly controlPlane?: Readonly<Record<string, string>>;
 }
 
 export interface ApplyOptions {
@@ -246,6 +248,7 @@ class TestSystem implements System {
       DATABASE_URL: this.databaseUrl,
       SIGNALBOX_API_LISTEN: `127.0.0.1:${this.#ports.api}`,
       SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${this.#ports.discovery}`,
+      ...this.#options.controlPlane,
     });
     this.#controlPlane = await startControlPlane({ settings, logger: this.#logger.child({ part: 'control-plane' }) });
     const token = this.#controlPlane.operatorToken?.reveal();

@@ -18,10 +18,7 @@ export interface EnvoyDiscovery {
   readonly token: string;
   /** What Envoy did not accept. */
   readonly refusals: readonly Refusal[];
-  /**
-   * Replaces the resources: first everything new, then, when Envoy has acknowledged its routes, without what is old. So no
-   * route ever leads to a cluster that is gone.
-   */
+  /** Replaces the resources, and waits until Envoy has acknowledged all of them. */
   set(resources: readonly PlainResource[]): Promise<void>;
   stop(): void;
 }
@@ -30,6 +27,8 @@ const limits = {
   maxTypesPerStream: 8,
   maxNamesPerStream: 10_000,
   maxStreams: 10,
+  streamsPerSecond: 100,
+  streamBurst: 10,
   maxRequestBytes: 1 << 20,
   maxResponseBytes: 4 << 20,
   maxStreamAgeMs: 3_600_000,
@@ -45,19 +44,17 @@ const limits = {
 export async function startEnvoyDiscovery(resources: readonly PlainResource[]): Promise<EnvoyDiscovery> {
   const token = 'interop-token';
   const refusals: Refusal[] = [];
-  let [sent, active] = [0n, 0n];
+  let active = 0n;
   const source = new GatewaySource(resources);
   const ads = createAdsServer({
-    family: envoyFamily,
-    source,
+    families: [{ family: envoyFamily, source }],
     authenticate: async (metadata) =>
       metadata.get('authorization')[0] === `Bearer ${token}`
-        ? { identity: { credentialId: 'interop', name: 'interop' }, collections: 'all' }
+        ? { identity: { credentialId: 'interop', name: 'interop' }, family: 'envoy', collections: 'all' }
         : { code: 16, message: 'unknown token' },
     observer: {
-      ...{ opened() {}, heard() {}, closed() {} },
-      sent: () => void (sent = source.revision),
-      acked: () => void (active = sent),
+      ...{ opened() {}, heard() {}, sent() {}, closed() {} },
+      acked: (_stream, [collection]) => void (active = collection?.revision ?? active),
       nacked: (_stream, refusal) => void refusals.push(refusal),
     },
     ...{ clock: systemClock, random: systemRandom, logger: jsonLogger('silent'), metrics: new Metrics(), limits },
@@ -74,9 +71,8 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
     token,
     refusals,
     set: async (next) => {
-      const revision = source.set(withOld(next, source.resources));
+      const revision = source.set(next);
       await until(`Envoy to run revision ${revision}`, () => active >= revision || undefined);
-      source.set(next);
     },
     stop: () => {
       ads.stop();
@@ -85,28 +81,15 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
   };
 }
 
-/** The new resources, and the old ones that they do not replace. */
-function withOld(next: readonly PlainResource[], old: readonly PlainResource[]): readonly PlainResource[] {
-  const keyOf = ({ typeUrl, name }: PlainResource) => `${typeUrl} ${name}`;
-  const replaced = new Set(next.map(keyOf));
-  return [...next, ...old.filter((resource) => !replaced.has(keyOf(resource)))];
-}
-
 const collectionId = 'gateway';
 
 class GatewaySource implements CollectionSource {
   readonly ready = true;
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
   #collection: Collection;
-  resources: readonly PlainResource[];
 
   constructor(resources: readonly PlainResource[]) {
-    this.resources = resources;
     this.#collection = collectionOf(resources, 1n);
-  }
-
-  get revision(): bigint {
-    return this.#collection.revision;
   }
 
   get(id: string): Collection | undefined {
@@ -123,7 +106,6 @@ class GatewaySource implements CollectionSource {
   }
 
   set(resources: readonly PlainResource[]): bigint {
-    this.resources = resources;
     this.#collection = collectionOf(resources, this.#collection.revision + 1n);
     for (const listener of this.#listeners) listener([collectionId]);
     return this.#collection.revision;

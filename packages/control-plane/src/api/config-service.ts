@@ -62,7 +62,7 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     const plan = (inputs: WriteInputs) => planner.apply(inputs, wanted);
     if (request.dryRun) return this.#dryRun(scope, options.ifMatch, plan);
     const outcome = await store.write({
-      ...{ scope, author: caller.name, cause: 'apply', ...options, plan },
+      ...{ scope, author: caller.name, cause: 'apply', ...options, plan, confirmRemoval: request.confirmRemoval },
       fingerprint: fingerprint('apply', scope, ...fingerprintOf(wanted)),
     });
     return this.#written(scope, outcome);
@@ -130,7 +130,7 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
   }
 
   async rollback(request: RollbackRequest, context: HandlerContext) {
-    const { scope, toRevision } = request;
+    const { scope, toRevision, confirmRemoval } = request;
     const caller = callerOf(context);
     requireScope(caller, scope);
     const { store, planner, limits } = this.#parts;
@@ -139,7 +139,8 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
       ...{ scope, author: caller.name, cause: 'rollback', ...options },
       message: options.message === '' ? `back to revision ${toRevision}` : options.message,
       fingerprint: fingerprint('rollback', scope, toRevision.toString()),
-      plan: (inputs) => planner.rollback(inputs, toRevision),
+      confirmRemoval,
+      plan: (inputs) => planner.rollback(inputs, toRevision, confirmRemoval),
     });
     if (outcome.outcome === 'no-such-revision') throw noSuchRevision(scope, toRevision);
     const { revision, committed, changes } = this.#written(scope, outcome);

@@ -70,9 +70,15 @@ function inputs(current: Snapshot, earlier: ReadonlyMap<bigint, Snapshot> = new 
   };
 }
 
-const planner = new WritePlanner({ clock: new ManualClock(), limits: defaultTableLimits, tables: 1 });
+const planner = new WritePlanner({
+  clock: new ManualClock(),
+  limits: defaultTableLimits,
+  removals: { minimum: 3, percent: 50 },
+  tables: 1,
+  resourceBytes: 4_000,
+});
 const names = (snapshot: Snapshot) => [...snapshot.resources.keys()].sort();
-const nothing = { put: [], delete: [], prune: false, warnings: [] };
+const nothing = { put: [], delete: [], prune: false, confirmRemoval: false, warnings: [] };
 
 describe('a plan', () => {
   const current = makeSnapshot('acme', 7n, [backend('a'), backend('b')]);
@@ -93,12 +99,41 @@ describe('a plan', () => {
     expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/b']);
   });
 
+  it('refuses a resource that no discovery response can carry, unless it is there already', async () => {
+    const large = backend('large', 'x'.repeat(4_000));
+    const plan = await planner.apply(inputs(current), { ...nothing, put: [large] });
+    const problem = { severity: 'error', code: 'limit-exceeded', kind: 'Backend', scope: 'acme', name: 'large' };
+    expect(plan).toMatchObject({ outcome: 'refuse', problems: [problem] });
+    const holding = makeSnapshot('acme', 7n, [large]);
+    expect(await planner.rollback(inputs(current, new Map([[2n, holding]])), 2n, false)).toMatchObject({
+      outcome: 'refuse',
+    });
+    expect(await planner.apply(inputs(holding), { ...nothing, put: [large, backend('b')] })).not.toMatchObject({
+      problems: [problem],
+    });
+  });
+
   it('back to a revision has its content, or says that there is none', async () => {
     const earlier = new Map([[2n, makeSnapshot('acme', 2n, [backend('old')])]]);
-    const plan = await planner.rollback(inputs(current, earlier), 2n);
+    const plan = await planner.rollback(inputs(current, earlier), 2n, false);
     expect(plan).toMatchObject({ outcome: 'write', candidate: { revision: 8n } });
     expect('candidate' in plan && names(plan.candidate)).toEqual(['Backend/old']);
-    expect(await planner.rollback(inputs(current, earlier), 1n)).toEqual({ outcome: 'no-such-revision' });
+    expect(await planner.rollback(inputs(current, earlier), 1n, false)).toEqual({ outcome: 'no-such-revision' });
+  });
+
+  it('that removes more than half is refused unless that is confirmed', async () => {
+    const large = makeSnapshot(
+      'acme',
+      7n,
+      ['a', 'b', 'c', 'd', 'e'].map((name) => backend(name)),
+    );
+    const wanted = { ...nothing, put: [backend('a'), backend('b')], prune: true };
+    const plan = await planner.apply(inputs(large), wanted);
+    expect(plan).toMatchObject({ outcome: 'refuse', problems: [{ code: 'unconfirmed-removal' }] });
+    expect(await planner.apply(inputs(large), { ...wanted, confirmRemoval: true })).toMatchObject({ outcome: 'write' });
+    const earlier = new Map([[1n, makeSnapshot('acme', 1n, [backend('a')])]]);
+    expect(await planner.rollback(inputs(large, earlier), 1n, false)).toMatchObject({ outcome: 'refuse' });
+    expect(await planner.rollback(inputs(large, earlier), 1n, true)).toMatchObject({ outcome: 'write' });
   });
 });
 

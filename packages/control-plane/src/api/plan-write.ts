@@ -6,10 +6,13 @@ import {
   type Compiled,
   diffSnapshots,
   type Kind,
+  type MassRemoval,
   makeSnapshotSteps,
+  massRemoval,
   operatorScope,
   type OperatorTable,
   type Problem,
+  type RemovalLimits,
   type Snapshot,
   type SnapshotChange,
   type StoredResource,
@@ -27,6 +30,8 @@ export interface WantedResources {
   readonly delete: readonly { readonly kind: Kind; readonly name: string }[];
   /** Deletes what the scope has and `put` lacks. */
   readonly prune: boolean;
+  /** Losing more than half of the scope is meant. */
+  readonly confirmRemoval: boolean;
   /** What is doubtful about it, whatever else the scope has. */
   readonly warnings: readonly Problem[];
 }
@@ -34,8 +39,12 @@ export interface WantedResources {
 export interface WritePlannerOptions {
   readonly clock: Clock;
   readonly limits: TableLimits;
+  /** When a write loses so much that it has to be confirmed. */
+  readonly removals: RemovalLimits;
   /** Tenants whose last table is kept, because the next one is compiled from it at the cost of what changed. */
   readonly tables: number;
+  /** Size of a resource that one discovery response still carries. */
+  readonly resourceBytes: number;
 }
 
 /** Longest time for which a compile keeps everything else in the process waiting, in milliseconds. */
@@ -55,25 +64,27 @@ export class WritePlanner {
   /** The scope with what a request wants. */
   async apply(inputs: WriteInputs, wanted: WantedResources): Promise<WritePlan> {
     const { current } = inputs;
+    const oversized = this.#oversized(current, wanted.put);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
     const changes: SnapshotChange[] = [
       ...(wanted.prune ? unwanted(current, wanted.put) : wanted.delete).map((id) => ({ delete: id })),
       ...wanted.put.map((resource) => ({ put: resource })),
     ];
     const candidate = await this.#inSlices(applyChangesSteps(current, current.revision + 1n, changes));
-    const plan = await this.#judged(inputs, candidate);
+    const plan = await this.#judged(inputs, candidate, wanted.confirmRemoval);
     return plan.outcome === 'write' ? { ...plan, warnings: [...wanted.warnings, ...plan.warnings] } : plan;
   }
 
   /** The scope as it was at a revision: what was right then need not be right now, so it is judged again. */
-  async rollback(inputs: WriteInputs, revision: bigint): Promise<WritePlan> {
+  async rollback(inputs: WriteInputs, revision: bigint, confirmRemoval: boolean): Promise<WritePlan> {
     const { current } = inputs;
     const earlier = await inputs.at(revision);
     if (!earlier) return { outcome: 'no-such-revision' };
-    const resources = earlier.resources.values();
-    return this.#judged(
-      inputs,
-      await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources)),
-    );
+    const resources = [...earlier.resources.values()];
+    const oversized = this.#oversized(current, resources);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
+    const candidate = await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources));
+    return this.#judged(inputs, candidate, confirmRemoval);
   }
 
   /** The tenant as a node serves it. */
@@ -81,7 +92,9 @@ export class WritePlanner {
     return this.#compile(this.#operatorTable(operator), tenant);
   }
 
-  async #judged(inputs: WriteInputs, candidate: Snapshot): Promise<WritePlan> {
+  async #judged(inputs: WriteInputs, candidate: Snapshot, confirmRemoval: boolean): Promise<WritePlan> {
+    const removal = confirmRemoval ? undefined : massRemoval(inputs.current, candidate, this.#options.removals);
+    if (removal) return { outcome: 'refuse', problems: [unconfirmed(candidate.scope, removal)] };
     const problems =
       candidate.scope === operatorScope
         ? await this.#judgeOperator(inputs, candidate)
@@ -94,6 +107,18 @@ export class WritePlanner {
   async #judgeTenant(operator: OperatorTable, candidate: Snapshot): Promise<readonly Problem[]> {
     const { table, problems } = await this.#compile(operator, candidate);
     return table ? [...problems, ...(await this.#inSlices(checkEnvoySteps(operator, table)))] : problems;
+  }
+
+  /** Resources that would not fit into a discovery response. What is there already is left alone. */
+  #oversized(current: Snapshot, put: readonly StoredResource[]): readonly Problem[] {
+    const { resourceBytes } = this.#options;
+    return put
+      .filter(({ body }) => body.length > resourceBytes)
+      .filter(({ kind, name, digest }) => current.resources.get(`${kind}/${name}`)?.digest !== digest)
+      .map(({ kind, name, body }) => ({
+        ...{ severity: 'error', code: 'limit-exceeded', kind, scope: current.scope, name, field: '' },
+        message: `the resource has ${body.length} bytes; at most ${resourceBytes} reach a node`,
+      }));
   }
 
   /** Also judges the tenants that the change could break. */
@@ -162,4 +187,9 @@ export function concernedTenants(changes: readonly Change[]): 'none' | 'all' | R
 function unwanted(current: Snapshot, wanted: readonly StoredResource[]): readonly { kind: Kind; name: string }[] {
   const kept = new Set(wanted.map(({ kind, name }) => `${kind}/${name}`));
   return [...current.resources.values()].filter(({ kind, name }) => !kept.has(`${kind}/${name}`));
+}
+
+function unconfirmed(scope: string, { removed, of }: MassRemoval): Problem {
+  const message = `this removes ${removed} of ${of} resources: if that is meant, confirm it (--confirm-removal, confirm_removal)`;
+  return { severity: 'error', code: 'unconfirmed-removal', kind: '', scope, name: '', field: '', message };
 }

@@ -29,7 +29,9 @@ export interface ApiServerOptions {
   };
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
-  readonly unready: () => Promise<string | undefined>;
+  readonly unready: () => string | undefined;
+  /** Since how long the database has not answered, in milliseconds; 0 while it does. */
+  readonly stalenessMs: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -117,6 +119,8 @@ export class ApiServer {
   /** Who calls, and whether he may, before a byte of the body is read. */
   async #admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+    const staleMs = this.#options.stalenessMs();
+    if (staleMs > 0) void reply.header('signalbox-staleness-seconds', String(Math.ceil(staleMs / 1_000)));
     const refused = refusedAtGate(request.raw);
     if (refused) return reply.code(refused.status).send({ code: 'invalid_argument', message: refused.reason });
     const needed = this.#permissions.get(pathOf(request));
@@ -143,12 +147,15 @@ export class ApiServer {
 
   #addHealth(http: FastifyInstance): void {
     http.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok\n'));
-    http.get('/readyz', async (_request, reply) => {
-      const reason = await this.#options.unready();
+    http.get('/readyz', (_request, reply) => {
+      const reason = this.#options.unready();
+      const staleMs = this.#options.stalenessMs();
+      const ready =
+        staleMs > 0 ? `ready, stale: the database has not answered for ${Math.ceil(staleMs / 1_000)} s` : 'ready';
       return reply
         .code(reason === undefined ? 200 : 503)
         .type('text/plain')
-        .send(`${reason ?? 'ready'}\n`);
+        .send(`${reason ?? ready}\n`);
     });
     http.get('/metrics', (_request, reply) =>
       reply.type('text/plain; version=0.0.4').send(this.#options.metrics.expose()),

@@ -24,6 +24,8 @@ export interface TenantServiceParts {
   readonly limits: ApiLimits;
 }
 
+const nothing: WantedResources = { put: [], delete: [], prune: false, confirmRemoval: false, warnings: [] };
+
 /** Tenants: the short way to the Tenant resources of the operator's scope. */
 export class TenantApi implements ServiceImpl<typeof TenantService> {
   readonly #parts: TenantServiceParts;
@@ -40,7 +42,7 @@ export class TenantApi implements ServiceImpl<typeof TenantService> {
     const { stored } = resource;
     const plan = async (inputs: WriteInputs): Promise<WritePlan> => {
       if (inputs.current.resources.has(`Tenant/${name}`)) return { outcome: 'refuse', problems: [exists(name)] };
-      return this.#parts.planner.apply(inputs, { put: [stored], delete: [], prune: false, warnings: [] });
+      return this.#parts.planner.apply(inputs, { ...nothing, put: [stored] });
     };
     await this.#write(context, {
       ...{ requestId: request.requestId, message: `create tenant ${name}`, plan },
@@ -60,7 +62,7 @@ export class TenantApi implements ServiceImpl<typeof TenantService> {
 
   async deleteTenant(request: DeleteTenantRequest, context: HandlerContext) {
     const { name, force } = request;
-    const wanted: WantedResources = { put: [], delete: [{ kind: 'Tenant', name }], prune: false, warnings: [] };
+    const wanted: WantedResources = { ...nothing, delete: [{ kind: 'Tenant', name }] };
     const plan = async (inputs: WriteInputs): Promise<WritePlan> => {
       if (!inputs.current.resources.has(`Tenant/${name}`)) throw noSuchScope(name);
       return this.#parts.planner.apply(inputs, wanted);
@@ -108,7 +110,8 @@ function tenantMessage({ name, resource, revision, createdAt, resourceCount }: T
   if (decoded?.kind !== 'Tenant') {
     throw new ConnectError(`tenant "${name}" is stored in a form that this version cannot read`, Code.DataLoss);
   }
-  return { name, spec: decoded.message, revision, createdAt: timestampFromDate(createdAt), resourceCount };
+  const created = createdAt && { createdAt: timestampFromDate(createdAt) };
+  return { name, spec: decoded.message, revision, ...created, resourceCount };
 }
 
 function exists(name: string): Problem {

@@ -30,6 +30,8 @@ const maxTtlSeconds = 100n * 366n * 86_400n;
 export interface TokenServiceParts {
   readonly tokens: TokenStore;
   readonly store: ConfigStore;
+  /** Families of resources that are served. */
+  readonly families: readonly string[];
   /** Called with the id of a token that was revoked: what it has opened shall end. */
   readonly onRevoke: (tokenId: string) => void;
 }
@@ -44,6 +46,7 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
 
   async createToken(request: CreateTokenRequest, context: HandlerContext) {
     const token = requestedToken(request);
+    if (token.role === 'node') requireFamily(token.family, this.#parts.families);
     const caller = callerOf(context);
     requireGrant(caller, token);
     for (const tenant of token.tenants) {
@@ -70,6 +73,11 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
   }
 }
 
+function requireFamily(family: string, families: readonly string[]): void {
+  if (families.includes(family)) return;
+  throw invalidArgument(`the family "${family}" is not served: choose one of ${families.join(', ')}`);
+}
+
 /** Scopes in which a caller manages tokens. */
 function scopesOf(caller: Caller): readonly string[] {
   return seesAllTenants(caller) ? [operatorScope] : caller.tenants;
@@ -90,8 +98,10 @@ function requestedToken(request: CreateTokenRequest): NewToken {
   if ((role === 'node') !== (gateway !== '')) {
     throw invalidArgument(role === 'node' ? 'a node needs its gateway' : 'only a node has a gateway');
   }
+  if (role !== 'node' && request.family !== '') throw invalidArgument('only a node has a family');
+  const family = role === 'node' ? request.family || 'native' : '';
   const ttl = ttlSeconds === 0n ? undefined : Number(ttlSeconds);
-  return { name, role, tenants: [...new Set(tenants)], gateway, ttlSeconds: ttl };
+  return { name, role, tenants: [...new Set(tenants)], gateway, family, ttlSeconds: ttl };
 }
 
 /** Nobody grants more than he has: the admin of a tenant makes tokens of people, bound to one tenant of his. */
@@ -105,9 +115,9 @@ function requireGrant(caller: Caller, token: NewToken): void {
 }
 
 function tokenMessage(record: TokenRecord) {
-  const { id, name, tenants, gateway, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
+  const { id, name, tenants, gateway, family, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
   return {
-    ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway },
+    ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway, family },
     createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),

@@ -20,6 +20,7 @@ export interface WantedDocuments {
   readonly resources: readonly ResourceDocument[];
   readonly delete: readonly ResourceRef[];
   readonly prune: boolean;
+  readonly confirmRemoval: boolean;
 }
 
 /** Decodes what a request wants, strictly; every document is looked at, so that all problems are told at once. */
@@ -46,7 +47,8 @@ export function decodeWanted(request: WantedDocuments): WantedResources | { read
     return [];
   });
   if (problems.some(({ severity }) => severity === 'error')) return { problems };
-  return { put, delete: deleted, prune: request.prune, warnings: problems };
+  const { prune, confirmRemoval } = request;
+  return { put, delete: deleted, prune, confirmRemoval, warnings: problems };
 }
 
 function putAndDeleted(request: WantedDocuments): readonly Problem[] {

@@ -7,20 +7,26 @@ import {
   type ClientNode,
   type CollectionSource,
   createAdsServer,
+  type ResourceFamily,
   statusCode,
   type StreamEnd,
   type StreamGrant,
+  type StreamInfo,
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
-import type { NodeAuthenticator } from './node-identity.ts';
+import type { ViewSource } from '../publish/view-source.ts';
+import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
 
 export interface DiscoveryServiceOptions {
   /** Port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number };
   /** Absent: plaintext. */
   readonly tls?: DiscoveryTls;
+  /** What our own nodes receive. */
   readonly source: CollectionSource;
+  /** What others receive. */
+  readonly views: readonly ServedViews[];
   readonly authenticator: NodeAuthenticator;
   /** The node registry. */
   readonly observer: StreamObserver;
@@ -29,6 +35,12 @@ export interface DiscoveryServiceOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: AdsServerLimits;
+}
+
+/** A foreign family and its views. */
+interface ServedViews {
+  readonly family: ResourceFamily;
+  readonly source: ViewSource;
 }
 
 interface DiscoveryTls {
@@ -45,13 +57,12 @@ export class DiscoveryService {
   readonly #server: Server;
 
   constructor(options: DiscoveryServiceOptions) {
-    const { authenticator, source, observer, clock, random, logger, metrics, limits } = options;
+    const { source, views, observer, clock, random, logger, metrics, limits } = options;
     this.#options = options;
     this.#ads = createAdsServer({
-      family: nativeFamily,
-      source,
-      authenticate: (metadata, node) => admitNode(authenticator, metadata, node),
-      observer,
+      families: [{ family: nativeFamily, source }, ...views],
+      authenticate: (metadata, node) => admitNode(options, metadata, node),
+      observer: holdingViews(observer, views),
       clock,
       random,
       logger,
@@ -109,11 +120,11 @@ function serverCredentials(tls: DiscoveryTls | undefined): ServerCredentials {
  * so that no name of a foreign gateway leaks.
  */
 async function admitNode(
-  authenticator: NodeAuthenticator,
+  { authenticator, views }: DiscoveryServiceOptions,
   metadata: Metadata,
   node: ClientNode,
 ): Promise<StreamGrant | StreamEnd> {
-  const token = bearerToken(metadata);
+  const token = bearerToken(metadata) ?? tokenInNode(node);
   if (token === undefined) {
     return { code: statusCode.unauthenticated, message: 'send a node token as "authorization: Bearer <token>"' };
   }
@@ -126,10 +137,49 @@ async function admitNode(
     const message = `the token "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
     return { code: statusCode.permissionDenied, message };
   }
-  return {
-    identity: { credentialId: identity.tokenId, name: identity.name },
-    collections: identity.tenants === null ? 'all' : new Set([operatorScope, ...identity.tenants]),
+  return grantTo(identity, views);
+}
+
+/** What a credential may see: scopes as they are, or for foreign families the view that is made of them. */
+function grantTo({ tokenId, name, gateway, family, tenants }: NodeIdentity, views: readonly ServedViews[]) {
+  const identity = { credentialId: tokenId, name };
+  const scopes = tenants === null ? 'all' : new Set([operatorScope, ...tenants]);
+  const served = views.find((each) => each.family.name === family);
+  if (!served) return { identity, family, collections: scopes } as const;
+  const view = served.source.open(gateway, tenants);
+  if (view === undefined) {
+    const message = 'too many kinds of credentials are in use at once: raise SIGNALBOX_DISCOVERY_VIEWS';
+    return { code: statusCode.resourceExhausted, message };
+  }
+  return { identity, family, collections: new Set([view]), sources: scopes } as const;
+}
+
+/** Views live as long as streams read them. */
+function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): StreamObserver {
+  const read = ({ family, collections }: StreamInfo, change: 'hold' | 'release') => {
+    const served = views.find((each) => each.family.name === family);
+    if (served && collections !== 'all') served.source[change](collections);
   };
+  return {
+    opened(stream) {
+      read(stream, 'hold');
+      observer.opened(stream);
+    },
+    closed(stream, reason) {
+      read(stream, 'release');
+      observer.closed(stream, reason);
+    },
+    heard: (stream) => observer.heard(stream),
+    sent: (stream, collections) => observer.sent(stream, collections),
+    acked: (stream, collections) => observer.acked(stream, collections),
+    nacked: (stream, refusal) => observer.nacked(stream, refusal),
+  };
+}
+
+/** Proxyless gRPC clients cannot send headers: their bootstrap has the token in the metadata of the node. */
+function tokenInNode({ metadata }: ClientNode): string | undefined {
+  const token = metadata['signalbox-token'];
+  return typeof token === 'string' ? token : undefined;
 }
 
 function bearerToken(metadata: Metadata): string | undefined {

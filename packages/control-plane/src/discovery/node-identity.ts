@@ -5,6 +5,8 @@ export interface NodeIdentity {
   readonly name: string;
   /** Gateway whose nodes may use the token. */
   readonly gateway: string;
+  /** Name of the family of resources that its nodes understand. */
+  readonly family: string;
   /** Tenants that it may receive; null: all. */
   readonly tenants: ReadonlySet<string> | null;
 }

@@ -6,3 +6,4 @@ export { checkEnvoy, checkEnvoyGateways } from './envoy/check.ts';
 export { envoyFamily } from './envoy/family.ts';
 export { defaultEnvoyOptions, type EnvoyOptions } from './envoy/options.ts';
 export { projectEnvoy } from './envoy/project.ts';
+export { envoyProjection } from './envoy/projection.ts';

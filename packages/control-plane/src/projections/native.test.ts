@@ -24,7 +24,7 @@ describe('the native projection', () => {
   });
 
   it('sends a resource as it is stored, under its scoped name, with its digest as version', () => {
-    const [entry] = projectSnapshot(snapshot).get(typeUrlOf('Route')) ?? [];
+    const [entry] = projectSnapshot(snapshot, 5n).get(typeUrlOf('Route')) ?? [];
     expect(decode(entry)).toMatchObject({
       name: 'xdstp://signalbox/signalbox.config.v1.Route/acme/r',
       version: digestOf(Buffer.from('route')),
@@ -34,7 +34,7 @@ describe('the native projection', () => {
   });
 
   it('closes a revision with the hash of the set', () => {
-    const [entry] = projectSnapshot(snapshot).get(typeUrlOf('Manifest')) ?? [];
+    const [entry] = projectSnapshot(snapshot, 5n).get(typeUrlOf('Manifest')) ?? [];
     const wire = decode(entry);
     expect(wire?.name).toBe('xdstp://signalbox/signalbox.config.v1.Manifest/acme/current');
     expect(fromBinary(ManifestSchema, wire?.resource?.value ?? Buffer.alloc(0))).toMatchObject({
@@ -42,13 +42,14 @@ describe('the native projection', () => {
       revision: 7n,
       hash: setHash(resources),
       resourceCount: 2,
+      removalsConfirmed: 5n,
     });
   });
 
   it('gives the same bytes for the same snapshot, in whatever order it was made [53]', () => {
     const other = makeSnapshot('acme', 7n, resources.toReversed());
     const bytes = (of: typeof snapshot) =>
-      [...projectSnapshot(of)].map(([typeUrl, entries]) => [
+      [...projectSnapshot(of, 5n)].map(([typeUrl, entries]) => [
         typeUrl,
         ...entries.map(({ encoded }) => encoded.toString('hex')),
       ]);

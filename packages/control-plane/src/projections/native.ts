@@ -29,22 +29,28 @@ export function projectResource(scope: string, resource: StoredResource, revisio
   );
 }
 
-/** The Manifest of a snapshot: its revision and the hash of the whole set. */
-export function projectManifest(snapshot: Snapshot): ResourceEntry {
+/**
+ * The Manifest of a snapshot: its revision and the hash of the whole set.
+ * @param removalsConfirmed removals up to this revision are meant.
+ */
+export function projectManifest(snapshot: Snapshot, removalsConfirmed: bigint): ResourceEntry {
   const { scope, revision, hash, resources } = snapshot;
-  const manifest = create(ManifestSchema, { scope, revision, hash, resourceCount: resources.size });
+  const manifest = create(ManifestSchema, { scope, revision, hash, resourceCount: resources.size, removalsConfirmed });
   const body = toBinary(ManifestSchema, manifest);
   const name = discoveryName({ kind: 'Manifest', scope, name: 'current' });
   return encodeEntry({ name, version: digestOf(body), typeUrl: typeUrlOf('Manifest'), body }, revision);
 }
 
 /** All entries of a snapshot by type URL, as of its revision. */
-export function projectSnapshot(snapshot: Snapshot): ReadonlyMap<string, readonly ResourceEntry[]> {
+export function projectSnapshot(
+  snapshot: Snapshot,
+  removalsConfirmed: bigint,
+): ReadonlyMap<string, readonly ResourceEntry[]> {
   const byType = new Map<string, ResourceEntry[]>(nativeFamily.types.map((type) => [type.typeUrl, []]));
   for (const resource of snapshot.resources.values()) {
     byType.get(typeUrlOf(resource.kind))?.push(projectResource(snapshot.scope, resource, snapshot.revision));
   }
-  byType.get(typeUrlOf('Manifest'))?.push(projectManifest(snapshot));
+  byType.get(typeUrlOf('Manifest'))?.push(projectManifest(snapshot, removalsConfirmed));
   return byType;
 }
 

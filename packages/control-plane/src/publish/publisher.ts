@@ -35,6 +35,8 @@ interface PublishedScope {
   snapshot: Snapshot;
   collection: ScopeCollection;
   committedAtMs: number;
+  /** Removals up to this revision are meant, as of the newest revision known. */
+  removalsConfirmed: bigint;
   /** Newest revision that the feed has told of. */
   known: bigint;
   knownAtMs: number;
@@ -101,6 +103,22 @@ export class Publisher implements CollectionSource {
     return this.#published(scope)?.committedAtMs;
   }
 
+  /** The scope as it is published; undefined if it is not. */
+  snapshot(scope: string): Snapshot | undefined {
+    return this.#published(scope)?.snapshot;
+  }
+
+  /** Everything as it is published, tenants included that no longer are: to begin with it another time. */
+  committed(): readonly CommittedScope[] {
+    return Array.from(this.#scopes.values(), ({ snapshot, committedAtMs, removalsConfirmed }) => ({
+      scope: snapshot.scope,
+      revision: snapshot.revision,
+      committedAtMs,
+      removalsConfirmed: removalsConfirmed < snapshot.revision ? removalsConfirmed : snapshot.revision,
+      resources: [...snapshot.resources.values()],
+    }));
+  }
+
   #published(id: string): PublishedScope | undefined {
     const scope = this.#scopes.get(id);
     if (id === operatorScope) return scope;
@@ -108,20 +126,22 @@ export class Publisher implements CollectionSource {
   }
 
   #load(scopes: readonly CommittedScope[]): void {
-    for (const { scope, revision, committedAtMs, resources } of scopes) {
-      this.#add(makeSnapshot(scope, revision, resources), committedAtMs);
-    }
+    for (const loaded of scopes) this.#add(makeSnapshot(loaded.scope, loaded.revision, loaded.resources), loaded);
     this.#tenants = this.#publishedTenants();
     this.#ready = true;
     this.#notify([...this.ids()]);
   }
 
-  #add(snapshot: Snapshot, committedAtMs: number): PublishedScope {
+  #add(
+    snapshot: Snapshot,
+    { committedAtMs, removalsConfirmed }: Pick<CommittedScope, 'committedAtMs' | 'removalsConfirmed'>,
+  ): PublishedScope {
     const { scope, revision } = snapshot;
     const added: PublishedScope = {
       snapshot,
-      collection: ScopeCollection.initial(scope, revision, projectSnapshot(snapshot)),
+      collection: ScopeCollection.initial(scope, revision, projectSnapshot(snapshot, removalsConfirmed)),
       committedAtMs,
+      removalsConfirmed,
       known: revision,
       knownAtMs: committedAtMs,
       waiting: [],
@@ -141,8 +161,9 @@ export class Publisher implements CollectionSource {
   }
 
   /** Keeps a revision for publishing. A feed that fell behind may tell of several revisions as one. */
-  #note({ scope, revision, committedAtMs, changes }: CommittedRevision): void {
-    const state = this.#scopes.get(scope) ?? this.#add(makeSnapshot(scope, 0n, []), committedAtMs);
+  #note(committed: CommittedRevision): void {
+    const { scope, revision, committedAtMs, removalsConfirmed, changes } = committed;
+    const state = this.#scopes.get(scope) ?? this.#add(makeSnapshot(scope, 0n, []), committed);
     if (revision <= state.known) return;
     if (revision !== state.known + 1n && state.known !== 0n) {
       this.#options.logger.info('several revisions were read as one', {
@@ -153,6 +174,7 @@ export class Publisher implements CollectionSource {
     }
     state.known = revision;
     state.knownAtMs = committedAtMs;
+    state.removalsConfirmed = removalsConfirmed;
     state.waiting.push(...changes);
   }
 
@@ -164,7 +186,7 @@ export class Publisher implements CollectionSource {
     state.waiting = [];
     state.committedAtMs = state.knownAtMs;
     state.snapshot = applyChanges(snapshot, known, waiting.map(toSnapshotChange));
-    state.collection = collection.next(known, typeChanges(state.snapshot, waiting), this.#options.maxRememberedChanges);
+    state.collection = collection.next(known, typeChanges(state, waiting), this.#options.maxRememberedChanges);
     if (scope === operatorScope) {
       const before = this.#tenants;
       this.#tenants = this.#publishedTenants();
@@ -189,7 +211,10 @@ function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotCh
 }
 
 /** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
-function typeChanges(snapshot: Snapshot, changes: readonly CommittedChange[]): ReadonlyMap<string, TypeChange> {
+function typeChanges(
+  { snapshot, removalsConfirmed }: Pick<PublishedScope, 'snapshot' | 'removalsConfirmed'>,
+  changes: readonly CommittedChange[],
+): ReadonlyMap<string, TypeChange> {
   const touched = new Map(changes.map((change) => [`${change.kind}/${change.name}`, change]));
   const byKind = Map.groupBy(touched.values(), ({ kind }) => kind);
   const { scope, revision } = snapshot;
@@ -199,7 +224,7 @@ function typeChanges(snapshot: Snapshot, changes: readonly CommittedChange[]): R
     const deleted = list.flatMap((change) => (change.resource ? [] : deletedName(scope, kind, change)));
     projected.set(typeUrlOf(kind), { put, deleted });
   }
-  return projected.set(typeUrlOf('Manifest'), { put: [projectManifest(snapshot)], deleted: [] });
+  return projected.set(typeUrlOf('Manifest'), { put: [projectManifest(snapshot, removalsConfirmed)], deleted: [] });
 }
 
 function deletedName(scope: string, kind: Kind, { name }: CommittedChange): string {

@@ -22,6 +22,8 @@ export interface CommittedScope {
   readonly scope: string;
   readonly revision: bigint;
   readonly committedAtMs: number;
+  /** Removals up to this revision are meant. */
+  readonly removalsConfirmed: bigint;
   readonly resources: readonly StoredResource[];
 }
 
@@ -30,6 +32,8 @@ export interface CommittedRevision {
   readonly scope: string;
   readonly revision: bigint;
   readonly committedAtMs: number;
+  /** Removals up to this revision are meant. */
+  readonly removalsConfirmed: bigint;
   readonly changes: readonly CommittedChange[];
 }
 

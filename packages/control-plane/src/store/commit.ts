@@ -12,6 +12,15 @@ export interface NewRevision {
   readonly author: string;
   readonly message: string;
   readonly changes: readonly Change[];
+  readonly removals: RemovalNote;
+}
+
+/** What decides whether nodes may take the removals of a revision for meant. */
+interface RemovalNote {
+  /** Whoever writes says so. */
+  readonly confirmed: boolean;
+  /** Removals that add up to so many are known to be meant as well: each was small when it was written. */
+  readonly minimum: number;
 }
 
 /**
@@ -19,15 +28,22 @@ export interface NewRevision {
  * @returns the version that the scope has once this is committed.
  */
 export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
-  const { scope, parent, cause, author, message, changes } = revision;
+  const { scope, parent, cause, author, message, changes, removals } = revision;
+  const deleted = changes.filter((change) => change.op === 'delete').length;
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
   const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
     change as materialized (
       select kind, name, digest, decode(body, 'base64') as body
       from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
+    removals as materialized (
+      select removals_confirmed, removals_since + ${deleted} as since, ${removals.confirmed} or (
+        ${deleted} > 0 and removals_since + ${deleted} >= ${removals.minimum}) as meant
+      from signalbox.tenant where name = ${scope}),
     logged as (
-      insert into signalbox.change_log (tenant, revision, kind, name, digest, body, at)
-      select ${scope}, ${revision.revision}, kind, name, digest, body, at from change, moment),
+      insert into signalbox.change_log (tenant, revision, kind, name, digest, body, at, removals_confirmed)
+      select ${scope}, ${revision.revision}, kind, name, digest, body, at,
+        case when meant then ${revision.revision} else removals_confirmed end
+      from change, moment, removals),
     stored as (
       insert into signalbox.resource (tenant, kind, name, revision, digest, body, deleted)
       select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
@@ -35,7 +51,10 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
         body = excluded.body, deleted = excluded.deleted),
     numbered as (
       update signalbox.tenant set revision = ${revision.revision},
-        resource_count = resource_count + ${countDelta(changes)} where name = ${scope})
+        resource_count = resource_count + ${countDelta(changes)},
+        removals_confirmed = case when meant then ${revision.revision} else removals.removals_confirmed end,
+        removals_since = case when meant then 0 else since end
+      from removals where name = ${scope})
     insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
     select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment
     returning extract(epoch from at)::text as at`;

@@ -7,7 +7,8 @@ let seq = 0n;
 function row(tenant: string, revision: bigint, name = 'a', more: Partial<LogRow> = {}): LogRow {
   seq += 1n;
   const body = Buffer.from(name);
-  return { xid: '1', seq, tenant, revision, kind: 'Backend', name, digest: name, body, at: new Date(5), ...more };
+  const stored = { kind: 'Backend', name, digest: name, body, at: new Date(5), removals_confirmed: 0n };
+  return { xid: '1', seq, tenant, revision, ...stored, ...more };
 }
 
 const brief = (rows: readonly LogRow[], known: Readonly<Record<string, bigint>> = {}) => {
@@ -36,7 +37,10 @@ describe('rows of the log', () => {
   it('without content are deletions', () => {
     const { revisions } = groupRevisions([row('t', 1n, 'a', { digest: null, body: null })], new Map());
     expect(revisions).toEqual([
-      { scope: 't', revision: 1n, committedAtMs: 5, changes: [{ kind: 'Backend', name: 'a', resource: null }] },
+      {
+        ...{ scope: 't', revision: 1n, committedAtMs: 5, removalsConfirmed: 0n },
+        changes: [{ kind: 'Backend', name: 'a', resource: null }],
+      },
     ]);
   });
 

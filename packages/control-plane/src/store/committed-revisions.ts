@@ -13,6 +13,7 @@ export interface LogRow {
   readonly digest: string | null;
   readonly body: Buffer | null;
   readonly at: Date;
+  readonly removals_confirmed: bigint;
 }
 
 /** What a pass over the log found. */
@@ -47,7 +48,11 @@ export function groupRevisions(rows: readonly LogRow[], known: ReadonlyMap<strin
 }
 
 function toRevision(scope: string, revision: bigint, rows: readonly LogRow[]): CommittedRevision {
-  return { scope, revision, committedAtMs: rows[0]?.at.getTime() ?? 0, changes: rows.map(toChange) };
+  const [first] = rows;
+  return {
+    ...{ scope, revision, committedAtMs: first?.at.getTime() ?? 0, removalsConfirmed: first?.removals_confirmed ?? 0n },
+    changes: rows.map(toChange),
+  };
 }
 
 function toChange({ kind, name, digest, body }: LogRow): CommittedChange {

@@ -16,6 +16,11 @@ export function isConnectionLoss(error: unknown): boolean {
   return connectionLossCodes.has(code) || code.startsWith('08');
 }
 
+/** No connection could be made at all: neither the next one could. */
+export function isUnreachable(error: unknown): boolean {
+  return unreachableCodes.has(codeOf(error));
+}
+
 /** A value of the request cannot be stored: a NUL in a text, or a number out of range. */
 export function isUnstorable(error: unknown): boolean {
   return unstorableCodes.has(codeOf(error));
@@ -34,9 +39,23 @@ const connectionLossCodes = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
   'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
   '57P01', // terminated by an administrator
   '57P02', // crash of another session
   '57P03', // starting up or shutting down
+]);
+const unreachableCodes = new Set([
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
 ]);
 const unstorableCodes = new Set(['22021', '22P05', '22003']);
 const deadlockCodes = new Set(['40001', '40P01']);

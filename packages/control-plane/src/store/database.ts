@@ -1,10 +1,12 @@
 import type { StoreSql, TransactionMode } from './connection.ts';
 import { ConnectionPool, type ConnectionPoolOptions } from './connection-pool.ts';
-import { isConnectionLoss } from './database-error.ts';
+import { isConnectionLoss, isUnreachable } from './database-error.ts';
 
 export interface DatabaseOptions extends ConnectionPoolOptions {
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
+  /** After the database could not be reached it is not tried for so long, in milliseconds: all fail at once then. */
+  readonly retryAfterMs: number;
 }
 
 /** A transaction whose statements see one scope at a time. */
@@ -21,6 +23,7 @@ export interface ScopedTransaction {
 export class Database {
   readonly #options: DatabaseOptions;
   readonly #pool: ConnectionPool;
+  #unreachable: { readonly error: unknown; readonly untilMs: number } | undefined;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -66,8 +69,15 @@ export class Database {
     }
   }
 
-  #transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
-    return this.#pool.use((connection) => connection.transaction(mode, work));
+  async #transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
+    const { clock, retryAfterMs } = this.#options;
+    if (this.#unreachable && this.#unreachable.untilMs > clock.monotonic()) throw this.#unreachable.error;
+    try {
+      return await this.#pool.use((connection) => connection.transaction(mode, work));
+    } catch (error) {
+      if (isUnreachable(error)) this.#unreachable = { error, untilMs: clock.monotonic() + retryAfterMs };
+      throw error;
+    }
   }
 
   async #become(sql: StoreSql, role: string, scope: string): Promise<void> {

@@ -18,6 +18,8 @@ export interface PostgresStoreOptions {
   readonly requestIdHours: number;
   /** Resources of the snapshots that are kept in memory. */
   readonly cachedResources: number;
+  /** Removals that add up to so many resources are noted as meant; see {@link RemovalNote}. */
+  readonly removalMinimum: number;
   /** Called after every commit that wrote a revision. */
   readonly onCommit: () => void;
 }
@@ -135,7 +137,10 @@ export class PostgresStore implements ConfigStore {
       if (problems.length > 0) return { outcome: { outcome: 'refused', problems } };
     }
     const revision = parent + 1n;
-    const version = await insertRevision(tx, { scope, revision, parent, cause, author, message, changes });
+    const removals = { confirmed: request.confirmRemoval ?? false, minimum: this.#options.removalMinimum };
+    const version = await insertRevision(tx, {
+      ...{ scope, revision, parent, cause, author, message, changes, removals },
+    });
     await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
     const outcome = { outcome: 'committed', revision, committed: true, changes, warnings } as const;
     return { outcome, snapshot: candidate, version };

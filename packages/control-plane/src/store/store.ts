@@ -33,6 +33,7 @@ export interface ResourceFilter {
 export interface ResourceList {
   readonly scope: string;
   readonly revision: bigint;
+  /** `revision` is that of the last change; 0 while the database does not answer. */
   readonly resources: readonly { readonly resource: StoredResource; readonly revision: bigint }[];
 }
 
@@ -48,6 +49,8 @@ export interface WriteRequest {
   readonly fingerprint: string;
   /** Write only if this is the scope's newest revision. */
   readonly ifMatch: bigint | undefined;
+  /** Nodes may lose more than half of what they have of the scope; the plan has made sure that this is meant. */
+  readonly confirmRemoval?: boolean;
   /** Deletes what a removed tenant still has, as a last revision of it; otherwise its removal is refused. */
   readonly emptyRemovedTenants?: boolean;
   /**
@@ -108,7 +111,8 @@ export interface TenantInfo {
   readonly name: string;
   readonly revision: bigint;
   readonly resourceCount: number;
-  readonly createdAt: Date;
+  /** Undefined while the database does not answer. */
+  readonly createdAt: Date | undefined;
   /** Its Tenant resource in the operator's scope. */
   readonly resource: StoredResource;
 }

@@ -44,6 +44,7 @@ export class Tail implements ChangeFeed {
   #running: Promise<void> | undefined;
   #poll: Disposable | undefined;
   #failing = false;
+  #readAtMs = 0;
 
   constructor(options: TailOptions) {
     this.#options = options;
@@ -54,11 +55,43 @@ export class Tail implements ChangeFeed {
   }
 
   async start(listener: ChangeListener): Promise<void> {
-    const { database, doorbell, clock, pollMs } = this.#options;
+    const { database } = this.#options;
     const { low, scopes } = await database.readAll(readEverything);
     this.#low = low;
     for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
     listener.loaded(scopes.live);
+    await this.#follow(listener);
+  }
+
+  /**
+   * As `start`, for a listener that holds everything up to the known revisions: it is told what was committed since. A
+   * scope of which the database has an older revision than is known keeps what it has.
+   */
+  async resume(listener: ChangeListener, known: ReadonlyMap<string, bigint>): Promise<void> {
+    const { low, committed, older } = await this.#options.database.readAll((sql) => this.#readSince(sql, known));
+    if (older.length > 0) {
+      this.#options.logger.error('the database holds older revisions than this replica serves', { scopes: older });
+    }
+    this.#low = low;
+    for (const [scope, revision] of known) this.#known.set(scope, revision);
+    if (committed.length > 0) listener.committed(committed);
+    for (const { scope, revision } of committed) this.#known.set(scope, revision);
+    await this.#follow(listener);
+  }
+
+  /** When the log was last read, in milliseconds since the epoch. */
+  get readAtMs(): number {
+    return this.#readAtMs;
+  }
+
+  /** The last pass has failed. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  async #follow(listener: ChangeListener): Promise<void> {
+    const { doorbell, clock, pollMs } = this.#options;
+    this.#readAtMs = clock.now();
     this.#listener = listener;
     try {
       await doorbell.listen(() => this.kick());
@@ -104,6 +137,20 @@ export class Tail implements ChangeFeed {
     if (committed.length > 0) this.#listener?.committed(committed);
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
     this.#low = low;
+    this.#readAtMs = this.#options.clock.now();
+  }
+
+  async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>) {
+    const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
+    const rows = await sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant`;
+    const committed: CommittedRevision[] = [];
+    for (const { name, revision } of rows) {
+      const since = known.get(name) ?? 0n;
+      if (revision > since) committed.push(await readSince(sql, name, since));
+    }
+    const held = new Map(rows.map(({ name, revision }) => [name, revision]));
+    const older = [...known].filter(([scope, revision]) => revision > (held.get(scope) ?? 0n)).map(([scope]) => scope);
+    return { low: horizon?.low ?? '0', committed, older };
   }
 
   async #read(sql: StoreSql): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
@@ -146,7 +193,8 @@ async function readPages(
     const page = await sql<(LogRow & { horizon: string })[]>`
       select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
       left join lateral (
-        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at from signalbox.change_log c
+        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
+        from signalbox.change_log c
         where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${pageRows}) l on true`;
     nextLow = page[0]?.horizon ?? nextLow;
     const found = page.filter((row) => row.seq !== null);
@@ -163,13 +211,14 @@ interface ScopeRow {
   readonly revision: bigint;
   readonly deleted: boolean;
   readonly at: Date;
+  readonly removals_confirmed: bigint;
 }
 
 /** All scopes with their resources, and the low-water mark of the same snapshot. */
 async function readEverything(sql: StoreSql) {
   const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
   const rows = await sql<ScopeRow[]>`select t.name, t.revision, t.deleted_at is not null as deleted,
-      coalesce(r.at, t.created_at) as at
+      t.removals_confirmed, coalesce(r.at, t.created_at) as at
     from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision`;
   const resources = Map.groupBy(await allResources(sql), ({ tenant }) => tenant);
   const all = rows.map((row) => ({ scope: row.name, revision: row.revision }));
@@ -179,6 +228,7 @@ async function readEverything(sql: StoreSql) {
       scope: row.name,
       revision: row.revision,
       committedAtMs: row.at.getTime(),
+      removalsConfirmed: row.removals_confirmed,
       resources: (resources.get(row.name) ?? []).map(toStored),
     }));
   return { low: horizon?.low ?? '0', scopes: { all, live } };
@@ -195,8 +245,8 @@ function allResources(sql: StoreSql): Promise<readonly (ResourceRow & { readonly
 }
 
 async function readSince(sql: StoreSql, scope: string, known: bigint): Promise<CommittedRevision> {
-  const [row] = await sql<{ revision: bigint; at: Date }[]>`select t.revision, coalesce(r.at, t.created_at) as at
-    from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
+  const [row] = await sql<Omit<ScopeRow, 'name' | 'deleted'>[]>`select t.revision, t.removals_confirmed,
+      coalesce(r.at, t.created_at) as at from signalbox.tenant t left join signalbox.revision r on r.tenant = t.name and r.revision = t.revision
     where t.name = ${scope}`;
   if (!row) throw new Error(`the log names the scope "${scope}", which does not exist`);
   const rows = await sql<(ResourceRow & { deleted: boolean })[]>`select kind, name, digest, body, deleted
@@ -206,5 +256,6 @@ async function readSince(sql: StoreSql, scope: string, known: bigint): Promise<C
     name: one.name,
     resource: one.deleted ? null : toStored(one),
   }));
-  return { scope, revision: row.revision, committedAtMs: row.at.getTime(), changes };
+  const { revision, at, removals_confirmed: removalsConfirmed } = row;
+  return { scope, revision, committedAtMs: at.getTime(), removalsConfirmed, changes };
 }

@@ -84,5 +84,6 @@ async function empty(tx: ScopedTransaction, tenant: string, author: string): Pro
     author,
     message: 'tenant deleted',
     changes,
+    removals: { confirmed: true, minimum: 0 },
   });
 }

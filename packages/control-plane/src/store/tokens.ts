@@ -1,11 +1,13 @@
 import { timingSafeEqual } from 'node:crypto';
 
 import { operatorScope } from '@signalbox/config';
-import type { Clock, Logger, Random, Secret } from '@signalbox/runtime';
+import type { Clock, Counter, Logger, Metrics, Random, Secret } from '@signalbox/runtime';
 
 import type { NodeAuthenticator, NodeIdentity } from '../discovery/node-identity.ts';
 import type { StoreSql } from './connection.ts';
 import type { Database, ScopedTransaction } from './database.ts';
+import { isOutage } from './outage.ts';
+import { RememberedTokens } from './remembered-tokens.ts';
 import { newToken, tokenHash, tokenId } from './token-format.ts';
 
 export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node'] as const;
@@ -20,6 +22,8 @@ export interface TokenRecord {
   readonly tenants: readonly string[];
   /** Gateway of a node; empty for other roles. */
   readonly gateway: string;
+  /** Family of resources that a node is served; empty for other roles. */
+  readonly family: string;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
@@ -32,6 +36,7 @@ export interface NewToken {
   readonly role: TokenRole;
   readonly tenants: readonly string[];
   readonly gateway: string;
+  readonly family: string;
   /** Undefined: does not expire. */
   readonly ttlSeconds: number | undefined;
 }
@@ -41,6 +46,7 @@ export interface TokenStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   /** How long an answer about a credential is reused: a revocation takes effect within it, in milliseconds. */
   readonly cacheMs: number;
   /** Credentials of which an answer is kept. */
@@ -72,9 +78,52 @@ export class TokenStore implements NodeAuthenticator {
   readonly #options: TokenStoreOptions;
   /** By hash of the credential, oldest first. */
   readonly #answers = new Map<string, CachedAnswer>();
+  /** For the time in which the database does not answer. */
+  readonly remembered: RememberedTokens;
+  readonly #fromMemory: Counter;
 
   constructor(options: TokenStoreOptions) {
     this.#options = options;
+    this.remembered = new RememberedTokens(options.maxTokens);
+    this.#fromMemory = options.metrics.counter(
+      'signalbox_tokens_from_memory_total',
+      'Credentials that were judged from memory because the database did not answer.',
+    );
+  }
+
+  /** Learns every token that is valid now. @throws if the database does not answer. */
+  async remember(): Promise<void> {
+    const rows = await this.#options.database.read(
+      operatorScope,
+      ({ sql }) => sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(sql)}, hash
+        from signalbox.token where revoked_at is null`,
+    );
+    this.remembered.replace(rows.map(({ hash, ...record }) => ({ record, hash })));
+  }
+
+  /** Makes sure that the operator's token exists. @throws Error if it is not well formed or was revoked. */
+  async ensureBootstrap(credential: Secret): Promise<void> {
+    const text = credential.reveal();
+    const id = tokenId(text);
+    if (id === undefined)
+      throw new Error('SIGNALBOX_BOOTSTRAP_TOKEN is not a token: make one with "signalbox token generate"');
+    const bootstrap: NewToken = {
+      name: 'bootstrap',
+      role: 'operator',
+      tenants: [],
+      gateway: '',
+      family: '',
+      ttlSeconds: undefined,
+    };
+    const [row] = await this.#options.database.write(operatorScope, async (tx) => {
+      await this.#insert(tx, bootstrap, { id, text: credential });
+      return tx.sql<{ hash: Buffer; revoked: boolean }[]>`select hash, revoked_at is not null as revoked
+        from signalbox.token where id = ${id}`;
+    });
+    if (row && !row.revoked && timingSafeEqual(row.hash, tokenHash(text))) return;
+    throw new Error(
+      'SIGNALBOX_BOOTSTRAP_TOKEN was revoked, or another token has its id: make a new one with "signalbox token generate"',
+    );
   }
 
   /** Creates a token; its credential is returned here and kept nowhere. @throws TooManyTokens */
@@ -95,7 +144,8 @@ export class TokenStore implements NodeAuthenticator {
       await tx.sql`select 1 from signalbox.tenant where name = ${operatorScope} for update`;
       const [existing] = await tx.sql`select 1 from signalbox.token limit 1`;
       if (existing) return undefined;
-      const first: NewToken = { name: 'operator', role: 'operator', tenants: [], gateway: '', ttlSeconds: undefined };
+      const none = { tenants: [], gateway: '', family: '', ttlSeconds: undefined };
+      const first: NewToken = { name: 'operator', role: 'operator', ...none };
       return (await this.#insert(tx, first)).credential;
     });
   }
@@ -117,6 +167,7 @@ export class TokenStore implements NodeAuthenticator {
         sql`update signalbox.token set revoked_at = coalesce(revoked_at, ${now}) where id = ${id} returning id`,
     );
     this.#answers.clear();
+    this.remembered.forget(id);
     return rows.length > 0;
   }
 
@@ -125,7 +176,12 @@ export class TokenStore implements NodeAuthenticator {
     const id = tokenId(credential);
     if (id === undefined) return undefined;
     const hash = tokenHash(credential);
-    const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash));
+    const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash)).catch((error: unknown) => {
+      const remembered = isOutage(error) ? this.remembered.find(id, hash) : undefined;
+      if (!remembered) throw error;
+      this.#fromMemory.add();
+      return remembered;
+    });
     const now = this.#options.clock.now();
     return record && (record.expiresAt === null || record.expiresAt.getTime() > now) ? record : undefined;
   }
@@ -134,7 +190,7 @@ export class TokenStore implements NodeAuthenticator {
     const record = await this.identify(credential);
     if (record?.role !== 'node') return undefined;
     const tenants = record.tenants.length === 0 ? null : new Set(record.tenants);
-    return { tokenId: record.id, name: record.name, gateway: record.gateway, tenants };
+    return { tokenId: record.id, name: record.name, gateway: record.gateway, family: record.family, tenants };
   }
 
   async #cached(key: string, look: () => Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> {
@@ -160,8 +216,12 @@ export class TokenStore implements NodeAuthenticator {
       ({ sql }) => sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(sql)}, hash
         from signalbox.token where id = ${id} and revoked_at is null`,
     );
-    if (!row || !timingSafeEqual(row.hash, hash)) return undefined;
+    if (!row || !timingSafeEqual(row.hash, hash)) {
+      this.remembered.forget(id);
+      return undefined;
+    }
     const { hash: _hash, ...record } = row;
+    this.remembered.learn({ record, hash });
     await this.#touch(record);
     return record;
   }
@@ -181,18 +241,21 @@ export class TokenStore implements NodeAuthenticator {
     }
   }
 
-  async #insert({ sql }: ScopedTransaction, token: NewToken): Promise<{ record: TokenRecord; credential: Secret }> {
-    const { clock, random } = this.#options;
-    const { id, text } = newToken(random);
+  async #insert(
+    { sql }: ScopedTransaction,
+    token: NewToken,
+    { id, text } = newToken(this.#options.random),
+  ): Promise<{ record: TokenRecord; credential: Secret }> {
+    const { clock } = this.#options;
     const createdAt = new Date(clock.now());
     const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
-    await sql`insert into signalbox.token (id, name, role, tenants, gateway, hash, created_at, expires_at)
+    await sql`insert into signalbox.token (id, name, role, tenants, gateway, family, hash, created_at, expires_at)
       values (${id}, ${token.name}, ${token.role},
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
-        ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt})`;
-    const { name, role, tenants, gateway } = token;
+        ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
+    const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, gateway, createdAt, expiresAt },
+      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -201,6 +264,6 @@ export class TokenStore implements NodeAuthenticator {
 }
 
 function columns(sql: StoreSql) {
-  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
+  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
     revoked_at as "revokedAt", last_used_at as "lastUsedAt"`;
 }

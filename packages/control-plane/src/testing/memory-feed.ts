@@ -18,7 +18,13 @@ export class MemoryFeed implements ChangeFeed {
   nowMs = 0;
 
   constructor() {
-    this.#scopes.set(operatorScope, { scope: operatorScope, revision: 0n, committedAtMs: 0, resources: [] });
+    this.#scopes.set(operatorScope, {
+      scope: operatorScope,
+      revision: 0n,
+      committedAtMs: 0,
+      removalsConfirmed: 0n,
+      resources: [],
+    });
   }
 
   async start(listener: ChangeListener): Promise<void> {
@@ -58,8 +64,9 @@ export class MemoryFeed implements ChangeFeed {
       else resources.delete(`${kind}/${name}`);
     }
     const committedAtMs = this.nowMs;
-    this.#scopes.set(scope, { scope, revision, committedAtMs, resources: [...resources.values()] });
-    return { scope, revision, committedAtMs, changes };
+    const head = { scope, revision, committedAtMs, removalsConfirmed: 0n };
+    this.#scopes.set(scope, { ...head, resources: [...resources.values()] });
+    return { ...head, changes };
   }
 
   deliver(revisions: readonly CommittedRevision[]): void {

@@ -1,8 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Logger, Random, Secret } from '@signalbox/runtime';
-import { removeDurably, writeDurably } from './durable-file.ts';
+import { type Clock, type Logger, type Random, removeDurably, type Secret, writeDurably } from '@signalbox/runtime';
 import { decodeLastGood, encodeLastGood, type LastGoodSet } from './last-good-format.ts';
 
 export interface LastGoodOptions {

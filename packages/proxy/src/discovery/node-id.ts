@@ -1,7 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Random } from '@signalbox/runtime';
-import { writeDurably } from './durable-file.ts';
+import { type Random, writeDurably } from '@signalbox/runtime';
 
 /** Letters, digits, `.`, `_` and `-`: safe in logs, labels and URLs. */
 const wellFormed = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;

@@ -15,6 +15,8 @@ export interface Announcement {
   readonly revision: bigint;
   readonly hash: string;
   readonly resourceCount: number;
+  /** Removals up to this revision are meant. */
+  readonly removalsConfirmed: bigint;
   /** Version of the Manifest itself. */
   readonly version: string;
 }

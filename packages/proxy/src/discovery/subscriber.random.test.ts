@@ -1,4 +1,12 @@
-import { defaultTableLimits, discoveryName, kinds, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import {
+  defaultRemovalLimits,
+  defaultTableLimits,
+  discoveryName,
+  kinds,
+  operatorScope,
+  type Snapshot,
+  typeUrlOf,
+} from '@signalbox/config';
 import { Metrics, type Random } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import type { ResourceUpdate } from '@signalbox/xds';
@@ -108,6 +116,7 @@ class Node {
         forget: (scope) => void this.disk.delete(scope),
       },
       limits: { scopes: 10, resources: 100, bytes: 100_000 },
+      removals: defaultRemovalLimits,
       slice,
       clock: new ManualClock(),
       logger: new MemoryLogger(),

@@ -1,4 +1,12 @@
-import { defaultTableLimits, discoveryName, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import {
+  defaultRemovalLimits,
+  defaultTableLimits,
+  discoveryName,
+  operatorScope,
+  setHash,
+  type Snapshot,
+  typeUrlOf,
+} from '@signalbox/config';
 import { Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import type { ResourceFault, ResourceUpdate } from '@signalbox/xds';
@@ -27,6 +35,7 @@ function fixture(options: { readonly routesPerTenant?: number; readonly maxScope
       forget: (scope) => void disk.delete(scope),
     },
     limits: { scopes: maxScopes, resources: 1_000, bytes: 1_000_000 },
+    removals: defaultRemovalLimits,
     slice,
     clock,
     logger,
@@ -185,6 +194,32 @@ describe('a node that receives configuration', () => {
     expect(await send(...removalOf(operator), manifestsOf([], [operatorScope]))).toEqual([]);
     expect(served()).toEqual({ acme: '1 a', beta: '1 x' });
     expect(logger.lines.filter(({ level }) => level === 'warn')).toHaveLength(3);
+  });
+
+  it('refuses a set that lost more than half, until its manifest says that this is meant', async () => {
+    const { send, served, metrics } = fixture();
+    const many = Array.from({ length: 20 }, (_, at) => `r${at}`);
+    const full = acme(1n, ...many);
+    await send(...roundOf(undefined, operator), ...roundOf(undefined, full));
+    const shrunk = acme(2n, 'r0');
+    const faults = await send(...roundOf(full, shrunk));
+    expect(names(faults)).toEqual([manifestName('acme')]);
+    expect(faults[0]?.error).toContain('lacks 19 of the 23 resources of revision 1');
+    expect(served()).toEqual({ acme: `1 ${many.toSorted().join(' ')}` });
+    expect(metrics.expose()).toContain('signalbox_proxy_removals_refused_total 1');
+    expect(names(await send(manifestsOf([shrunk], [], 1n)))).toEqual([manifestName('acme')]);
+    expect(await send(manifestsOf([shrunk], [], 2n))).toEqual([]);
+    expect(served()).toEqual({ acme: '2 r0' });
+  });
+
+  it('keeps its tenants when a control plane that has lost everything takes them away', async () => {
+    const { send, served, disk } = await serving();
+    const empty = { ...operatorSet(0n, []), resources: new Map() };
+    await send(...dataOf(operator, empty), ...removalOf(acme(1n, 'a')), ...removalOf(beta(1n, 'x')));
+    const faults = await send(manifestsOf([{ ...empty, hash: setHash([]) }], ['acme', 'beta']));
+    expect(names(faults)).toEqual([manifestName(operatorScope), manifestName('acme'), manifestName('beta')]);
+    expect(served()).toEqual({ acme: '1 a', beta: '1 x' });
+    expect(disk.size).toBe(3);
   });
 
   it('takes nothing away for an empty answer', async () => {

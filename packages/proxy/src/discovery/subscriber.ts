@@ -5,8 +5,10 @@ import {
   type Kind,
   kindOfTypeUrl,
   makeSnapshotSteps,
+  massRemoval,
   operatorScope,
   parseDiscoveryName,
+  type RemovalLimits,
   type Snapshot,
 } from '@signalbox/config';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
@@ -18,16 +20,22 @@ import type { LastGood } from './last-good.ts';
 import type { LastGoodSet } from './last-good-format.ts';
 import { errorsOf, faultsByResource, manifestName, wholeFault } from './refusal.ts';
 import { type Announcement, type StagedScope, Staging, type StagingLimits } from './staging.ts';
+import { keptTenants } from './withdrawal.ts';
 
 export interface SubscriberOptions {
   readonly activation: Activation;
   readonly lastGood: Pick<LastGood, 'save' | 'forget'>;
   readonly limits: StagingLimits;
+  /** When a set loses so much that its Manifest has to say that this is meant. */
+  readonly removals: RemovalLimits;
   readonly slice: TimeSlice;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
+
+/** Tenants that one log line names. */
+const loggedTenants = 20;
 
 /**
  * The node's end of discovery: collect → complete? → compile → swap → acknowledge, or refuse and keep serving.
@@ -39,6 +47,8 @@ export interface SubscriberOptions {
  * 4. A revision older than the one that is served is not served, whoever sends it; equal content is accepted.
  * 5. A scope goes only when its Manifest and every one of its resources were removed by name, or when the operator's
  *    set no longer names the tenant. An answer with nothing in it takes nothing away.
+ * 6. A set that lost more than half of its resources is served only if its Manifest says that this is meant, and tenants
+ *    that the operator's set names are not given up in such numbers at all.
  */
 export class Subscriber implements ClientHandler {
   readonly #options: SubscriberOptions;
@@ -145,7 +155,7 @@ export class Subscriber implements ClientHandler {
       if (verdict && 'set' in verdict) sets.set(scope, verdict.set);
       else if (verdict && announced.has(scope)) faults.push({ name: manifestName(scope), error: verdict.fault });
     }
-    const dropped = this.#withdraw(update.removed);
+    const dropped = this.#withdraw(update.removed, sets.get(operatorScope), faults);
     if (sets.size === 0 && dropped.size === 0) return faults;
     const outcome = await this.#options.activation.apply({ sets, dropped });
     this.#settle(outcome);
@@ -200,7 +210,7 @@ export class Subscriber implements ClientHandler {
   /** The scope's staged set, if it is what the Manifest announced; undefined when exactly that is served already. */
   async #complete(scope: string): Promise<{ set: Snapshot } | { fault: string } | undefined> {
     const staged = this.#staging.get(scope) as StagedScope;
-    const { revision, hash, version, resourceCount } = staged.announced as Announcement;
+    const { revision, hash, version, resourceCount, removalsConfirmed } = staged.announced as Announcement;
     const active = this.#options.activation.active(scope);
     if (active && active.hash === hash && revision <= active.revision) {
       staged.servedVersion = version;
@@ -216,27 +226,63 @@ export class Subscriber implements ClientHandler {
       return { fault: `revision ${revision} is older than revision ${active.revision}, which is served` };
     }
     const set = await this.#options.slice.run(makeSnapshotSteps(scope, revision, staged.resources.values()));
-    if (set.hash === hash) return { set };
-    return {
-      fault: `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced are ${resourceCount} with ${hash}`,
-    };
+    if (set.hash !== hash) {
+      return {
+        fault: `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced are ${resourceCount} with ${hash}`,
+      };
+    }
+    const meant = !active || removalsConfirmed > active.revision;
+    const removal = meant ? undefined : massRemoval(active, set, this.#options.removals);
+    if (!removal) return { set };
+    const reason = `revision ${revision} lacks ${removal.removed} of the ${removal.of} resources of revision ${active?.revision}, and nothing says that this is meant`;
+    this.#meters.removals.add();
+    this.#options.logger.error('a removal that nobody confirmed is refused', { scope, reason });
+    return { fault: `${reason}: restore them, or write a revision with confirm_removal` };
   }
 
   /** Takes note of removed Manifests. @returns tenants of which nothing is left. */
-  #withdraw(removed: readonly string[]): ReadonlySet<string> {
-    const dropped = new Set<string>();
+  #withdraw(
+    removed: readonly string[],
+    newOperator: Snapshot | undefined,
+    faults: ResourceFault[],
+  ): ReadonlySet<string> {
+    const { activation, logger, removals } = this.#options;
+    const withdrawn: string[] = [];
     for (const name of removed) {
       const scope = parseDiscoveryName(name)?.scope;
       const staged = scope === undefined ? undefined : this.#staging.get(scope);
       if (scope === undefined || !staged) continue;
       if (staged.resources.size > 0 || scope === operatorScope) {
-        this.#options.logger.warn('a manifest was removed but its set was not; the scope is still served', { scope });
+        logger.warn('a manifest was removed but its set was not; the scope is still served', { scope });
         continue;
       }
       this.#staging.close(scope);
-      dropped.add(scope);
+      withdrawn.push(scope);
     }
-    return dropped;
+    if (withdrawn.length === 0) return new Set();
+    const operator = newOperator ?? activation.active(operatorScope);
+    const kept = keptTenants({
+      ...{ withdrawn, operator, limits: removals },
+      operatorInOrder: this.#operatorInOrder() && !removed.includes(manifestName(operatorScope)),
+      served: activation.scopes().filter((scope) => scope !== operatorScope),
+    });
+    if (kept.size > 0) {
+      this.#meters.removals.add(kept.size);
+      logger.error('tenants were withdrawn that the operator’s set still names; they are served on', {
+        tenants: [...kept].slice(0, loggedTenants),
+        count: kept.size,
+      });
+    }
+    const error = 'the operator’s set still names the tenant: it is served on';
+    faults.push(...[...kept].map((scope) => ({ name: manifestName(scope), error })));
+    return new Set(withdrawn.filter((scope) => !kept.has(scope)));
+  }
+
+  /** False while the control plane announces an older state of the operator than the one that is served. */
+  #operatorInOrder(): boolean {
+    const active = this.#options.activation.active(operatorScope);
+    const announced = this.#staging.get(operatorScope)?.announced;
+    return !active || !announced || announced.revision >= active.revision || announced.hash === active.hash;
   }
 
   /** Notes what is served now, here and on disk. */
@@ -266,9 +312,9 @@ function readManifest(
   if (id?.kind !== 'Manifest' || id.name !== 'current') return { error: 'the name is not that of a manifest' };
   if (digestOf(received.body) !== received.version)
     return { error: 'the content does not have the digest that its version names' };
-  const { scope, revision, hash, resourceCount } = fromBinary(ManifestSchema, received.body);
+  const { scope, revision, hash, resourceCount, removalsConfirmed } = fromBinary(ManifestSchema, received.body);
   if (scope !== id.scope) return { error: `the manifest is about scope ${scope}` };
-  return { scope, announcement: { revision, hash, resourceCount, version: received.version } };
+  return { scope, announcement: { revision, hash, resourceCount, removalsConfirmed, version: received.version } };
 }
 
 interface Meters {
@@ -277,6 +323,7 @@ interface Meters {
   readonly activated: Counter;
   readonly refused: Counter;
   readonly regressions: Counter;
+  readonly removals: Counter;
 }
 
 function metersOf(metrics: Metrics): Meters {
@@ -291,6 +338,10 @@ function metersOf(metrics: Metrics): Meters {
     regressions: metrics.counter(
       'signalbox_proxy_config_regression_total',
       'Older revisions that a control plane sent and that were ignored.',
+    ),
+    removals: metrics.counter(
+      'signalbox_proxy_removals_refused_total',
+      'Sets and tenants that are served on because nobody confirmed their removal.',
     ),
   };
 }

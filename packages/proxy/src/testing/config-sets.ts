@@ -102,11 +102,15 @@ export function dataOf(before: Snapshot | undefined, after: Snapshot): readonly 
   });
 }
 
-/** The Manifests of some sets in one response. */
-export function manifestsOf(sets: readonly Snapshot[], removed: readonly string[] = []): ResourceUpdate {
+/** The Manifests of some sets in one response, of which removals up to a revision are meant. */
+export function manifestsOf(
+  sets: readonly Snapshot[],
+  removed: readonly string[] = [],
+  removalsConfirmed = 0n,
+): ResourceUpdate {
   return {
     typeUrl: typeUrlOf('Manifest'),
-    resources: sets.map(manifestOf),
+    resources: sets.map((set) => manifestOf(set, removalsConfirmed)),
     removed: removed.map(manifestName),
   };
 }
@@ -115,8 +119,8 @@ export function manifestName(scope: string): string {
   return discoveryName({ kind: 'Manifest', scope, name: 'current' });
 }
 
-function manifestOf({ scope, revision, hash, resources }: Snapshot): ReceivedResource {
-  const message = create(ManifestSchema, { scope, revision, hash, resourceCount: resources.size });
+function manifestOf({ scope, revision, hash, resources }: Snapshot, removalsConfirmed: bigint): ReceivedResource {
+  const message = create(ManifestSchema, { scope, revision, hash, resourceCount: resources.size, removalsConfirmed });
   const body = toBinary(ManifestSchema, message);
   return { name: manifestName(scope), version: digestOf(body), typeUrl: typeUrlOf('Manifest'), body };
 }

@@ -23,6 +23,7 @@ interface ApplyOptions {
   readonly dryRun?: true;
   readonly prune?: true;
   readonly yes?: true;
+  readonly confirmRemoval?: true;
   readonly message?: string;
   readonly ifMatch?: number;
   readonly wait: boolean;
@@ -46,6 +47,7 @@ export function applyCommand(cli: Cli): Command {
     .option('--dry-run', 'check and show the changes, commit nothing')
     .option('--prune', 'also delete what the scopes have and the files lack')
     .option('-y, --yes', 'delete without asking')
+    .option('--confirm-removal', 'removing more than half of a scope is meant')
     .option('-m, --message <text>', 'why; shown in revisions')
     .option('--if-match <revision>', 'only if this is the newest revision (one scope)', parseCount)
     .option('--no-wait', 'do not watch the nodes')
@@ -107,6 +109,7 @@ async function applyScope(call: ApplyCall, set: ScopeDocuments): Promise<ScopeRe
     ...resourcesOf(set),
     prune: options.prune ?? false,
     dryRun: options.dryRun ?? false,
+    confirmRemoval: options.confirmRemoval ?? false,
     requestId: cli.random.uuid(),
     message: options.message ?? '',
     ...(ifMatch === undefined ? {} : { ifMatch }),
@@ -130,7 +133,7 @@ async function applyScope(call: ApplyCall, set: ScopeDocuments): Promise<ScopeRe
 async function confirmDeletions({ cli, client, options }: ApplyCall, set: ScopeDocuments): Promise<bigint | undefined> {
   if (options.yes) return undefined;
   const { changes, revision } = await client.config.diff(
-    { ...resourcesOf(set), prune: true },
+    { ...resourcesOf(set), prune: true, confirmRemoval: true },
     { signal: cli.interrupted },
   );
   const deleted = changes.filter((change) => change.operation === Change_Operation.DELETE);

@@ -56,7 +56,7 @@ async function diff(cli: Cli, options: DiffOptions): Promise<boolean> {
   const inNewTenant = withNewTenants(sets);
   const found: { readonly set: ScopeDocuments; readonly response: DiffResponse }[] = [];
   for (const set of sets) {
-    const request = { ...resourcesOf(set), prune: options.prune ?? false };
+    const request = { ...resourcesOf(set), prune: options.prune ?? false, confirmRemoval: true };
     const response = await client.config
       .diff(request, { signal: cli.interrupted })
       .catch((error: unknown) => create(DiffResponseSchema, inNewTenant(set, error)));

@@ -15,6 +15,7 @@ interface RollbackOptions {
   readonly to: number | 'previous';
   readonly tenant?: string;
   readonly message?: string;
+  readonly confirmRemoval?: true;
   readonly ifMatch?: number;
   readonly wait: boolean;
   readonly timeout: number;
@@ -28,6 +29,7 @@ export function rollbackCommand(cli: Cli): Command {
     .requiredOption('--to <revision>', 'the revision whose content comes back, or "previous"', parseTarget)
     .option('-t, --tenant <name>', 'tenant, or operator')
     .option('-m, --message <text>', 'why; shown in revisions')
+    .option('--confirm-removal', 'removing more than half of the scope is meant')
     .option('--if-match <revision>', 'only if this is the newest revision', parseCount)
     .option('--no-wait', 'do not watch the nodes')
     .option('--timeout <duration>', 'how long to watch the nodes', parseDuration, 30_000)
@@ -52,6 +54,7 @@ async function rollback(cli: Cli, options: RollbackOptions): Promise<void> {
     scope,
     requestId: cli.random.uuid(),
     message: options.message ?? '',
+    confirmRemoval: options.confirmRemoval ?? false,
     ...target,
   });
   const quiet = options.output !== 'table';

@@ -29,6 +29,7 @@ interface CreateOptions extends OutputOptions {
   readonly role: RoleName;
   readonly tenant?: readonly string[];
   readonly gateway?: string;
+  readonly family?: string;
   readonly ttl?: number;
 }
 
@@ -39,6 +40,7 @@ export function tokenCommand(cli: Cli): Command {
     .addCommand(createCommand(cli))
     .addCommand(listCommand(cli))
     .addCommand(revokeCommand(cli))
+    .addCommand(generateCommand(cli))
     .addCommand(hashCommand(cli))
     .addHelpText(
       'after',
@@ -57,6 +59,7 @@ function createCommand(cli: Cli): Command {
     .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
     .option('--gateway <name>', 'gateway of a node')
+    .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
     .option('--ttl <duration>', 'how long it is valid; without it, until revoked', parseDuration)
     .addOption(outputOption())
     .addHelpText(
@@ -71,12 +74,14 @@ function createCommand(cli: Cli): Command {
 
 async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
   if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
+  if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
   const client = await adminClient(cli);
   const response = await client.tokens.createToken({
     name,
     role: roles[options.role],
     tenants: [...(options.tenant ?? [])],
     gateway: options.gateway ?? '',
+    family: options.family ?? '',
     ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),
   });
   await emit(cli, options.output, {
@@ -140,6 +145,21 @@ function revokeCommand(cli: Cli): Command {
       const client = await adminClient(cli);
       await client.tokens.revokeToken({ id });
       await emit(cli, output, { data: { id, revoked: true }, table: () => `${id} is revoked\n` });
+    });
+}
+
+function generateCommand(cli: Cli): Command {
+  return new Command('generate')
+    .description(
+      'Make a token for SIGNALBOX_BOOTSTRAP_TOKEN. Nothing is sent or stored: the control plane creates it at its start.',
+    )
+    .addOption(outputOption())
+    .addHelpText('after', examples(['SIGNALBOX_BOOTSTRAP_TOKEN=$(signalbox token generate)', 'keep it in a vault']))
+    .action(async ({ output }: OutputOptions) => {
+      // What only this command needs does not slow the others down.
+      const { newToken } = await import('@signalbox/control-plane');
+      const { id, text } = newToken(cli.random);
+      await emit(cli, output, { data: { id, secret: text.reveal() }, table: () => `${text.reveal()}\n` });
     });
 }
 

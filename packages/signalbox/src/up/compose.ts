@@ -145,7 +145,11 @@ interface ControlPlanePart {
 
 async function startControlPlanePart(context: UpContext, databaseUrl: Secret): Promise<ControlPlanePart> {
   const { resolved, secrets, logger, cli } = context;
-  const environment = { ...resolved.environment, DATABASE_URL: databaseUrl.reveal() };
+  const environment = {
+    SIGNALBOX_STATE: join(resolved.dataDir, 'control-plane'),
+    ...resolved.environment,
+    DATABASE_URL: databaseUrl.reveal(),
+  };
   const settings = readSettings(controlPlaneSettings, environment);
   const running = await startControlPlane({ settings, logger: logger.child({ part: 'control-plane' }) });
   try {

@@ -5,11 +5,18 @@ import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3
 import type { ResourceFamily } from '@signalbox/xds';
 import { typeUrlOf } from './pack.ts';
 
-/** What a stock Envoy receives, in an order in which nothing refers to what comes later. */
+/**
+ * What a stock Envoy receives, in an order in which nothing refers to what comes later. Routes come when
+ * everything that they lead to has been acknowledged, and clusters and endpoints go when the routes have been: otherwise calls
+ * fail with 503 in between.
+ */
 export const envoyFamily: ResourceFamily = {
   name: 'envoy',
-  types: [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema].map((schema, at) => ({
-    typeUrl: typeUrlOf(schema),
-    closesRound: at === 3,
-  })),
+  types: [
+    { typeUrl: typeUrlOf(ClusterSchema), closesRound: false, removesLate: true, deletesByAbsence: true },
+    { typeUrl: typeUrlOf(ClusterLoadAssignmentSchema), closesRound: false, removesLate: true },
+    { typeUrl: typeUrlOf(ListenerSchema), closesRound: false, deletesByAbsence: true },
+    { typeUrl: typeUrlOf(RouteConfigurationSchema), closesRound: false, awaitsEarlier: true },
+  ],
+  appliedWith: [ListenerSchema, RouteConfigurationSchema].map(typeUrlOf),
 };

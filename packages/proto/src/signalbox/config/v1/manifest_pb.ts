@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/manifest.proto.
  */
 export const file_signalbox_config_v1_manifest: GenFile = /*@__PURE__*/
-  fileDesc("CiJzaWduYWxib3gvY29uZmlnL3YxL21hbmlmZXN0LnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIlEKCE1hbmlmZXN0Eg0KBXNjb3BlGAEgASgJEhAKCHJldmlzaW9uGAIgASgEEgwKBGhhc2gYAyABKAkSFgoOcmVzb3VyY2VfY291bnQYBCABKA1iBnByb3RvMw");
+  fileDesc("CiJzaWduYWxib3gvY29uZmlnL3YxL21hbmlmZXN0LnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIm0KCE1hbmlmZXN0Eg0KBXNjb3BlGAEgASgJEhAKCHJldmlzaW9uGAIgASgEEgwKBGhhc2gYAyABKAkSFgoOcmVzb3VyY2VfY291bnQYBCABKA0SGgoScmVtb3ZhbHNfY29uZmlybWVkGAUgASgEYgZwcm90bzM");
 
 /**
  * Closes a revision on the wire. A node activates a scope only when the set it holds has this hash. Generated.
@@ -41,6 +41,14 @@ export type Manifest = Message<"signalbox.config.v1.Manifest"> & {
    * @generated from field: uint32 resource_count = 4;
    */
   resourceCount: number;
+
+  /**
+   * Removals up to this revision are meant: the newest revision that was written with a confirmation, or with which
+   * small removals added up. A node whose set is older may lose more than half of it; any other node refuses that.
+   *
+   * @generated from field: uint64 removals_confirmed = 5;
+   */
+  removalsConfirmed: bigint;
 };
 
 /**
