@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['test/interop/src/**/*.test.ts'],
-          globalSetup: ['test/interop/src/global-setup.ts'],
+          globalSetup: ['test/harness/src/global-setup.ts', 'test/interop/src/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 240_000,
         },

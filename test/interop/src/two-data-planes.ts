@@ -31,7 +31,7 @@ export interface TwoDataPlanes {
 
 export async function startTwoDataPlanes(binary: string, resources: readonly ResourceFile[]): Promise<TwoDataPlanes> {
   const [port, adminPort] = [await freePort(), await freePort()];
-  const common = [gateway(port), tenant()];
+  const common = [gatewayWithEnvoy(port), tenant()];
   const { operator, tenants } = compile([...common, ...resources]);
   const options = { ...defaultEnvoyOptions, bindAddress: '127.0.0.1' };
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-interop-'));
@@ -79,7 +79,8 @@ function bigints(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-function gateway(port: number): ResourceFile {
+/** The gateway of tests, served by both, on a port of its own. */
+export function gatewayWithEnvoy(port: number): ResourceFile {
   return {
     ...{ apiVersion: 'signalbox.dev/v1', kind: 'Gateway', metadata: { name: 'default' } },
     spec: { listeners: [{ name: 'main', port }], dataPlanes: ['NATIVE', 'ENVOY'] },

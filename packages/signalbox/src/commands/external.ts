@@ -82,7 +82,7 @@ function envoyCommand(cli: Cli): Command {
     .addHelpText(
       'after',
       examples(
-        ['signalbox token create envoy-1 --role node --gateway edge', 'the token'],
+        ['signalbox token create envoy-1 --role node --gateway edge --family envoy', 'the token'],
         ['SIGNALBOX_PROXY_TOKEN=… signalbox external bootstrap envoy --gateway edge > envoy.yaml', ''],
         ['envoy -c envoy.yaml', 'all else comes from discovery'],
       ),
