@@ -13,6 +13,15 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/src/**/*.test.ts'],
+          globalSetup: ['test/harness/src/global-setup.ts', 'test/interop/src/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 240_000,
+        },
+      },
     ],
   },
 });

@@ -25,6 +25,8 @@ export interface FamilyType {
    * types are answered in part, and nothing of them is ever deleted that way.
    */
   readonly deletesByAbsence?: boolean;
+  /** Sent only when everything of the types before it has been answered: what it refers to is then in place. */
+  readonly awaitsEarlier?: boolean;
   /** What goes is removed at the end of a round, after what takes its place was sent and answered. */
   readonly removesLate?: boolean;
   /**

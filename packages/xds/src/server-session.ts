@@ -297,13 +297,22 @@ class Turn {
    */
   #pump(): void {
     const { data, closing, types, late } = this.#context.order;
-    for (const typeUrl of data) this.#send(typeUrl);
+    for (const [at, typeUrl] of data.entries()) {
+      if (types.get(typeUrl)?.awaitsEarlier && !data.slice(0, at).every((earlier) => this.#isSettled(earlier)))
+        continue;
+      this.#send(typeUrl);
+    }
     for (const typeUrl of this.#types.keys()) if (!types.has(typeUrl)) this.#send(typeUrl);
     if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSettled(state))) {
       for (const typeUrl of closing) this.#send(typeUrl);
       for (const typeUrl of late) if (this.#everyType(isTypeSettled)) this.#sendLate(typeUrl);
     }
     if (this.#reportsRounds) this.#reportRound();
+  }
+
+  #isSettled(typeUrl: string): boolean {
+    const state = this.#types.get(typeUrl);
+    return !state || isTypeSettled(state);
   }
 
   #everyType(condition: (state: TypeState, typeUrl: string) => boolean): boolean {

@@ -21,6 +21,7 @@ import {
 } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 
+import { checkEnvoyGateways, checkEnvoySteps } from '../projections/envoy/check.ts';
 import type { WriteInputs, WritePlan } from '../store/store.ts';
 
 /** What a request wants of a scope. */
@@ -97,9 +98,15 @@ export class WritePlanner {
     const problems =
       candidate.scope === operatorScope
         ? await this.#judgeOperator(inputs, candidate)
-        : (await this.compileTenant(inputs.operator, candidate)).problems;
+        : await this.#judgeTenant(this.#operatorTable(inputs.operator), candidate);
     if (problems.some((problem) => problem.severity === 'error')) return { outcome: 'refuse', problems };
     return { outcome: 'write', candidate, warnings: problems };
+  }
+
+  /** As every node will compile it, and as the other data planes of its gateways can enforce it. */
+  async #judgeTenant(operator: OperatorTable, candidate: Snapshot): Promise<readonly Problem[]> {
+    const { table, problems } = await this.#compile(operator, candidate);
+    return table ? [...problems, ...(await this.#inSlices(checkEnvoySteps(operator, table)))] : problems;
   }
 
   /** Resources that would not fit into a discovery response. What is there already is left alone. */
@@ -114,18 +121,18 @@ export class WritePlanner {
       }));
   }
 
-  /** Also compiles the tenants that the change could break. */
+  /** Also judges the tenants that the change could break. */
   async #judgeOperator(inputs: WriteInputs, candidate: Snapshot): Promise<readonly Problem[]> {
     const { table, problems } = compileOperator(candidate, this.#options.limits);
     if (!table) return problems;
     const concerned = concernedTenants(diffSnapshots(inputs.current, candidate));
-    if (concerned === 'none') return problems;
-    const found: Problem[] = [...problems];
+    const found: Problem[] = [...problems, ...checkEnvoyGateways(table)];
+    if (concerned === 'none') return found;
     for await (const tenant of inputs.tenants()) {
       const exists = candidate.resources.has(`Tenant/${tenant.scope}`);
       if (!exists || (concerned !== 'all' && !concerned.has(tenant.scope))) continue;
-      const compiled = await this.#compile(table, tenant);
-      found.push(...compiled.problems.filter(({ severity }) => severity === 'error'));
+      const judged = await this.#judgeTenant(table, tenant);
+      found.push(...judged.filter(({ severity }) => severity === 'error'));
     }
     return found;
   }
