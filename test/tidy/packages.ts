@@ -9,6 +9,7 @@ const packageGraph: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   runtime: [],
   config: ['proto'],
+  certificates: [],
   xds: ['proto', 'runtime'],
   audit: ['proto', 'runtime'],
   'control-plane': base,

@@ -9,6 +9,7 @@ import {
   type Secret,
   systemClock,
   systemRandom,
+  TlsFiles,
 } from '@signalbox/runtime';
 
 import { ConfigApi } from './api/config-service.ts';
@@ -59,7 +60,9 @@ export interface RunningControlPlane {
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const { settings, logger, clock = systemClock, random = systemRandom } = options;
-  const base: Base = { settings, logger, clock, random, metrics: new Metrics() };
+  const kit = { settings, logger, clock, random, metrics: new Metrics() };
+  const base: Base = { ...kit, tls: await tlsFilesOf(kit) };
+  warnOfPlaintext(base);
   const store = storeParts(base);
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
   const served = servedParts(base, store, snapshotFile);
@@ -69,6 +72,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const api = apiServer(base, store, served);
   const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
   const parts: Part[] = [
+    { name: 'TLS files', stop: () => base.tls?.stop() },
     { name: 'database', stop: () => store.database.close() },
     { name: 'doorbell', stop: () => store.doorbell.stop() },
     {
@@ -109,6 +113,25 @@ interface Base {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
+  /** Of API and discovery; undefined: they are plaintext. */
+  readonly tls: TlsFiles | undefined;
+}
+
+function tlsFilesOf({ settings, ...kit }: Omit<Base, 'tls'>): Promise<TlsFiles> | undefined {
+  const { tlsCert: cert, tlsKey: key, clientCa: ca, tlsPollMs: pollMs } = settings;
+  if (cert === '' && key === '' && ca === '') return undefined;
+  if (cert === '') throw new Error('SIGNALBOX_DISCOVERY_CLIENT_CA needs SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY');
+  return TlsFiles.open({ ...kit, purpose: 'control-plane', files: { cert, key, ca }, pollMs });
+}
+
+/** Tokens go over these connections: beyond this machine that has to be a choice that somebody sees. */
+function warnOfPlaintext({ settings: { apiListen, discoveryListen }, tls, logger }: Base): void {
+  for (const address of [apiListen, discoveryListen]) {
+    if (tls || !address || /^(127\.|localhost$|::1$)/.test(address.host)) continue;
+    logger.warn('tokens can be read on the way: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY, or have TLS in front', {
+      address: `${address.host}:${address.port}`,
+    });
+  }
 }
 
 function storeParts(base: Base) {

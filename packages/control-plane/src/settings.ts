@@ -20,6 +20,28 @@ export const controlPlaneSettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Address of the discovery service, for nodes.',
   }),
+  tlsCert: text(
+    {
+      name: 'SIGNALBOX_TLS_CERT',
+      fallback: '',
+      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, for a machine or a terminator in front.',
+    },
+    'path',
+  ),
+  tlsKey: text({ name: 'SIGNALBOX_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' }, 'path'),
+  tlsPollMs: integer({
+    name: 'SIGNALBOX_TLS_POLL',
+    ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '1000' },
+    doc: 'How often certificates and keys are looked at: replaced ones are used for new connections, unusable ones are reported and change nothing.',
+  }),
+  clientCa: text(
+    {
+      name: 'SIGNALBOX_DISCOVERY_CLIENT_CA',
+      fallback: '',
+      doc: 'PEM file with the certificates that those of nodes may be signed by. Empty: nodes have tokens only.',
+    },
+    'path',
+  ),
   logLevel: choice({
     name: 'SIGNALBOX_LOG_LEVEL',
     fallback: 'info',

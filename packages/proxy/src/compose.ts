@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
@@ -13,6 +12,8 @@ import {
   type Random,
   systemClock,
   systemRandom,
+  TlsFiles,
+  type TlsFilesOptions,
 } from '@signalbox/runtime';
 import { AdsClient } from '@signalbox/xds';
 import { AdminServer } from './admin/admin-server.ts';
@@ -82,6 +83,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
   const admin = adminOf(kit, serving);
   const stopping = { acceptMs: settings.drainAccept, requestsMs: requestShare(settings.drainDeadline), cutOff: 0 };
   const parts: readonly Part[] = [
+    { name: 'TLS files', stop: () => kit.tls?.stop() },
     { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
     { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
     sourceOf(kit, serving, options.environment ?? {}),
@@ -117,6 +119,8 @@ interface Kit {
   readonly stateFolder: string;
   readonly nodeId: string;
   readonly recorder: Recorder;
+  /** Of the listeners; undefined: they are plaintext. */
+  readonly tls: TlsFiles | undefined;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
@@ -126,7 +130,19 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const proposed = `${hostname()}-${process.pid}`;
   const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
   const recorder = recorderOf(settings, stateFolder, { clock, logger, metrics });
-  return { settings, clock, random, logger: logger.child({ node: nodeId }), metrics, stateFolder, nodeId, recorder };
+  const kit = {
+    settings,
+    clock,
+    random,
+    logger: logger.child({ node: nodeId }),
+    metrics,
+    stateFolder,
+    nodeId,
+    recorder,
+  };
+  const { tlsCert: cert, tlsKey: key } = settings;
+  const isSecure = cert !== '' || key !== '';
+  return { ...kit, tls: isSecure ? await tlsFilesOf(kit, 'listeners', { cert, key, ca: '' }) : undefined };
 }
 
 function recorderOf(
@@ -229,7 +245,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     address: settings.address,
     replacement: settings.listen,
     createServer: (judgeHost) =>
-      createNodeHttpServer({ limits, judgeHost, onRefused, clock, logger, metrics }, onExchange),
+      createNodeHttpServer({ limits, tls: kit.tls, judgeHost, onRefused, clock, logger, metrics }, onExchange),
     drainMs: settings.drainDeadline,
     retryMs: listenRetryMs,
     clock,
@@ -291,15 +307,19 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
   const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
   const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
   let client: AdsClient | undefined;
+  let tls: TlsFiles | undefined;
   return {
     name: 'discovery',
     start: async () => {
-      client = await adsClientOf(kit, subscriber);
+      const ca = kit.settings.discoveryCa;
+      tls = ca === '' ? undefined : await tlsFilesOf(kit, 'discovery', { cert: '', key: '', ca });
+      client = adsClientOf(kit, subscriber, tls);
       await subscriber.restore(await lastGood.load());
       client.start();
     },
     stop: async (deadline) => {
       await client?.stop();
+      tls?.stop();
       await lastGood.close(deadline);
     },
   };
@@ -320,18 +340,17 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
   });
 }
 
-async function adsClientOf(kit: Kit, handler: Subscriber): Promise<AdsClient> {
+function adsClientOf(kit: Kit, handler: Subscriber, tls: TlsFiles | undefined): AdsClient {
   const { settings, nodeId, clock, random, logger } = kit;
   if (!settings.discoveryAddress || !settings.discoveryToken) {
     throw new Error(
       'set SIGNALBOX_PROXY_DISCOVERY_ADDRESS and SIGNALBOX_PROXY_TOKEN to serve what a control plane says, or SIGNALBOX_PROXY_CONFIG to serve files',
     );
   }
-  const ca = settings.discoveryCa === '' ? undefined : await readFile(settings.discoveryCa);
   return new AdsClient({
     address: addressOf(settings.discoveryAddress),
     token: settings.discoveryToken,
-    ...(ca ? { tls: { rootCertificates: ca } } : {}),
+    ...(tls ? { tls: () => ({ rootCertificates: tls.value.ca }) } : {}),
     node: {
       id: nodeId,
       cluster: settings.gateway,
@@ -356,6 +375,15 @@ async function adsClientOf(kit: Kit, handler: Subscriber): Promise<AdsClient> {
       keepaliveTimeoutMs: settings.discoveryKeepaliveTimeout,
     },
   });
+}
+
+/** TLS for some purpose, from files that are looked at again and again. */
+function tlsFilesOf(
+  { settings, clock, logger, metrics }: Pick<Kit, 'settings' | 'clock' | 'logger' | 'metrics'>,
+  purpose: string,
+  files: TlsFilesOptions['files'],
+): Promise<TlsFiles> {
+  return TlsFiles.open({ purpose, files, pollMs: settings.tlsPoll, clock, logger, metrics });
 }
 
 function addressOf({ host, port }: HostPort): string {

@@ -86,6 +86,24 @@ export const proxySettings = {
     'path',
   ),
 
+  tlsCert: text(
+    {
+      name: 'SIGNALBOX_PROXY_TLS_CERT',
+      fallback: '',
+      doc: 'PEM file with the certificate of the listeners and its intermediates. Empty: they are plaintext, for a machine or a terminator in front.',
+    },
+    'path',
+  ),
+  tlsKey: text(
+    { name: 'SIGNALBOX_PROXY_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' },
+    'path',
+  ),
+  tlsPoll: ms(
+    'SIGNALBOX_TLS_POLL',
+    1_000,
+    'How often certificates and keys are looked at: replaced ones are used for new connections, unusable ones are reported and change nothing.',
+  ),
+
   // The control plane.
   discoveryAddress: hostPort({
     name: 'SIGNALBOX_PROXY_DISCOVERY_ADDRESS',

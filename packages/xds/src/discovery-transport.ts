@@ -8,6 +8,8 @@ import type { StreamEnd } from './stream-end.ts';
 /** One delta stream as the server holds it, whatever carries it. */
 export interface ServerTransport {
   readonly metadata: Metadata;
+  /** The client's certificate in DER, if it has shown one that is trusted. */
+  readonly certificate: Buffer | undefined;
   /** Address and port of the other end. */
   readonly remoteAddress: string;
   /** Begins to read. Call once. */

@@ -1,6 +1,6 @@
 import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { operatorScope } from '@signalbox/config';
-import type { Clock, Logger, Metrics, Random, Secret } from '@signalbox/runtime';
+import type { Clock, Logger, Metrics, Random, TlsFiles } from '@signalbox/runtime';
 import {
   type AdsServer,
   type AdsServerLimits,
@@ -14,12 +14,13 @@ import {
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
 import type { NodeAuthenticator } from './node-identity.ts';
+import { reloadingCredentials } from './tls-credentials.ts';
 
 export interface DiscoveryServiceOptions {
   /** Port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number };
   /** Absent: plaintext. */
-  readonly tls?: DiscoveryTls;
+  readonly tls?: TlsFiles | undefined;
   readonly source: CollectionSource;
   readonly authenticator: NodeAuthenticator;
   /** The node registry. */
@@ -29,13 +30,6 @@ export interface DiscoveryServiceOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: AdsServerLimits;
-}
-
-interface DiscoveryTls {
-  /** PEM, with intermediates. */
-  readonly certificateChain: Buffer;
-  /** PEM. */
-  readonly privateKey: Secret<Buffer>;
 }
 
 /** The gRPC server on which nodes subscribe to their configuration. */
@@ -67,7 +61,8 @@ export class DiscoveryService {
     const { listen, tls } = this.#options;
     const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${host}:${listen.port}`, serverCredentials(tls), (error, port) => {
+      const credentials = tls ? reloadingCredentials(tls) : ServerCredentials.createInsecure();
+      this.#server.bindAsync(`${host}:${listen.port}`, credentials, (error, port) => {
         if (error) reject(error);
         else resolve(port);
       });
@@ -96,12 +91,6 @@ export class DiscoveryService {
   get streamCount(): number {
     return this.#ads.streamCount;
   }
-}
-
-function serverCredentials(tls: DiscoveryTls | undefined): ServerCredentials {
-  if (!tls) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: tls.certificateChain, private_key: tls.privateKey.reveal() };
-  return ServerCredentials.createSsl(null, [pair]);
 }
 
 /**

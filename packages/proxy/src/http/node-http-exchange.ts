@@ -182,6 +182,7 @@ export class NodeHttpHead implements RequestHead {
   readonly host: string;
   readonly port: number;
   readonly remoteAddress: string;
+  readonly secure: boolean;
   readonly #names: readonly string[];
   readonly #values: readonly string[];
 
@@ -193,6 +194,7 @@ export class NodeHttpHead implements RequestHead {
     this.host = head.host;
     this.port = socket.localPort ?? 0;
     this.remoteAddress = socket.remoteAddress ?? '';
+    this.secure = 'encrypted' in socket;
     this.#names = head.names;
     this.#values = head.values;
   }

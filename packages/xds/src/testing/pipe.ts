@@ -86,6 +86,7 @@ class Pipe {
   get server(): ServerTransport {
     return {
       metadata: this.#metadata,
+      certificate: undefined,
       remoteAddress: 'pipe',
       listen: (listener) => void (this.#server = listener),
       pause: () => this.#toServer.pause(),

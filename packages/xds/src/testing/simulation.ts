@@ -137,6 +137,7 @@ export class Simulation {
     const unanswered = new Map<string, string>();
     return {
       metadata: stream.metadata,
+      certificate: stream.certificate,
       remoteAddress: stream.remoteAddress,
       listen: (listener) =>
         stream.listen({
