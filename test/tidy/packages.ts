@@ -12,9 +12,9 @@ const packageGraph: Readonly<Record<string, readonly string[]>> = {
   certificates: [],
   xds: ['proto', 'runtime'],
   audit: ['proto', 'runtime'],
-  'control-plane': base,
-  proxy: base,
-  signalbox: [...base, 'control-plane', 'proxy'],
+  'control-plane': [...base, 'certificates'],
+  proxy: [...base, 'certificates'],
+  signalbox: [...base, 'certificates', 'control-plane', 'proxy'],
 };
 
 interface Manifest {

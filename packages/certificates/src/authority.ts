@@ -3,6 +3,7 @@ import { createPrivateKey, randomBytes, webcrypto, X509Certificate as NodeCertif
 import { privateKeyPem } from './signing-request.ts';
 import {
   algorithm,
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   type Extension,
   ExtendedKeyUsage,
@@ -10,6 +11,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   PublicKey,
+  SubjectKeyIdentifierExtension,
   SubjectAlternativeNameExtension,
   X509Certificate,
   X509CertificateGenerator,
@@ -78,7 +80,7 @@ export class CertificateAuthority {
       publicKey: new PublicKey(request.publicKey),
       signingKey: this.#key,
       signingAlgorithm: algorithm,
-      extensions: extensionsOf(request),
+      extensions: [...extensionsOf(request), await AuthorityKeyIdentifierExtension.create(this.#issuer.publicKey)],
     });
     return { pem: `${certificate.toString('pem')}\n`, serial };
   }
@@ -97,6 +99,8 @@ export async function makeAuthority(name: string, notBeforeMs: number, notAfterM
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      // By it the right one is found among authorities of the same name.
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return { certificate: `${certificate.toString('pem')}\n`, privateKey: await privateKeyPem(keys.privateKey) };

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises';
+
+import { CertificateAuthority } from '@signalbox/certificates';
 import {
   type Clock,
   type HostPort,
@@ -21,6 +24,8 @@ import { TenantApi } from './api/tenant-service.ts';
 import { TokenApi } from './api/token-service.ts';
 import { PropagationWatch } from './api/watch-propagation.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
+import { JoinService } from './discovery/join-service.ts';
+import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
 import { Publisher } from './publish/publisher.ts';
 import { apiLimits, databaseOptions, discoveryLimits, tableLimits } from './limits.ts';
@@ -61,7 +66,7 @@ export interface RunningControlPlane {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const { settings, logger, clock = systemClock, random = systemRandom } = options;
   const kit = { settings, logger, clock, random, metrics: new Metrics() };
-  const base: Base = { ...kit, tls: await tlsFilesOf(kit) };
+  const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
   warnOfPlaintext(base);
   const store = storeParts(base);
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
@@ -115,13 +120,24 @@ interface Base {
   readonly metrics: Metrics;
   /** Of API and discovery; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
+  /** Signs the certificates of nodes; undefined: none join. */
+  readonly authority: CertificateAuthority | undefined;
 }
 
-function tlsFilesOf({ settings, ...kit }: Omit<Base, 'tls'>): Promise<TlsFiles> | undefined {
-  const { tlsCert: cert, tlsKey: key, clientCa: ca, tlsPollMs: pollMs } = settings;
-  if (cert === '' && key === '' && ca === '') return undefined;
-  if (cert === '') throw new Error('SIGNALBOX_DISCOVERY_CLIENT_CA needs SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY');
+function tlsFilesOf({ settings, ...kit }: Omit<Base, 'tls' | 'authority'>): Promise<TlsFiles> | undefined {
+  const { tlsCert: cert, tlsKey: key, tlsPollMs: pollMs } = settings;
+  const ca = [settings.clientCa, settings.nodeCaCert].filter((file) => file !== '');
+  if (cert === '' && key === '' && ca.length === 0) return undefined;
+  if (cert === '') throw new Error('certificates of nodes need TLS: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY');
   return TlsFiles.open({ ...kit, purpose: 'control-plane', files: { cert, key, ca }, pollMs });
+}
+
+/** @throws Error if the files are none of an authority. */
+async function authorityOf({ nodeCaCert, nodeCaKey }: ControlPlaneSettings): Promise<CertificateAuthority | undefined> {
+  if (nodeCaCert === '' && nodeCaKey === '') return undefined;
+  if (nodeCaCert === '' || nodeCaKey === '')
+    throw new Error('set both SIGNALBOX_NODE_CA_CERT and SIGNALBOX_NODE_CA_KEY');
+  return CertificateAuthority.load(await readFile(nodeCaCert, 'utf8'), await readFile(nodeCaKey, 'utf8'));
 }
 
 /** Tokens go over these connections: beyond this machine that has to be a choice that somebody sees. */
@@ -204,11 +220,17 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     source: publisher,
     maxDisconnectedNodes: settings.rememberedNodes,
   });
+  const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
+  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain });
+  const join =
+    base.authority &&
+    new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
-    authenticator: tokens,
+    admission,
+    services: join ? [(server) => join.addTo(server)] : [],
     observer: registry,
     limits: discoveryLimits(settings),
   });

@@ -1,10 +1,8 @@
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
-import { kinds, typeUrlOf } from '@signalbox/config';
 import {
   type Clock,
-  type HostPort,
   Lifecycle,
   type Logger,
   Metrics,
@@ -13,39 +11,32 @@ import {
   systemClock,
   systemRandom,
   TlsFiles,
-  type TlsFilesOptions,
 } from '@signalbox/runtime';
-import { AdsClient } from '@signalbox/xds';
 import { AdminServer } from './admin/admin-server.ts';
 import { configDump } from './admin/config-dump.ts';
 import { judgeReadiness } from './admin/readiness.ts';
 import { observeProcess } from './admin/process-metrics.ts';
 import { Activation } from './discovery/activation.ts';
 import { ConfigSource } from './discovery/config-source.ts';
+import { ControlPlaneConnection } from './discovery/control-plane-connection.ts';
 import { LastGood } from './discovery/last-good.ts';
 import { readOrCreateNodeId } from './discovery/node-id.ts';
 import { Subscriber } from './discovery/subscriber.ts';
 import { drainRequests, requestShare } from './drain.ts';
 import type { Exchange } from './http/exchange.ts';
 import { createNodeHttpServer } from './http/node-http-codec.ts';
+import { http1ClientLimitsOf, httpServerLimitsOf, removalLimitsOf, requestLimitsOf, tableLimitsOf } from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
-import {
-  http1ClientLimitsOf,
-  httpServerLimitsOf,
-  type ProxySettings,
-  requestLimitsOf,
-  tableLimitsOf,
-} from './settings.ts';
+import type { ProxySettings } from './settings.ts';
 import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import { Http1Client } from './upstream/http1-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
-import { proxyVersion } from './version.ts';
 
 export interface StartProxyOptions {
   readonly settings: ProxySettings;
@@ -142,7 +133,9 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   };
   const { tlsCert: cert, tlsKey: key } = settings;
   const isSecure = cert !== '' || key !== '';
-  return { ...kit, tls: isSecure ? await tlsFilesOf(kit, 'listeners', { cert, key, ca: '' }) : undefined };
+  const files = { cert, key, ca: [] };
+  const open = () => TlsFiles.open({ ...kit, purpose: 'listeners', files, pollMs: settings.tlsPoll });
+  return { ...kit, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -304,22 +297,18 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
   const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
-  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
+  const removals = removalLimitsOf(settings);
   const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
-  let client: AdsClient | undefined;
-  let tls: TlsFiles | undefined;
+  let connection: ControlPlaneConnection | undefined;
   return {
     name: 'discovery',
     start: async () => {
-      const ca = kit.settings.discoveryCa;
-      tls = ca === '' ? undefined : await tlsFilesOf(kit, 'discovery', { cert: '', key: '', ca });
-      client = adsClientOf(kit, subscriber, tls);
+      connection = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
       await subscriber.restore(await lastGood.load());
-      client.start();
+      await connection.start();
     },
     stop: async (deadline) => {
-      await client?.stop();
-      tls?.stop();
+      await connection?.stop();
       await lastGood.close(deadline);
     },
   };
@@ -338,56 +327,6 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
     logger,
     onWriteFailed: () => failed.add(),
   });
-}
-
-function adsClientOf(kit: Kit, handler: Subscriber, tls: TlsFiles | undefined): AdsClient {
-  const { settings, nodeId, clock, random, logger } = kit;
-  if (!settings.discoveryAddress || !settings.discoveryToken) {
-    throw new Error(
-      'set SIGNALBOX_PROXY_DISCOVERY_ADDRESS and SIGNALBOX_PROXY_TOKEN to serve what a control plane says, or SIGNALBOX_PROXY_CONFIG to serve files',
-    );
-  }
-  return new AdsClient({
-    address: addressOf(settings.discoveryAddress),
-    token: settings.discoveryToken,
-    ...(tls ? { tls: () => ({ rootCertificates: tls.value.ca }) } : {}),
-    node: {
-      id: nodeId,
-      cluster: settings.gateway,
-      userAgentName: 'signalbox-proxy',
-      userAgentVersion: proxyVersion,
-      metadata: {},
-    },
-    types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
-    handler,
-    clock,
-    random,
-    logger,
-    backoff: {
-      minMs: settings.discoveryBackoffMin,
-      maxMs: settings.discoveryBackoffMax,
-      stableAfterMs: settings.discoveryStableAfter,
-    },
-    limits: {
-      maxResponseBytes: settings.discoveryResponse,
-      connectTimeoutMs: settings.discoveryConnectTimeout,
-      keepaliveIntervalMs: settings.discoveryKeepaliveInterval,
-      keepaliveTimeoutMs: settings.discoveryKeepaliveTimeout,
-    },
-  });
-}
-
-/** TLS for some purpose, from files that are looked at again and again. */
-function tlsFilesOf(
-  { settings, clock, logger, metrics }: Pick<Kit, 'settings' | 'clock' | 'logger' | 'metrics'>,
-  purpose: string,
-  files: TlsFilesOptions['files'],
-): Promise<TlsFiles> {
-  return TlsFiles.open({ purpose, files, pollMs: settings.tlsPoll, clock, logger, metrics });
-}
-
-function addressOf({ host, port }: HostPort): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 interface Stopping {

@@ -14,10 +14,10 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const open = (files: Partial<{ cert: string; key: string; ca: string }>) =>
+const open = (files: Partial<{ cert: string; key: string; ca: readonly string[] }>) =>
   TlsFiles.open({
     purpose: 'test',
-    files: { cert: '', key: '', ca: '', ...files },
+    files: { cert: '', key: '', ca: [], ...files },
     pollMs: 1_000,
     clock: new ManualClock(),
     logger: new MemoryLogger(),
@@ -28,7 +28,7 @@ const open = (files: Partial<{ cert: string; key: string; ca: string }>) =>
 describe('TLS files that cannot be used at the start', () => {
   it('stop it: a certificate without its key, a file that is missing, one without a certificate', async () => {
     await expect(open({ cert: join(folder, 'a.crt') })).rejects.toThrow('belong together');
-    await expect(open({ ca: join(folder, 'missing.crt') })).rejects.toThrow('missing.crt');
-    await expect(open({ ca: import.meta.filename })).rejects.toThrow('no certificate');
+    await expect(open({ ca: [join(folder, 'missing.crt')] })).rejects.toThrow('missing.crt');
+    await expect(open({ ca: [import.meta.filename] })).rejects.toThrow('no certificate');
   });
 });

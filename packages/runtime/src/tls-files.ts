@@ -18,8 +18,8 @@ export interface TlsMaterial {
 export interface TlsFilesOptions {
   /** What the files are for, in logs and metrics: `api`, `discovery`. */
   readonly purpose: string;
-  /** Paths of PEM files; empty: none. */
-  readonly files: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** Paths of PEM files; empty: none. What several files of authorities hold is trusted alike. */
+  readonly files: { readonly cert: string; readonly key: string; readonly ca: readonly string[] };
   /** How often to look whether they have changed, in milliseconds. */
   readonly pollMs: number;
   readonly clock: Clock;
@@ -120,7 +120,13 @@ function expiresAtMs(pem: Buffer): number {
 
 async function readMaterial({ cert, key, ca }: TlsFilesOptions['files']): Promise<TlsMaterial> {
   if ((cert === '') !== (key === '')) throw new Error('a certificate and its key belong together: set both or none');
-  return { cert: await readPem(cert), key: await readPem(key), ca: await readPem(ca) };
+  const authorities = await Promise.all(ca.map(readPem));
+  const lines = authorities.flatMap((pem) => (pem ? [pem, Buffer.from('\n')] : []));
+  return {
+    cert: await readPem(cert),
+    key: await readPem(key),
+    ca: lines.length > 0 ? Buffer.concat(lines) : undefined,
+  };
 }
 
 async function readPem(path: string): Promise<Buffer | undefined> {

@@ -90,6 +90,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/token.ts')).tokenCommand,
       },
       {
+        name: 'authority',
+        summary: 'make what signs the certificates of nodes',
+        load: async () => (await import('./commands/authority.ts')).authorityCommand,
+      },
+      {
         name: 'completion',
         summary: 'print a completion script for your shell',
         load: async () => (await import('./commands/completion.ts')).completionCommand,

@@ -1,19 +1,14 @@
-import { type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
-import { operatorScope } from '@signalbox/config';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock, Logger, Metrics, Random, TlsFiles } from '@signalbox/runtime';
 import {
   type AdsServer,
   type AdsServerLimits,
-  type ClientNode,
   type CollectionSource,
   createAdsServer,
-  statusCode,
-  type StreamEnd,
-  type StreamGrant,
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
-import type { NodeAuthenticator } from './node-identity.ts';
+import type { NodeAdmission } from './node-admission.ts';
 import { reloadingCredentials } from './tls-credentials.ts';
 
 export interface DiscoveryServiceOptions {
@@ -22,7 +17,9 @@ export interface DiscoveryServiceOptions {
   /** Absent: plaintext. */
   readonly tls?: TlsFiles | undefined;
   readonly source: CollectionSource;
-  readonly authenticator: NodeAuthenticator;
+  readonly admission: NodeAdmission;
+  /** Further services of the same port. */
+  readonly services?: readonly ((server: Server) => void)[];
   /** The node registry. */
   readonly observer: StreamObserver;
   readonly clock: Clock;
@@ -39,12 +36,12 @@ export class DiscoveryService {
   readonly #server: Server;
 
   constructor(options: DiscoveryServiceOptions) {
-    const { authenticator, source, observer, clock, random, logger, metrics, limits } = options;
+    const { admission, source, observer, clock, random, logger, metrics, limits } = options;
     this.#options = options;
     this.#ads = createAdsServer({
       family: nativeFamily,
       source,
-      authenticate: (metadata, node) => admitNode(authenticator, metadata, node),
+      authenticate: (metadata, node, certificate) => admission.admit(metadata, node, certificate),
       observer,
       clock,
       random,
@@ -54,6 +51,7 @@ export class DiscoveryService {
     });
     this.#server = new Server(this.#ads.channelOptions);
     this.#ads.addTo(this.#server);
+    for (const add of options.services ?? []) add(this.#server);
   }
 
   /** Listens. @returns the port. @throws when the address cannot be used. */
@@ -91,38 +89,4 @@ export class DiscoveryService {
   get streamCount(): number {
     return this.#ads.streamCount;
   }
-}
-
-/**
- * Lets a node in on its token alone. What it claims must agree with the token, and is checked before anything is sent,
- * so that no name of a foreign gateway leaks.
- */
-async function admitNode(
-  authenticator: NodeAuthenticator,
-  metadata: Metadata,
-  node: ClientNode,
-): Promise<StreamGrant | StreamEnd> {
-  const token = bearerToken(metadata);
-  if (token === undefined) {
-    return { code: statusCode.unauthenticated, message: 'send a node token as "authorization: Bearer <token>"' };
-  }
-  const identity = await authenticator.authenticate(token);
-  if (!identity) {
-    const message = 'the token is unknown, expired, revoked or not one for nodes: create one with "signalbox token"';
-    return { code: statusCode.unauthenticated, message };
-  }
-  if (node.cluster !== identity.gateway) {
-    const message = `the token "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
-    return { code: statusCode.permissionDenied, message };
-  }
-  return {
-    identity: { credentialId: identity.tokenId, name: identity.name },
-    collections: identity.tenants === null ? 'all' : new Set([operatorScope, ...identity.tenants]),
-  };
-}
-
-function bearerToken(metadata: Metadata): string | undefined {
-  const [header] = metadata.get('authorization');
-  const [, token] = /^Bearer +(\S+)$/i.exec(String(header ?? '')) ?? [];
-  return token;
 }

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/token_service.proto.
  */
 export const file_signalbox_admin_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIq0CCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKBAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSJgoEcm9sZRgCIAEoDjIYLnNpZ25hbGJveC5hZG1pbi52MS5Sb2xlEg8KB3RlbmFudHMYAyADKAkSDwoHZ2F0ZXdheRgEIAEoCRITCgt0dGxfc2Vjb25kcxgFIAEoBCJPChNDcmVhdGVUb2tlblJlc3BvbnNlEigKBXRva2VuGAEgASgLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI/ChJMaXN0VG9rZW5zUmVzcG9uc2USKQoGdG9rZW5zGAEgAygLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlKmIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEgwKCE9QRVJBVE9SEAESEAoMVEVOQU5UX0FETUlOEAISDQoJREVWRUxPUEVSEAMSCwoHQVVESVRPUhAEEggKBE5PREUQBTLAAgoMVG9rZW5TZXJ2aWNlEmQKC0NyZWF0ZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgTo4BgFEmQKCkxpc3RUb2tlbnMSJS5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1JlcXVlc3QaJi5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgeQAgHo4BgFEmQKC1Jldm9rZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5SZXZva2VUb2tlblJlc3BvbnNlIgTo4BgFYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
+  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIugCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgRmb3JtGAogASgOMh0uc2lnbmFsYm94LmFkbWluLnYxLlRva2VuRm9ybRIMCgRub2RlGAsgASgJIrwBChJDcmVhdGVUb2tlblJlcXVlc3QSDAoEbmFtZRgBIAEoCRImCgRyb2xlGAIgASgOMhguc2lnbmFsYm94LmFkbWluLnYxLlJvbGUSDwoHdGVuYW50cxgDIAMoCRIPCgdnYXRld2F5GAQgASgJEhMKC3R0bF9zZWNvbmRzGAUgASgEEisKBGZvcm0YBiABKA4yHS5zaWduYWxib3guYWRtaW4udjEuVG9rZW5Gb3JtEgwKBG5vZGUYByABKAkiTwoTQ3JlYXRlVG9rZW5SZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIZLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAkiEwoRTGlzdFRva2Vuc1JlcXVlc3QiPwoSTGlzdFRva2Vuc1Jlc3BvbnNlEikKBnRva2VucxgBIAMoCzIZLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbiIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZSpiCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIMCghPUEVSQVRPUhABEhAKDFRFTkFOVF9BRE1JThACEg0KCURFVkVMT1BFUhADEgsKB0FVRElUT1IQBBIICgROT0RFEAUqTgoJVG9rZW5Gb3JtEhoKFlRPS0VOX0ZPUk1fVU5TUEVDSUZJRUQQABIKCgZCRUFSRVIQARIICgRKT0lOEAISDwoLQ0VSVElGSUNBVEUQAzLAAgoMVG9rZW5TZXJ2aWNlEmQKC0NyZWF0ZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgTo4BgFEmQKCkxpc3RUb2tlbnMSJS5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1JlcXVlc3QaJi5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgeQAgHo4BgFEmQKC1Jldm9rZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5SZXZva2VUb2tlblJlc3BvbnNlIgTo4BgFYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.Token
@@ -67,6 +67,18 @@ export type Token = Message<"signalbox.admin.v1.Token"> & {
    * @generated from field: google.protobuf.Timestamp last_used_at = 9;
    */
   lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 10;
+   */
+  form: TokenForm;
+
+  /**
+   * The node that it is for; empty: any of the gateway.
+   *
+   * @generated from field: string node = 11;
+   */
+  node: string;
 };
 
 /**
@@ -106,6 +118,18 @@ export type CreateTokenRequest = Message<"signalbox.admin.v1.CreateTokenRequest"
    * @generated from field: uint64 ttl_seconds = 5;
    */
   ttlSeconds: bigint;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 6;
+   */
+  form: TokenForm;
+
+  /**
+   * The only node that it is for; for the forms JOIN and CERTIFICATE.
+   *
+   * @generated from field: string node = 7;
+   */
+  node: string;
 };
 
 /**
@@ -125,7 +149,7 @@ export type CreateTokenResponse = Message<"signalbox.admin.v1.CreateTokenRespons
   token?: Token | undefined;
 
   /**
-   * The credential. It is not stored and cannot be shown again.
+   * The credential, unless the form is CERTIFICATE. It is not stored and cannot be shown again.
    *
    * @generated from field: string secret = 2;
    */
@@ -254,6 +278,54 @@ export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
  */
 export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_signalbox_admin_v1_token_service, 0);
+
+/**
+ * What a token is used as.
+ *
+ * @generated from enum signalbox.admin.v1.TokenForm
+ */
+export const TokenForm = {
+  /**
+   * As BEARER.
+   *
+   * @generated from enum value: TOKEN_FORM_UNSPECIFIED = 0;
+   */
+  TOKEN_FORM_UNSPECIFIED: 0,
+
+  /**
+   * A credential, sent with every request.
+   *
+   * @generated from enum value: BEARER = 1;
+   */
+  BEARER: 1,
+
+  /**
+   * Buys one node its certificate, once; for the role NODE, valid for ten minutes unless told otherwise.
+   *
+   * @generated from enum value: JOIN = 2;
+   */
+  JOIN: 2,
+
+  /**
+   * No secret: says what nodes may receive that come with a certificate for the gateway, or for one node of it.
+   *
+   * @generated from enum value: CERTIFICATE = 3;
+   */
+  CERTIFICATE: 3,
+} as const;
+
+/**
+ * What a token is used as.
+ *
+ * @generated from enum signalbox.admin.v1.TokenForm
+ */
+export type TokenForm = (typeof TokenForm)[keyof typeof TokenForm] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.admin.v1.TokenForm.
+ */
+export const TokenFormSchema: GenEnum<TokenForm> = /*@__PURE__*/
+  enumDesc(file_signalbox_admin_v1_token_service, 1);
 
 /**
  * Credentials of people, scripts and nodes. Stored hashed, shown once.

@@ -1,0 +1,88 @@
+import { X509Certificate } from 'node:crypto';
+
+import type { Metadata } from '@grpc/grpc-js';
+import { parseNodeUri, subjectUris } from '@signalbox/certificates';
+import { operatorScope } from '@signalbox/config';
+import type { Clock } from '@signalbox/runtime';
+import { type ClientNode, statusCode, type StreamEnd, type StreamGrant } from '@signalbox/xds';
+
+import type { PresentedCertificate } from '../store/tokens.ts';
+import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
+
+export interface NodeAdmissionOptions {
+  readonly authenticator: NodeAuthenticator;
+  /** First part of the names in certificates of nodes. */
+  readonly trustDomain: string;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+/**
+ * Lets a node in on its credential alone: a certificate that names it, or else a token. What it claims must agree, and is
+ * checked before anything is sent, so that no name of a foreign gateway leaks.
+ */
+export class NodeAdmission {
+  readonly #options: NodeAdmissionOptions;
+
+  constructor(options: NodeAdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** @param certificate DER of a certificate that TLS has verified. */
+  async admit(metadata: Metadata, node: ClientNode, certificate: Buffer | undefined): Promise<StreamGrant | StreamEnd> {
+    const identity = (certificate && (await this.identify(certificate))) ?? (await this.#byToken(metadata));
+    if ('code' in identity) return identity;
+    const mismatch = disagreement(identity, node);
+    if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
+    return {
+      identity: { credentialId: identity.tokenId, name: identity.name },
+      collections: identity.tenants === null ? 'all' : new Set([operatorScope, ...identity.tenants]),
+    };
+  }
+
+  /** The node that a verified certificate names, if it is valid now and somebody has given that node anything. */
+  async identify(certificate: Buffer): Promise<NodeIdentity | undefined> {
+    const presented = presentedBy(certificate, this.#options);
+    return presented && this.#options.authenticator.authenticateCertificate(presented);
+  }
+
+  async #byToken(metadata: Metadata): Promise<NodeIdentity | StreamEnd> {
+    const token = bearerToken(metadata);
+    if (token === undefined) {
+      const message =
+        'send a node token as "authorization: Bearer <token>", or come with a certificate of a known node';
+      return { code: statusCode.unauthenticated, message };
+    }
+    const identity = await this.#options.authenticator.authenticate(token);
+    if (identity) return identity;
+    const message = 'the token is unknown, expired, revoked or not one for nodes: create one with "signalbox token"';
+    return { code: statusCode.unauthenticated, message };
+  }
+}
+
+/** What a certificate says of its node; undefined if that is nothing, more than one name, or not valid now. */
+function presentedBy(
+  der: Buffer,
+  { trustDomain, clock }: Pick<NodeAdmissionOptions, 'trustDomain' | 'clock'>,
+): PresentedCertificate | undefined {
+  const certificate = new X509Certificate(der);
+  const [uri, ...more] = subjectUris(certificate);
+  const name = uri === undefined || more.length > 0 ? undefined : parseNodeUri(uri, trustDomain);
+  const now = clock.now();
+  if (!name || now < Date.parse(certificate.validFrom) || now >= Date.parse(certificate.validTo)) return undefined;
+  return { ...name, serial: certificate.serialNumber.toLowerCase() };
+}
+
+/** Why the node is not the one of the credential. */
+function disagreement(identity: NodeIdentity, node: ClientNode): string | undefined {
+  if (node.cluster !== identity.gateway) {
+    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
+  }
+  if (identity.node === undefined || identity.node === node.id) return undefined;
+  return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;
+}
+
+export function bearerToken(metadata: Metadata): string | undefined {
+  const [header] = metadata.get('authorization');
+  const [, token] = /^Bearer +(\S+)$/i.exec(String(header ?? '')) ?? [];
+  return token;
+}
