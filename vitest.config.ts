@@ -7,10 +7,19 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/src/**/*.test.ts'],
+          include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts'],
           globalSetup: ['test/harness/src/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/src/**/*.test.ts'],
+          globalSetup: ['test/harness/src/global-setup.ts', 'test/interop/src/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 240_000,
         },
       },
     ],

@@ -92,7 +92,7 @@ function imports(text: string): string[] {
 /** Imports of workspace packages that are undeclared, not exported, or reach into another package by path. */
 export function importsAcrossPackages(repository: Repository): string[] {
   return members(repository).flatMap(({ folder, workspace }) =>
-    code(repository, new RegExp(`^${folder}/src/`)).flatMap(([path, text]) =>
+    code(repository, new RegExp(`^${folder}/`)).flatMap(([path, text]) =>
       imports(text).flatMap((specifier) => {
         if (specifier.startsWith('.')) {
           const target = normalize(join(dirname(path), specifier));
@@ -115,7 +115,7 @@ export function importsAcrossPackages(repository: Repository): string[] {
 export function edgesWithoutImports(repository: Repository): string[] {
   return members(repository).flatMap(({ folder, workspace }) => {
     const used = new Set(
-      code(repository, new RegExp(`^${folder}/src/`)).flatMap(([, text]) =>
+      code(repository, new RegExp(`^${folder}/`)).flatMap(([, text]) =>
         imports(text).map((specifier) => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''),
       ),
     );

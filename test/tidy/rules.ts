@@ -148,7 +148,7 @@ export const rules: readonly Rule[] = [
     check: (repository) =>
       matches(
         code(repository, packageCode).filter(([path]) => !path.startsWith('packages/signalbox/src/bundled/')),
-        /['"](?:node:)?(?:child_process|cluster|worker_threads)['"]/,
+        /(?:\bfrom|\bimport|\brequire)\s*\(?\s*['"](?:node:)?(?:child_process|cluster|worker_threads)['"]/,
       ),
   },
   {

@@ -1,6 +1,6 @@
 export { isKind, type Kind, kindOfTypeUrl, kinds, operatorScope, scopeOfKind, typeUrlOf } from './kind.ts';
 export { discoveryName, parseDiscoveryName, type ResourceId } from './kind.ts';
-export { type Problem, type ProblemCode, problemCodes } from './problem.ts';
+export { hasErrors, type Problem, type ProblemCode, problemCodes, ProblemList } from './problem.ts';
 export {
   defaultRemovalLimits,
   isMassRemoval,
@@ -11,6 +11,7 @@ export {
 export type { Snapshot, StoredResource } from './snapshot.ts';
 export type {
   BackendEntry,
+  DataPlane,
   GatewayEntry,
   ListenerEntry,
   McpRoute,
@@ -24,6 +25,7 @@ export type {
 } from './table.ts';
 export type { ApiKeyPrincipal, AuthenticationTable, JwtVerifierConfig, Principal } from './policy/authentication.ts';
 export type { AuthorizationTable, CompiledRule, Decision, DecisionInput, Subject } from './policy/authorization.ts';
+export type { MatchCondition } from './match/condition.ts';
 export type { Compiled } from './compile/compiled.ts';
 export { defaultTableLimits, type TableLimits } from './compile/limits.ts';
 export { compileOperator } from './compile/operator.ts';
@@ -33,6 +35,15 @@ export { digestOf } from './digest.ts';
 export type { MessageOf } from './messages.ts';
 export { argsFromJson, argsFromValue } from './policy/args.ts';
 export { compileAuthorization, type RuleSource } from './policy/compile-rules.ts';
+export {
+  type OrderTest,
+  patternSize,
+  ruleCondition,
+  type RuleCondition,
+  type RuleField,
+  type RuleLiteral,
+  type TextTest,
+} from './policy/rule-condition.ts';
 export { decide, explain, type ExplainStep, type Explanation, visibleTools } from './policy/decide.ts';
 export {
   type Decoded,

@@ -32,6 +32,7 @@ export const problemCodes = [
   'limit-exceeded',
   'still-referenced',
   'unset-variable',
+  'unenforceable',
   'unconfirmed-removal',
 ] as const;
 export type ProblemCode = (typeof problemCodes)[number];

@@ -1,3 +1,4 @@
+import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
 import type { AuthorizationTable } from './policy/authorization.ts';
 
@@ -36,7 +37,12 @@ export interface OperatorTable {
 export interface GatewayEntry {
   readonly name: string;
   readonly listeners: readonly ListenerEntry[];
+  /** Who serves it; at least one. */
+  readonly dataPlanes: ReadonlySet<DataPlane>;
 }
+
+/** A kind of proxy: our own, or a stock one that a projection configures. */
+export type DataPlane = 'native' | 'envoy';
 
 export interface ListenerEntry {
   readonly name: string;
@@ -75,6 +81,10 @@ export interface RouteEntry {
   readonly digest: string;
   /** Path of the endpoint: the route's path + `/mcp`. */
   readonly endpoint: string;
+  /** What a request at the endpoint must also be like. */
+  readonly condition: MatchCondition;
+  /** What happens when a data plane cannot enforce its policies: the write is refused, or that data plane denies. */
+  readonly unenforceable: 'refuse' | 'restrict';
   readonly mcp: McpRoute;
   readonly authentication: AuthenticationTable;
   readonly authorization: AuthorizationTable;

@@ -27,8 +27,12 @@ import { DiscoveryService } from './discovery/discovery-service.ts';
 import { JoinService } from './discovery/join-service.ts';
 import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
+import { nativeFamily } from './projections/native.ts';
+import type { Projection } from './projections/projection.ts';
+import { projections as allProjections } from './projections/projections.ts';
 import { Publisher } from './publish/publisher.ts';
-import { apiLimits, databaseOptions, discoveryLimits, tableLimits } from './limits.ts';
+import { ViewSource } from './publish/view-source.ts';
+import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { Doorbell } from './store/doorbell.ts';
@@ -47,6 +51,8 @@ export interface ControlPlaneOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** Families that are served beside the native one. Default: all that there are. */
+  readonly projections?: readonly Projection[];
 }
 
 export interface RunningControlPlane {
@@ -64,8 +70,8 @@ export interface RunningControlPlane {
  * @throws if the database cannot be used or an address is taken; nothing is left running then.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
-  const kit = { settings, logger, clock, random, metrics: new Metrics() };
+  const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
+  const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
   warnOfPlaintext(base);
   const store = storeParts(base);
@@ -86,7 +92,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
         await served.publisher.start();
         addresses.operatorToken = store.firstToken();
       },
-      stop: () => served.publisher.stop(),
+      stop: () => stopPublishing(served),
     },
     ...(settings.state === '' ? [] : [snapshotPart(snapshotFile)]),
     {
@@ -118,6 +124,7 @@ interface Base {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: Metrics;
+  readonly projections: readonly Projection[];
   /** Of API and discovery; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
   /** Signs the certificates of nodes; undefined: none join. */
@@ -202,17 +209,18 @@ function snapshotPart(file: SnapshotFile): Part {
 }
 
 function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof storeParts>, snapshotFile: SnapshotFile) {
-  const { settings } = base;
+  const { settings, clock, projections } = base;
   const loadSnapshot = async () => {
     const snapshot = settings.state === '' ? undefined : await snapshotFile.load();
     if (snapshot) tokens.remembered.replace(snapshot.tokens);
     return snapshot;
   };
   const feed = new SurvivingFeed({ ...base, tail, prepare, loadSnapshot });
+  const debounce = { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs };
   const publisher = new Publisher({
     ...base,
     feed,
-    debounce: { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs },
+    debounce,
     maxRememberedChanges: settings.rememberedChanges,
   });
   const registry = new NodeRegistry({
@@ -221,7 +229,11 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     maxDisconnectedNodes: settings.rememberedNodes,
   });
   const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
-  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain });
+  const views = projections.map((projection) => ({
+    family: projection.family,
+    source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
+  }));
+  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, views });
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
@@ -229,12 +241,13 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
+    views,
     admission,
     services: join ? [(server) => join.addTo(server)] : [],
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { feed, publisher, registry, discovery };
+  return { feed, publisher, registry, discovery, views };
 }
 
 function apiServer(
@@ -242,11 +255,11 @@ function apiServer(
   { store: database, tokens }: ReturnType<typeof storeParts>,
   { feed, publisher, registry, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
-  const { settings, clock } = base;
+  const { settings, clock, projections } = base;
   const store = new RememberingStore(database, publisher, base.metrics);
+  const families = [nativeFamily.name, ...projections.map(({ family }) => family.name)];
   const limits = apiLimits(settings);
-  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
-  const planner = new WritePlanner({ clock, limits: tableLimits(settings), removals, tables: settings.planTables });
+  const planner = new WritePlanner({ clock, ...planLimits(settings) });
   const propagation = new PropagationWatch({
     ...{ nodes: registry, source: publisher, clock },
     ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
@@ -258,13 +271,18 @@ function apiServer(
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
       nodes: new NodeApi(registry),
-      tokens: new TokenApi({ tokens, store, onRevoke: (id) => void discovery.closeStreams(id) }),
+      tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
     unready: () => whyUnready(publisher),
     stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
   });
+}
+
+async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {
+  for (const { source } of views) source.stop();
+  await publisher.stop();
 }
 
 /** Without its database a replica serves what it knows: that is no reason to send anybody away. */

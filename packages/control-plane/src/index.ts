@@ -1,3 +1,4 @@
 export { type ControlPlaneOptions, type RunningControlPlane, startControlPlane } from './compose.ts';
+export type { ConfigurationView, ProjectedResource, Projection } from './projections/projection.ts';
 export { newToken } from './store/token-format.ts';
 export { type ControlPlaneSettings, controlPlaneSettings } from './settings.ts';

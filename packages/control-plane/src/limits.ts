@@ -1,7 +1,8 @@
-import { defaultTableLimits, type TableLimits } from '@signalbox/config';
+import { defaultTableLimits } from '@signalbox/config';
 import type { AdsServerLimits } from '@signalbox/xds';
 
 import type { ApiLimits } from './api/config-service.ts';
+import type { WritePlannerOptions } from './api/plan-write.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import type { DatabaseOptions } from './store/database.ts';
 
@@ -18,9 +19,15 @@ export function databaseOptions(settings: ControlPlaneSettings): Omit<DatabaseOp
   };
 }
 
-/** Bounds of what a scope may hold: everything that nodes would refuse is refused here. */
-export function tableLimits(settings: ControlPlaneSettings): TableLimits {
-  return { ...defaultTableLimits, resources: settings.scopeResources, bytes: settings.scopeBytes };
+/** Name, version, type and lengths of a resource in a response take less than this. */
+const resourceOverheadBytes = 1_024;
+
+/** Bounds of what may be written: everything that nodes would refuse is refused here. */
+export function planLimits(settings: ControlPlaneSettings): Omit<WritePlannerOptions, 'clock'> {
+  const { scopeResources: resources, scopeBytes: bytes, planTables: tables, discoveryResponseBytes } = settings;
+  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
+  const resourceBytes = Math.max(1, discoveryResponseBytes - resourceOverheadBytes);
+  return { limits: { ...defaultTableLimits, resources, bytes }, removals, tables, resourceBytes };
 }
 
 export function apiLimits(settings: ControlPlaneSettings): ApiLimits {
@@ -33,6 +40,8 @@ const streamAgeJitter = 0.2;
 export function discoveryLimits(settings: ControlPlaneSettings): AdsServerLimits {
   return {
     maxStreams: settings.discoveryStreams,
+    streamsPerSecond: settings.discoveryAdmission,
+    streamBurst: settings.discoveryBurst,
     maxTypesPerStream: settings.discoveryTypes,
     maxNamesPerStream: settings.discoveryNames,
     maxRequestBytes: settings.discoveryRequestBytes,

@@ -2,7 +2,8 @@ import { defaultRemovalLimits } from '@signalbox/config';
 import { choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
 const seconds = 1_000;
-const mebibyte = 1024 * 1024;
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
 
 /** Every variable of the control plane. */
 export const controlPlaneSettings = {
@@ -284,6 +285,21 @@ export const controlPlaneSettings = {
     ...{ unit: 'streams', min: 1, max: 1_000_000, fallback: '10000' },
     doc: 'Discovery streams at one time.',
   }),
+  discoveryAdmission: integer({
+    name: 'SIGNALBOX_DISCOVERY_ADMISSION',
+    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '500' },
+    doc: 'Discovery streams that are let in a second; the others are told when to come back.',
+  }),
+  discoveryBurst: integer({
+    name: 'SIGNALBOX_DISCOVERY_BURST',
+    ...{ unit: 'streams', min: 1, max: 1_000_000, fallback: '1000' },
+    doc: 'Discovery streams that are let in at once after a quiet time.',
+  }),
+  discoveryViews: integer({
+    name: 'SIGNALBOX_DISCOVERY_VIEWS',
+    ...{ unit: 'views', min: 1, max: 100_000, fallback: '100' },
+    doc: 'Different sets of tenants, by gateway, that subscribers of one foreign family may have at one time.',
+  }),
   discoveryTypes: integer({
     name: 'SIGNALBOX_DISCOVERY_TYPES',
     ...{ unit: 'types', min: 1, max: 1_000, fallback: '64' },
@@ -301,8 +317,8 @@ export const controlPlaneSettings = {
   }),
   discoveryResponseBytes: integer({
     name: 'SIGNALBOX_DISCOVERY_RESPONSE',
-    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(3 * mebibyte) },
-    doc: 'Responses larger than this are split.',
+    ...{ unit: 'bytes', min: 1024, max: 1024 * mebibyte, fallback: String(256 * kibibyte) },
+    doc: 'Responses larger than this are split. No resource may be larger: to decode one must not hold a node up.',
   }),
   discoveryStreamAgeMs: integer({
     name: 'SIGNALBOX_DISCOVERY_STREAM_AGE',

@@ -24,7 +24,7 @@ import { readOrCreateNodeId } from './discovery/node-id.ts';
 import { Subscriber } from './discovery/subscriber.ts';
 import { drainRequests, requestShare } from './drain.ts';
 import type { Exchange } from './http/exchange.ts';
-import { createNodeHttpServer } from './http/node-http-codec.ts';
+import { createHttpServer } from './http/http-codecs.ts';
 import { http1ClientLimitsOf, httpServerLimitsOf, removalLimitsOf, requestLimitsOf, tableLimitsOf } from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
@@ -238,7 +238,11 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     address: settings.address,
     replacement: settings.listen,
     createServer: (judgeHost) =>
-      createNodeHttpServer({ limits, tls: kit.tls, judgeHost, onRefused, clock, logger, metrics }, onExchange),
+      createHttpServer(
+        settings.httpCodec,
+        { limits, tls: kit.tls, judgeHost, onRefused, clock, logger, metrics },
+        onExchange,
+      ),
     drainMs: settings.drainDeadline,
     retryMs: listenRetryMs,
     clock,

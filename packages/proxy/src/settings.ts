@@ -11,6 +11,7 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
@@ -235,6 +236,12 @@ export const proxySettings = {
   maxConfigBytes: bytes('SIGNALBOX_PROXY_MAX_CONFIG_BYTES', 64 * 1024 * 1024, 'Configuration files together.'),
 
   // Clients.
+  httpCodec: choice({
+    name: 'SIGNALBOX_PROXY_HTTP_CODEC',
+    fallback: 'own',
+    options: httpCodecs,
+    doc: 'What reads and writes HTTP/1.1 of clients: the codec of this gateway, or that of Node.js.',
+  }),
   maxHeaderBytes: bytes(
     'SIGNALBOX_PROXY_MAX_HEADER_BYTES',
     server.maxHeaderBytes,

@@ -82,6 +82,16 @@ const groups: readonly Group[] = [
     ],
   },
   {
+    title: 'Other proxies:',
+    entries: [
+      {
+        name: 'external',
+        summary: 'show what proxies of others can do, and how to start them',
+        load: async () => (await import('./commands/external.ts')).externalCommand,
+      },
+    ],
+  },
+  {
     title: 'Access:',
     entries: [
       {

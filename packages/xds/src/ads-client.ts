@@ -38,6 +38,9 @@ export interface AdsClientLimits {
   readonly keepaliveTimeoutMs: number;
 }
 
+/** No server keeps a client away for longer. */
+const maxPushbackMs = 60_000;
+
 /**
  * Keeps one delta stream to the server open, for as long as it runs: connects, hands every response to the handler,
  * acknowledges or refuses it, and reconnects when the stream ends, whatever the reason.
@@ -74,7 +77,8 @@ export class AdsClient {
       const outcome = await this.#stream(signal);
       handler.onConnection('disconnected', outcome.detail);
       if (signal.aborted) return;
-      const delayMs = this.#backoff.nextDelayMs();
+      // A server that is full says when there is room: whoever comes earlier only makes it wait longer.
+      const delayMs = this.#backoff.nextDelayMs() + Math.min(outcome.retryAfterMs ?? 0, maxPushbackMs);
       this.#log(outcome, delayMs);
       await clock.sleep(delayMs, signal).catch(() => undefined);
     }

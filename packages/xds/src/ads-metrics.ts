@@ -6,6 +6,8 @@ export class AdsMetrics {
   readonly #responses: Counter;
   readonly #bytes: Counter;
   readonly #unknownTypes: Counter;
+  readonly #heartbeats: Counter;
+  readonly #deferred: Counter;
   readonly #ends: ReadonlyMap<StatusCode, Counter>;
 
   /** @param streamCount how many streams are open. */
@@ -15,6 +17,14 @@ export class AdsMetrics {
     this.#unknownTypes = metrics.counter(
       'signalbox_discovery_unknown_types_total',
       'Requests for a type that is not served.',
+    );
+    this.#heartbeats = metrics.counter(
+      'signalbox_discovery_heartbeats_total',
+      'Responses that only renewed what clients have.',
+    );
+    this.#deferred = metrics.counter(
+      'signalbox_discovery_deferred_streams_total',
+      'Streams that were asked to come back later because too many came at once.',
     );
     const endCounter = (status: string) =>
       metrics.counter('signalbox_discovery_stream_ends_total', 'Streams that the server refused or ended, by status.', {
@@ -28,6 +38,14 @@ export class AdsMetrics {
   sent(bytes: number): void {
     this.#responses.add();
     this.#bytes.add(bytes);
+  }
+
+  renewed(): void {
+    this.#heartbeats.add();
+  }
+
+  deferred(): void {
+    this.#deferred.add();
   }
 
   askedForUnknownType(): void {

@@ -1,22 +1,22 @@
 import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import { Admission, type AdmissionLimits } from './admission.ts';
 import { AdsMetrics } from './ads-metrics.ts';
 import { AdsStream } from './ads-stream.ts';
-import { ChangeSet, type CollectionChange } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import { ResponseEncoder } from './encoded-response.ts';
-import type { Collection, CollectionSource, ResourceFamily } from './family.ts';
-import { type DeltaCall, GrpcServerTransport } from './grpc-transport.ts';
+import { type DiscoveryCall, GrpcServerTransport } from './grpc-transport.ts';
 import type { ClientNode } from './node.ts';
-import { type SendOrder, sendOrderOf } from './send-order.ts';
+import { deltaFormat, leasedDeltaFormat, stateFormat } from './response-format.ts';
+import { ServedFamily, type ServedFamilyOptions } from './served-family.ts';
 import type { SessionLimits } from './server-session.ts';
 import { discoveryServiceDefinition } from './service-definition.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
 import type { StreamIdentity, StreamObserver } from './stream-observer.ts';
 
 export interface AdsServerOptions {
-  readonly family: ResourceFamily;
-  readonly source: CollectionSource;
+  /** What is served; each stream gets the one family of its credential. Names differ. */
+  readonly families: readonly ServedFamilyOptions[];
   /** Who opens a stream, from its credential, and what it may see. Nothing is sent before the answer. */
   readonly authenticate: (
     metadata: Metadata,
@@ -34,11 +34,15 @@ export interface AdsServerOptions {
 
 export interface StreamGrant {
   readonly identity: StreamIdentity;
+  /** Name of the family that the stream is served, whatever it claims to be. */
+  readonly family: string;
   /** Ids of the collections that the stream may see, whether they exist yet or not. */
   readonly collections: 'all' | ReadonlySet<string>;
+  /** Ids under which revisions of the collections are told of, where these are made of several sources. */
+  readonly sources?: 'all' | ReadonlySet<string>;
 }
 
-export interface AdsServerLimits extends SessionLimits {
+export interface AdsServerLimits extends SessionLimits, AdmissionLimits {
   /** Streams at one time; one more is refused with RESOURCE_EXHAUSTED. */
   readonly maxStreams: number;
   /** A larger request ends its stream with RESOURCE_EXHAUSTED. */
@@ -66,45 +70,49 @@ export interface AdsServerLimits extends SessionLimits {
 /** Streams that are served one after the other before the event loop turns. */
 const fanOutChunk = 100;
 
-/** A discovery server for one family. Add it to a gRPC server that was made with its channel options. */
+/** How long a client stays away from a server that has all the streams that it may have. */
+const fullRetryMs = 5_000;
+
+/** A discovery server. Add it to a gRPC server that was made with its channel options. */
 export function createAdsServer(options: AdsServerOptions): AdsServer {
   return new AdsServer(options);
 }
 
 /**
- * Serves the aggregated discovery service, delta variant: one session a stream.
+ * Serves the aggregated discovery service in both variants: one session a stream, of the family of its credential.
  *
- * 1. All streams read the same immutable collections. A change first moves every stream's position back to where the
- *    stream really is, at once; only then are streams served, in chunks between which the event loop turns.
- * 2. A change reaches only the streams that may see the collection; the others are not even looked at.
- * 3. Nothing is written to a stream that has not answered: a slow consumer costs its lag and nothing more.
+ * 1. A change reaches only the streams that may see the collection. They are served in chunks between which the event
+ *    loop turns.
+ * 2. Nothing is written to a stream that has not answered: a slow consumer costs its lag and nothing more.
+ * 3. Streams are let in at a bounded rate, so that a storm of them does not starve those that are open.
  */
 export class AdsServer {
   readonly #options: AdsServerOptions;
-  readonly #encoder: ResponseEncoder;
-  readonly #order: SendOrder;
+  readonly #encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
+  readonly #families: ReadonlyMap<string, ServedFamily>;
   readonly #metrics: AdsMetrics;
-  readonly #newest = new Map<string, Collection>();
+  readonly #admission: Admission;
   readonly #streams = new Set<AdsStream>();
-  /** Authenticated streams that see everything. */
-  readonly #seeingAll = new Set<AdsStream>();
-  /** Authenticated streams that see a collection by name, by its id. */
-  readonly #seeing = new Map<string, Set<AdsStream>>();
   readonly #due = new Set<AdsStream>();
-  readonly #subscriptions = new DisposableStack();
+  readonly #sweeping: Disposable;
   #fanningOut = false;
   #stopping = false;
   #nextId = 1;
 
   constructor(options: AdsServerOptions) {
+    const { families, limits, clock, metrics } = options;
+    const encoder = (format: typeof deltaFormat) => new ResponseEncoder(limits.maxResponseBytes, format);
     this.#options = options;
-    this.#encoder = new ResponseEncoder(options.limits.maxResponseBytes);
-    this.#order = sendOrderOf(options.family);
-    this.#metrics = new AdsMetrics(options.metrics, () => this.#streams.size);
-    for (const id of options.source.ids()) this.#read(id);
-    this.#subscriptions.use(options.source.onChange((ids) => this.#onChange(ids)));
-    const sweepMs = Math.max(1, options.limits.answerTimeoutMs / 4);
-    this.#subscriptions.use(options.clock.interval(sweepMs, () => this.#sweep()));
+    this.#encoders = {
+      delta: encoder(deltaFormat),
+      leasedDelta: encoder(leasedDeltaFormat),
+      state: encoder(stateFormat),
+    };
+    this.#metrics = new AdsMetrics(metrics, () => this.#streams.size);
+    this.#admission = new Admission(limits, clock);
+    const served = families.map((each) => new ServedFamily(each, (streams) => this.#onBehind(streams)));
+    this.#families = new Map(served.map((each) => [each.family.name, each]));
+    this.#sweeping = clock.interval(Math.max(1, limits.answerTimeoutMs / 4), () => this.#sweep());
   }
 
   /** Options that the gRPC server must be made with: limits and keepalive live below the service. */
@@ -121,10 +129,11 @@ export class AdsServer {
     };
   }
 
-  /** Registers the service. What it does not offer answers UNIMPLEMENTED. */
+  /** Registers the service. */
   addTo(server: Server): void {
     server.addService(discoveryServiceDefinition, {
-      deltaAggregatedResources: (call: DeltaCall) => this.serve(new GrpcServerTransport(call)),
+      deltaAggregatedResources: (call: DiscoveryCall) => this.serve(new GrpcServerTransport(call, 'delta')),
+      streamAggregatedResources: (call: DiscoveryCall) => this.serve(new GrpcServerTransport(call, 'state')),
     });
   }
 
@@ -134,16 +143,15 @@ export class AdsServer {
     const { clock, random, logger, observer, authenticate, limits } = this.#options;
     const stream = new AdsStream(transport, {
       id: this.#nextId++,
-      session: { order: this.#order, encoder: this.#encoder, limits },
+      encoders: this.#encoders,
+      families: this.#families,
       limits,
-      newest: this.#newest,
       authenticate,
       observer,
       clock,
       random,
       logger,
       metrics: this.#metrics,
-      onAuthenticated: (opened) => this.#enlist(opened),
       onClosed: (closed) => this.#forget(closed),
     });
     if (refusal) return stream.close(refusal);
@@ -170,68 +178,38 @@ export class AdsServer {
   /** Ends all streams and takes no new ones. */
   stop(): void {
     this.#stopping = true;
-    this.#subscriptions.dispose();
+    this.#sweeping[Symbol.dispose]();
+    for (const family of this.#families.values()) family.stop();
     for (const stream of this.#streams) {
       stream.close({ code: statusCode.unavailable, message: 'the server is stopping: reconnect' });
     }
   }
 
   #refusal(): StreamEnd | undefined {
-    const { source, limits } = this.#options;
+    const { limits } = this.#options;
     if (this.#stopping) return { code: statusCode.unavailable, message: 'the server is stopping: reconnect' };
-    if (!source.ready) {
+    if (![...this.#families.values()].every((family) => family.ready)) {
       return { code: statusCode.unavailable, message: 'the server has not read all configuration yet: retry' };
     }
-    if (this.#streams.size < limits.maxStreams) return undefined;
-    return { code: statusCode.resourceExhausted, message: `the server has ${limits.maxStreams} streams: retry later` };
-  }
-
-  #enlist(stream: AdsStream): void {
-    const visible = stream.info?.collections ?? new Set();
-    if (visible === 'all') return void this.#seeingAll.add(stream);
-    for (const id of visible) {
-      const streams = this.#seeing.get(id) ?? new Set();
-      this.#seeing.set(id, streams.add(stream));
+    if (this.#streams.size >= limits.maxStreams) {
+      const message = `the server has ${limits.maxStreams} streams: retry later`;
+      return { code: statusCode.resourceExhausted, message, retryAfterMs: fullRetryMs };
     }
+    const retryAfterMs = this.#admission.take();
+    if (retryAfterMs === undefined) return undefined;
+    this.#metrics.deferred();
+    const message = `more than ${limits.streamsPerSecond} streams a second: retry in ${Math.ceil(retryAfterMs)} ms`;
+    return { code: statusCode.resourceExhausted, message, retryAfterMs };
   }
 
   #forget(stream: AdsStream): void {
     this.#streams.delete(stream);
-    this.#seeingAll.delete(stream);
     this.#due.delete(stream);
-    const visible = stream.info?.collections ?? new Set();
-    if (visible === 'all') return;
-    for (const id of visible) {
-      const streams = this.#seeing.get(id);
-      streams?.delete(stream);
-      if (streams?.size === 0) this.#seeing.delete(id);
-    }
   }
 
-  #onChange(ids: readonly string[]): void {
-    const changes = new Map<string, CollectionChange>();
-    for (const id of ids) {
-      const from = this.#newest.get(id);
-      const to = this.#read(id);
-      if (from !== to) changes.set(id, { from, to });
-    }
-    if (changes.size === 0) return;
-    const changeSet = new ChangeSet(changes);
-    const concerned = new Set(this.#seeingAll);
-    for (const id of changes.keys()) for (const stream of this.#seeing.get(id) ?? []) concerned.add(stream);
-    for (const stream of concerned) {
-      stream.fallBehind(changeSet);
-      this.#due.add(stream);
-    }
+  #onBehind(streams: ReadonlySet<AdsStream>): void {
+    for (const stream of streams) this.#due.add(stream);
     if (!this.#fanningOut) this.#fanOut();
-  }
-
-  /** Reads a collection's newest state. */
-  #read(id: string): Collection | undefined {
-    const collection = this.#options.source.get(id);
-    if (collection) this.#newest.set(id, collection);
-    else this.#newest.delete(id);
-    return collection;
   }
 
   /** Moves the streams on that are due. Node flushes sockets only when the loop turns: so no long run without one. */

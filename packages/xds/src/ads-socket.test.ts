@@ -15,8 +15,7 @@ afterEach(async () => {
 
 async function serve(source: MemorySource): Promise<{ ads: AdsServer; address: string }> {
   const ads = createAdsServer({
-    family: testFamily,
-    source,
+    families: [{ family: testFamily, source }],
     authenticate: async (metadata) =>
       metadata.get('authorization')[0] === 'Bearer good' ? testGrant() : { code: 16, message: 'unknown token' },
     observer: { opened() {}, heard() {}, sent() {}, acked() {}, nacked() {}, closed() {} },
@@ -103,22 +102,5 @@ describe('discovery over a socket', () => {
     expect(ads.closeStreams('credential', 'revoked')).toBe(1);
     await node.until(() => node.connections.includes('disconnected: revoked'));
     await node.until(() => node.connections.filter((line) => line.startsWith('connected')).length === 2);
-  });
-
-  it('answers UNIMPLEMENTED to the variant that it does not offer', async () => {
-    const { address } = await serve(new MemorySource());
-    const { Client, credentials } = await import('@grpc/grpc-js');
-    const client = new Client(address, credentials.createInsecure());
-    cleanups.push(() => client.close());
-    const call = client.makeBidiStreamRequest(
-      '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => bytes,
-    );
-    const code = await new Promise<number>((resolve) => {
-      call.on('error', () => undefined);
-      call.on('status', (status) => resolve(status.code));
-    });
-    expect(code).toBe(12);
   });
 });

@@ -1,12 +1,12 @@
 import type { Metadata } from '@grpc/grpc-js';
-import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Clock, LogFields, Logger, Random } from '@signalbox/runtime';
 import type { AdsMetrics } from './ads-metrics.ts';
 import type { AdsServerLimits, StreamGrant } from './ads-server.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
-import type { Collection } from './family.ts';
+import type { ResponseEncoder } from './encoded-response.ts';
 import { type ClientNode, nodeOf } from './node.ts';
+import type { ServedFamily } from './served-family.ts';
 import {
   identify,
   isAtRest,
@@ -17,15 +17,18 @@ import {
   type SessionEvent,
   stepServer,
 } from './server-session.ts';
+import { dialects } from './session-dialect.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
 import type { Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
 import { StreamPosition } from './stream-position.ts';
+import type { StreamRequest } from './stream-request.ts';
 
 export interface AdsStreamOptions {
   readonly id: number;
-  readonly session: Omit<SessionContext, 'collections'>;
+  readonly encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
   readonly limits: AdsServerLimits;
-  readonly newest: ReadonlyMap<string, Collection>;
+  /** By name. */
+  readonly families: ReadonlyMap<string, ServedFamily>;
   readonly authenticate: (
     metadata: Metadata,
     node: ClientNode,
@@ -36,13 +39,13 @@ export interface AdsStreamOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: AdsMetrics;
-  readonly onAuthenticated: (stream: AdsStream) => void;
   readonly onClosed: (stream: AdsStream) => void;
 }
 
 /** What exists from the moment at which the subscriber is known. */
 interface Opened {
   readonly info: StreamInfo;
+  readonly family: ServedFamily;
   readonly position: StreamPosition;
   readonly context: SessionContext;
   session: ServerSession;
@@ -116,7 +119,7 @@ export class AdsStream {
     });
   }
 
-  #onRequest(request: DeltaDiscoveryRequest): void {
+  #onRequest(request: StreamRequest): void {
     if (this.#opened && this.#phase === 'open') return this.#take(this.#opened, request);
     if (this.#phase !== 'new') return;
     this.#phase = 'authenticating';
@@ -124,14 +127,14 @@ export class AdsStream {
     void this.#authenticate(request);
   }
 
-  #take(opened: Opened, request: DeltaDiscoveryRequest): void {
+  #take(opened: Opened, request: StreamRequest): void {
     this.#options.observer.heard(opened.info);
     if (this.#waitingSinceMs !== undefined) this.#waitingSinceMs = this.#options.clock.monotonic();
     this.#step(opened, { kind: 'request', request });
     this.catchUp();
   }
 
-  async #authenticate(request: DeltaDiscoveryRequest): Promise<void> {
+  async #authenticate(request: StreamRequest): Promise<void> {
     const refusal = identify(undefined, request);
     if (refusal) return this.close(refusal);
     const node = nodeOf(request.node);
@@ -163,16 +166,22 @@ export class AdsStream {
     this.close({ code: statusCode.aborted, message: 'what the credential may see has changed: reconnect' });
   }
 
-  #open(node: ClientNode, grant: StreamGrant, request: DeltaDiscoveryRequest): void {
-    const { id, newest, observer, onAuthenticated, clock, limits, logger } = this.#options;
+  #open(node: ClientNode, grant: StreamGrant, request: StreamRequest): void {
+    const { id, families, observer, clock, limits, logger } = this.#options;
+    const family = families.get(grant.family);
+    if (!family) return this.close(notServed(grant.family));
     const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
-    const position = new StreamPosition(newest, grant.collections);
-    const context = { ...this.#options.session, collections: position };
-    const opened = { info, position, context, session: newServerSession };
+    const position = new StreamPosition(family.newest, grant.collections);
+    const context = this.#context(node, family, position);
+    const opened = { info, family, position, context, session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
-    onAuthenticated(this);
+    const { heartbeatMs } = family.family;
+    if (heartbeatMs !== undefined && this.#keepsLeases(node)) {
+      this.#timers.use(clock.interval(heartbeatMs, () => this.#renew(opened)));
+    }
+    family.enlist(this);
     observer.opened(info);
     logger.info('subscriber connected', { node: node.id, credential: info.identity.name, remote: info.remoteAddress });
     // Tells the client that it is connected even when there is nothing to send.
@@ -180,6 +189,22 @@ export class AdsStream {
     this.#take(opened, request);
     if (this.#isClosed()) return;
     this.#transport.resume();
+  }
+
+  #context(node: ClientNode, { order }: ServedFamily, collections: StreamPosition): SessionContext {
+    const { encoders, limits } = this.#options;
+    const { variant } = this.#transport;
+    const encoder = encoders[this.#keepsLeases(node) ? 'leasedDelta' : variant];
+    return { dialect: dialects[variant], order, collections, encoder, limits };
+  }
+
+  /** The other variant would need resources in an envelope that few clients know. */
+  #keepsLeases(node: ClientNode): boolean {
+    return this.#transport.variant === 'delta' && node.features?.includes(leaseFeature) === true;
+  }
+
+  #renew(opened: Opened): void {
+    if (this.#phase === 'open') this.#step(opened, { kind: 'heartbeat' });
   }
 
   #step(opened: Opened, event: SessionEvent): void {
@@ -195,6 +220,10 @@ export class AdsStream {
     switch (effect.kind) {
       case 'send':
         metrics.sent(effect.response.bytes.length);
+        this.#transport.send(effect.response.bytes);
+        break;
+      case 'heartbeat':
+        metrics.renewed();
         this.#transport.send(effect.response.bytes);
         break;
       case 'sent':
@@ -246,6 +275,7 @@ export class AdsStream {
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
     this.#timers.dispose();
+    this.#opened?.family.forget(this);
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
@@ -258,12 +288,20 @@ export class AdsStream {
 /** Reasons in the log; the observer is told all of them. */
 const maxLoggedFaults = 5;
 
-function logFields({ node }: StreamInfo, { typeUrl, faults }: Refusal): LogFields {
-  return { node: node.id, typeUrl, count: faults.length, faults: faults.slice(0, maxLoggedFaults) };
+function logFields({ node }: StreamInfo, { typeUrl, faults, nonce, version }: Refusal): LogFields {
+  return { node: node.id, typeUrl, nonce, version, count: faults.length, faults: faults.slice(0, maxLoggedFaults) };
+}
+
+/** What a client declares that forgets by itself what is not renewed. */
+const leaseFeature = 'xds.config.supports-resource-ttl';
+
+function notServed(family: string): StreamEnd {
+  const message = `the credential is for subscribers of the family "${family}", which is not served here`;
+  return { code: statusCode.permissionDenied, message };
 }
 
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
-  if (a.identity.credentialId !== b.identity.credentialId) return false;
+  if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family) return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;
   const seen = b.collections;

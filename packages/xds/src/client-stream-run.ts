@@ -24,12 +24,14 @@ export interface StreamOutcome {
   /** gRPC status code. */
   readonly code: number;
   readonly detail: string;
+  /** How long the server wants the client to stay away, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
 }
 
 /** One stream of a client: a session bound to a transport and to the handler, from dialing to the end. */
 export class ClientStreamRun {
   readonly #options: ClientStreamRunOptions;
-  readonly #ended = Promise.withResolvers<{ readonly code: number; readonly detail: string }>();
+  readonly #ended = Promise.withResolvers<Omit<StreamOutcome, 'answered'>>();
   #session: ClientSession;
   #stream: ClientStream | undefined;
   #handling: Promise<void> = Promise.resolve();
@@ -49,9 +51,9 @@ export class ClientStreamRun {
     this.#stream = transport.open({
       onAccepted: () => this.#accepted(),
       onResponse: (response) => this.#receive(response),
-      onEnd: (code, detail) => {
+      onEnd: (code, detail, retryAfterMs) => {
         this.#phase = 'over';
-        this.#ended.resolve({ code, detail });
+        this.#ended.resolve({ code, detail, retryAfterMs });
       },
     });
     const stop = () => this.#abort('the client was stopped');
@@ -60,10 +62,11 @@ export class ClientStreamRun {
       if (this.#phase === 'connecting') this.#abort(`not accepted within ${connectTimeoutMs} ms`);
     });
     this.#step({ kind: 'opened', node, held: (typeUrl) => handler.heldVersions(typeUrl) });
-    const { code, detail } = await this.#ended.promise;
+    const { code, detail: told, retryAfterMs } = await this.#ended.promise;
     signal.removeEventListener('abort', stop);
     await this.#handling;
-    return { answered: this.#answered, code, detail: this.#abortReason ?? (detail || 'the server ended the stream') };
+    const detail = this.#abortReason ?? (told || 'the server ended the stream');
+    return { answered: this.#answered, code, detail, retryAfterMs };
   }
 
   #accepted(): void {

@@ -4,9 +4,12 @@ import type {
   DeltaDiscoveryResponse,
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { StreamEnd } from './stream-end.ts';
+import type { StreamRequest, StreamVariant } from './stream-request.ts';
 
-/** One delta stream as the server holds it, whatever carries it. */
+/** One stream as the server holds it, whatever carries it. */
 export interface ServerTransport {
+  /** All requests are of this variant, and all responses have to be. */
+  readonly variant: StreamVariant;
   readonly metadata: Metadata;
   /** The client's certificate in DER, if it has shown one that is trusted. */
   readonly certificate: Buffer | undefined;
@@ -19,14 +22,14 @@ export interface ServerTransport {
   resume(): void;
   /** Tells the client that it is let in. */
   accept(): void;
-  /** @param response an encoded `DeltaDiscoveryResponse`. */
+  /** @param response an encoded response. */
   send(response: Buffer): void;
   /** Ends the stream with a status. `onEnd` is not called any more. */
   end(end: StreamEnd): void;
 }
 
 export interface ServerTransportListener {
-  onRequest(request: DeltaDiscoveryRequest): void;
+  onRequest(request: StreamRequest): void;
   /** The stream ended by itself or by the client. Called at most once. */
   onEnd(reason: string): void;
 }
@@ -50,6 +53,9 @@ export interface ClientTransportListener {
   /** The server let the client in. */
   onAccepted(): void;
   onResponse(response: DeltaDiscoveryResponse): void;
-  /** The stream has ended: called exactly once, whatever happened. `code` is a gRPC status code, 0 for a clean end. */
-  onEnd(code: number, detail: string): void;
+  /**
+   * The stream has ended: called exactly once, whatever happened. `code` is a gRPC status code, 0 for a clean end;
+   * `retryAfterMs` is how long the server wants the client to stay away.
+   */
+  onEnd(code: number, detail: string, retryAfterMs?: number): void;
 }

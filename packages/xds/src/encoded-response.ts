@@ -1,6 +1,11 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  DeltaDiscoveryResponseSchema,
+  type ResourceSchema,
+} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { ResourceDelta, ResourceEntry } from './family.ts';
+import { deltaFormat, type ResponseFormat } from './response-format.ts';
 
 /** A resource before it is encoded. */
 export interface PlainResource {
@@ -10,13 +15,17 @@ export interface PlainResource {
   readonly typeUrl: string;
   /** Bytes of the inner message. */
   readonly body: Uint8Array;
+  /** How long a client may keep it unrenewed, in milliseconds. Only clients that support it are told. */
+  readonly ttlMs?: number;
 }
 
 /** A response on its way to one or many streams. */
 export interface EncodedResponse {
   /** Unique on every stream. */
   readonly nonce: string;
-  /** The whole `DeltaDiscoveryResponse`. */
+  /** Version of the type on the stream; empty where every resource has its own. */
+  readonly version: string;
+  /** The whole response message. */
   readonly bytes: Buffer;
 }
 
@@ -25,19 +34,34 @@ export interface EncodedResponse {
  * repeat, so that the bytes of its resources can be put together without looking into them.
  */
 export function encodeEntry(resource: PlainResource, revision: bigint): ResourceEntry {
-  const { name, version, typeUrl, body } = resource;
-  const response = create(DeltaDiscoveryResponseSchema, {
-    resources: [{ name, version, resource: { typeUrl, value: body } }],
-  });
-  return { name, version, revision, encoded: Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response)) };
+  const { name, version, typeUrl, body, ttlMs } = resource;
+  const message = { name, version, resource: { typeUrl, value: body } };
+  const entry = { name, version, revision, encoded: encodeResource(message) };
+  if (ttlMs === undefined) return entry;
+  const ttl = durationFromMs(ttlMs);
+  const lease = { encoded: encodeResource({ ...message, ttl }), heartbeat: encodeResource({ name, version, ttl }) };
+  return { ...entry, lease };
+}
+
+function encodeResource(resource: MessageInitShape<typeof ResourceSchema>): Buffer {
+  const response = create(DeltaDiscoveryResponseSchema, { resources: [resource] });
+  return Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response));
 }
 
 /** The same resource under the name by which a client asked for it. */
 export function renameEntry(entry: ResourceEntry, name: string): ResourceEntry {
   if (name === entry.name) return entry;
-  const response = fromBinary(DeltaDiscoveryResponseSchema, entry.encoded);
+  const { lease, ...rest } = entry;
+  const renamed = { ...rest, name, encoded: renameEncoded(entry.encoded, name) };
+  if (!lease) return renamed;
+  const { encoded, heartbeat } = lease;
+  return { ...renamed, lease: { encoded: renameEncoded(encoded, name), heartbeat: renameEncoded(heartbeat, name) } };
+}
+
+function renameEncoded(encoded: Buffer, name: string): Buffer {
+  const response = fromBinary(DeltaDiscoveryResponseSchema, encoded);
   for (const resource of response.resources) resource.name = name;
-  return { ...entry, name, encoded: Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response)) };
+  return Buffer.from(toBinary(DeltaDiscoveryResponseSchema, response));
 }
 
 /** Type URL and nonce of a response take less than this. */
@@ -74,12 +98,14 @@ export function splitDelta(delta: ResourceDelta, maxResponseBytes: number): read
  */
 export class ResponseEncoder {
   readonly #maxResponseBytes: number;
+  readonly #format: ResponseFormat;
   readonly #parts = new WeakMap<ResourceDelta, readonly ResourceDelta[]>();
   readonly #encoded = new WeakMap<ResourceDelta, EncodedResponse>();
   #sequence = 0;
 
-  constructor(maxResponseBytes: number) {
+  constructor(maxResponseBytes: number, format: ResponseFormat = deltaFormat) {
     this.#maxResponseBytes = maxResponseBytes;
+    this.#format = format;
   }
 
   split(delta: ResourceDelta): readonly ResourceDelta[] {
@@ -96,12 +122,9 @@ export class ResponseEncoder {
     if (!response) {
       this.#sequence += 1;
       const nonce = String(this.#sequence);
-      const envelope = create(DeltaDiscoveryResponseSchema, { typeUrl, nonce, removedResources: [...part.removed] });
-      const bytes = Buffer.concat([
-        ...part.updated.map((entry) => entry.encoded),
-        toBinary(DeltaDiscoveryResponseSchema, envelope),
-      ]);
-      response = { nonce, bytes };
+      const { version, bytes: envelope } = this.#format.envelope(typeUrl, nonce, part);
+      const bytes = Buffer.concat([...part.updated.map((entry) => this.#format.resource(entry)), envelope]);
+      response = { nonce, version, bytes };
       this.#encoded.set(part, response);
     }
     return response;

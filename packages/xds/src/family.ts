@@ -5,14 +5,35 @@
  */
 export interface ResourceFamily {
   readonly name: string;
-  /** In the order in which a round sends them. */
+  /** In the order in which a round sends them: what is referred to before what refers to it. */
   readonly types: readonly FamilyType[];
+  /**
+   * Types that a stream must have answered once before it counts as running anything. Only for a family in which no type
+   * closes rounds: there a round ends when everything that it sent has been answered.
+   */
+  readonly appliedWith?: readonly string[];
+  /** How often resources with a lease are renewed, in milliseconds: well within their time to live. */
+  readonly heartbeatMs?: number;
 }
 
 export interface FamilyType {
   readonly typeUrl: string;
   /** The type whose acknowledgement makes a round active: the last one. */
   readonly closesRound: boolean;
+  /**
+   * State-of-the-world responses of this type hold everything that is subscribed, and what is absent is deleted. Other
+   * types are answered in part, and nothing of them is ever deleted that way.
+   */
+  readonly deletesByAbsence?: boolean;
+  /** Sent only when everything of the types before it has been answered: what it refers to is then in place. */
+  readonly awaitsEarlier?: boolean;
+  /** What goes is removed at the end of a round, after what takes its place was sent and answered. */
+  readonly removesLate?: boolean;
+  /**
+   * The type that clients wait for after the first response of this one on a stream: it is sent anew then, whether the
+   * client holds it or not.
+   */
+  readonly followedBy?: string;
 }
 
 /** One resource, encoded once and shared by all streams. */
@@ -24,6 +45,16 @@ export interface ResourceEntry {
   readonly revision: bigint;
   /** `envoy.service.discovery.v3.Resource` as field 2 of a delta response: tag, length, bytes. */
   readonly encoded: Buffer;
+  /** For clients that can forget by themselves what is not renewed. */
+  readonly lease?: ResourceLease;
+}
+
+/** A resource as clients get it that support times to live. */
+export interface ResourceLease {
+  /** Like `encoded` of the entry, with the time to live. */
+  readonly encoded: Buffer;
+  /** The same without the resource's body: it renews the time and is no update. */
+  readonly heartbeat: Buffer;
 }
 
 /**
@@ -40,6 +71,8 @@ export interface Collection {
    * than that. Undefined when this is not remembered so far back: the caller compares the two states instead.
    */
   changedSince(typeUrl: string, earlier: Collection): ResourceDelta | undefined;
+  /** What a stream runs that has this state, for a collection made of several sources. Absent: itself at its revision. */
+  readonly covers?: ReadonlyMap<string, bigint>;
 }
 
 /** The way from one state to another, for one type. No name is in both lists. */

@@ -6,10 +6,7 @@ import {
   type ServerDuplexStream,
   type StatusObject,
 } from '@grpc/grpc-js';
-import type {
-  DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
-} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { DeltaDiscoveryResponse } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Secret } from '@signalbox/runtime';
 import type {
   ClientStream,
@@ -19,17 +16,20 @@ import type {
   ServerTransportListener,
 } from './discovery-transport.ts';
 import { deltaMethod } from './service-definition.ts';
-import type { StreamEnd } from './stream-end.ts';
+import { pushbackHeader, type StreamEnd } from './stream-end.ts';
+import type { StreamRequest, StreamVariant } from './stream-request.ts';
 
-/** A call of the delta method, with responses as bytes. */
-export type DeltaCall = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
+/** A call of either method, with responses as bytes. */
+export type DiscoveryCall = ServerDuplexStream<StreamRequest, Buffer>;
 
 /** A stream of a grpc-js server. */
 export class GrpcServerTransport implements ServerTransport {
-  readonly #call: DeltaCall;
+  readonly variant: StreamVariant;
+  readonly #call: DiscoveryCall;
   #listener: ServerTransportListener | undefined;
 
-  constructor(call: DeltaCall) {
+  constructor(call: DiscoveryCall, variant: StreamVariant) {
+    this.variant = variant;
     this.#call = call;
     // Without a listener an error of the socket would be an exception.
     call.on('error', (error: Error) => this.#ended(error.message));
@@ -50,7 +50,7 @@ export class GrpcServerTransport implements ServerTransport {
 
   listen(listener: ServerTransportListener): void {
     this.#listener = listener;
-    this.#call.on('data', (request: DeltaDiscoveryRequest) => this.#listener?.onRequest(request));
+    this.#call.on('data', (request: StreamRequest) => this.#listener?.onRequest(request));
     this.#call.on('end', () => {
       this.#ended('the client ended the stream');
       this.#call.end();
@@ -73,10 +73,12 @@ export class GrpcServerTransport implements ServerTransport {
     this.#call.write(response);
   }
 
-  end({ code, message }: StreamEnd): void {
+  end({ code, message, retryAfterMs }: StreamEnd): void {
     this.#listener = undefined;
+    const metadata = new Metadata();
+    if (retryAfterMs !== undefined) metadata.set(pushbackHeader, String(Math.ceil(retryAfterMs)));
     // How grpc-js takes the status of a stream.
-    this.#call.emit('error', Object.assign(new Error(message), { code, details: message }));
+    this.#call.emit('error', Object.assign(new Error(message), { code, details: message, metadata }));
   }
 
   #ended(reason: string): void {
@@ -110,6 +112,12 @@ export interface AdsClientTls {
   readonly serverName?: string;
 }
 
+/** A pushback that is no number, or negative, says nothing. */
+function pushbackIn(trailers: Metadata): number | undefined {
+  const [value] = trailers.get(pushbackHeader);
+  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
 /** Streams of grpc-js, each on a connection of its own. Waiting between attempts is the caller's. */
 export class GrpcClientTransport implements ClientTransport {
   readonly #options: GrpcClientTransportOptions;
@@ -129,9 +137,9 @@ export class GrpcClientTransport implements ClientTransport {
     call.on('data', (response: DeltaDiscoveryResponse) => listener.onResponse(response));
     // The status that follows says the same; without a listener the error would be an exception.
     call.on('error', () => undefined);
-    call.on('status', ({ code, details }: StatusObject) => {
+    call.on('status', ({ code, details, metadata: trailers }: StatusObject) => {
       client.close();
-      listener.onEnd(code, details);
+      listener.onEnd(code, details, pushbackIn(trailers));
     });
     return {
       get remoteAddress() {

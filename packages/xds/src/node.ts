@@ -10,6 +10,8 @@ export interface ClientNode {
   readonly userAgentName: string;
   readonly userAgentVersion: string;
   readonly metadata: JsonObject;
+  /** Names of optional behaviours that the client supports. */
+  readonly features?: readonly string[];
 }
 
 export function nodeMessage(node: ClientNode): MessageInitShape<typeof NodeSchema> {
@@ -17,6 +19,7 @@ export function nodeMessage(node: ClientNode): MessageInitShape<typeof NodeSchem
     id: node.id,
     cluster: node.cluster,
     metadata: node.metadata,
+    clientFeatures: [...(node.features ?? [])],
     userAgentName: node.userAgentName,
     userAgentVersionType: { case: 'userAgentVersion', value: node.userAgentVersion },
   });
@@ -31,5 +34,6 @@ export function nodeOf(message: Node | undefined): ClientNode {
     userAgentName: message?.userAgentName ?? '',
     userAgentVersion: version?.case === 'userAgentVersion' ? version.value : '',
     metadata: message?.metadata ?? {},
+    features: message?.clientFeatures ?? [],
   };
 }

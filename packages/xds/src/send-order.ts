@@ -1,18 +1,29 @@
-import type { ResourceFamily } from './family.ts';
+import type { FamilyType, ResourceFamily } from './family.ts';
 
 /** The types of a family in the order of a round. */
 export interface SendOrder {
   /** Types that carry data, in family order. */
   readonly data: readonly string[];
-  /** Types that close a round. */
+  /** Types that close a round; if there is none, a round ends with the last answer. */
   readonly closing: ReadonlySet<string>;
-  readonly known: ReadonlySet<string>;
+  /** Types that remove late, those first that refer to others. */
+  readonly late: readonly string[];
+  readonly types: ReadonlyMap<string, FamilyType>;
+  /** Types by the one that they have to follow: see `FamilyType.followedBy`. */
+  readonly leaders: ReadonlyMap<string, string>;
+  readonly appliedWith: readonly string[];
 }
 
-export function sendOrderOf(family: ResourceFamily): SendOrder {
+export function sendOrderOf({ types, appliedWith = [] }: ResourceFamily): SendOrder {
   return {
-    data: family.types.filter((type) => !type.closesRound).map((type) => type.typeUrl),
-    closing: new Set(family.types.filter((type) => type.closesRound).map((type) => type.typeUrl)),
-    known: new Set(family.types.map((type) => type.typeUrl)),
+    data: types.filter((type) => !type.closesRound).map((type) => type.typeUrl),
+    closing: new Set(types.filter((type) => type.closesRound).map((type) => type.typeUrl)),
+    late: types
+      .filter((type) => type.removesLate)
+      .map((type) => type.typeUrl)
+      .toReversed(),
+    types: new Map(types.map((type) => [type.typeUrl, type])),
+    leaders: new Map(types.flatMap(({ typeUrl, followedBy }) => (followedBy ? [[followedBy, typeUrl]] : []))),
+    appliedWith,
   };
 }

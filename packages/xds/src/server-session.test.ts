@@ -436,3 +436,22 @@ describe('rounds', () => {
     expect(driver.take()).toEqual([]);
   });
 });
+
+describe('a type that awaits earlier ones', () => {
+  it('is sent only when everything before it has been answered', () => {
+    const driver = withLeaves({ a: '1' });
+    driver.family = {
+      name: 'test',
+      types: [
+        { typeUrl: leafType, closesRound: false },
+        { typeUrl: twigType, closesRound: false, awaitsEarlier: true },
+      ],
+    };
+    driver.settle(driver.request({ typeUrl: leafType }));
+    driver.settle(driver.request({ typeUrl: twigType }));
+    driver.source.commit('acme', { leaves: { a: '2' }, twigs: { t: '1' } });
+    const [leafResponse, ...others] = driver.take();
+    expect([leafResponse?.type, others]).toEqual([leafType, []]);
+    expect(say(driver.ack(leafResponse))).toMatchObject([{ type: twigType, removed: [] }]);
+  });
+});

@@ -1,5 +1,5 @@
 /**
- * The server's end of one delta stream, without the stream: what happened goes in, what to send and what to report comes
+ * The server's end of one stream, of either variant, without the stream: what happened goes in, what to send and what to report comes
  * out. A function of its inputs; it reads collections and knows no clock and no socket.
  *
  * 1. The first request names the node; no later one may name another.
@@ -8,28 +8,34 @@
  *    closes the round only after every data response has been answered, by ACK or NACK.
  * 4. The position moves only between rounds, so that what is asked for during a round is served as of the same position
  *    and no response mixes two revisions of a collection.
- * 5. A nonce that is not the one in flight changes no bookkeeping; the names of the request count all the same.
+ * 5. A nonce that is not the one in flight changes no bookkeeping; on a delta stream the names of the request count all
+ *    the same, on the other variant the whole request counts for nothing.
+ * 6. Types that remove late do so when everything else of the round has been answered.
+ * 7. In a family without a type that closes rounds, a round is closed by its last answer.
  */
-import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { ChangeSet } from './change-set.ts';
 import type { ResourceFault } from './client-handler.ts';
 import type { EncodedResponse, ResponseEncoder } from './encoded-response.ts';
-import type { ResourceDelta } from './family.ts';
+import type { ResourceDelta, ResourceEntry } from './family.ts';
 import { parseFaults } from './resource-fault.ts';
 import { parseStructuredName } from './resource-name.ts';
+import { revisionsOf, RoundReport } from './round-report.ts';
 import type { SendOrder } from './send-order.ts';
+import type { SessionDialect } from './session-dialect.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
 import type { CollectionRevision, Refusal } from './stream-observer.ts';
 import type { StreamCollections } from './stream-position.ts';
+import type { StreamRequest } from './stream-request.ts';
 import {
-  compose,
   type Coverage,
-  firstSubscription,
+  findEntry,
   isConcernedBy,
+  type LateRemovals,
   oweChanges,
+  oweEverything,
   owesNothing,
-  resubscribe,
   sizeOf,
+  subscribedEntries,
   type Subscription,
 } from './subscription.ts';
 
@@ -38,6 +44,8 @@ export interface ServerSession {
   readonly nodeId: string | undefined;
   /** By type URL. */
   readonly types: ReadonlyMap<string, TypeState>;
+  /** Of a family in which no type closes rounds. */
+  readonly report: RoundReport;
 }
 
 interface TypeState {
@@ -50,20 +58,33 @@ interface TypeState {
   readonly coverage: Coverage;
   /** Why earlier parts of it were refused. */
   readonly faults: readonly ResourceFault[];
+  /** What goes at the end of the round. */
+  readonly late: LateRemovals | undefined;
+  /** Nonce of the last response; empty before the first. */
+  readonly lastNonce: string;
+  /** A response has been answered. */
+  readonly isAnswered: boolean;
 }
 
 interface InFlight {
   readonly nonce: string;
+  readonly version: string;
   readonly delta: ResourceDelta;
+  /** It only renews what the client has. */
+  readonly isHeartbeat: boolean;
 }
 
 export type SessionEvent =
-  | { readonly kind: 'request'; readonly request: DeltaDiscoveryRequest }
+  | { readonly kind: 'request'; readonly request: StreamRequest }
   /** The stream's position has moved by these changes. Only for a session at rest. */
-  | { readonly kind: 'advance'; readonly changes: ChangeSet };
+  | { readonly kind: 'advance'; readonly changes: ChangeSet }
+  /** Resources with a lease are to be renewed. Only for clients that support it. */
+  | { readonly kind: 'heartbeat' };
 
 export type SessionEffect =
   | { readonly kind: 'send'; readonly typeUrl: string; readonly response: EncodedResponse }
+  /** A response without news was sent: it renews leases. */
+  | { readonly kind: 'heartbeat'; readonly response: EncodedResponse }
   | { readonly kind: 'sent'; readonly collections: readonly CollectionRevision[] }
   | { readonly kind: 'acked'; readonly collections: readonly CollectionRevision[] }
   | { readonly kind: 'nacked'; readonly refusal: Refusal }
@@ -72,6 +93,7 @@ export type SessionEffect =
   | { readonly kind: 'close'; readonly end: StreamEnd };
 
 export interface SessionContext {
+  readonly dialect: SessionDialect;
   readonly order: SendOrder;
   /** At the stream's position. */
   readonly collections: StreamCollections;
@@ -92,17 +114,22 @@ export interface SessionStep {
   readonly effects: readonly SessionEffect[];
 }
 
-export const newServerSession: ServerSession = { nodeId: undefined, types: new Map() };
+export const newServerSession: ServerSession = {
+  nodeId: undefined,
+  types: new Map(),
+  report: RoundReport.none,
+};
 
 export function stepServer(session: ServerSession, event: SessionEvent, context: SessionContext): SessionStep {
   const turn = new Turn(session, context);
   if (event.kind === 'request') turn.request(event.request);
-  else turn.advance(event.changes);
+  else if (event.kind === 'advance') turn.advance(event.changes);
+  else turn.heartbeat();
   return turn.end();
 }
 
 /** What is wrong with the node and type that a request names. @param nodeId of the first request; undefined if this is it. */
-export function identify(nodeId: string | undefined, { node, typeUrl }: DeltaDiscoveryRequest): StreamEnd | undefined {
+export function identify(nodeId: string | undefined, { node, typeUrl }: StreamRequest): StreamEnd | undefined {
   const id = node?.id ?? '';
   if (typeUrl === '') return invalid('type_url is empty: a request on the aggregated stream names its type');
   if (nodeId === undefined && id === '') return invalid('node.id is empty: the first request names the node');
@@ -118,8 +145,17 @@ export function isAtRest(session: ServerSession): boolean {
   return true;
 }
 
-function isTypeAtRest({ subscription, inFlight, parts }: TypeState): boolean {
-  return inFlight === undefined && parts.length === 0 && owesNothing(subscription);
+function isTypeAtRest(state: TypeState): boolean {
+  return state.inFlight === undefined && state.late === undefined && isTypeSent(state);
+}
+
+function isTypeSent({ subscription, parts }: TypeState): boolean {
+  return parts.length === 0 && owesNothing(subscription);
+}
+
+/** All but what goes at the end of the round has been sent and answered. */
+function isTypeSettled(state: TypeState): boolean {
+  return state.inFlight === undefined && isTypeSent(state);
 }
 
 /** One event on its way through a session. */
@@ -128,26 +164,33 @@ class Turn {
   readonly #effects: SessionEffect[] = [];
   readonly #types: Map<string, TypeState>;
   #nodeId: string | undefined;
+  #report: RoundReport;
 
   constructor(session: ServerSession, context: SessionContext) {
     this.#context = context;
     this.#types = new Map(session.types);
     this.#nodeId = session.nodeId;
+    this.#report = session.report;
   }
 
   end(): SessionStep {
-    return { session: { nodeId: this.#nodeId, types: this.#types }, effects: this.#effects };
+    const session = { nodeId: this.#nodeId, types: this.#types, report: this.#report };
+    return { session, effects: this.#effects };
   }
 
-  request(request: DeltaDiscoveryRequest): void {
-    const refusal = identify(this.#nodeId, request) ?? this.#subscribe(request);
+  request(request: StreamRequest): void {
+    const known = this.#types.get(request.typeUrl);
+    const isStale = known !== undefined && this.#context.dialect.ignores(request, known.lastNonce);
+    const refusal = identify(this.#nodeId, request) ?? (isStale ? undefined : this.#subscribe(request));
     if (refusal) return void this.#effects.push({ kind: 'close', end: refusal });
+    if (isStale) return;
     this.#nodeId ??= request.node?.id;
     this.#answer(request);
     this.#pump();
   }
 
   advance(changes: ChangeSet): void {
+    if (this.#reportsRounds) this.#report = this.#report.withChanges(changes);
     for (const [typeUrl, state] of this.#types) {
       if (!isTypeAtRest(state)) throw new Error(`a stream was moved on while ${typeUrl} is not at rest`);
       const isConcerned = this.#closesRound(typeUrl) || isConcernedBy(state.subscription, changes);
@@ -156,17 +199,38 @@ class Turn {
     this.#pump();
   }
 
-  #subscribe(request: DeltaDiscoveryRequest): StreamEnd | undefined {
-    const { limits } = this.#context;
+  /** Sends what renews leases, for types of which nothing else is on its way. */
+  heartbeat(): void {
+    for (const [typeUrl, state] of this.#types) {
+      if (!isTypeAtRest(state)) continue;
+      const updated = subscribedEntries(state.subscription, this.#context.collections).flatMap(asHeartbeat);
+      if (updated.length > 0) this.#transmit(typeUrl, state, { updated, removed: [] }, true);
+    }
+  }
+
+  /** In a family without a type that closes rounds they are reported as a whole. */
+  get #reportsRounds(): boolean {
+    return this.#context.order.closing.size === 0;
+  }
+
+  #subscribe(request: StreamRequest): StreamEnd | undefined {
+    const { limits, dialect, order } = this.#context;
     const state = this.#types.get(request.typeUrl);
     if (!state && this.#types.size >= limits.maxTypesPerStream) {
       return exhausted(`a stream may ask for at most ${limits.maxTypesPerStream} types`);
     }
-    if (!state && !this.#context.order.known.has(request.typeUrl)) {
+    const type = order.types.get(request.typeUrl);
+    if (!state && !type) {
       this.#effects.push({ kind: 'unknown-type', typeUrl: request.typeUrl });
     }
-    if (state && !changesNames(request)) return undefined;
-    const subscription = state ? resubscribe(state.subscription, request) : firstSubscription(request);
+    let subscription = dialect.subscribe(state?.subscription, request, type);
+    if (subscription === state?.subscription) return undefined;
+    if (!state) {
+      if (this.#reportsRounds) this.#report = this.#report.withEverything();
+      // Too late for what it follows to bring it about: see `#follow`.
+      const leader = this.#types.get(order.leaders.get(request.typeUrl) ?? '');
+      if (leader && leader.lastNonce !== '') subscription = oweEverything(subscription);
+    }
     this.#types.set(request.typeUrl, { ...(state ?? unsent), subscription });
     const names = [...this.#types.values()].reduce((sum, type) => sum + sizeOf(type.subscription), 0);
     if (names <= limits.maxNamesPerStream) return undefined;
@@ -178,25 +242,34 @@ class Turn {
   }
 
   /** Takes an ACK or NACK of the response in flight. Presence of `error_detail` makes a NACK, whatever its code. */
-  #answer({ typeUrl, responseNonce, errorDetail }: DeltaDiscoveryRequest): void {
+  #answer({ typeUrl, responseNonce, errorDetail }: StreamRequest): void {
     const state = this.#types.get(typeUrl);
-    if (!state?.inFlight || state.inFlight.nonce !== responseNonce) return;
+    const answered = state?.inFlight;
+    if (!state || answered?.nonce !== responseNonce) return;
     const newFaults = errorDetail ? parseFaults(errorDetail.message) : [];
     const faults = [...state.faults, ...newFaults];
     const isLastPart = state.parts.length === 0;
-    this.#types.set(typeUrl, { ...state, inFlight: undefined, faults: isLastPart ? [] : faults });
+    const isAnswered = true;
+    this.#types.set(typeUrl, { ...state, inFlight: undefined, isAnswered, faults: isLastPart ? [] : faults });
+    if (answered.isHeartbeat) return;
     if (!this.#closesRound(typeUrl)) {
-      if (newFaults.length > 0) this.#refused(typeUrl, this.#collectionsIn(state.inFlight.delta), newFaults);
+      if (newFaults.length === 0) return;
+      const refusal = { typeUrl, closesRound: false, faults: newFaults, ...this.#refusedIn(typeUrl, answered) };
+      if (this.#reportsRounds) this.#report = this.#report.withRefusal(refusal);
+      this.#effects.push({ kind: 'nacked', refusal });
     } else if (isLastPart) {
       const collections = this.#covered(state.coverage);
-      if (faults.length > 0) this.#refused(typeUrl, collections, faults);
-      else this.#effects.push({ kind: 'acked', collections });
+      const { nonce, version } = answered;
+      if (faults.length === 0) this.#effects.push({ kind: 'acked', collections });
+      else {
+        const refusal = { typeUrl, closesRound: true, collections, faults, nonce, version };
+        this.#effects.push({ kind: 'nacked', refusal });
+      }
     }
   }
 
-  #refused(typeUrl: string, collections: readonly CollectionRevision[], faults: readonly ResourceFault[]): void {
-    const closesRound = this.#closesRound(typeUrl);
-    this.#effects.push({ kind: 'nacked', refusal: { typeUrl, closesRound, collections, faults } });
+  #refusedIn(typeUrl: string, { delta, nonce, version }: InFlight): Pick<Refusal, 'collections' | 'nonce' | 'version'> {
+    return { collections: this.#collectionsIn(typeUrl, delta), nonce, version };
   }
 
   #covered(coverage: Coverage): readonly CollectionRevision[] {
@@ -205,18 +278,46 @@ class Turn {
     return ids.map((id) => ({ id, revision: collections.get(id)?.revision }));
   }
 
-  #collectionsIn({ updated, removed }: ResourceDelta): readonly CollectionRevision[] {
+  #collectionsIn(typeUrl: string, { updated, removed }: ResourceDelta): readonly CollectionRevision[] {
+    const { collections } = this.#context;
     const names = [...updated.map((entry) => entry.name), ...removed];
-    return this.#covered([...new Set(names.flatMap((name) => parseStructuredName(name)?.collection ?? []))]);
+    const ids = new Set(
+      names.flatMap((name) => {
+        const known = parseStructuredName(name)?.collection ?? findEntry(collections, typeUrl, name)?.collection;
+        return known ?? [];
+      }),
+    );
+    if (!this.#reportsRounds) return this.#covered([...ids]);
+    return [...ids].flatMap((id) => revisionsOf(id, collections.get(id)));
   }
 
-  /** Sends whatever may be sent: data types in family order, then the closing type once all data is answered. */
+  /**
+   * Sends whatever may be sent: data types in family order; the closing type once all data is answered; what goes late
+   * once all of this is answered.
+   */
   #pump(): void {
-    const { data, closing, known } = this.#context.order;
-    for (const typeUrl of data) this.#send(typeUrl);
-    for (const typeUrl of this.#types.keys()) if (!known.has(typeUrl)) this.#send(typeUrl);
-    for (const [typeUrl, state] of this.#types) if (!closing.has(typeUrl) && !isTypeAtRest(state)) return;
-    for (const typeUrl of closing) this.#send(typeUrl);
+    const { data, closing, types, late } = this.#context.order;
+    for (const [at, typeUrl] of data.entries()) {
+      if (types.get(typeUrl)?.awaitsEarlier && !data.slice(0, at).every((earlier) => this.#isSettled(earlier)))
+        continue;
+      this.#send(typeUrl);
+    }
+    for (const typeUrl of this.#types.keys()) if (!types.has(typeUrl)) this.#send(typeUrl);
+    if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSettled(state))) {
+      for (const typeUrl of closing) this.#send(typeUrl);
+      for (const typeUrl of late) if (this.#everyType(isTypeSettled)) this.#sendLate(typeUrl);
+    }
+    if (this.#reportsRounds) this.#reportRound();
+  }
+
+  #isSettled(typeUrl: string): boolean {
+    const state = this.#types.get(typeUrl);
+    return !state || isTypeSettled(state);
+  }
+
+  #everyType(condition: (state: TypeState, typeUrl: string) => boolean): boolean {
+    for (const [typeUrl, state] of this.#types) if (!condition(state, typeUrl)) return false;
+    return true;
   }
 
   #send(typeUrl: string): void {
@@ -224,20 +325,58 @@ class Turn {
     if (!state || state.inFlight) return;
     if (state.parts.length === 0) {
       if (owesNothing(state.subscription)) return;
-      const { delta, answer, coverage, subscription } = compose(state.subscription, this.#context.collections);
+      const { collections, dialect, encoder, order } = this.#context;
+      const composed = dialect.compose(state.subscription, collections, order.types.get(typeUrl));
+      const { delta, answer, coverage, subscription, isWhole } = composed;
       const isEmpty = delta.updated.length === 0 && delta.removed.length === 0;
-      const parts = isEmpty && !answer ? [] : this.#context.encoder.split(delta);
-      state = { ...state, subscription, parts, coverage };
+      const whole = isWhole ? [delta] : encoder.split(delta);
+      const parts = isEmpty && !answer ? [] : whole;
+      state = { ...state, subscription, parts, coverage, late: joinedLate(state.late, composed.late) };
       if (parts.length === 0) this.#settledWithoutResponse(typeUrl, coverage);
     }
     const [delta, ...parts] = state.parts;
     if (!delta) return void this.#types.set(typeUrl, state);
-    const response = this.#context.encoder.encode(typeUrl, delta);
-    this.#types.set(typeUrl, { ...state, parts, inFlight: { nonce: response.nonce, delta } });
-    this.#effects.push({ kind: 'send', typeUrl, response });
+    const isFirst = state.lastNonce === '';
+    this.#transmit(typeUrl, { ...state, parts }, delta);
     if (parts.length === 0 && this.#closesRound(typeUrl)) {
       this.#effects.push({ kind: 'sent', collections: this.#covered(state.coverage) });
     }
+    if (isFirst) this.#follow(typeUrl);
+  }
+
+  #transmit(typeUrl: string, state: TypeState, delta: ResourceDelta, isHeartbeat = false): void {
+    const response = this.#context.encoder.encode(typeUrl, delta);
+    const { nonce, version } = response;
+    const inFlight = { nonce, version, delta, isHeartbeat };
+    this.#types.set(typeUrl, { ...state, inFlight, lastNonce: nonce });
+    this.#effects.push(isHeartbeat ? { kind: 'heartbeat', response } : { kind: 'send', typeUrl, response });
+  }
+
+  /** After its first response of one type a client may wait for another although it holds it. */
+  #follow(typeUrl: string): void {
+    const follower = this.#context.order.types.get(typeUrl)?.followedBy;
+    const state = follower === undefined ? undefined : this.#types.get(follower);
+    if (!state || follower === undefined) return;
+    this.#types.set(follower, { ...state, subscription: oweEverything(state.subscription) });
+  }
+
+  #sendLate(typeUrl: string): void {
+    const state = this.#types.get(typeUrl);
+    if (!state?.late) return;
+    const { collections, dialect, encoder } = this.#context;
+    const { delta, isWhole } = dialect.composeLate(state.subscription, collections, state.late);
+    const [first, ...parts] = isWhole ? [delta] : encoder.split(delta);
+    if (first) this.#transmit(typeUrl, { ...state, late: undefined, parts }, first);
+  }
+
+  #reportRound(): void {
+    const { order, collections } = this.#context;
+    const isSent = this.#everyType((state) => isTypeSent(state) && state.late === undefined);
+    const isAnswered = this.#everyType(isTypeAtRest);
+    if (!isSent || !order.appliedWith.every((typeUrl) => this.#types.get(typeUrl)?.isAnswered === true)) return;
+    const { report, effects } = this.#report.reported(isAnswered, collections);
+    this.#report = report;
+    this.#effects.push(...effects);
   }
 
   /** Collections whose closing resource did not change are closed by what was answered before. */
@@ -248,12 +387,19 @@ class Turn {
   }
 }
 
-function changesNames({ resourceNamesSubscribe, resourceNamesUnsubscribe }: DeltaDiscoveryRequest): boolean {
-  return resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0;
+function asHeartbeat({ name, version, revision, lease }: ResourceEntry): readonly ResourceEntry[] {
+  return lease ? [{ name, version, revision, encoded: lease.heartbeat }] : [];
+}
+
+function joinedLate(one: LateRemovals | undefined, other: LateRemovals | undefined): LateRemovals | undefined {
+  if (!one || !other) return one ?? other;
+  return { removed: [...one.removed, ...other.removed], retained: [...one.retained, ...other.retained] };
 }
 
 /** A type of which nothing has been sent. */
-const unsent: Omit<TypeState, 'subscription'> = { inFlight: undefined, parts: [], coverage: [], faults: [] };
+const unsent: Omit<TypeState, 'subscription'> = {
+  ...{ inFlight: undefined, parts: [], coverage: [], faults: [], late: undefined, lastNonce: '', isAnswered: false },
+};
 
 function invalid(message: string): StreamEnd {
   return { code: statusCode.invalidArgument, message };

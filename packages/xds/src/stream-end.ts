@@ -4,7 +4,12 @@ export interface StreamEnd {
   readonly code: StatusCode;
   /** What happened and what to do. */
   readonly message: string;
+  /** When the client may come back, in milliseconds from now: sent as `grpc-retry-pushback-ms`. */
+  readonly retryAfterMs?: number;
 }
+
+/** Trailer that tells a gRPC client how long to wait before it tries again. */
+export const pushbackHeader = 'grpc-retry-pushback-ms';
 
 /** The gRPC status codes that a stream can end with. */
 export const statusCode = {

@@ -23,8 +23,12 @@ export interface StreamInfo {
   readonly node: ClientNode;
   /** Address and port of the other end. */
   readonly remoteAddress: string;
+  /** Name of the family that it is served. */
+  readonly family: string;
   /** Ids of the collections that the stream may see. */
   readonly collections: 'all' | ReadonlySet<string>;
+  /** Ids under which its revisions are told of, where these are not the collections themselves. */
+  readonly sources?: 'all' | ReadonlySet<string>;
 }
 
 /** Whose credential the stream was opened with. */
@@ -50,4 +54,8 @@ export interface Refusal {
   readonly collections: readonly CollectionRevision[];
   /** Never empty; a name may be. */
   readonly faults: readonly ResourceFault[];
+  /** Of the refused response. */
+  readonly nonce: string;
+  /** Version of the type that was refused; empty where every resource has its own. */
+  readonly version: string;
 }

@@ -10,13 +10,15 @@
 import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { type ChangeSet, deltaBetween } from './change-set.ts';
 import { renameEntry } from './encoded-response.ts';
-import type { ResourceDelta, ResourceEntry } from './family.ts';
+import type { FamilyType, ResourceDelta, ResourceEntry } from './family.ts';
 import { canonicalName, isOfType, parseStructuredName } from './resource-name.ts';
 import type { StreamCollections } from './stream-position.ts';
 
 export interface Subscription {
   readonly typeUrl: string;
   readonly wildcard: boolean;
+  /** The client has named something on this stream: from then on, no names mean nothing. */
+  readonly isExplicit: boolean;
   /** Globs as the client wrote them, by the collection that they cover. */
   readonly globs: ReadonlyMap<string, string>;
   /** Names as the client wrote them, by canonical name. */
@@ -25,7 +27,7 @@ export interface Subscription {
 }
 
 /** What the next response has to contain. */
-interface Owed {
+export interface Owed {
   /** A response is due even if it has nothing in it. */
   readonly answer: boolean;
   /** Everything that the wildcard covers. */
@@ -40,7 +42,7 @@ interface Owed {
   readonly changes: ChangeSet | undefined;
 }
 
-const nothing: Owed = {
+export const nothing: Owed = {
   answer: false,
   wildcard: false,
   globs: new Map(),
@@ -55,9 +57,10 @@ export function firstSubscription(request: DeltaDiscoveryRequest): Subscription 
   const held = new Map(
     Object.entries(initialResourceVersions).map(([name, version]) => [canonicalName(name), version]),
   );
-  const empty = { typeUrl, wildcard: false, globs: new Map(), names: new Map(), owed: { ...nothing, held } };
-  const isLegacyWildcard = resourceNamesSubscribe.length === 0 && resourceNamesUnsubscribe.length === 0;
-  return isLegacyWildcard ? subscribeAll(empty) : resubscribe(empty, request);
+  const isExplicit = resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0;
+  const owed = { ...nothing, held };
+  const empty = { typeUrl, isExplicit, wildcard: false, globs: new Map(), names: new Map(), owed };
+  return isExplicit ? resubscribe(empty, request) : subscribeAll(empty);
 }
 
 /** Applies the names of a request: first what it subscribes, then what it unsubscribes. */
@@ -83,7 +86,7 @@ function subscribe(subscription: Subscription, name: string): Subscription {
   return { ...subscription, names: new Map(names).set(canonical, name), owed: { ...owed, names: owedNames } };
 }
 
-function subscribeAll(subscription: Subscription): Subscription {
+export function subscribeAll(subscription: Subscription): Subscription {
   return { ...subscription, wildcard: true, owed: { ...subscription.owed, wildcard: true, answer: true } };
 }
 
@@ -145,6 +148,13 @@ export function oweChanges(subscription: Subscription, changes: ChangeSet): Subs
   return follows ? { ...subscription, owed: { ...subscription.owed, changes } } : subscription;
 }
 
+/** Everything subscribed is owed anew, whatever the client holds. */
+export function oweEverything(subscription: Subscription): Subscription {
+  const { wildcard, globs, names, owed } = subscription;
+  const answer = owed.answer || wildcard || globs.size > 0;
+  return { ...subscription, owed: { ...owed, answer, wildcard, globs, names, held: new Map() } };
+}
+
 export function owesNothing({ owed }: Subscription): boolean {
   const { answer, wildcard, globs, names, changes } = owed;
   return !answer && !wildcard && globs.size === 0 && names.size === 0 && changes === undefined;
@@ -160,10 +170,24 @@ export interface Composed {
   /** Send the delta even if it is empty. */
   readonly answer: boolean;
   readonly coverage: Coverage;
+  /** It must not be split: what it does not have is deleted. */
+  readonly isWhole: boolean;
+  /** What is left for the end of the round. */
+  readonly late: LateRemovals | undefined;
+}
+
+/** What goes at the end of a round: by name, or by not being retained any longer. */
+export interface LateRemovals {
+  readonly removed: readonly string[];
+  readonly retained: readonly ResourceEntry[];
 }
 
 /** Pays what is owed. A plain wildcard that follows changes gets the same delta object as every other such stream. */
-export function compose(subscription: Subscription, collections: StreamCollections): Composed {
+export function compose(
+  subscription: Subscription,
+  collections: StreamCollections,
+  type: FamilyType | undefined,
+): Composed {
   const { owed, typeUrl } = subscription;
   const isPlain = !owed.wildcard && owed.globs.size === 0 && owed.names.size === 0;
   const followsAll = subscription.wildcard && subscription.names.size === 0;
@@ -171,15 +195,27 @@ export function compose(subscription: Subscription, collections: StreamCollectio
     isPlain && followsAll && owed.changes
       ? owed.changes.delta(typeUrl)
       : new Composition(subscription, collections).run();
+  const late = type?.removesLate ? removedByChange(subscription, delta) : noNames;
   return {
     subscription: { ...subscription, owed: nothing },
-    delta,
+    delta: late.size === 0 ? delta : { ...delta, removed: delta.removed.filter((name) => !late.has(name)) },
     answer: owed.answer,
     coverage: coverageOf(subscription),
+    isWhole: false,
+    late: late.size === 0 ? undefined : { removed: [...late], retained: [] },
   };
 }
 
-function coverageOf({ wildcard, globs, owed }: Subscription): Coverage {
+const noNames: ReadonlySet<string> = new Set();
+
+/** What the client did not just ask for, and so learns about because it went. */
+function removedByChange({ owed }: Subscription, { removed }: ResourceDelta): ReadonlySet<string> {
+  if (!owed.changes) return noNames;
+  const asked = new Set([...owed.names.values(), ...owed.globs.values()]);
+  return new Set(removed.filter((name) => !asked.has(name)));
+}
+
+export function coverageOf({ wildcard, globs, owed }: Subscription): Coverage {
   if (owed.wildcard) return 'all';
   const changed = [...(owed.changes?.changes.keys() ?? [])].filter((id) => wildcard || globs.has(id));
   const named = [...owed.names.keys()].flatMap((name) => parseStructuredName(name)?.collection ?? []);
@@ -264,13 +300,37 @@ class Composition {
   }
 
   #find(canonical: string): ResourceEntry | undefined {
-    const { typeUrl } = this.#subscription;
-    const parsed = parseStructuredName(canonical);
-    if (parsed) return this.#collections.get(parsed.collection)?.get(typeUrl, canonical);
-    for (const id of this.#collections.ids()) {
-      const entry = this.#collections.get(id)?.get(typeUrl, canonical);
-      if (entry) return entry;
-    }
-    return undefined;
+    return findEntry(this.#collections, this.#subscription.typeUrl, canonical)?.entry;
   }
+}
+
+/** A resource by its name, and the collection that has it. */
+export function findEntry(
+  collections: StreamCollections,
+  typeUrl: string,
+  canonical: string,
+): { readonly entry: ResourceEntry; readonly collection: string } | undefined {
+  const parsed = parseStructuredName(canonical);
+  for (const collection of parsed ? [parsed.collection] : collections.ids()) {
+    const entry = collections.get(collection)?.get(typeUrl, canonical);
+    if (entry) return { entry, collection };
+  }
+  return undefined;
+}
+
+/** Everything that exists and is subscribed, under the name by which it was asked for. */
+export function subscribedEntries(
+  subscription: Subscription,
+  collections: StreamCollections,
+): readonly ResourceEntry[] {
+  const { typeUrl, wildcard, globs, names } = subscription;
+  const entries = new Map<string, ResourceEntry>();
+  for (const id of wildcard ? collections.ids() : globs.keys()) {
+    for (const entry of collections.get(id)?.all(typeUrl) ?? []) entries.set(entry.name, entry);
+  }
+  for (const [canonical, name] of names) {
+    const entry = findEntry(collections, typeUrl, canonical)?.entry;
+    if (entry) entries.set(canonical, renameEntry(entry, name));
+  }
+  return [...entries.values()];
 }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 import { type JwtIssuer, RawMcpClient } from '@signalbox/test-harness';
 
+import { runLoad } from './load.ts';
+import { otherCore } from './machine.ts';
 import { startProbe } from './probe.ts';
 import { proxyResources } from './proxy-config.ts';
 import { temporaryFolder } from './targets.ts';
@@ -14,8 +16,9 @@ export interface IdleStreamCost {
 }
 
 const streams = 5_000;
-/** Opened first, so that what is made once for all streams is not counted. */
+/** Opened first, with calls beside them, so that what is there once for all streams (code, young generation) is not counted. */
 const warmUp = 500;
+const warmUpSeconds = 4;
 const atOnce = 50;
 
 /** Memory of the proxy for each open legacy GET stream: a session, a client's connection and an upstream's connection. */
@@ -31,6 +34,7 @@ export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer)
     const token = await issuer.token('bench');
     const open = (count: number) => openStreams(`http://127.0.0.1:${probe.port}/bench/tools/mcp`, token, count);
     await open(warmUp);
+    await makeCalls(probe.port, token);
     const before = await probe.stats();
     await open(streams);
     const after = await probe.stats();
@@ -42,6 +46,16 @@ export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer)
   } finally {
     await probe.process.stop();
   }
+}
+
+async function makeCalls(port: number, token: string): Promise<void> {
+  const url = `http://127.0.0.1:${port}/bench/tools/mcp`;
+  const client = new RawMcpClient({ url, token });
+  await client.initialize();
+  const headers = { authorization: `Bearer ${token}`, 'mcp-session-id': client.session ?? '' };
+  const load = { connections: 32, seconds: warmUpSeconds, core: otherCore };
+  await runLoad({ url, tool: 'small', argumentBytes: 1_024, headers, ...load });
+  client.close();
 }
 
 async function openStreams(url: string, token: string, count: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,9 +29,18 @@ export function onCore(core: number, command: readonly string[]): string[] {
   return programExists('taskset') ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
+/** Processes that wanted to run in the last minute before this one began. */
+const loadBefore = loadavg()[0] ?? 0;
+const quietLoad = 0.5;
+
 /** What cannot be done on this machine, and what that means for the numbers. */
 export function limitations(): string[] {
   return [
+    ...(loadBefore <= quietLoad
+      ? []
+      : [
+          `the machine was busy with other things (load ${loadBefore.toFixed(1)} before the start): all figures are worse than they are on a quiet one, and ratios blurred`,
+        ]),
     ...(programExists('taskset') ? [] : ['taskset is missing: nothing is pinned, compare with care']),
     ...(cpus().length > 1 ? [] : ['one core only: gateway, load and upstream share it, throughput means little']),
   ];

@@ -22,8 +22,22 @@ function tokens(clock = new ManualClock(), on = database, maxTokens = 1_000) {
   return new TokenStore({ ...parts, metrics: new Metrics(), database: on, cacheMs, cacheSize: 100, maxTokens });
 }
 
-const developer = { name: 'ci', role: 'developer', tenants: ['acme'], gateway: '', ttlSeconds: undefined } as const;
-const node = { name: 'edge', role: 'node', tenants: ['acme'], gateway: 'default', ttlSeconds: undefined } as const;
+const developer = {
+  name: 'ci',
+  role: 'developer',
+  tenants: ['acme'],
+  gateway: '',
+  family: '',
+  ttlSeconds: undefined,
+} as const;
+const node = {
+  name: 'edge',
+  role: 'node',
+  tenants: ['acme'],
+  gateway: 'default',
+  family: 'native',
+  ttlSeconds: undefined,
+} as const;
 
 describe('the first start', () => {
   it('makes one operator token, however many replicas start, and never another', async () => {
@@ -108,13 +122,13 @@ describe('a token', () => {
     expect(await lastUse()).toBe(first + 60_000);
   });
 
-  it('of a node says which gateway and tenants it may have; any other is no node', async () => {
+  it('of a node says which gateway, family and tenants it may have; any other is no node', async () => {
     const store = tokens();
     const edge = await store.create('operator', node);
     const every = await store.create('operator', { ...node, tenants: [] });
     const person = await store.create('operator', developer);
     expect(await store.authenticate(edge.credential.reveal())).toEqual({
-      ...{ tokenId: edge.record.id, name: 'edge', gateway: 'default' },
+      ...{ tokenId: edge.record.id, name: 'edge', gateway: 'default', family: 'native' },
       tenants: new Set(['acme']),
     });
     expect(await store.authenticate(every.credential.reveal())).toMatchObject({ tenants: null });

@@ -1,10 +1,10 @@
-import type { Listener } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
+import { DataPlane as DataPlaneMessage, type Listener } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
 import { operatorScope } from '../kind.ts';
 import { hasErrors, type Problem, ProblemList } from '../problem.ts';
 import { quote } from '../resources/name.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { drain } from '../steps.ts';
-import type { GatewayEntry, ListenerEntry, OperatorTable, TenantEntry } from '../table.ts';
+import type { DataPlane, GatewayEntry, ListenerEntry, OperatorTable, TenantEntry } from '../table.ts';
 import type { Compiled } from './compiled.ts';
 import { defaultTableLimits, sizeProblems, type TableLimits } from './limits.ts';
 import { decodeSteps, type Source } from './source.ts';
@@ -66,8 +66,15 @@ function tenantEntry({ name, message }: Source<'Tenant'>): TenantEntry {
 }
 
 function gatewayEntry({ name, message }: Source<'Gateway'>): GatewayEntry {
-  return Object.freeze({ name, listeners: Object.freeze(message.listeners.map(listenerEntry)) });
+  const dataPlanes = new Set(message.dataPlanes.flatMap((one) => dataPlaneNames.get(one) ?? []));
+  if (dataPlanes.size === 0) dataPlanes.add('native');
+  return Object.freeze({ name, listeners: Object.freeze(message.listeners.map(listenerEntry)), dataPlanes });
 }
+
+const dataPlaneNames: ReadonlyMap<DataPlaneMessage, DataPlane> = new Map([
+  [DataPlaneMessage.NATIVE, 'native'],
+  [DataPlaneMessage.ENVOY, 'envoy'],
+]);
 
 const loopbackNames: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 

@@ -1,3 +1,4 @@
+import { Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
 import { digestOf } from '../digest.ts';
 import { conditionOf, type MatchCondition } from '../match/condition.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
@@ -87,6 +88,7 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
   const mcp = Object.freeze({ virtualServer: virtualServer.name, member: Object.freeze({ backend }) });
   const { authentication, authorization } = applied;
   const { gateway } = message;
+  const unenforceable = message.unenforceable === Unenforceable.RESTRICT ? 'restrict' : 'refuse';
   const endpoint = `${message.match?.path ?? ''}/mcp`;
   const content = [
     [tenant, name, gateway, endpoint],
@@ -94,9 +96,13 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
     condition.headers,
     [mcp.virtualServer, backend.key, backend.url],
     [authentication.source, authentication.digest, authorization.digest],
+    unenforceable,
   ];
   const digest = digestOf(JSON.stringify(content));
-  return Object.freeze({ tenant, name, gateway, revision, digest, endpoint, mcp, authentication, authorization });
+  return Object.freeze({
+    ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable, mcp },
+    ...{ authentication, authorization },
+  });
 }
 
 function backendEntry(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {

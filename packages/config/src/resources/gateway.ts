@@ -1,4 +1,4 @@
-import type { Gateway, Listener } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
+import { DataPlane, type Gateway, type Listener } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { hostFault, originFault } from './host.ts';
 import { nameFault } from './name.ts';
@@ -10,6 +10,7 @@ export function checkGateway(gateway: Gateway, found: ProblemList): void {
   const { listeners } = gateway;
   if (listeners.length === 0) found.error('missing-field', 'spec.listeners', 'needs at least one listener');
   if (!found.bounded('spec.listeners', listeners, limits.listeners)) return;
+  checkDataPlanes(gateway.dataPlanes, found);
   for (const [at, listener] of listeners.entries()) {
     const field = `spec.listeners[${at}]`;
     checkListener(listener, field, found);
@@ -19,6 +20,17 @@ export function checkGateway(gateway: Gateway, found: ProblemList): void {
     }
     if (listener.port !== 0 && earlier.some((other) => other.port === listener.port)) {
       found.error('duplicate', `${field}.port`, `another listener already uses port ${listener.port}`);
+    }
+  }
+}
+
+function checkDataPlanes(dataPlanes: readonly DataPlane[], found: ProblemList): void {
+  for (const [at, one] of dataPlanes.entries()) {
+    const field = `spec.dataPlanes[${at}]`;
+    if (one !== DataPlane.NATIVE && one !== DataPlane.ENVOY) {
+      found.error('invalid-value', field, 'must be NATIVE or ENVOY');
+    } else if (dataPlanes.indexOf(one) !== at) {
+      found.error('duplicate', field, 'is already listed');
     }
   }
 }

@@ -1,14 +1,18 @@
-import type { HeaderMatch, Route } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
+import { type HeaderMatch, type Route, Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { hostFault } from './host.ts';
 import { nameFault, quote } from './name.ts';
 import { pathFault } from './path.ts';
 
+const strictnesses: readonly Unenforceable[] = Object.values(Unenforceable);
 const limits = { hostnames: 64, headers: 8, headerValue: 256 };
 
 /** What a Route must be by itself: a gateway, a match, and one destination. */
 export function checkRoute(route: Route, found: ProblemList): void {
   found.require('spec.gateway', route.gateway, nameFault);
+  if (!strictnesses.includes(route.unenforceable)) {
+    found.error('invalid-value', 'spec.unenforceable', 'must be REFUSE or RESTRICT');
+  }
   if (route.match === undefined) {
     found.error('missing-field', 'spec.match', 'is required');
   } else {

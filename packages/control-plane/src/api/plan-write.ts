@@ -21,6 +21,7 @@ import {
 } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 
+import { checkEnvoyGateways, checkEnvoySteps } from '../projections/envoy/check.ts';
 import type { WriteInputs, WritePlan } from '../store/store.ts';
 
 /** What a request wants of a scope. */
@@ -42,6 +43,8 @@ export interface WritePlannerOptions {
   readonly removals: RemovalLimits;
   /** Tenants whose last table is kept, because the next one is compiled from it at the cost of what changed. */
   readonly tables: number;
+  /** Size of a resource that one discovery response still carries. */
+  readonly resourceBytes: number;
 }
 
 /** Longest time for which a compile keeps everything else in the process waiting, in milliseconds. */
@@ -61,6 +64,8 @@ export class WritePlanner {
   /** The scope with what a request wants. */
   async apply(inputs: WriteInputs, wanted: WantedResources): Promise<WritePlan> {
     const { current } = inputs;
+    const oversized = this.#oversized(current, wanted.put);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
     const changes: SnapshotChange[] = [
       ...(wanted.prune ? unwanted(current, wanted.put) : wanted.delete).map((id) => ({ delete: id })),
       ...wanted.put.map((resource) => ({ put: resource })),
@@ -75,7 +80,9 @@ export class WritePlanner {
     const { current } = inputs;
     const earlier = await inputs.at(revision);
     if (!earlier) return { outcome: 'no-such-revision' };
-    const resources = earlier.resources.values();
+    const resources = [...earlier.resources.values()];
+    const oversized = this.#oversized(current, resources);
+    if (oversized.length > 0) return { outcome: 'refuse', problems: oversized };
     const candidate = await this.#inSlices(makeSnapshotSteps(current.scope, current.revision + 1n, resources));
     return this.#judged(inputs, candidate, confirmRemoval);
   }
@@ -91,23 +98,41 @@ export class WritePlanner {
     const problems =
       candidate.scope === operatorScope
         ? await this.#judgeOperator(inputs, candidate)
-        : (await this.compileTenant(inputs.operator, candidate)).problems;
+        : await this.#judgeTenant(this.#operatorTable(inputs.operator), candidate);
     if (problems.some((problem) => problem.severity === 'error')) return { outcome: 'refuse', problems };
     return { outcome: 'write', candidate, warnings: problems };
   }
 
-  /** Also compiles the tenants that the change could break. */
+  /** As every node will compile it, and as the other data planes of its gateways can enforce it. */
+  async #judgeTenant(operator: OperatorTable, candidate: Snapshot): Promise<readonly Problem[]> {
+    const { table, problems } = await this.#compile(operator, candidate);
+    return table ? [...problems, ...(await this.#inSlices(checkEnvoySteps(operator, table)))] : problems;
+  }
+
+  /** Resources that would not fit into a discovery response. What is there already is left alone. */
+  #oversized(current: Snapshot, put: readonly StoredResource[]): readonly Problem[] {
+    const { resourceBytes } = this.#options;
+    return put
+      .filter(({ body }) => body.length > resourceBytes)
+      .filter(({ kind, name, digest }) => current.resources.get(`${kind}/${name}`)?.digest !== digest)
+      .map(({ kind, name, body }) => ({
+        ...{ severity: 'error', code: 'limit-exceeded', kind, scope: current.scope, name, field: '' },
+        message: `the resource has ${body.length} bytes; at most ${resourceBytes} reach a node`,
+      }));
+  }
+
+  /** Also judges the tenants that the change could break. */
   async #judgeOperator(inputs: WriteInputs, candidate: Snapshot): Promise<readonly Problem[]> {
     const { table, problems } = compileOperator(candidate, this.#options.limits);
     if (!table) return problems;
     const concerned = concernedTenants(diffSnapshots(inputs.current, candidate));
-    if (concerned === 'none') return problems;
-    const found: Problem[] = [...problems];
+    const found: Problem[] = [...problems, ...checkEnvoyGateways(table)];
+    if (concerned === 'none') return found;
     for await (const tenant of inputs.tenants()) {
       const exists = candidate.resources.has(`Tenant/${tenant.scope}`);
       if (!exists || (concerned !== 'all' && !concerned.has(tenant.scope))) continue;
-      const compiled = await this.#compile(table, tenant);
-      found.push(...compiled.problems.filter(({ severity }) => severity === 'error'));
+      const judged = await this.#judgeTenant(table, tenant);
+      found.push(...judged.filter(({ severity }) => severity === 'error'));
     }
     return found;
   }

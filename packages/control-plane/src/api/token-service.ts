@@ -40,6 +40,8 @@ const maxTtlSeconds = 100n * 366n * 86_400n;
 export interface TokenServiceParts {
   readonly tokens: TokenStore;
   readonly store: ConfigStore;
+  /** Families of resources that are served. */
+  readonly families: readonly string[];
   /** Called with the id of a token that was revoked: what it has opened shall end. */
   readonly onRevoke: (tokenId: string) => void;
 }
@@ -54,6 +56,7 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
 
   async createToken(request: CreateTokenRequest, context: HandlerContext) {
     const token = requestedToken(request);
+    if (token.role === 'node') requireFamily(token.family, this.#parts.families);
     const caller = callerOf(context);
     requireGrant(caller, token);
     for (const tenant of token.tenants) {
@@ -84,6 +87,11 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
   }
 }
 
+function requireFamily(family: string, families: readonly string[]): void {
+  if (families.includes(family)) return;
+  throw invalidArgument(`the family "${family}" is not served: choose one of ${families.join(', ')}`);
+}
+
 /** Scopes in which a caller manages tokens. */
 function scopesOf(caller: Caller): readonly string[] {
   return seesAllTenants(caller) ? [operatorScope] : caller.tenants;
@@ -104,10 +112,12 @@ function requestedToken(request: CreateTokenRequest): NewToken {
   if ((role === 'node') !== (gateway !== '')) {
     throw invalidArgument(role === 'node' ? 'a node needs its gateway' : 'only a node has a gateway');
   }
+  if (role !== 'node' && request.family !== '') throw invalidArgument('only a node has a family');
+  const family = role === 'node' ? request.family || 'native' : '';
   const form = requestedForm(request, role);
   const ttl = ttlSeconds === 0n ? undefined : Number(ttlSeconds);
   const expires = { ttlSeconds: ttl ?? (form === 'join' ? joinSeconds : undefined) };
-  return { name, role, tenants: [...new Set(tenants)], gateway, form, node: request.node, ...expires };
+  return { name, role, tenants: [...new Set(tenants)], gateway, family, form, node: request.node, ...expires };
 }
 
 function requestedForm({ form, node }: CreateTokenRequest, role: TokenRole): TokenForm {
@@ -129,17 +139,10 @@ function requireGrant(caller: Caller, token: NewToken): void {
 }
 
 function tokenMessage(record: TokenRecord) {
-  const { id, name, tenants, gateway, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
+  const { id, name, tenants, gateway, family, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
   return {
-    ...{
-      id,
-      name,
-      role: roles[record.role],
-      tenants: [...tenants],
-      gateway,
-      form: forms[record.form],
-      node: record.node,
-    },
+    ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway, family },
+    ...{ form: forms[record.form], node: record.node },
     createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),

@@ -16,8 +16,11 @@ afterEach(async () => {
 });
 
 const identities: Readonly<Record<string, NodeIdentity>> = {
-  all: { tokenId: 't1', name: 'all tenants', gateway: 'edge', node: undefined, tenants: null },
-  acme: { tokenId: 't2', name: 'acme only', gateway: 'edge', node: undefined, tenants: new Set(['acme']) },
+  all: { tokenId: 't1', name: 'all tenants', gateway: 'edge', node: undefined, family: 'native', tenants: null },
+  acme: {
+    ...{ tokenId: 't2', name: 'acme only', gateway: 'edge', node: undefined, family: 'native' },
+    tenants: new Set(['acme']),
+  },
 };
 
 /** A node that accepts everything unless told otherwise, and notes the names it was sent. */
@@ -53,19 +56,28 @@ async function start() {
   const service = new DiscoveryService({
     listen: { host: '127.0.0.1', port: 0 },
     source: publisher,
+    views: [],
     admission: new NodeAdmission({
       authenticator: {
         authenticate: async (token) => identities[token],
         authenticateCertificate: async () => undefined,
       },
       trustDomain: 'test',
+      views: [],
       clock: systemClock,
     }),
     observer: registry,
     metrics: new Metrics(),
     ...common,
     limits: {
-      ...{ maxTypesPerStream: 16, maxNamesPerStream: 1_000, maxStreams: 10, maxRequestBytes: 1 << 20 },
+      ...{
+        maxTypesPerStream: 16,
+        maxNamesPerStream: 1_000,
+        maxStreams: 10,
+        streamsPerSecond: 100,
+        streamBurst: 100,
+        maxRequestBytes: 1 << 20,
+      },
       ...{ maxResponseBytes: 4 << 20, maxStreamAgeMs: 1_800_000, streamAgeJitter: 0.3, streamAgeGraceMs: 10_000 },
       ...{ handshakeTimeoutMs: 10_000, authenticationCheckMs: 30_000, answerTimeoutMs: 60_000 },
       ...{ keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },

@@ -5,10 +5,11 @@ import {
   type AdsServerLimits,
   type CollectionSource,
   createAdsServer,
+  type StreamInfo,
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
-import type { NodeAdmission } from './node-admission.ts';
+import type { NodeAdmission, ServedViews } from './node-admission.ts';
 import { reloadingCredentials } from './tls-credentials.ts';
 
 export interface DiscoveryServiceOptions {
@@ -16,7 +17,10 @@ export interface DiscoveryServiceOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Absent: plaintext. */
   readonly tls?: TlsFiles | undefined;
+  /** What our own nodes receive. */
   readonly source: CollectionSource;
+  /** What others receive. */
+  readonly views: readonly ServedViews[];
   readonly admission: NodeAdmission;
   /** Further services of the same port. */
   readonly services?: readonly ((server: Server) => void)[];
@@ -36,13 +40,12 @@ export class DiscoveryService {
   readonly #server: Server;
 
   constructor(options: DiscoveryServiceOptions) {
-    const { admission, source, observer, clock, random, logger, metrics, limits } = options;
+    const { admission, source, views, observer, clock, random, logger, metrics, limits } = options;
     this.#options = options;
     this.#ads = createAdsServer({
-      family: nativeFamily,
-      source,
+      families: [{ family: nativeFamily, source }, ...views],
       authenticate: (metadata, node, certificate) => admission.admit(metadata, node, certificate),
-      observer,
+      observer: holdingViews(observer, views),
       clock,
       random,
       logger,
@@ -89,4 +92,26 @@ export class DiscoveryService {
   get streamCount(): number {
     return this.#ads.streamCount;
   }
+}
+
+/** Views live as long as streams read them. */
+function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): StreamObserver {
+  const read = ({ family, collections }: StreamInfo, change: 'hold' | 'release') => {
+    const served = views.find((each) => each.family.name === family);
+    if (served && collections !== 'all') served.source[change](collections);
+  };
+  return {
+    opened(stream) {
+      read(stream, 'hold');
+      observer.opened(stream);
+    },
+    closed(stream, reason) {
+      read(stream, 'release');
+      observer.closed(stream, reason);
+    },
+    heard: (stream) => observer.heard(stream),
+    sent: (stream, collections) => observer.sent(stream, collections),
+    acked: (stream, collections) => observer.acked(stream, collections),
+    nacked: (stream, refusal) => observer.nacked(stream, refusal),
+  };
 }

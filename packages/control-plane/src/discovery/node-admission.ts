@@ -4,15 +4,24 @@ import type { Metadata } from '@grpc/grpc-js';
 import { parseNodeUri, subjectUris } from '@signalbox/certificates';
 import { operatorScope } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
-import { type ClientNode, statusCode, type StreamEnd, type StreamGrant } from '@signalbox/xds';
+import { type ClientNode, type ResourceFamily, statusCode, type StreamEnd, type StreamGrant } from '@signalbox/xds';
 
+import type { ViewSource } from '../publish/view-source.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
 import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
+
+/** A foreign family and its views. */
+export interface ServedViews {
+  readonly family: ResourceFamily;
+  readonly source: ViewSource;
+}
 
 export interface NodeAdmissionOptions {
   readonly authenticator: NodeAuthenticator;
   /** First part of the names in certificates of nodes. */
   readonly trustDomain: string;
+  /** What nodes of foreign families receive. */
+  readonly views: readonly ServedViews[];
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -29,14 +38,11 @@ export class NodeAdmission {
 
   /** @param certificate DER of a certificate that TLS has verified. */
   async admit(metadata: Metadata, node: ClientNode, certificate: Buffer | undefined): Promise<StreamGrant | StreamEnd> {
-    const identity = (certificate && (await this.identify(certificate))) ?? (await this.#byToken(metadata));
+    const identity = (certificate && (await this.identify(certificate))) ?? (await this.#byToken(metadata, node));
     if ('code' in identity) return identity;
     const mismatch = disagreement(identity, node);
     if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
-    return {
-      identity: { credentialId: identity.tokenId, name: identity.name },
-      collections: identity.tenants === null ? 'all' : new Set([operatorScope, ...identity.tenants]),
-    };
+    return grantTo(identity, this.#options.views);
   }
 
   /** The node that a verified certificate names, if it is valid now and somebody has given that node anything. */
@@ -45,8 +51,8 @@ export class NodeAdmission {
     return presented && this.#options.authenticator.authenticateCertificate(presented);
   }
 
-  async #byToken(metadata: Metadata): Promise<NodeIdentity | StreamEnd> {
-    const token = bearerToken(metadata);
+  async #byToken(metadata: Metadata, node: ClientNode): Promise<NodeIdentity | StreamEnd> {
+    const token = bearerToken(metadata) ?? tokenInNode(node);
     if (token === undefined) {
       const message =
         'send a node token as "authorization: Bearer <token>", or come with a certificate of a known node';
@@ -79,6 +85,29 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
   }
   if (identity.node === undefined || identity.node === node.id) return undefined;
   return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;
+}
+
+/** What a credential may see: scopes as they are, or for foreign families the view that is made of them. */
+function grantTo(
+  { tokenId, name, gateway, family, tenants }: NodeIdentity,
+  views: readonly ServedViews[],
+): StreamGrant | StreamEnd {
+  const identity = { credentialId: tokenId, name };
+  const scopes = tenants === null ? 'all' : new Set([operatorScope, ...tenants]);
+  const served = views.find((each) => each.family.name === family);
+  if (!served) return { identity, family, collections: scopes };
+  const view = served.source.open(gateway, tenants);
+  if (view === undefined) {
+    const message = 'too many kinds of credentials are in use at once: raise SIGNALBOX_DISCOVERY_VIEWS';
+    return { code: statusCode.resourceExhausted, message };
+  }
+  return { identity, family, collections: new Set([view]), sources: scopes };
+}
+
+/** Proxyless gRPC clients cannot send headers: their bootstrap has the token in the metadata of the node. */
+function tokenInNode({ metadata }: ClientNode): string | undefined {
+  const token = metadata['signalbox-token'];
+  return typeof token === 'string' ? token : undefined;
 }
 
 export function bearerToken(metadata: Metadata): string | undefined {

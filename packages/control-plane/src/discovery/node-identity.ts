@@ -9,6 +9,8 @@ export interface NodeIdentity {
   readonly gateway: string;
   /** The only node that it is for; undefined: any of the gateway. */
   readonly node: string | undefined;
+  /** Name of the family of resources that its nodes understand. */
+  readonly family: string;
   /** Tenants that it may receive; null: all. */
   readonly tenants: ReadonlySet<string> | null;
 }

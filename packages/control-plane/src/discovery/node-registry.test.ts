@@ -31,6 +31,7 @@ function stream(id = 'node-1', given: Partial<Pick<StreamInfo, 'collections' | '
     id: streams,
     identity: { credentialId: 'token-1', name: 'edge nodes' },
     node: { id, cluster: 'edge', userAgentName: 'signalbox', userAgentVersion: '1.2.3', metadata: {} },
+    family: 'native',
     remoteAddress: '127.0.0.1:5000',
     collections: 'all',
     ...given,
@@ -44,6 +45,8 @@ function refusal(faults: readonly ResourceFault[], closesRound = true) {
   return {
     typeUrl: typeUrlOf(closesRound ? 'Manifest' : 'Route'),
     closesRound,
+    nonce: '1',
+    version: '',
     collections: [
       { id: 'acme', revision: 5n },
       { id: 'globex', revision: 3n },

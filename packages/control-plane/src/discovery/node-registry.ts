@@ -253,7 +253,8 @@ function keyOf({ identity, node }: StreamInfo): string {
 }
 
 function sees({ stream }: NodeRecord, scope: string): boolean {
-  return stream.collections === 'all' || stream.collections.has(scope);
+  const seen = stream.sources ?? stream.collections;
+  return seen === 'all' || seen.has(scope);
 }
 
 function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
@@ -268,7 +269,10 @@ function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
 /** Takes down a refusal. What was refused of the same revision before, resource by resource, is part of the reason. */
 function refused(scope: ScopeRecord, nack: Nack, closesRound: boolean): Nack {
   const earlier = scope.faulty?.revision === nack.revision ? scope.faulty.refusals : [];
-  const whole = { ...nack, refusals: [...earlier, ...nack.refusals] };
+  // What was refused in part may be named again with the whole.
+  const repeats = ({ type, resource, message }: ResourceRefusal) =>
+    earlier.some((one) => one.type === type && one.resource === resource && one.message === message);
+  const whole = { ...nack, refusals: [...earlier, ...nack.refusals.filter((one) => !repeats(one))] };
   if (closesRound) {
     scope.refused = whole;
     scope.faulty = undefined;

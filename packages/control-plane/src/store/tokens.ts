@@ -25,6 +25,8 @@ export interface TokenRecord {
   readonly tenants: readonly string[];
   /** Gateway of a node; empty for other roles. */
   readonly gateway: string;
+  /** Family of resources that a node is served; empty for other roles. */
+  readonly family: string;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
@@ -42,6 +44,7 @@ export interface NewToken {
   readonly role: TokenRole;
   readonly tenants: readonly string[];
   readonly gateway: string;
+  readonly family: string;
   /** Undefined: does not expire. */
   readonly ttlSeconds: number | undefined;
   /** Default: bearer. */
@@ -145,6 +148,7 @@ export class TokenStore implements NodeAuthenticator {
       role: 'operator',
       tenants: [],
       gateway: '',
+      family: '',
       ttlSeconds: undefined,
     };
     const [row] = await this.#options.database.write(operatorScope, async (tx) => {
@@ -176,7 +180,8 @@ export class TokenStore implements NodeAuthenticator {
       await tx.sql`select 1 from signalbox.tenant where name = ${operatorScope} for update`;
       const [existing] = await tx.sql`select 1 from signalbox.token limit 1`;
       if (existing) return undefined;
-      const first: NewToken = { name: 'operator', role: 'operator', tenants: [], gateway: '', ttlSeconds: undefined };
+      const none = { tenants: [], gateway: '', family: '', ttlSeconds: undefined };
+      const first: NewToken = { name: 'operator', role: 'operator', ...none };
       return (await this.#insert(tx, first)).credential;
     });
   }
@@ -272,9 +277,10 @@ export class TokenStore implements NodeAuthenticator {
       const issued = await request.issue(token.gateway);
       await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
       if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
-      const { name, tenants, gateway } = token;
+      const { name, tenants, gateway, family } = token;
       await this.#insert(tx, {
-        ...{ name, role: 'node', tenants, gateway, ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000 },
+        ...{ name, role: 'node', tenants, gateway, family },
+        ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
         ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
       });
       return issued;
@@ -352,14 +358,15 @@ export class TokenStore implements NodeAuthenticator {
     const createdAt = new Date(clock.now());
     const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
     const { form = 'bearer', node = '', serials = [] } = token;
-    await sql`insert into signalbox.token (id, name, role, form, node, serials, tenants, gateway, hash, created_at, expires_at)
+    await sql`insert into signalbox.token
+      (id, name, role, form, node, serials, tenants, gateway, family, hash, created_at, expires_at)
       values (${id}, ${token.name}, ${token.role}, ${form}, ${node},
         array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
-        ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
-    const { name, role, tenants, gateway } = token;
+        ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
+    const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, gateway, createdAt, expiresAt, form, node, serials },
+      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt, form, node, serials },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -367,11 +374,12 @@ export class TokenStore implements NodeAuthenticator {
   }
 }
 
-function identityOf({ id, name, gateway, tenants }: TokenRecord): NodeIdentity {
-  return { tokenId: id, name, gateway, node: undefined, tenants: tenants.length === 0 ? null : new Set(tenants) };
+function identityOf({ id, name, gateway, family, tenants }: TokenRecord): NodeIdentity {
+  const seen = tenants.length === 0 ? null : new Set(tenants);
+  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: seen };
 }
 
 function columns(sql: StoreSql) {
-  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, created_at as "createdAt", expires_at as "expiresAt",
+  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
     revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
 }

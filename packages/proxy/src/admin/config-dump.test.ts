@@ -9,6 +9,8 @@ const route: RouteEntry = {
   revision: 7n,
   digest: 'd1',
   endpoint: '/acme/assistant/mcp',
+  condition: { hostnames: null, headers: [] },
+  unenforceable: 'refuse',
   mcp: {
     virtualServer: 'assistant',
     member: { backend: { tenant: 'acme', name: 'weather', key: 'k', url: 'http://127.0.0.1:3001/mcp?token=hidden' } },
@@ -47,6 +49,7 @@ const table: RoutingTable = {
         {
           name: 'default',
           listeners: [{ name: 'http', port: 8080, hostnames: new Set(['localhost']), allowedOrigins: null }],
+          dataPlanes: new Set(['native'] as const),
         },
       ],
     ]),

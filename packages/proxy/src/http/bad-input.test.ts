@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bodyOf, echo, get, RunningServer, statusOf, turn } from '../testing/running-server.ts';
 import type { BodyWriter } from './exchange.ts';
+import { httpCodecs } from './http-codecs.ts';
 
 const line = 'POST / HTTP/1.1\r\n';
 const host = 'Host: a.test\r\n';
@@ -17,6 +18,7 @@ const badInput: readonly [string, string, number][] = [
   ['a coding behind chunked', `${line}${host}Transfer-Encoding: chunked, identity\r\n\r\n`, 400],
   ['two codings', `${line}${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n`, 400],
   ['a blank before the colon', `${line}${host}Content-Length : 5\r\n\r\nhello`, 400],
+  ['a tab behind the coding', `${line}${host}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`, 400],
   ['a folded header', `${line}${host}X: a\r\n b\r\n\r\n`, 400],
   ['a folded coding', `${line}${host}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n`, 400],
   ['two Hosts', `${line}${host}Host: b.test\r\n\r\n`, 400],
@@ -65,103 +67,109 @@ const badInput: readonly [string, string, number][] = [
   ['a target beyond 8 KiB', `GET /${'x'.repeat(8_200)} HTTP/1.1\r\n${host}\r\n`, 414],
 ];
 
-describe('bad input', () => {
-  it.each(badInput)('with %s is refused, closes the connection and reaches nobody', async (_, text, status) => {
-    await using test = await RunningServer.start(echo);
-    const client = await test.connect();
-    const received = await client.send(text + get).closed;
-    expect(statusOf(received)).toBe(status);
-    expect(received).toContain('Connection: close');
-    expect(received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
-    const reached = test.exchanges.filter((exchange) => exchange.head.method !== 'POST' || exchange.responseBytes > 0);
-    expect(reached).toEqual([]);
-    expect(test.value('signalbox_http_refused_total')).toBe(1);
-    // Whoever records outcomes hears of each request once: here, or from its exchange when its body broke off.
-    expect(test.refused.length + test.exchanges.length).toBe(1);
-  });
+describe.each(httpCodecs)('%s codec:', (codec) => {
+  const server = RunningServer.of(codec);
 
-  it('byte by byte is refused the same', async () => {
-    for (const [, text, status] of badInput.slice(0, 12)) {
-      await using test = await RunningServer.start(echo);
+  describe('bad input', () => {
+    it.each(badInput)('with %s is refused, closes the connection and reaches nobody', async (_, text, status) => {
+      await using test = await server.start(echo);
       const client = await test.connect();
-      for (const byte of text.slice(0, 200)) client.send(byte);
-      expect(statusOf(await client.closed)).toBe(status);
-    }
-  });
-
-  it('CONNECT is not served', async () => {
-    await using test = await RunningServer.start(echo);
-    await (await test.connect()).send(`CONNECT a.test:80 HTTP/1.1\r\n${host}\r\n`).closed;
-    expect(test.exchanges).toHaveLength(0);
-  });
-
-  it('an Upgrade is ignored', async () => {
-    await using test = await RunningServer.start(echo);
-    const client = await test.connect();
-    const received = await client
-      .send(`GET / HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)
-      .receives('\r\n\r\n');
-    expect(statusOf(received)).toBe(200);
-  });
-
-  it('a host that is refused reaches nobody', async () => {
-    await using test = await RunningServer.start(echo, {
-      judgeHost: (head) => (head.host === 'a.test' ? undefined : { status: 403, reason: 'not here' }),
+      const received = await client.send(text + get).closed;
+      expect(statusOf(received)).toBe(status);
+      expect(received).toContain('Connection: close');
+      expect(received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+      const reached = test.exchanges.filter(
+        (exchange) => exchange.head.method !== 'POST' || exchange.responseBytes > 0,
+      );
+      expect(reached).toEqual([]);
+      expect(test.value('signalbox_http_refused_total')).toBe(1);
+      // Whoever records outcomes hears of each request once: here, or from its exchange when its body broke off.
+      expect(test.refused.length + test.exchanges.length).toBe(1);
     });
-    const client = await test.connect();
-    const received = await client.send(`GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n${get}`).closed;
-    expect([statusOf(received), bodyOf(received)]).toEqual([403, 'not here\n']);
-    expect(test.exchanges).toHaveLength(0);
-    expect(test.refused).toEqual([{ method: 'GET', status: 403 }]);
-  });
-});
 
-describe('requests sent before the answer', () => {
-  it('are dropped with the connection, which says so', async () => {
-    await using test = await RunningServer.start(
-      (exchange) => void setImmediate(() => exchange.respond(200, [], exchange.head.path)),
-    );
-    const client = await test.connect();
-    const received = await client.send(
-      `GET /1 HTTP/1.1\r\n${host}\r\nGET /2 HTTP/1.1\r\n${host}\r\nGET /3 HTTP/1.1\r\n${host}\r\n`,
-    ).closed;
-    expect([statusOf(received), bodyOf(received)]).toEqual([200, '/1']);
-    expect(received).toContain('Connection: close');
-    expect(test.exchanges).toHaveLength(1);
-  });
-
-  it('end a stream that had promised to keep the connection, once it is complete', async () => {
-    let writer: BodyWriter | undefined;
-    await using test = await RunningServer.start((exchange) => void (writer = exchange.stream(200, [])));
-    const client = await test.connect();
-    await client.send(get).receives('chunked');
-    client.send(get);
-    while (test.value('signalbox_http_refused_total') === 0) await turn();
-    writer?.end('all');
-    expect((await client.closed).endsWith('3\r\nall\r\n0\r\n\r\n')).toBe(true);
-    expect(test.exchanges).toHaveLength(1);
-  });
-
-  it('that are not HTTP break off the answer under way', async () => {
-    const gone = Promise.withResolvers<void>();
-    await using test = await RunningServer.start((exchange) => {
-      exchange.onClientGone(gone.resolve);
-      exchange.stream(200, []).write('begun');
+    it('byte by byte is refused the same', async () => {
+      for (const [, text, status] of badInput.slice(0, 12)) {
+        await using test = await server.start(echo);
+        const client = await test.connect();
+        for (const byte of text.slice(0, 200)) client.send(byte);
+        expect(statusOf(await client.closed)).toBe(status);
+      }
     });
-    const client = await test.connect();
-    await client.send(get).receives('begun');
-    const received = await client.send('not HTTP\r\n\r\n').closed;
-    await gone.promise;
-    expect(received).not.toContain('400');
+
+    it('CONNECT is not served', async () => {
+      await using test = await server.start(echo);
+      await (await test.connect()).send(`CONNECT a.test:80 HTTP/1.1\r\n${host}\r\n`).closed;
+      expect(test.exchanges).toHaveLength(0);
+    });
+
+    it('an Upgrade is ignored', async () => {
+      await using test = await server.start(echo);
+      const client = await test.connect();
+      const received = await client
+        .send(`GET / HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)
+        .receives('\r\n\r\n');
+      expect(statusOf(received)).toBe(200);
+    });
+
+    it('a host that is refused reaches nobody', async () => {
+      await using test = await server.start(echo, {
+        judgeHost: (head) => (head.host === 'a.test' ? undefined : { status: 403, reason: 'not here' }),
+      });
+      const client = await test.connect();
+      const received = await client.send(`GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n${get}`).closed;
+      expect([statusOf(received), bodyOf(received)]).toEqual([403, 'not here\n']);
+      expect(test.exchanges).toHaveLength(0);
+      expect(test.refused).toEqual([{ method: 'GET', status: 403 }]);
+    });
   });
 
-  it('that are not HTTP get no answer in place of the one under way', async () => {
-    const gone = Promise.withResolvers<void>();
-    await using test = await RunningServer.start((exchange) => exchange.onClientGone(gone.resolve));
-    const client = await test.connect();
-    client.send(get);
-    while (test.exchanges.length === 0) await turn();
-    expect(await client.send('not HTTP\r\n\r\n').closed).toBe('');
-    await gone.promise;
+  describe('requests sent before the answer', () => {
+    it('are dropped with the connection, which says so', async () => {
+      await using test = await server.start(
+        (exchange) => void setImmediate(() => exchange.respond(200, [], exchange.head.path)),
+      );
+      const client = await test.connect();
+      const received = await client.send(
+        `GET /1 HTTP/1.1\r\n${host}\r\nGET /2 HTTP/1.1\r\n${host}\r\nGET /3 HTTP/1.1\r\n${host}\r\n`,
+      ).closed;
+      expect([statusOf(received), bodyOf(received)]).toEqual([200, '/1']);
+      expect(received).toContain('Connection: close');
+      expect(test.exchanges).toHaveLength(1);
+    });
+
+    it('end a stream that had promised to keep the connection, once it is complete', async () => {
+      let writer: BodyWriter | undefined;
+      await using test = await server.start((exchange) => void (writer = exchange.stream(200, [])));
+      const client = await test.connect();
+      await client.send(get).receives('chunked');
+      client.send(get);
+      while (test.value('signalbox_http_refused_total') === 0) await turn();
+      writer?.end('all');
+      expect((await client.closed).endsWith('3\r\nall\r\n0\r\n\r\n')).toBe(true);
+      expect(test.exchanges).toHaveLength(1);
+    });
+
+    it('that are not HTTP break off the answer under way', async () => {
+      const gone = Promise.withResolvers<void>();
+      await using test = await server.start((exchange) => {
+        exchange.onClientGone(gone.resolve);
+        exchange.stream(200, []).write('begun');
+      });
+      const client = await test.connect();
+      await client.send(get).receives('begun');
+      const received = await client.send('not HTTP\r\n\r\n').closed;
+      await gone.promise;
+      expect(received).not.toContain('400');
+    });
+
+    it('that are not HTTP get no answer in place of the one under way', async () => {
+      const gone = Promise.withResolvers<void>();
+      await using test = await server.start((exchange) => exchange.onClientGone(gone.resolve));
+      const client = await test.connect();
+      client.send(get);
+      while (test.exchanges.length === 0) await turn();
+      expect(await client.send('not HTTP\r\n\r\n').closed).toBe('');
+      await gone.promise;
+    });
   });
 });

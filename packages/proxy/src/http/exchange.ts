@@ -11,8 +11,11 @@ export interface Exchange {
    * closes) or the client left. May be called once.
    */
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined;
-  /** Sends head and whole body at once. */
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void;
+  /**
+   * Sends head and whole body at once.
+   * @returns true if nobody holds the body's bytes any more, so that their memory may be used again.
+   */
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean;
   /** Sends the head and returns a writer for the body; `contentLength` undefined means chunked. */
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter;
   /** True once an answer has begun, by whomever: a body that is too large is answered by the codec. */

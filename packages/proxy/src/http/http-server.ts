@@ -47,7 +47,7 @@ export interface HttpServerOptions {
   readonly metrics: Metrics;
 }
 
-/** Bounds of one listener (security.md §7.1). */
+/** Bounds of one listener. */
 export interface HttpServerLimits {
   /** Request line and headers together, bytes. Beyond: 431. */
   readonly maxHeaderBytes: number;

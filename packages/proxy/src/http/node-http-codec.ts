@@ -13,7 +13,9 @@ import type { Counter, TlsFiles } from '@signalbox/runtime';
 import type { Exchange } from './exchange.ts';
 import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
-import { isServedMethod, passGate, servedMethods } from './request-gate.ts';
+import { RefusalCounter } from './refusal-counter.ts';
+import { passGate, servedMethods } from './request-gate.ts';
+import { followFiles, secureOptions } from './secure-server.ts';
 
 /**
  * HTTP/1.1 by node:http behind the `Exchange` seam.
@@ -43,7 +45,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   /** What connections are made on: with TLS also the ones whose handshake is not done. */
   readonly #sockets = new Set<Socket>();
   readonly #active = new Set<NodeHttpExchange>();
-  readonly #refused = new Map<number, Counter>();
+  readonly #refusals: RefusalCounter;
   readonly #dropped: Counter;
   readonly #stalled: Counter;
   #sweep: Disposable | undefined;
@@ -52,6 +54,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
     this.#options = options;
     this.#onExchange = onExchange;
+    this.#refusals = new RefusalCounter(options);
     const { limits, metrics } = options;
     this.#dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
     this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
@@ -164,7 +167,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
 
   #refuse(connection: Connection, response: ServerResponse, refusal: Refusal): void {
     connection.busy = 'refused';
-    this.#sayRefused(refusal.status, response.req.method);
+    this.#refusals.refused(refusal.status, response.req.method);
     const body = `${refusal.reason}\n`;
     const headers = ['Connection', 'close', 'Content-Type', 'text/plain', 'Content-Length', String(body.length)];
     if (refusal.status === 405) headers.push('Allow', servedMethods);
@@ -176,7 +179,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   #refusePipelined(connection: Connection): void {
     const { busy } = connection;
     if (busy === undefined || busy === 'refused') return;
-    this.#sayRefused(0);
+    this.#refusals.refused(0);
     connection.busy = 'refused';
     busy.endConnection();
   }
@@ -194,8 +197,8 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     }
     connection.busy = 'refused';
     // A request whose body broke off became an exchange, which has an outcome of its own.
-    if (busy === undefined) this.#sayRefused(status);
-    else this.#countRefused(status);
+    if (busy === undefined) this.#refusals.refused(status);
+    else this.#refusals.count(status);
     connection.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
       connection.destroy(),
     );
@@ -210,22 +213,6 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
       exchange.socket.destroy();
     }
   }
-
-  #sayRefused(status: number, method = ''): void {
-    this.#options.onRefused({ method: isServedMethod(method) ? method : '', status });
-    this.#countRefused(status);
-  }
-
-  #countRefused(status: number): void {
-    let counter = this.#refused.get(status);
-    if (!counter) {
-      const { metrics } = this.#options;
-      const help = 'Requests refused before anything else looked at them.';
-      counter = metrics.counter('signalbox_http_refused_total', help, { status: String(status) });
-      this.#refused.set(status, counter);
-    }
-    counter.add();
-  }
 }
 
 /** Keeps a connection in a set while it is open. */
@@ -234,26 +221,10 @@ function remember<T extends Socket>(open: Set<T>, connection: T): void {
   connection.on('close', () => void open.delete(connection));
 }
 
-/** A server whose certificate follows its files. HTTP/1.1 alone is offered: that is what the codec speaks. */
 function newServer(tls: TlsFiles | undefined, options: ServerOptions): Server {
   if (!tls) return createServer(options);
-  const { cert, key } = tls.value;
-  const server = createSecureServer({
-    ...options,
-    ...(cert && { cert }),
-    ...(key && { key }),
-    minVersion: 'TLSv1.2',
-    ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: options.headersTimeout,
-  });
-  const renewal = tls.onChange((material) => {
-    server.setSecureContext({
-      ...(material.cert && { cert: material.cert }),
-      ...(material.key && { key: material.key }),
-    });
-  });
-  server.on('close', () => renewal[Symbol.dispose]());
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout) });
+  followFiles(server, tls);
   return server;
 }
 

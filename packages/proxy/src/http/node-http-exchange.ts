@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { BodyWriter, Exchange, RequestHead } from './exchange.ts';
+import type { BodyWriter, Exchange } from './exchange.ts';
+import { GatedHead } from './gated-head.ts';
 import type { PassedHead } from './request-gate.ts';
 
 /** What an exchange needs from the server it came through. */
@@ -20,7 +21,7 @@ export interface RequestParts {
 
 /** One request and its answer over node:http. Its event handlers are shared; state is in fields. */
 export class NodeHttpExchange implements Exchange {
-  readonly head: NodeHttpHead;
+  readonly head: GatedHead;
   readonly socket: Socket;
   readonly #owner: ExchangeOwner;
   readonly #request: IncomingMessage;
@@ -45,7 +46,7 @@ export class NodeHttpExchange implements Exchange {
     this.#contentLength = head.contentLength;
     this.#expectsContinue = head.expectsContinue;
     this.socket = request.socket;
-    this.head = new NodeHttpHead(request, head);
+    this.head = new GatedHead(request.method ?? '', head, request.socket);
     (response as OwnedResponse).exchange = this;
     response.on('close', onResponseClose);
   }
@@ -64,15 +65,17 @@ export class NodeHttpExchange implements Exchange {
     return collector.read(this.#request);
   }
 
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void {
-    if (!this.#begin()) return;
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
+    if (!this.#begin()) return true;
     const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const all = this.#headers(headers);
     if (mayHaveBody(status)) all.push('Content-Length', String(length));
     this.#complete = true;
     if (this.head.method !== 'HEAD') this.#responseBytes = length;
     this.#response.writeHead(status, all);
-    this.#response.end(body);
+    if (body instanceof Buffer && length <= joinedBytes) this.#response.end(body.toString('latin1'), 'latin1');
+    else this.#response.end(body);
+    return false;
   }
 
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
@@ -174,49 +177,6 @@ export class NodeHttpExchange implements Exchange {
   }
 }
 
-/** The head, with headers looked up on demand. */
-export class NodeHttpHead implements RequestHead {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly host: string;
-  readonly port: number;
-  readonly remoteAddress: string;
-  readonly secure: boolean;
-  readonly #names: readonly string[];
-  readonly #values: readonly string[];
-
-  constructor(request: IncomingMessage, head: PassedHead) {
-    const { socket } = request;
-    this.method = request.method ?? '';
-    this.path = head.path;
-    this.query = head.query;
-    this.host = head.host;
-    this.port = socket.localPort ?? 0;
-    this.remoteAddress = socket.remoteAddress ?? '';
-    this.secure = 'encrypted' in socket;
-    this.#names = head.names;
-    this.#values = head.values;
-  }
-
-  header(name: string): string | undefined {
-    const names = this.#names;
-    let at = names.indexOf(name);
-    if (at < 0) return undefined;
-    let value = this.#values[at] as string;
-    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
-    return value;
-  }
-
-  withPrefix(prefix: string): readonly string[] {
-    const found: string[] = [];
-    this.#names.forEach((name, i) => {
-      if (name.startsWith(prefix)) found.push(name, this.#values[i] as string);
-    });
-    return found;
-  }
-}
-
 /** Gathers a body of bounded size. */
 class BodyCollector {
   readonly #exchange: NodeHttpExchange;
@@ -314,6 +274,8 @@ interface OwnedResponse extends ServerResponse {
 
 /** Bytes of an unread body that are cheaper to read and forget than to lose the connection for. */
 const discardableBytes = 65_536;
+/** Answers up to this size go out in one write with their head, which node:http does for text only. */
+const joinedBytes = 16_384;
 const noBytes = Buffer.alloc(0);
 
 function mayHaveBody(status: number): boolean {

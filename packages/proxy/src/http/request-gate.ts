@@ -33,7 +33,7 @@ export interface PassedHead {
 }
 
 /**
- * The first thing that looks at a request (security.md §7.1). Only what every HTTP implementation reads alike may pass:
+ * The first thing that looks at a request. Only what every HTTP implementation reads alike may pass:
  *
  * 1. HTTP/1.1, a method of the list, origin-form target with one leading slash, nothing encoded that changes a path.
  * 2. Headers that must not repeat do not; values are visible ASCII; exactly one Host.

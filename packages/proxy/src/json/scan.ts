@@ -22,7 +22,7 @@ import { MessageParts } from './message-parts.ts';
 import type { ScanFault, ScannedBody, ScannedMessage, Span } from './message.ts';
 import { decodeString } from './string.ts';
 
-/** Bounds of one JSON document (security.md §7.2). */
+/** Bounds of one JSON document. */
 export interface ScanLimits {
   /** Open objects and arrays around a value. Beyond: `depth`. */
   readonly maxDepth: number;

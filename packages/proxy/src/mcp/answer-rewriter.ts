@@ -44,7 +44,16 @@ export class AnswerRewriter {
 
   /** The bytes with the client's id in place of the minted one. */
   restoreId(bytes: Buffer, at: Span): Buffer {
-    return spliceBytes(bytes, at, this.#request, this.#id);
+    return spliceBytes(bytes, at, { source: this.#request, from: this.#id });
+  }
+
+  /**
+   * A whole answer that needs no inspection, with the client's id, written into `memory` if it has room.
+   * @returns undefined when the bytes are not an answer to this request.
+   */
+  rewriteId(body: Buffer, memory: Buffer | undefined): Buffer | undefined {
+    const id = findAnswerId(body, this.upstreamId, this.#call.services.limits.responseScan);
+    return id && spliceBytes(body, id, { source: this.#request, from: this.#id }, memory);
   }
 
   /** @returns undefined when the bytes are not an answer to this request. */

@@ -20,6 +20,7 @@ import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
 export class Answer implements UpstreamHandler, InFlight {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
+  readonly borrows = true;
   /** Of a `subscriptions/listen`. */
   listens: ListenFilter | undefined;
   readonly #call: Call;
@@ -28,6 +29,10 @@ export class Answer implements UpstreamHandler, InFlight {
   #head: UpstreamHead | undefined;
   #chunks: Buffer[] = [];
   #held = 0;
+  /** The whole answer as the client gets it, until its end is told. */
+  #rewritten: Buffer | undefined;
+  /** Memory that it was written into, to be used again. */
+  #memory: Buffer | undefined;
   #pass: PassThrough | undefined;
   #events: EventRelay | undefined;
   #initialize: InitializeEvents | undefined;
@@ -55,11 +60,14 @@ export class Answer implements UpstreamHandler, InFlight {
     else this.#giveUp(refusals.upstreamInvalid);
   }
 
-  onData(chunk: Buffer): void {
-    if (this.#events) this.#events.push(chunk);
-    else if (this.#pass) this.#pass.push(chunk);
-    else if (this.#initialize) this.#initialize.push(chunk);
-    else if (!this.#call.ended) this.#hold(chunk);
+  onData(chunk: Buffer, lent: boolean): boolean {
+    if (lent && this.#rewriteWhole(chunk)) return false;
+    const kept = lent ? Buffer.from(chunk) : chunk;
+    if (this.#pass) return this.#pass.push(kept);
+    if (this.#events) this.#events.push(kept);
+    else if (this.#initialize) this.#initialize.push(kept);
+    else if (!this.#call.ended) this.#hold(kept);
+    return false;
   }
 
   onEnd(): void {
@@ -67,6 +75,7 @@ export class Answer implements UpstreamHandler, InFlight {
     if (this.#events) this.#events.upstreamEnded(undefined);
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
+    else if (this.#rewritten) this.#sendWhole(this.#rewritten);
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
   }
@@ -89,6 +98,22 @@ export class Answer implements UpstreamHandler, InFlight {
     this.#chunks = [];
     if (this.#events) this.#events.clientGone(error);
     else this.#call.end(error);
+  }
+
+  /** The common case: the answer came in one piece, and only its id changes. Then it is copied once, id and all. */
+  #rewriteWhole(chunk: Buffer): boolean {
+    const head = this.#head as UpstreamHead;
+    const isWhole = chunk.length === head.contentLength && head.status === 200;
+    if (!isWhole || this.#events || this.#initialize || this.#rewriter.inspects || this.#call.ended) return false;
+    if (chunk.length > smallBytes) this.#memory = this.#call.services.answerBuffers.take();
+    this.#rewritten = this.#rewriter.rewriteId(chunk, this.#memory);
+    return this.#rewritten !== undefined;
+  }
+
+  #sendWhole(answer: Buffer): void {
+    const { answerBuffers } = this.#call.services;
+    if (this.#call.respond(200, jsonHeaders, answer) && this.#memory) answerBuffers.give(this.#memory);
+    this.#memory = undefined;
   }
 
   #hold(chunk: Buffer): void {
@@ -144,3 +169,6 @@ export class Answer implements UpstreamHandler, InFlight {
     this.#call.abandon(refusal);
   }
 }
+
+/** Answers up to this size, in bytes, are cheaper in memory of their own. */
+const smallBytes = 4_096;

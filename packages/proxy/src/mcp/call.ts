@@ -89,12 +89,17 @@ export class Call {
     this.respond(status, this.#refusalHeaders(refusal), errorMessage(this.clientId, refusal, detail), refusal.name);
   }
 
-  /** Sends a whole answer and ends the call. @param error name of the outcome; empty for success. */
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined, error = ''): void {
-    if (this.#ended) return;
+  /**
+   * Sends a whole answer and ends the call.
+   * @param error name of the outcome; empty for success.
+   * @returns true if nobody holds the body's bytes any more.
+   */
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined, error = ''): boolean {
+    if (this.#ended) return true;
     this.#status = status;
-    this.exchange.respond(status, headers, body);
+    const isTaken = this.exchange.respond(status, headers, body);
     this.end(error);
+    return isTaken;
   }
 
   /** Begins an answer in pieces. The call ends with `end`. */

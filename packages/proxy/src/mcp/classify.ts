@@ -22,7 +22,7 @@ export type Classified =
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly detail: ErrorDetail };
 
 /**
- * Rungs 2 to 6 of the door ladder (protocols.md §2.2) for a POST: body first, headers only as a cross-check, the
+ * Rungs 2 to 6 of the door ladder for a POST: body first, headers only as a cross-check, the
  * earlier rung wins. Pure and total. Whether the method exists and policy allows it comes later.
  */
 export function classify(headers: DoorHeaders, body: ScannedBody): Classified {

@@ -26,7 +26,7 @@ interface Verdict {
 }
 
 /**
- * Whether upstreams speak the modern era (protocols.md §4). A modern request is tried first. Only what an upstream
+ * Whether upstreams speak the modern era. A modern request is tried first. Only what an upstream
  * says about itself counts: 401, 403, 5xx and silence are no evidence. A verdict serves until the horizon, then it is
  * looked into again while it goes on serving; a stale one for the legacy era would otherwise succeed for ever.
  */

@@ -10,7 +10,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** JSON-RPC codes (protocols.md §2.1); those of A2A mean other things and have their own table. */
+/** JSON-RPC codes; those of A2A mean other things and have their own table. */
 export const codes = {
   parse: -32700,
   invalidRequest: -32600,

@@ -14,7 +14,7 @@ export class Forwarded implements UpstreamHandler {
   onHead({ status }: UpstreamHead): void {
     const call = this.#call;
     const { session, services, exchange } = call;
-    if (status >= 200 && status < 300) return call.respond(202, [], undefined);
+    if (status >= 200 && status < 300) return void call.respond(202, [], undefined);
     if (status === 404 && session && session.facts.upstreamId !== '') {
       services.sessions.end(exchange.head.header('mcp-session-id') ?? '', session);
       return call.refuse(refusals.sessionUnknown);

@@ -20,11 +20,16 @@ export class GuardedHandler implements UpstreamHandler {
     }
   }
 
-  onData(chunk: Buffer): void {
+  get borrows(): boolean {
+    return this.#inner.borrows === true;
+  }
+
+  onData(chunk: Buffer, lent: boolean): boolean {
     try {
-      this.#inner.onData(chunk);
+      return this.#inner.onData(chunk, lent) === true;
     } catch (error) {
       fail(this.#call, error);
+      return false;
     }
   }
 

@@ -2,8 +2,8 @@ const prefix = '=?base64?';
 const suffix = '?=';
 
 /**
- * Decodes a value of `Mcp-Name` or `Mcp-Param-*`: plain text, or UTF-8 in base64 between exact markers (protocols.md
- * §2.3). @returns undefined when what stands between the markers is not canonical base64 of UTF-8.
+ * Decodes a value of `Mcp-Name` or `Mcp-Param-*`: plain text, or UTF-8 in base64 between exact markers (MCP 2026-07-28,
+ * Streamable HTTP). @returns undefined when what stands between the markers is not canonical base64 of UTF-8.
  */
 export function decodeHeaderValue(value: string): string | undefined {
   if (!value.startsWith(prefix) || !value.endsWith(suffix)) return value;

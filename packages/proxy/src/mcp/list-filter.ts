@@ -12,7 +12,7 @@ export interface FilteredList {
 /**
  * Takes the entries out of a list result that policy hides. What stays, stays byte for byte. An entry without a usable
  * name is hidden: nothing can be decided about it. The result becomes private to its caller, since another may see
- * another list (protocols.md §2.6).
+ * another list (MCP 2026-07-28, caching).
  *
  * @param result the `result` member of the answer, in bytes that have passed `scanBody`.
  */

@@ -35,10 +35,15 @@ export class PassThrough {
     else this.#passAllButTail(first);
   }
 
-  push(chunk: Buffer): void {
-    if (this.#call.ended) return;
-    if (this.#tail) this.#passAllButTail(Buffer.concat([this.#tail, chunk]));
-    else this.#writer.write(chunk);
+  /** @returns true when the bytes are on their way and nobody holds them any more. */
+  push(chunk: Buffer): boolean {
+    if (this.#call.ended) return true;
+    if (this.#tail) {
+      this.#passAllButTail(Buffer.concat([this.#tail, chunk]));
+      return true;
+    }
+    this.#writer.write(chunk);
+    return this.#writer.bufferedBytes === 0;
   }
 
   /** The upstream has sent everything. */

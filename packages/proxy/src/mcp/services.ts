@@ -7,6 +7,7 @@ import { Sessions } from '../session/sessions.ts';
 import { TokenVerifier } from '../session/token-verifier.ts';
 import type { TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
+import { SpareBuffers } from '../upstream/spare-buffers.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import { Catalog } from './catalog.ts';
 import { EraProbe } from './era-probe.ts';
@@ -47,6 +48,8 @@ export interface Services extends RequestPathDeps {
   readonly eventIds: EventIds;
   readonly requestMetrics: RequestMetrics;
   readonly isoTimes: IsoTimes;
+  /** Memory that answers are rewritten into. */
+  readonly answerBuffers: SpareBuffers;
   /** A call may be silent for as long as it may take: quiet tools are no failure. */
   readonly callTimeouts: UpstreamRequest['timeouts'];
   /** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
@@ -75,6 +78,7 @@ export function createServices(deps: RequestPathDeps): Services {
     eventIds: new EventIds(clock.now(), random.bytes(3).toString('hex')),
     requestMetrics: new RequestMetrics(metrics),
     isoTimes: new IsoTimes(),
+    answerBuffers: new SpareBuffers(),
     callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
     streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
   };

@@ -7,6 +7,12 @@ export interface Edit {
   readonly text: string | Buffer;
 }
 
+/** Bytes that stand elsewhere. */
+export interface Stretch {
+  readonly source: Buffer;
+  readonly from: Span;
+}
+
 /** The bytes with every edit made. Edits must be in order and apart. The bytes between them are copied as they are. */
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return bytes;
@@ -29,10 +35,14 @@ export function spliceAscii(bytes: Buffer, { start, end }: Span, text: string): 
   return out;
 }
 
-/** One edit with a stretch of other bytes, in one allocation: for the clients' ids in answers. */
-export function spliceBytes(bytes: Buffer, { start, end }: Span, source: Buffer, from: Span): Buffer {
+/**
+ * One edit with a stretch of other bytes: for the clients' ids in answers.
+ * @param memory is written into if it has room; otherwise the result has memory of its own.
+ */
+export function spliceBytes(bytes: Buffer, { start, end }: Span, { source, from }: Stretch, memory?: Buffer): Buffer {
   const size = from.end - from.start;
-  const out = Buffer.allocUnsafe(bytes.length - (end - start) + size);
+  const length = bytes.length - (end - start) + size;
+  const out = memory && memory.length >= length ? memory.subarray(0, length) : Buffer.allocUnsafe(length);
   bytes.copy(out, 0, 0, start);
   source.copy(out, start, from.start, from.end);
   bytes.copy(out, start + size, end);
@@ -42,5 +52,5 @@ export function spliceBytes(bytes: Buffer, { start, end }: Span, source: Buffer,
 /** One edit with text. */
 export function spliceText(bytes: Buffer, span: Span, text: string): Buffer {
   const source = Buffer.from(text, 'utf8');
-  return spliceBytes(bytes, span, source, { start: 0, end: source.length });
+  return spliceBytes(bytes, span, { source, from: { start: 0, end: source.length } });
 }

@@ -27,7 +27,7 @@ export function refusalOf(error: UpstreamError): Refusal {
 
 /**
  * Answers a request whose upstream answer is not 200. What the upstream says about the client's message goes on, under
- * the client's id; what it says about the gateway's hop does not (protocols.md §2.1).
+ * the client's id; what it says about the gateway's hop does not.
  */
 export function answerUpstreamRefusal(call: Call, head: UpstreamHead, body: Buffer): void {
   const { status } = head;

@@ -115,10 +115,11 @@ class Item implements Exchange {
     return this.#body;
   }
 
-  respond(_status: number, _headers: readonly string[], body: Buffer | string | undefined): void {
-    if (this.closed) return;
+  respond(_status: number, _headers: readonly string[], body: Buffer | string | undefined): boolean {
+    if (this.closed) return true;
     this.answered = true;
     this.#settle(body);
+    return false;
   }
 
   stream(_status: number, headers: readonly string[]): BodyWriter {

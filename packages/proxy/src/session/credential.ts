@@ -76,7 +76,7 @@ function isForAudience(aud: unknown, audiences: readonly string[]): boolean {
   return Array.isArray(aud) && aud.some((one) => typeof one === 'string' && audiences.includes(one));
 }
 
-/** Clocks of issuers may differ from ours (security.md §6.2). */
+/** Clocks of issuers may differ from ours. */
 export const expiryToleranceMs = 60_000;
 
 const none: ReadonlyMap<string, unknown> = new Map();

@@ -38,7 +38,7 @@ interface Place {
 }
 
 /**
- * Verifies bearer tokens and remembers for a short time which ones are good (security.md §6.2). What it remembers is
+ * Verifies bearer tokens and remembers for a short time which ones are good. What it remembers is
  * bound to the authentication table, so that neither another tenant nor another table finds an old verdict.
  */
 export class TokenVerifier {

@@ -102,11 +102,12 @@ export class FakeExchange implements Exchange {
     this.#bodyWaits?.(this.#take(maxBytes));
   }
 
-  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): void {
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
     this.#begin(status, headers);
-    if (this.closed) return;
+    if (this.closed) return true;
     if (body !== undefined) this.#chunks.push(Buffer.from(body as string));
     this.ended = true;
+    return true;
   }
 
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {

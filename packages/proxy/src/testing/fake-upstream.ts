@@ -76,8 +76,13 @@ export class FakeUpstreamCall implements UpstreamExchange {
     this.event({ jsonrpc: '2.0', id: this.message.id, result }, id);
   }
 
+  /** What is lent is spoiled after the call, so that whoever keeps it is found out. */
   data(chunk: Buffer | string): void {
-    if (this.#begun && !this.#over && !this.aborted) this.#handler.onData(Buffer.from(chunk as string));
+    if (!this.#begun || this.#over || this.aborted) return;
+    const bytes = Buffer.from(chunk as string);
+    const lent = this.#handler.borrows === true;
+    this.#handler.onData(bytes, lent);
+    if (lent) bytes.fill(0);
   }
 
   end(): void {

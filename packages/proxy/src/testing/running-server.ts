@@ -8,10 +8,12 @@ import {
   type JudgeHost,
   type RefusedRequest,
 } from '../http/http-server.ts';
-import { createNodeHttpServer } from '../http/node-http-codec.ts';
+import { createHttpServer, type HttpCodec } from '../http/http-codecs.ts';
 import { RawClient } from './raw-client.ts';
 
 export interface RunningServerOptions {
+  /** `own` unless given. */
+  readonly codec?: HttpCodec;
   readonly limits?: Partial<HttpServerLimits>;
   readonly judgeHost?: JudgeHost;
   /** 0, or omitted: the system chooses. */
@@ -37,7 +39,8 @@ export class RunningServer implements AsyncDisposable {
     const { clock, logger } = this;
     const onRefused = (refused: RefusedRequest) => void this.refused.push(refused);
     const metrics = this.#metrics;
-    this.server = createNodeHttpServer({ limits, judgeHost, onRefused, clock, logger, metrics }, (exchange) => {
+    const { codec = 'own' } = options;
+    this.server = createHttpServer(codec, { limits, judgeHost, onRefused, clock, logger, metrics }, (exchange) => {
       this.exchanges.push(exchange);
       onExchange(exchange);
     });
@@ -52,6 +55,11 @@ export class RunningServer implements AsyncDisposable {
     return running;
   }
 
+  /** Starts servers of one codec: for tests that run on each. */
+  static of(codec: HttpCodec): { readonly start: typeof RunningServer.start } {
+    return { start: (onExchange, options) => RunningServer.start(onExchange, { ...options, codec }) };
+  }
+
   get port(): number {
     return this.#port;
   }
@@ -60,6 +68,17 @@ export class RunningServer implements AsyncDisposable {
     const client = await RawClient.connect(this.#port);
     this.#clients.push(client);
     return client;
+  }
+
+  /** Lets time pass until the connection of a client is closed. @returns what the client received. */
+  async closedInTime(client: RawClient): Promise<string> {
+    let isClosed = false;
+    void client.closed.then(() => void (isClosed = true));
+    while (!isClosed) {
+      await this.clock.advance(10);
+      await turn();
+    }
+    return client.closed;
   }
 
   /** Sum over all series of a metric. */

@@ -276,6 +276,45 @@ describe('large answers', () => {
   });
 });
 
+describe('memory of answers', () => {
+  const size = 2_500_000;
+  const body = Buffer.from(Array.from({ length: size }, (_, i) => (i * 7 + (i >> 8)) % 251));
+  const serve = () =>
+    RawServer.start(({ socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+      socket.write(body);
+    });
+
+  /** Keeps pieces as they were given and says whether it holds them; what is lent is copied. */
+  const receive = (test: ReturnType<typeof clientOf>, server: RawServer, holds: (piece: number) => boolean) =>
+    new Promise<{ readonly pieces: Buffer[]; readonly memories: Set<ArrayBufferLike> }>((resolve, reject) => {
+      const pieces: Buffer[] = [];
+      const memories = new Set<ArrayBufferLike>();
+      test.client.dispatch(requestTo(server), {
+        borrows: true,
+        onHead: () => undefined,
+        onData: (chunk, lent) => {
+          const held = !lent && holds(pieces.length);
+          if (!lent) memories.add(chunk.buffer);
+          pieces.push(held ? chunk : Buffer.from(chunk));
+          return !held;
+        },
+        onEnd: () => resolve({ pieces, memories }),
+        onError: ({ message }) => reject(new Error(message)),
+      });
+    });
+
+  it('is read into again while nobody holds it, and not while somebody does', async () => {
+    await using server = await serve();
+    using test = clientOf();
+    for (const holds of [() => false, () => true, (piece: number) => piece % 3 === 0]) {
+      const { pieces, memories } = await receive(test, server, holds);
+      expect(Buffer.concat(pieces).equals(body)).toBe(true);
+      expect(memories.size === 1).toBe(!holds(0) && !holds(3));
+    }
+  });
+});
+
 describe('a connection that the upstream had closed', () => {
   /** Answers the first request of a connection and closes it at the second. */
   const closesAtSecond = (connection: RawConnection) => {

@@ -4,6 +4,7 @@ import type { Endpoint } from './http1-connection.ts';
 import { type ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
 import { Http1Pool, type PoolContext } from './http1-pool.ts';
 import { requestHead } from './request-head.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from './upstream.ts';
 
 /** Bounds of the client, for each (pool key, origin) unless said otherwise. */
@@ -50,6 +51,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
   readonly limits: Http1ClientLimits;
   readonly deadlines: Deadlines;
   readonly readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+  readonly spareBuffers = new SpareBuffers();
   readonly opened: Counter;
   readonly resent: Counter;
   readonly full: Counter;

@@ -4,6 +4,7 @@ import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
 import type { ResponseHead } from './response-head.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
+import type { SpareBuffers } from './spare-buffers.ts';
 
 /** Where a connection goes, and what it may do. */
 export interface Endpoint {
@@ -24,6 +25,8 @@ export interface ConnectionOwner {
   readonly idleTimeoutMs: number;
   /** Bytes are read into this buffer, whichever connection they are for. */
   readonly readBuffer: Buffer;
+  /** Memory of large answers. */
+  readonly spareBuffers: SpareBuffers;
   /** The connection is free for another exchange. */
   freed(connection: Http1Connection): void;
   /** The connection works for a stream and is not to be kept: it counts no longer. */
@@ -38,7 +41,8 @@ export interface ConnectionOwner {
  * 1. Whatever arrives while no answer is due closes the connection.
  * 2. After a problem, a timeout or an abort it is destroyed, never kept.
  * 3. Reads go to a buffer that all connections share, so that an idle connection or a quiet stream costs none, and are
- *    copied before they are handed on. An answer that fills it gets buffers of its own, larger ones, handed on as they are.
+ *    lent, or copied before they are handed on. An answer that fills it gets a buffer of its own, a larger one, handed on
+ *    as it is: while the client takes everything at once the same memory is read into again, which stays warm.
  */
 export class Http1Connection implements ResponseSink, Expiring {
   deadlineTick = disarmed;
@@ -51,6 +55,8 @@ export class Http1Connection implements ResponseSink, Expiring {
   #buffer: Buffer;
   /** What is being read was not read into shared memory, and may be handed on. */
   #ownsBytes = false;
+  /** Somebody still holds what was read into memory of our own, so the next read must go elsewhere. */
+  #isHeld = false;
   #exchange: Http1Exchange | undefined;
   #connected = false;
   #requests = 0;
@@ -127,7 +133,11 @@ export class Http1Connection implements ResponseSink, Expiring {
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
-    this.#exchange?.data(this.#ownsBytes ? bytes.subarray(start, end) : copyOf(bytes, start, end));
+    const exchange = this.#exchange;
+    if (!exchange) return;
+    if (this.#ownsBytes) this.#isHeld = !exchange.data(bytes.subarray(start, end), false) || this.#isHeld;
+    else if (exchange.borrows) exchange.data(bytes.subarray(start, end), true);
+    else exchange.data(copyOf(bytes, start, end), false);
   }
 
   onComplete(reusable: boolean): void {
@@ -205,9 +215,14 @@ export class Http1Connection implements ResponseSink, Expiring {
     const isShared = buffer === this.#owner.readBuffer;
     // A buffer that is mostly empty is copied from and used again, instead of being kept alive by a few bytes.
     this.#ownsBytes = !isShared && size * 2 > buffer.length;
+    this.#isHeld = false;
     this.#read(buffer.subarray(0, size));
-    if (!this.#exchange) this.#buffer = this.#owner.readBuffer;
-    else if (this.#ownsBytes || (isShared && size === buffer.length)) this.#buffer = Buffer.allocUnsafeSlow(bulkBytes);
+    if (!this.#exchange) {
+      if (!isShared && !this.#isHeld) this.#owner.spareBuffers.give(buffer);
+      this.#buffer = this.#owner.readBuffer;
+    } else if (this.#isHeld || (isShared && size === buffer.length)) {
+      this.#buffer = this.#owner.spareBuffers.take();
+    }
   }
 
   #readOwned(bytes: Buffer): void {
@@ -254,8 +269,6 @@ export class Http1Connection implements ResponseSink, Expiring {
 /** Bodies up to this size travel in one piece with their head. */
 const joinedBytes = 12_288;
 const peerAheadMs = 1_000;
-/** Size of the buffers of a large answer: fewer, larger pieces cost less on their way. */
-const bulkBytes = 262_144;
 
 function copyOf(bytes: Buffer, start: number, end: number): Buffer {
   const copy = Buffer.allocUnsafe(end - start);

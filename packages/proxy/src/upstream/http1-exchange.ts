@@ -19,8 +19,8 @@ export interface ExchangeOwner {
  */
 export class Http1Exchange implements UpstreamExchange, Expiring {
   readonly request: UpstreamRequest;
-  /** Request line and headers, as they are sent. */
-  readonly head: string;
+  /** Request line and headers, as they are sent. Empty once the answer began: a stream holds on to the exchange for long. */
+  head: string;
   /** Set while a connection works for this exchange. */
   connection: Http1Connection | undefined = undefined;
   /** It was sent on a kept connection that turned out to be closed, and may not be sent again. */
@@ -95,6 +95,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
 
   answered(head: ResponseHead): void {
     this.#stage = 'body';
+    this.head = '';
     this.#activeMs = this.#owner.deadlines.nowMs;
     this.#handler.onHead(head);
   }
@@ -106,9 +107,15 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     this.#owner.deadlines.arm(this, this.#bodyMs());
   }
 
-  data(chunk: Buffer): void {
+  /** Whether pieces may be lent to whoever handles the answer. */
+  get borrows(): boolean {
+    return this.#handler.borrows === true;
+  }
+
+  /** @returns true if nobody holds the piece any more. */
+  data(chunk: Buffer, lent: boolean): boolean {
     this.#activeMs = this.#owner.deadlines.nowMs;
-    this.#handler.onData(chunk);
+    return this.#handler.onData(chunk, lent) === true;
   }
 
   ended(): void {

@@ -3,12 +3,14 @@ import type { Deadlines } from './deadlines.ts';
 import { type ConnectionOwner, type Endpoint, Http1Connection } from './http1-connection.ts';
 import type { Http1ClientLimits } from './http1-client.ts';
 import type { ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
+import type { SpareBuffers } from './spare-buffers.ts';
 
 /** What the pools of a client share. */
 export interface PoolContext {
   readonly limits: Http1ClientLimits;
   readonly deadlines: Deadlines;
   readonly readBuffer: Buffer;
+  readonly spareBuffers: SpareBuffers;
   readonly opened: Counter;
   readonly resent: Counter;
   readonly full: Counter;
@@ -57,6 +59,10 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
 
   get readBuffer(): Buffer {
     return this.#context.readBuffer;
+  }
+
+  get spareBuffers(): SpareBuffers {
+    return this.#context.spareBuffers;
   }
 
   get connections(): number {

@@ -1,3 +1,4 @@
+import { withoutBlanks } from '../http/field-value.ts';
 import type { UpstreamHead } from './upstream.ts';
 
 /** How the body of an answer ends (RFC 9112 §6.3). */
@@ -48,7 +49,7 @@ interface HeadParts {
 }
 
 /**
- * Parses a head, strictly: whatever two readers could understand differently is a problem (security.md §7.1, F67).
+ * Parses a head, strictly: whatever two readers could understand differently is a problem (RFC 9112 §11).
  * @param text one character a byte, without the empty line at its end.
  * @param requestMethod answers to HEAD have no body.
  * @returns the head, or what is wrong with it.
@@ -116,19 +117,6 @@ function addHeader(parts: HeadParts, text: string, start: number, end: number): 
     default:
       return undefined;
   }
-}
-
-/** Blanks and tabs around a value do not belong to it; no other character is trimmed. */
-function withoutBlanks(text: string, from: number, to: number): string {
-  let start = from;
-  let end = to;
-  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
 }
 
 function framingOf(parts: HeadParts, requestMethod: string): BodyFraming {

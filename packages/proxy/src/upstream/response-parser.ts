@@ -1,4 +1,5 @@
-import { ChunkedDecoder, type ChunkSink } from './chunked-decoder.ts';
+import { ChunkedDecoder, type ChunkSink } from '../http/chunked-decoder.ts';
+import { HeadScanner } from '../http/head-scanner.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
 /** Takes an answer as it is read. Any call may lead to `stop`. */
@@ -18,19 +19,18 @@ type State = 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'stopped';
 export class ResponseParser implements ChunkSink {
   readonly #sink: ResponseSink;
   readonly #maxHeadBytes: number;
+  readonly #scanner: HeadScanner;
   #state: State = 'idle';
   #method = '';
   #head: ResponseHead | undefined;
   #remaining = 0;
   #chunks: ChunkedDecoder | undefined;
   #informational = 0;
-  /** A head that came in pieces. */
-  #partial: Buffer | undefined;
-  #partialLength = 0;
 
   constructor(sink: ResponseSink, maxHeadBytes: number) {
     this.#sink = sink;
     this.#maxHeadBytes = maxHeadBytes;
+    this.#scanner = new HeadScanner(maxHeadBytes);
   }
 
   /** A request was sent: an answer is due. */
@@ -38,18 +38,18 @@ export class ResponseParser implements ChunkSink {
     this.#state = 'head';
     this.#method = method;
     this.#informational = 0;
-    this.#partialLength = 0;
+    this.#scanner.reset();
   }
 
   /** Nothing more is reported. */
   stop(): void {
     this.#state = 'stopped';
-    this.#partial = undefined;
+    this.#scanner.reset();
   }
 
   /** No byte of an answer has come since `begin`. */
   get untouched(): boolean {
-    return this.#state === 'head' && this.#partialLength === 0 && this.#informational === 0;
+    return this.#state === 'head' && this.#scanner.untouched && this.#informational === 0;
   }
 
   push(bytes: Buffer): void {
@@ -90,30 +90,20 @@ export class ResponseParser implements ChunkSink {
   }
 
   #readHead(bytes: Buffer, at: number): number {
-    if (this.#partialLength > 0) return this.#readPartialHead(bytes, at);
-    const end = bytes.indexOf(emptyLine, at);
-    if (end < 0) return this.#readPartialHead(bytes, at);
-    if (end - at > this.#maxHeadBytes) return this.#tooLarge();
-    this.#takeHead(bytes.toString('latin1', at, end), bytes, end + 4);
-    return end + 4;
-  }
-
-  #readPartialHead(bytes: Buffer, at: number): number {
-    const partial = (this.#partial ??= Buffer.allocUnsafe(this.#maxHeadBytes + emptyLine.length));
-    const before = this.#partialLength;
-    const copied = bytes.copy(partial, before, at);
-    const length = before + copied;
-    this.#partialLength = length;
-    const end = partial.subarray(0, length).indexOf(emptyLine, Math.max(0, before - 3));
-    if (hasBareLineFeed(partial, Math.max(0, before - 1), end < 0 ? length : end)) {
-      this.#fail('the head has a bare line break or a control character');
-      return bytes.length;
+    const scanner = this.#scanner;
+    switch (scanner.scan(bytes, at)) {
+      case 'partial':
+        return bytes.length;
+      case 'too-large':
+        return this.#tooLarge();
+      case 'malformed':
+        this.#fail('the head has a bare line break or a control character');
+        return bytes.length;
+      case 'complete':
+        this.#takeHead(scanner.text, bytes, scanner.next);
+        scanner.text = '';
+        return scanner.next;
     }
-    if (end < 0) return length === partial.length ? this.#tooLarge() : bytes.length;
-    this.#partialLength = 0;
-    const next = at + (end + emptyLine.length - before);
-    this.#takeHead(partial.toString('latin1', 0, end), bytes, next);
-    return next;
   }
 
   /** @param next where the body begins in what was read. */
@@ -177,13 +167,5 @@ export class ResponseParser implements ChunkSink {
   }
 }
 
-const emptyLine = Buffer.from('\r\n\r\n');
 /** Answers like 100 and 103 before the final one. */
 const maxInformational = 16;
-
-function hasBareLineFeed(bytes: Buffer, from: number, to: number): boolean {
-  for (let i = bytes.indexOf(0x0a, from); i >= 0 && i < to; i = bytes.indexOf(0x0a, i + 1)) {
-    if (i === 0 || bytes[i - 1] !== 0x0d) return true;
-  }
-  return false;
-}

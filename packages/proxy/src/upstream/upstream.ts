@@ -35,8 +35,14 @@ export interface UpstreamRequest {
 export interface UpstreamHandler {
   /** Status (never 1xx) and headers of the answer. */
   onHead(head: UpstreamHead): void;
-  /** A piece of the body, as it arrived, without transfer coding. */
-  onData(chunk: Buffer): void;
+  /**
+   * A piece of the body, as it arrived, without transfer coding.
+   * @param lent the bytes change after the call. Only handlers that `borrow` are given such pieces.
+   * @returns true if a piece that is not lent is held by nobody any more: the upstream then reads on into its memory.
+   */
+  onData(chunk: Buffer, lent: boolean): boolean | void;
+  /** Can do with pieces that are only lent, which saves copying them. */
+  readonly borrows?: boolean;
   onEnd(): void;
   onError(error: UpstreamError): void;
 }

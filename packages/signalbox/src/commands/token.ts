@@ -29,6 +29,7 @@ interface CreateOptions extends OutputOptions {
   readonly role: RoleName;
   readonly tenant?: readonly string[];
   readonly gateway?: string;
+  readonly family?: string;
   readonly ttl?: number;
   readonly join?: true;
   readonly certificate?: true;
@@ -61,6 +62,7 @@ function createCommand(cli: Cli): Command {
     .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
     .option('--gateway <name>', 'gateway of a node')
+    .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
     .option('--join', 'for a node that fetches its certificate with it, once; valid for ten minutes')
     .option('--certificate', 'no secret: what nodes may receive that come with a certificate')
     .option('--node <id>', 'with --join or --certificate: only this node')
@@ -86,6 +88,7 @@ function createCommand(cli: Cli): Command {
 
 async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
   if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
+  if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
   if (options.join && options.certificate) throw usage('--join and --certificate exclude each other');
   const client = await adminClient(cli);
   const response = await client.tokens.createToken({
@@ -93,6 +96,7 @@ async function create(cli: Cli, name: string, options: CreateOptions): Promise<v
     role: roles[options.role],
     tenants: [...(options.tenant ?? [])],
     gateway: options.gateway ?? '',
+    family: options.family ?? '',
     form: options.join ? TokenForm.JOIN : options.certificate ? TokenForm.CERTIFICATE : TokenForm.BEARER,
     node: options.node ?? '',
     ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),

@@ -37,6 +37,8 @@ export type TestChange = Readonly<Record<string, string | null>>;
 export class MemorySource implements CollectionSource {
   readonly #collections = new Map<string, MemoryCollection>();
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
+  /** Last revisions of collections that were deleted: a name that comes back goes on from there. */
+  readonly #retired = new Map<string, bigint>();
   ready = true;
 
   get(id: string): Collection | undefined {
@@ -55,7 +57,7 @@ export class MemorySource implements CollectionSource {
   /** Changes leaves and twigs of a collection, in one revision. Creates the collection. */
   commit(id: string, change: { readonly leaves?: TestChange; readonly twigs?: TestChange }): bigint {
     const before = this.#collections.get(id);
-    const next = (before ?? MemoryCollection.empty(id)).with(change);
+    const next = (before ?? MemoryCollection.empty(id, this.#retired.get(id) ?? 0n)).with(change);
     this.#collections.set(id, next);
     this.#notify([id]);
     return next.revision;
@@ -63,7 +65,11 @@ export class MemorySource implements CollectionSource {
 
   /** Deletes a collection. */
   drop(id: string): void {
-    if (this.#collections.delete(id)) this.#notify([id]);
+    const last = this.#collections.get(id);
+    if (!last) return;
+    this.#retired.set(id, last.revision);
+    this.#collections.delete(id);
+    this.#notify([id]);
   }
 
   #notify(ids: readonly string[]): void {
@@ -83,8 +89,8 @@ class MemoryCollection implements Collection {
     this.#byType = byType;
   }
 
-  static empty(id: string): MemoryCollection {
-    return new MemoryCollection(id, 0n, new Map());
+  static empty(id: string, revision: bigint): MemoryCollection {
+    return new MemoryCollection(id, revision, new Map());
   }
 
   with(change: { readonly leaves?: TestChange; readonly twigs?: TestChange }): MemoryCollection {

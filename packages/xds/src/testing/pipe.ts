@@ -54,6 +54,12 @@ export class PipeTransport implements ClientTransport {
   }
 }
 
+interface PipeEnd {
+  readonly code: number;
+  readonly detail: string;
+  readonly retryAfterMs?: number | undefined;
+}
+
 /** One stream: two directions, each in order. */
 class Pipe {
   readonly #toClient: Direction;
@@ -79,12 +85,13 @@ class Pipe {
         const bytes = toBinary(DeltaDiscoveryRequestSchema, request);
         this.#toServer.send(() => this.#server?.onRequest(decodeRequest(bytes)));
       },
-      cancel: () => this.#over(1, 'cancelled by the client', true),
+      cancel: () => this.#over({ code: 1, detail: 'cancelled by the client' }, true),
     };
   }
 
   get server(): ServerTransport {
     return {
+      variant: 'delta',
       metadata: this.#metadata,
       certificate: undefined,
       remoteAddress: 'pipe',
@@ -99,16 +106,16 @@ class Pipe {
   }
 
   cut(): void {
-    this.#over(statusCode.unavailable, 'the connection was cut', true);
+    this.#over({ code: statusCode.unavailable, detail: 'the connection was cut' }, true);
   }
 
   /** The status arrives after everything that was sent before it. */
-  #end({ code, message }: StreamEnd): void {
+  #end({ code, message, retryAfterMs }: StreamEnd): void {
     this.#server = undefined;
-    this.#toClient.send(() => this.#over(code, message, false));
+    this.#toClient.send(() => this.#over({ code, detail: message, retryAfterMs }, false));
   }
 
-  #over(code: number, detail: string, tellServer: boolean): void {
+  #over({ code, detail, retryAfterMs }: PipeEnd, tellServer: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#toClient.drop();
@@ -117,7 +124,7 @@ class Pipe {
     const server = this.#server;
     this.#server = undefined;
     if (tellServer) server?.onEnd(detail);
-    this.#listener.onEnd(code, detail);
+    this.#listener.onEnd(code, detail, retryAfterMs);
   }
 }
 

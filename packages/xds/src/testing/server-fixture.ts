@@ -5,6 +5,8 @@ export const testServerLimits: AdsServerLimits = {
   maxTypesPerStream: 8,
   maxNamesPerStream: 100,
   maxStreams: 100,
+  streamsPerSecond: 100,
+  streamBurst: 1_000,
   maxRequestBytes: 64 * 1024,
   maxResponseBytes: 8 * 1024,
   maxStreamAgeMs: 3_600_000,
@@ -19,5 +21,5 @@ export const testServerLimits: AdsServerLimits = {
 
 /** A credential that sees the named collections, or all. */
 export function testGrant(collections: StreamGrant['collections'] = 'all'): StreamGrant {
-  return { identity: { credentialId: 'credential', name: 'test credential' }, collections };
+  return { identity: { credentialId: 'credential', name: 'test credential' }, family: 'test', collections };
 }

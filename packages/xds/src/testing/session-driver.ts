@@ -5,7 +5,7 @@ import {
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { ChangeSet, type CollectionChange } from '../change-set.ts';
 import { ResponseEncoder } from '../encoded-response.ts';
-import type { Collection } from '../family.ts';
+import type { Collection, ResourceFamily } from '../family.ts';
 import { sendOrderOf } from '../send-order.ts';
 import {
   isAtRest,
@@ -15,6 +15,7 @@ import {
   type SessionEvent,
   stepServer,
 } from '../server-session.ts';
+import { dialects } from '../session-dialect.ts';
 import { StreamPosition } from '../stream-position.ts';
 import { MemorySource, testFamily } from './memory-source.ts';
 
@@ -41,6 +42,8 @@ interface Request {
 
 /** A server session with a source, driven by hand: no stream, no time. */
 export class SessionDriver {
+  /** Another one before the first request changes the order of types. */
+  family: ResourceFamily = testFamily;
   readonly source = new MemorySource();
   readonly effects: SessionEffect[] = [];
   session: ServerSession = newServerSession;
@@ -117,7 +120,8 @@ export class SessionDriver {
 
   #step(event: SessionEvent): void {
     const { session, effects } = stepServer(this.session, event, {
-      order: sendOrderOf(testFamily),
+      dialect: dialects.delta,
+      order: sendOrderOf(this.family),
       collections: this.#position,
       encoder: this.#encoder,
       limits: { maxTypesPerStream: 4, maxNamesPerStream: 5 },

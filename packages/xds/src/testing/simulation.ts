@@ -83,8 +83,7 @@ export class Simulation {
     this.#maxDelayMs = maxDelayMs;
     this.authenticate = async (token) => grantFor(token);
     this.server = createAdsServer({
-      family: testFamily,
-      source: this.source,
+      families: [{ family: testFamily, source: this.source }],
       authenticate: (metadata, node) => this.authenticate(tokenIn(metadata), node.id),
       observer: this.observer,
       clock: this.clock,
@@ -136,6 +135,7 @@ export class Simulation {
   #watched(stream: ServerTransport): ServerTransport {
     const unanswered = new Map<string, string>();
     return {
+      variant: stream.variant,
       metadata: stream.metadata,
       certificate: stream.certificate,
       remoteAddress: stream.remoteAddress,
@@ -169,5 +169,5 @@ function tokenIn(metadata: Metadata): string {
 function grantFor(token: string): StreamGrant | StreamEnd {
   if (token === 'bad') return { code: statusCode.unauthenticated, message: 'unknown token' };
   const collections = token === 'all' ? 'all' : new Set(token.split(','));
-  return { identity: { credentialId: token, name: token }, collections };
+  return { identity: { credentialId: token, name: token }, family: 'test', collections };
 }

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/token_service.proto.
  */
 export const file_signalbox_admin_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIugCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgRmb3JtGAogASgOMh0uc2lnbmFsYm94LmFkbWluLnYxLlRva2VuRm9ybRIMCgRub2RlGAsgASgJIrwBChJDcmVhdGVUb2tlblJlcXVlc3QSDAoEbmFtZRgBIAEoCRImCgRyb2xlGAIgASgOMhguc2lnbmFsYm94LmFkbWluLnYxLlJvbGUSDwoHdGVuYW50cxgDIAMoCRIPCgdnYXRld2F5GAQgASgJEhMKC3R0bF9zZWNvbmRzGAUgASgEEisKBGZvcm0YBiABKA4yHS5zaWduYWxib3guYWRtaW4udjEuVG9rZW5Gb3JtEgwKBG5vZGUYByABKAkiTwoTQ3JlYXRlVG9rZW5SZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIZLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbhIOCgZzZWNyZXQYAiABKAkiEwoRTGlzdFRva2Vuc1JlcXVlc3QiPwoSTGlzdFRva2Vuc1Jlc3BvbnNlEikKBnRva2VucxgBIAMoCzIZLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbiIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZSpiCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIMCghPUEVSQVRPUhABEhAKDFRFTkFOVF9BRE1JThACEg0KCURFVkVMT1BFUhADEgsKB0FVRElUT1IQBBIICgROT0RFEAUqTgoJVG9rZW5Gb3JtEhoKFlRPS0VOX0ZPUk1fVU5TUEVDSUZJRUQQABIKCgZCRUFSRVIQARIICgRKT0lOEAISDwoLQ0VSVElGSUNBVEUQAzLAAgoMVG9rZW5TZXJ2aWNlEmQKC0NyZWF0ZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgTo4BgFEmQKCkxpc3RUb2tlbnMSJS5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1JlcXVlc3QaJi5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgeQAgHo4BgFEmQKC1Jldm9rZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5SZXZva2VUb2tlblJlc3BvbnNlIgTo4BgFYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
+  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIvgCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCiABKAkSKwoEZm9ybRgLIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgMIAEoCSLMAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSJgoEcm9sZRgCIAEoDjIYLnNpZ25hbGJveC5hZG1pbi52MS5Sb2xlEg8KB3RlbmFudHMYAyADKAkSDwoHZ2F0ZXdheRgEIAEoCRITCgt0dGxfc2Vjb25kcxgFIAEoBBIOCgZmYW1pbHkYBiABKAkSKwoEZm9ybRgHIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgIIAEoCSJPChNDcmVhdGVUb2tlblJlc3BvbnNlEigKBXRva2VuGAEgASgLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI/ChJMaXN0VG9rZW5zUmVzcG9uc2USKQoGdG9rZW5zGAEgAygLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlKmIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEgwKCE9QRVJBVE9SEAESEAoMVEVOQU5UX0FETUlOEAISDQoJREVWRUxPUEVSEAMSCwoHQVVESVRPUhAEEggKBE5PREUQBSpOCglUb2tlbkZvcm0SGgoWVE9LRU5fRk9STV9VTlNQRUNJRklFRBAAEgoKBkJFQVJFUhABEggKBEpPSU4QAhIPCgtDRVJUSUZJQ0FURRADMsACCgxUb2tlblNlcnZpY2USZAoLQ3JlYXRlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2UiBOjgGAUSZAoKTGlzdFRva2VucxIlLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVzcG9uc2UiB5ACAejgGAUSZAoLUmV2b2tlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiBOjgGAViBnByb3RvMw", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.Token
@@ -69,14 +69,21 @@ export type Token = Message<"signalbox.admin.v1.Token"> & {
   lastUsedAt?: Timestamp | undefined;
 
   /**
-   * @generated from field: signalbox.admin.v1.TokenForm form = 10;
+   * Family of resources that a node is served; empty for other roles.
+   *
+   * @generated from field: string family = 10;
+   */
+  family: string;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 11;
    */
   form: TokenForm;
 
   /**
    * The node that it is for; empty: any of the gateway.
    *
-   * @generated from field: string node = 11;
+   * @generated from field: string node = 12;
    */
   node: string;
 };
@@ -120,14 +127,21 @@ export type CreateTokenRequest = Message<"signalbox.admin.v1.CreateTokenRequest"
   ttlSeconds: bigint;
 
   /**
-   * @generated from field: signalbox.admin.v1.TokenForm form = 6;
+   * For nodes: what they understand. Empty: native, our own proxies.
+   *
+   * @generated from field: string family = 6;
+   */
+  family: string;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 7;
    */
   form: TokenForm;
 
   /**
    * The only node that it is for; for the forms JOIN and CERTIFICATE.
    *
-   * @generated from field: string node = 7;
+   * @generated from field: string node = 8;
    */
   node: string;
 };

@@ -2,15 +2,15 @@
 // @generated from file signalbox/config/v1/gateway.proto (package signalbox.config.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/gateway.proto.
  */
 export const file_signalbox_config_v1_gateway: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2dhdGV3YXkucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEiOwoHR2F0ZXdheRIwCglsaXN0ZW5lcnMYASADKAsyHS5zaWduYWxib3guY29uZmlnLnYxLkxpc3RlbmVyIlIKCExpc3RlbmVyEgwKBG5hbWUYASABKAkSDAoEcG9ydBgCIAEoDRIRCglob3N0bmFtZXMYAyADKAkSFwoPYWxsb3dlZF9vcmlnaW5zGAQgAygJYgZwcm90bzM");
+  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2dhdGV3YXkucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEicAoHR2F0ZXdheRIwCglsaXN0ZW5lcnMYASADKAsyHS5zaWduYWxib3guY29uZmlnLnYxLkxpc3RlbmVyEjMKC2RhdGFfcGxhbmVzGAIgAygOMh4uc2lnbmFsYm94LmNvbmZpZy52MS5EYXRhUGxhbmUiUgoITGlzdGVuZXISDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNEhEKCWhvc3RuYW1lcxgDIAMoCRIXCg9hbGxvd2VkX29yaWdpbnMYBCADKAkqPgoJRGF0YVBsYW5lEhoKFkRBVEFfUExBTkVfVU5TUEVDSUZJRUQQABIKCgZOQVRJVkUQARIJCgVFTlZPWRACYgZwcm90bzM");
 
 /**
  * An operator-owned set of listeners that a group of nodes serves. Operator scope.
@@ -24,6 +24,13 @@ export type Gateway = Message<"signalbox.config.v1.Gateway"> & {
    * @generated from field: repeated signalbox.config.v1.Listener listeners = 1;
    */
   listeners: Listener[];
+
+  /**
+   * Data planes that serve this gateway. Empty: NATIVE. What a listed one cannot do is a problem at write time.
+   *
+   * @generated from field: repeated signalbox.config.v1.DataPlane data_planes = 2;
+   */
+  dataPlanes: DataPlane[];
 };
 
 /**
@@ -76,4 +83,43 @@ export type Listener = Message<"signalbox.config.v1.Listener"> & {
  */
 export const ListenerSchema: GenMessage<Listener> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_gateway, 1);
+
+/**
+ * A kind of proxy that takes its configuration from discovery.
+ *
+ * @generated from enum signalbox.config.v1.DataPlane
+ */
+export const DataPlane = {
+  /**
+   * @generated from enum value: DATA_PLANE_UNSPECIFIED = 0;
+   */
+  DATA_PLANE_UNSPECIFIED: 0,
+
+  /**
+   * Our own proxy.
+   *
+   * @generated from enum value: NATIVE = 1;
+   */
+  NATIVE: 1,
+
+  /**
+   * A stock Envoy, 1.40 or newer.
+   *
+   * @generated from enum value: ENVOY = 2;
+   */
+  ENVOY: 2,
+} as const;
+
+/**
+ * A kind of proxy that takes its configuration from discovery.
+ *
+ * @generated from enum signalbox.config.v1.DataPlane
+ */
+export type DataPlane = (typeof DataPlane)[keyof typeof DataPlane] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.DataPlane.
+ */
+export const DataPlaneSchema: GenEnum<DataPlane> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_gateway, 0);
 

@@ -2,15 +2,15 @@
 // @generated from file signalbox/config/v1/route.proto (package signalbox.config.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/route.proto.
  */
 export const file_signalbox_config_v1_route: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zaWduYWxib3gvY29uZmlnL3YxL3JvdXRlLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIosBCgVSb3V0ZRIPCgdnYXRld2F5GAEgASgJEi4KBW1hdGNoGAIgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5Sb3V0ZU1hdGNoEjIKA21jcBgKIAEoCzIjLnNpZ25hbGJveC5jb25maWcudjEuTWNwRGVzdGluYXRpb25IAEINCgtkZXN0aW5hdGlvbiJgCgpSb3V0ZU1hdGNoEgwKBHBhdGgYASABKAkSEQoJaG9zdG5hbWVzGAIgAygJEjEKB2hlYWRlcnMYAyADKAsyIC5zaWduYWxib3guY29uZmlnLnYxLkhlYWRlck1hdGNoIioKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSDQoFZXhhY3QYAiABKAkiKAoOTWNwRGVzdGluYXRpb24SFgoOdmlydHVhbF9zZXJ2ZXIYASABKAliBnByb3RvMw");
+  fileDesc("Ch9zaWduYWxib3gvY29uZmlnL3YxL3JvdXRlLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIsYBCgVSb3V0ZRIPCgdnYXRld2F5GAEgASgJEi4KBW1hdGNoGAIgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5Sb3V0ZU1hdGNoEjkKDXVuZW5mb3JjZWFibGUYAyABKA4yIi5zaWduYWxib3guY29uZmlnLnYxLlVuZW5mb3JjZWFibGUSMgoDbWNwGAogASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5NY3BEZXN0aW5hdGlvbkgAQg0KC2Rlc3RpbmF0aW9uImAKClJvdXRlTWF0Y2gSDAoEcGF0aBgBIAEoCRIRCglob3N0bmFtZXMYAiADKAkSMQoHaGVhZGVycxgDIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSGVhZGVyTWF0Y2giKgoLSGVhZGVyTWF0Y2gSDAoEbmFtZRgBIAEoCRINCgVleGFjdBgCIAEoCSIoCg5NY3BEZXN0aW5hdGlvbhIWCg52aXJ0dWFsX3NlcnZlchgBIAEoCSpICg1VbmVuZm9yY2VhYmxlEh0KGVVORU5GT1JDRUFCTEVfVU5TUEVDSUZJRUQQABIKCgZSRUZVU0UQARIMCghSRVNUUklDVBACYgZwcm90bzM");
 
 /**
  * Host + path (+ headers) on a gateway, leading to one destination of the tenant.
@@ -29,6 +29,13 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
    * @generated from field: signalbox.config.v1.RouteMatch match = 2;
    */
   match?: RouteMatch | undefined;
+
+  /**
+   * What happens when a data plane of the gateway cannot enforce the policies of this route. Empty: REFUSE.
+   *
+   * @generated from field: signalbox.config.v1.Unenforceable unenforceable = 3;
+   */
+  unenforceable: Unenforceable;
 
   /**
    * @generated from oneof signalbox.config.v1.Route.destination
@@ -127,4 +134,39 @@ export type McpDestination = Message<"signalbox.config.v1.McpDestination"> & {
  */
 export const McpDestinationSchema: GenMessage<McpDestination> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_route, 3);
+
+/**
+ * @generated from enum signalbox.config.v1.Unenforceable
+ */
+export const Unenforceable = {
+  /**
+   * @generated from enum value: UNENFORCEABLE_UNSPECIFIED = 0;
+   */
+  UNENFORCEABLE_UNSPECIFIED: 0,
+
+  /**
+   * The write is refused.
+   *
+   * @generated from enum value: REFUSE = 1;
+   */
+  REFUSE: 1,
+
+  /**
+   * The write goes on with a warning; that data plane denies whatever depends on it.
+   *
+   * @generated from enum value: RESTRICT = 2;
+   */
+  RESTRICT: 2,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.Unenforceable
+ */
+export type Unenforceable = (typeof Unenforceable)[keyof typeof Unenforceable] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.Unenforceable.
+ */
+export const UnenforceableSchema: GenEnum<Unenforceable> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_route, 0);
 

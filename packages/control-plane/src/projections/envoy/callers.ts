@@ -1,0 +1,34 @@
+import type { AuthenticationTable } from '@signalbox/config';
+import { payloadKey, type Caller } from './fields.ts';
+import { all, any, type Formula, not, value } from './formula.ts';
+
+/** Who may come in through Envoy: callers with an API key may not, since Envoy compares keys and we have only hashes. */
+export function callersOf({ jwt, anonymous }: AuthenticationTable): readonly Caller[] {
+  const callers: Caller[] = [...jwt.values()]
+    .sort((a, b) => (a.issuer < b.issuer ? -1 : 1))
+    .map(({ issuer, groupsClaim }) => ({ kind: 'jwt', issuer, groupsClaim }));
+  if (anonymous) callers.push({ kind: 'anonymous', subject: anonymous.subject });
+  return callers;
+}
+
+/** Whether a request is from one of the callers, after jwt_authn has verified its token. */
+export function isFrom(callers: readonly Caller[]): Formula {
+  return any(
+    callers.map((caller) =>
+      caller.kind === 'jwt'
+        ? all([
+            value('jwt', [payloadKey, 'iss'], { is: 'exact', text: caller.issuer }),
+            value('jwt', [payloadKey, 'iat'], { is: 'any-number' }),
+          ])
+        : all([
+            not(value('jwt', [payloadKey, 'iss'], { is: 'present' })),
+            // A credential of another kind is not one that was accepted.
+            not({ kind: 'header', name: 'authorization', match: 'present' }),
+          ]),
+    ),
+  );
+}
+
+export function describeCaller(caller: Caller): string {
+  return caller.kind === 'jwt' ? caller.issuer : caller.kind;
+}

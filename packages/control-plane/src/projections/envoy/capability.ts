@@ -1,0 +1,67 @@
+import type { BehaviourId, Probe, Verdict } from '../capability.ts';
+import { sampleRoute } from '../sample-route.ts';
+import { routeProblems } from './check.ts';
+import { enforce } from './rules.ts';
+
+/** Whether a stock Envoy has a feature: its sample is projected, and what is reported decides. */
+export function probeEnvoy(probe: Probe): Verdict {
+  switch (probe.kind) {
+    case 'behaviour':
+      return behaviours[probe.id];
+    case 'route': {
+      const route = sampleRoute(probe);
+      const [problem] = routeProblems(route, enforce(route));
+      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+    }
+    case 'rule':
+      return probeRule(probe.when);
+  }
+}
+
+function probeRule(when: string): Verdict {
+  const toAllow = gapsOf([{ effect: 'ALLOW', when }]);
+  const toDeny = gapsOf([
+    { effect: 'DENY', when },
+    { effect: 'ALLOW', when: 'true' },
+  ]);
+  const note = [...new Set([...toAllow, ...toDeny])].join('; ');
+  if (toAllow.length === 0 && toDeny.length === 0) {
+    return /\bargs\b/.test(when)
+      ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
+      : yes;
+  }
+  if (toAllow.length === 0) return { support: 'partly', note: `only in rules that allow; ${note}` };
+  return toDeny.length === 0
+    ? { support: 'partly', note: `only in rules that deny; ${note}` }
+    : { support: 'no', note };
+}
+
+function gapsOf(authorization: readonly object[]): readonly string[] {
+  return [...enforce(sampleRoute({ authorization })).gaps.values()].flatMap((features) => [...features]);
+}
+
+const yes: Verdict = { support: 'yes', note: '' };
+
+const behaviours: Readonly<Record<BehaviourId, Verdict>> = {
+  'call-decisions': yes,
+  'list-filtering': { support: 'no', note: 'lists come as the upstream gives them; calls are still decided' },
+  'strict-json': yes,
+  'host-and-origin': yes,
+  'credential-stripping': {
+    support: 'yes',
+    note: 'authorization, proxy-authorization and cookie; other headers go on',
+  },
+  'token-checks': {
+    support: 'partly',
+    note: 'bounds what remains of the lifetime, not the age; takes every algorithm that fits the key; `Bearer` in this case only',
+  },
+  'session-binding': { support: 'no', note: "the upstream's session id is the client's, and works for other callers" },
+  'stream-recheck': { support: 'no', note: 'a stream that is open stays open' },
+  'outcome-events': { support: 'no', note: 'only what Envoy itself counts and logs' },
+  'json-rpc-errors': { support: 'no', note: '400, 401 and 403 with a text' },
+  'client-responses': { support: 'no', note: 'a message without method is refused' },
+  'hot-swap': {
+    support: 'partly',
+    note: 'a change of tokens that are accepted drains connections; other changes do not',
+  },
+};

@@ -1,0 +1,15 @@
+/** What a projection needs to know of the machines on which Envoy runs. */
+export interface EnvoyOptions {
+  /** Address of all listeners. */
+  readonly bindAddress: string;
+  /** File with the certificates of authorities, against which upstreams are verified. */
+  readonly trustedCaFile: string;
+  /** A larger message is refused. Envoy allows 10 MiB at most. */
+  readonly maxMessageBytes: number;
+}
+
+export const defaultEnvoyOptions: EnvoyOptions = Object.freeze({
+  bindAddress: '0.0.0.0',
+  trustedCaFile: '/etc/ssl/certs/ca-certificates.crt',
+  maxMessageBytes: 4 * 1024 * 1024,
+});

@@ -1,0 +1,66 @@
+import type { Feature } from './capability.ts';
+
+/** Features of the matrix, in the order in which it shows them. Our own proxy has all of them. */
+export const features: readonly Feature[] = [
+  { name: 'routes by path', probe: { kind: 'route' } },
+  { name: 'routes by host name', probe: { kind: 'route', match: { hostnames: ['localhost'] } } },
+  { name: 'routes by header', probe: { kind: 'route', match: { headers: [{ name: 'x-beta', exact: 'yes' }] } } },
+  { name: 'backends with TLS', probe: { kind: 'route', url: 'https://mcp.example/mcp' } },
+  { name: 'backends whose URL has a query', probe: { kind: 'route', url: 'https://mcp.example/mcp?key=1' } },
+  { name: 'anonymous callers', probe: { kind: 'route', authentication: { anonymous: {} } } },
+  {
+    name: 'JWT, key set by URL',
+    probe: { kind: 'route', authentication: { jwt: [jwt({ uri: 'https://idp.example/keys' })] } },
+  },
+  {
+    name: 'JWT, key set inline',
+    probe: { kind: 'route', authentication: { jwt: [jwt({ inline: '{"keys":[{"kty":"OKP"}]}' })] } },
+  },
+  {
+    name: 'API keys',
+    probe: { kind: 'route', authentication: { apiKeys: [{ subject: 'a', sha256: 'a'.repeat(64) }] } },
+  },
+  rule('names of tools', 'tool.name in ["a", "b"]'),
+  rule('names of prompts', 'prompt.name == "a"'),
+  rule('URIs of resources', 'resource.uri.startsWith("docs:")'),
+  rule('texts: startsWith, endsWith, contains', 'tool.name.endsWith("_read")'),
+  rule('texts: matches', 'tool.name.matches("^[a-z]+$")'),
+  rule('texts: matches, classes of Unicode', 'tool.name.matches("^\\\\p{L}+$")'),
+  rule('arguments: equality', 'args.project == "demo"'),
+  rule('arguments: comparison of numbers', 'args.amount <= 100'),
+  rule('arguments: presence', 'has(args.force)'),
+  rule('arguments: presence with a comparison', 'has(args.project) && args.project == "demo"'),
+  rule('arguments: fields within fields', 'args.target.env == "dev"'),
+  rule('arguments: lists', '"a" in args.tags'),
+  rule('arguments: names with a dot', 'args["a.b"] == "c"'),
+  rule('principal: subject, issuer, kind', 'principal.subject == "a" && principal.kind == "jwt"'),
+  rule('principal: groups', '"ops" in principal.groups'),
+  rule('principal: claims', 'principal.claims.team == "a"'),
+  rule('principal: presence of claims', 'has(principal.claims.team)'),
+  rule('tenant, backend, request', 'tenant.name == "acme" && request.host == "localhost"'),
+  rule('comparison of two fields', 'args.user == principal.subject'),
+  rule('loops: exists, all', 'args.tags.exists(tag, tag == "a")'),
+  rule('session', 'session.id != ""'),
+  rule('era and version of MCP', 'mcp.era == "modern"'),
+  rule('time', 'now > timestamp("2026-01-01T00:00:00Z")'),
+  { name: 'calls are decided before they go upstream', probe: { kind: 'behaviour', id: 'call-decisions' } },
+  { name: 'lists show only what may be called', probe: { kind: 'behaviour', id: 'list-filtering' } },
+  { name: 'strict JSON: no repeated keys, no text behind', probe: { kind: 'behaviour', id: 'strict-json' } },
+  { name: 'Host and Origin are checked', probe: { kind: 'behaviour', id: 'host-and-origin' } },
+  { name: 'credentials of callers stay here', probe: { kind: 'behaviour', id: 'credential-stripping' } },
+  { name: 'tokens: age of 24 h at most, four algorithms', probe: { kind: 'behaviour', id: 'token-checks' } },
+  { name: 'sessions are bound to their caller', probe: { kind: 'behaviour', id: 'session-binding' } },
+  { name: 'open streams are judged again after a change', probe: { kind: 'behaviour', id: 'stream-recheck' } },
+  { name: 'one outcome event for each request', probe: { kind: 'behaviour', id: 'outcome-events' } },
+  { name: 'refusals are JSON-RPC errors', probe: { kind: 'behaviour', id: 'json-rpc-errors' } },
+  { name: 'answers of clients to servers', probe: { kind: 'behaviour', id: 'client-responses' } },
+  { name: 'changes without losing calls', probe: { kind: 'behaviour', id: 'hot-swap' } },
+];
+
+function rule(name: string, when: string): Feature {
+  return { name: `rules: ${name}`, probe: { kind: 'rule', when } };
+}
+
+function jwt(jwks: object): object {
+  return { issuer: 'https://idp.example', audiences: ['signalbox'], jwks };
+}

@@ -1,0 +1,53 @@
+import type { RequestHead } from './exchange.ts';
+import type { PassedHead } from './request-gate.ts';
+
+/** Ends of the connection that a request came over. */
+export interface ConnectionAddresses {
+  /** Port of the listener. */
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  /** Of TLS alone. */
+  readonly encrypted?: boolean;
+}
+
+/** A head that passed the gate, with headers looked up on demand. */
+export class GatedHead implements RequestHead {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly host: string;
+  readonly port: number;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+  readonly #names: readonly string[];
+  readonly #values: readonly string[];
+
+  constructor(method: string, head: PassedHead, addresses: ConnectionAddresses) {
+    this.method = method;
+    this.path = head.path;
+    this.query = head.query;
+    this.host = head.host;
+    this.port = addresses.localPort ?? 0;
+    this.remoteAddress = addresses.remoteAddress ?? '';
+    this.secure = addresses.encrypted === true;
+    this.#names = head.names;
+    this.#values = head.values;
+  }
+
+  header(name: string): string | undefined {
+    const names = this.#names;
+    let at = names.indexOf(name);
+    if (at < 0) return undefined;
+    let value = this.#values[at] as string;
+    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
+    return value;
+  }
+
+  withPrefix(prefix: string): readonly string[] {
+    const found: string[] = [];
+    this.#names.forEach((name, i) => {
+      if (name.startsWith(prefix)) found.push(name, this.#values[i] as string);
+    });
+    return found;
+  }
+}

@@ -1,0 +1,249 @@
+import type { BodyWriter, Exchange } from './exchange.ts';
+import type { GatedHead } from './gated-head.ts';
+import { Http1BodyWriter } from './http1-body-writer.ts';
+import { RequestBody } from './request-body.ts';
+
+/** What an exchange needs from the connection it came over. */
+export interface ExchangeConnection {
+  /**
+   * Status line and headers of the answer, without the empty line. Decides whether the connection goes on.
+   * @param last the connection must end with this answer.
+   */
+  answerHead(status: number, headers: readonly string[], last: boolean): string;
+  /** Sends text of one character a byte, bytes of a body behind it, and text behind those. */
+  send(before: string, body: Buffer | string | undefined, after?: string): void;
+  /** Sends `100 Continue`. */
+  sendContinue(): void;
+  /** The answer was handed over as a whole. */
+  answerComplete(exchange: Http1Exchange): void;
+  /** The answer cannot be completed: whoever reads it is to see that. */
+  breakOff(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** What the client has not taken yet exceeds the buffer. */
+  readonly needsDrain: boolean;
+  readonly bufferedBytes: number;
+}
+
+/** How the body of a request is announced. */
+export interface AnnouncedBody {
+  /** Undefined when it is chunked. */
+  readonly contentLength: number | undefined;
+  readonly expectsContinue: boolean;
+}
+
+/** One request and its answer over our own codec. The connection feeds it, and hears of its answer. */
+export class Http1Exchange implements Exchange {
+  readonly head: GatedHead;
+  readonly #connection: ExchangeConnection;
+  readonly #contentLength: number | undefined;
+  readonly #expectsContinue: boolean;
+  #body: RequestBody | undefined;
+  #bodyComplete = false;
+  #bodyAsked = false;
+  #paused = false;
+  #maxBytes = heldBytes;
+  #isTooLarge = false;
+  #resolve: ((body: Buffer | undefined) => void) | undefined;
+  #answered = false;
+  #complete = false;
+  #gone = false;
+  #clientGone: (() => void) | undefined;
+  #writer: Http1BodyWriter | undefined;
+  #responseBytes = 0;
+  /** When the sweep first saw that the client does not take the answer; 0 while it does. */
+  #stalledSince = 0;
+
+  constructor(connection: ExchangeConnection, head: GatedHead, body: AnnouncedBody) {
+    this.head = head;
+    this.#connection = connection;
+    this.#contentLength = body.contentLength;
+    this.#expectsContinue = body.expectsContinue;
+  }
+
+  body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {
+    if (this.#bodyAsked) throw new Error('the body of a request is read once');
+    if (this.closed) return undefined;
+    if (this.#contentLength === 0) return noBytes;
+    this.#bodyAsked = true;
+    this.#maxBytes = maxBytes;
+    const announced = this.#contentLength ?? this.#body?.length ?? 0;
+    if (announced > maxBytes) {
+      this.#tooLarge();
+      return undefined;
+    }
+    if (this.#bodyComplete) return this.#takeBody();
+    if (this.#expectsContinue) this.#connection.sendContinue();
+    this.#goOnReading();
+    return new Promise((resolve) => void (this.#resolve = resolve));
+  }
+
+  respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
+    if (!this.#mayBegin()) return true;
+    const head = this.#connection.answerHead(status, headers, this.#leavesUnread);
+    const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    this.#begun();
+    this.#complete = true;
+    const hasBody = mayHaveBody(status);
+    const isSent = hasBody && this.head.method !== 'HEAD';
+    if (isSent) this.#responseBytes = length;
+    this.#connection.send(
+      hasBody ? `${head}Content-Length: ${length}\r\n\r\n` : `${head}\r\n`,
+      isSent ? body : undefined,
+    );
+    const isTaken = this.#connection.bufferedBytes === 0;
+    this.#connection.answerComplete(this);
+    return isTaken;
+  }
+
+  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+    if (!this.#mayBegin()) return new Http1BodyWriter(this, this.#connection, '', 'none');
+    const head = this.#connection.answerHead(status, headers, this.#leavesUnread);
+    this.#begun();
+    const hasBody = mayHaveBody(status) && this.head.method !== 'HEAD';
+    const framing = hasBody ? (contentLength ?? 'chunked') : 'none';
+    const announced = contentLength !== undefined && mayHaveBody(status) ? `Content-Length: ${contentLength}\r\n` : '';
+    const coding = framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : '';
+    const writer = new Http1BodyWriter(this, this.#connection, `${head}${announced}${coding}\r\n`, framing);
+    this.#writer = writer;
+    // In the next tick, so that a head goes out with its first piece but does not wait for one.
+    process.nextTick(flushHead, writer);
+    return writer;
+  }
+
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  get closed(): boolean {
+    return this.#complete || this.#gone;
+  }
+
+  onClientGone(listener: () => void): void {
+    this.#clientGone = listener;
+  }
+
+  get responseBytes(): number {
+    return this.#responseBytes;
+  }
+
+  /** Takes a piece of the body, which must not change afterwards. */
+  bodyPiece(bytes: Buffer, start: number, end: number): void {
+    if (this.#answered || this.#gone) return;
+    const body = (this.#body ??= new RequestBody());
+    body.add(bytes, start, end);
+    if (this.#bodyAsked && body.length > this.#maxBytes) this.#tooLarge();
+    else if (!this.#bodyAsked && body.length >= heldBytes && !this.#paused) {
+      // Nobody has asked for it yet.
+      this.#paused = true;
+      this.#connection.pauseReading();
+    }
+  }
+
+  /** The request was read whole. */
+  get bodyComplete(): boolean {
+    return this.#bodyComplete;
+  }
+
+  /** The body is there as a whole. */
+  bodyEnd(): void {
+    this.#bodyComplete = true;
+    if (this.#resolve) this.#settle(this.#takeBody());
+  }
+
+  /** Counts a piece of a streamed answer. @returns false when nothing may be written any more. */
+  accept(bytes: number): boolean {
+    if (this.closed) return false;
+    this.#responseBytes += bytes;
+    return true;
+  }
+
+  /** The last piece of a streamed answer was handed over. */
+  streamEnded(): void {
+    this.#complete = true;
+    this.#connection.answerComplete(this);
+  }
+
+  /** The client has taken what waited for it. */
+  drained(): void {
+    if (!this.closed) this.#writer?.drained();
+  }
+
+  /** The connection is over, or the answer is out. @param delivered all of the answer has left. */
+  over(delivered: boolean): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#body = undefined;
+    this.#settle(undefined);
+    if (!delivered) this.#clientGone?.();
+  }
+
+  /** Whether the client has kept its answer waiting for longer than it may. Called by the sweep. */
+  isStalled(now: number, writeTimeoutMs: number, minBytesPerSecond: number): boolean {
+    if (!this.#complete && !this.#connection.needsDrain) {
+      this.#stalledSince = 0;
+      return false;
+    }
+    if (this.#stalledSince === 0) this.#stalledSince = now;
+    // A finished answer may be large: it gets time by its size. A stream is asked to keep up.
+    const extraMs = this.#complete ? (this.#responseBytes / minBytesPerSecond) * 1_000 : 0;
+    return now - this.#stalledSince > writeTimeoutMs + extraMs;
+  }
+
+  #mayBegin(): boolean {
+    if (this.#answered) throw new Error('a request is answered once');
+    return !this.closed;
+  }
+
+  #begun(): void {
+    this.#answered = true;
+    this.#body = undefined;
+    this.#goOnReading();
+  }
+
+  /** The connection cannot go on: too much of the body is still to come, or the client waits for a word to send it. */
+  get #leavesUnread(): boolean {
+    if (this.#isTooLarge) return true;
+    if (this.#bodyComplete || this.#contentLength === 0) return false;
+    if (this.#expectsContinue && !this.#bodyAsked) return true;
+    return this.#contentLength === undefined || this.#contentLength > discardableBytes;
+  }
+
+  #takeBody(): Buffer {
+    const body = this.#body;
+    this.#body = undefined;
+    return body ? body.take() : noBytes;
+  }
+
+  #tooLarge(): void {
+    this.#isTooLarge = true;
+    this.#settle(undefined);
+    this.respond(413, [], undefined);
+  }
+
+  #settle(body: Buffer | undefined): void {
+    const resolve = this.#resolve;
+    this.#resolve = undefined;
+    resolve?.(body);
+  }
+
+  #goOnReading(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#connection.resumeReading();
+  }
+}
+
+/** Bytes of a body that are taken before anyone has asked for it. */
+const heldBytes = 65_536;
+/** Bytes of an unread body that are cheaper to read and forget than to lose the connection for. */
+const discardableBytes = 65_536;
+const noBytes = Buffer.alloc(0);
+
+function mayHaveBody(status: number): boolean {
+  return status !== 204 && status !== 304;
+}
+
+function flushHead(writer: Http1BodyWriter): void {
+  writer.flushHead();
+}

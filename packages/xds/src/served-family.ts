@@ -1,0 +1,90 @@
+import type { AdsStream } from './ads-stream.ts';
+import { ChangeSet, type CollectionChange } from './change-set.ts';
+import type { Collection, CollectionSource, ResourceFamily } from './family.ts';
+import { type SendOrder, sendOrderOf } from './send-order.ts';
+
+export interface ServedFamilyOptions {
+  readonly family: ResourceFamily;
+  readonly source: CollectionSource;
+}
+
+/**
+ * One family on a server: its collections at their newest state, and who sees which. All its streams read the same
+ * immutable collections. A change first moves the position of every stream that may see it back to where the stream
+ * really is, at once; the other streams are not even looked at.
+ */
+export class ServedFamily {
+  readonly family: ResourceFamily;
+  readonly order: SendOrder;
+  /** Collections by id. */
+  readonly newest = new Map<string, Collection>();
+  readonly #source: CollectionSource;
+  readonly #subscription: Disposable;
+  readonly #onBehind: (streams: ReadonlySet<AdsStream>) => void;
+  /** Authenticated streams that see everything. */
+  readonly #seeingAll = new Set<AdsStream>();
+  /** Authenticated streams that see a collection by name, by its id. */
+  readonly #seeing = new Map<string, Set<AdsStream>>();
+
+  /** @param onBehind told which streams have to be served, after all of them know that they are behind. */
+  constructor({ family, source }: ServedFamilyOptions, onBehind: (streams: ReadonlySet<AdsStream>) => void) {
+    this.family = family;
+    this.order = sendOrderOf(family);
+    this.#source = source;
+    this.#onBehind = onBehind;
+    for (const id of source.ids()) this.#read(id);
+    this.#subscription = source.onChange((ids) => this.#onChange(ids));
+  }
+
+  get ready(): boolean {
+    return this.#source.ready;
+  }
+
+  enlist(stream: AdsStream): void {
+    const visible = stream.info?.collections ?? new Set();
+    if (visible === 'all') return void this.#seeingAll.add(stream);
+    for (const id of visible) {
+      const streams = this.#seeing.get(id) ?? new Set();
+      this.#seeing.set(id, streams.add(stream));
+    }
+  }
+
+  forget(stream: AdsStream): void {
+    this.#seeingAll.delete(stream);
+    const visible = stream.info?.collections ?? new Set();
+    if (visible === 'all') return;
+    for (const id of visible) {
+      const streams = this.#seeing.get(id);
+      streams?.delete(stream);
+      if (streams?.size === 0) this.#seeing.delete(id);
+    }
+  }
+
+  /** Follows its source no longer. */
+  stop(): void {
+    this.#subscription[Symbol.dispose]();
+  }
+
+  #onChange(ids: readonly string[]): void {
+    const changes = new Map<string, CollectionChange>();
+    for (const id of ids) {
+      const from = this.newest.get(id);
+      const to = this.#read(id);
+      if (from !== to) changes.set(id, { from, to });
+    }
+    if (changes.size === 0) return;
+    const changeSet = new ChangeSet(changes);
+    const concerned = new Set(this.#seeingAll);
+    for (const id of changes.keys()) for (const stream of this.#seeing.get(id) ?? []) concerned.add(stream);
+    for (const stream of concerned) stream.fallBehind(changeSet);
+    this.#onBehind(concerned);
+  }
+
+  /** Reads a collection's newest state. */
+  #read(id: string): Collection | undefined {
+    const collection = this.#source.get(id);
+    if (collection) this.newest.set(id, collection);
+    else this.newest.delete(id);
+    return collection;
+  }
+}

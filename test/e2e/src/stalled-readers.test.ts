@@ -1,0 +1,100 @@
+import { type IncomingMessage, request } from 'node:http';
+import {
+  gateway,
+  jsonAnswer,
+  mcpRoute,
+  modernVersion,
+  type RawUpstream,
+  startRawUpstream,
+  startSystem,
+  type System,
+  tenant,
+} from '@signalbox/test-harness';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+
+const keys = { alice: 'alice-key' };
+const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+
+/** The body that a call of `letter` and `size` must get, wherever the upstream puts the id. */
+function expected(id: number, letter: string, size: number): string {
+  return JSON.stringify(answer(id, letter, size));
+}
+
+function answer(id: unknown, letter: string, size: number): object {
+  const result = { resultType: 'complete', content: [{ type: 'text', text: letter.repeat(size) }] };
+  return letter < 'e' ? { jsonrpc: '2.0', id, result } : { result, jsonrpc: '2.0', id };
+}
+
+// Answers travel in memory that is used again: no client may ever see the bytes of another, however late it reads.
+describe.each(['own', 'node'])('clients of the %s codec that read late', (codec) => {
+  let upstream: RawUpstream;
+  let system: System;
+
+  beforeAll(async () => {
+    upstream = await startRawUpstream((socket, { body }) => {
+      const message = JSON.parse(body) as { id: unknown; params?: { arguments?: { letter: string; size: number } } };
+      const { letter, size } = message.params?.arguments ?? {};
+      if (letter === undefined || size === undefined) {
+        const result = { resultType: 'complete', supportedVersions: [modernVersion], capabilities: { tools: {} } };
+        return socket.write(jsonAnswer({ jsonrpc: '2.0', id: message.id, result }));
+      }
+      socket.write(jsonAnswer(answer(message.id, letter, size)));
+    });
+    const settings = { SIGNALBOX_PROXY_HTTP_CODEC: codec };
+    system = await startSystem({ pgUrl: inject('pgUrl'), settings });
+    await system.apply([gateway(), tenant(), ...mcpRoute({ name: 'raw', url: upstream.url, keys, rules: ['true'] })]);
+  });
+
+  afterAll(async () => {
+    await system.stop();
+    await upstream.stop();
+  });
+
+  /** Sends a call; nothing of the body is read until `read` is called. */
+  async function begin(id: number, letter: string, size: number): Promise<{ read(): Promise<string> }> {
+    const params = {
+      ...{ name: 'large', arguments: { letter, size } },
+      _meta: {
+        'io.modelcontextprotocol/protocolVersion': modernVersion,
+        'io.modelcontextprotocol/clientCapabilities': {},
+      },
+    };
+    const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params });
+    const headers = {
+      ...{ 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      ...{ 'mcp-protocol-version': modernVersion, 'mcp-method': 'tools/call', 'mcp-name': 'large' },
+      ...{ authorization: 'Bearer alice-key', 'content-length': Buffer.byteLength(body) },
+    };
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(system.endpoint('acme', 'raw'), { method: 'POST', headers, agent: false }, resolve)
+        .on('error', reject)
+        .end(body);
+    });
+    expect(response.statusCode).toBe(200);
+    return {
+      read: async () => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk as Buffer);
+        return Buffer.concat(chunks).toString('latin1');
+      },
+    };
+  }
+
+  // The largest is more than the sockets' own buffers take, so that the gateway has to hold it.
+  it.each([
+    [5_000, letters],
+    [40_000, letters],
+    [60_000, letters],
+    [300_000, letters],
+    [24_000_000, ['a', 'h']],
+  ])('get their own answers of %i bytes', async (size, callers) => {
+    const stalled = await Promise.all(callers.map((letter, i) => begin(100 + i, letter, size)));
+    for (let round = 0; round < 2; round += 1) {
+      const quick = await Promise.all(callers.map((letter, i) => begin(i, letter, size)));
+      const bodies = await Promise.all(quick.map((call) => call.read()));
+      bodies.forEach((body, i) => expect(body === expected(i, callers[i] as string, size)).toBe(true));
+    }
+    const late = await Promise.all(stalled.map((call) => call.read()));
+    late.forEach((body, i) => expect(body === expected(100 + i, callers[i] as string, size)).toBe(true));
+  });
+});

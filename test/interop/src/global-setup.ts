@@ -1,0 +1,15 @@
+import type { TestProject } from 'vitest/node';
+
+import { envoyBinary } from './envoy-binary.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Path of a stock Envoy; empty where there is none, and what needs it is skipped. */
+    envoy: string;
+  }
+}
+
+/** Finds or installs the proxies of others once for the whole run. */
+export default async function setup(project: TestProject): Promise<void> {
+  project.provide('envoy', (await envoyBinary()) ?? '');
+}
