@@ -27,14 +27,16 @@ let authority: TestAuthority;
 let upstream: LegacyMcpServer;
 let issuer: JwtIssuer;
 let system: System;
-let listener: number;
+/** Of a proxy with each of the codecs. */
+const listeners = { own: 0, node: 0 };
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'signalbox-test-tls-'));
   authority = await testAuthority(folder);
   upstream = await startLegacyMcpServer();
   issuer = await startJwtIssuer();
-  const [plane, proxy] = [await authority.write('plane'), await authority.write('proxy')];
+  const [plane, proxy, other] = await Promise.all(['plane', 'proxy', 'other'].map((name) => authority.write(name)));
+  if (!plane || !proxy || !other) throw new Error('certificates are missing');
   system = await startSystem({
     pgUrl: inject('pgUrl'),
     ca: authority.ca,
@@ -56,7 +58,13 @@ beforeAll(async () => {
     ...mcpRoute({ name: 'assistant', url: upstream.url, keys: { alice: 'alice-key' }, rules: ['true'] }),
     ...mcpRoute({ name: 'guarded', url: upstream.url, jwt: issuer, rules: ['true'] }),
   ]);
-  listener = system.node(0).proxy.listeners()[0]?.port ?? 0;
+  await system.startNode({
+    SIGNALBOX_PROXY_HTTP_CODEC: 'node',
+    SIGNALBOX_PROXY_TLS_CERT: other.certFile,
+    SIGNALBOX_PROXY_TLS_KEY: other.keyFile,
+  });
+  listeners.own = system.node(0).proxy.listeners()[0]?.port ?? 0;
+  listeners.node = system.node(1).proxy.listeners()[0]?.port ?? 0;
 });
 afterAll(async () => {
   await system.stop();
@@ -109,33 +117,39 @@ describe('with certificates', () => {
   });
   const post = { accept: 'application/json, text/event-stream', 'content-type': 'application/json' };
 
-  it('agents are served, and told so in metadata and challenges', async () => {
-    const origin = `https://127.0.0.1:${listener}`;
-    const answer = await call(
-      `${origin}/acme/assistant/mcp`,
-      { ...post, authorization: 'Bearer alice-key' },
-      initialize,
-    );
-    expect(answer.status).toBe(200);
-    const refused = await call(`${origin}/acme/guarded/mcp`, post, initialize);
-    const metadata = `${origin}/.well-known/oauth-protected-resource/acme/guarded/mcp`;
-    expect([refused.status, refused.challenge]).toEqual([401, `Bearer resource_metadata="${metadata}"`]);
-    expect(JSON.parse((await call(metadata)).body)).toMatchObject({ resource: `${origin}/acme/guarded/mcp` });
-  });
+  it.each(['own', 'node'] as const)(
+    'agents are served by the %s codec, and told so in metadata and challenges',
+    async (codec) => {
+      const origin = `https://127.0.0.1:${listeners[codec]}`;
+      const answer = await call(
+        `${origin}/acme/assistant/mcp`,
+        { ...post, authorization: 'Bearer alice-key' },
+        initialize,
+      );
+      expect(answer.status).toBe(200);
+      const refused = await call(`${origin}/acme/guarded/mcp`, post, initialize);
+      const metadata = `${origin}/.well-known/oauth-protected-resource/acme/guarded/mcp`;
+      expect([refused.status, refused.challenge]).toEqual([401, `Bearer resource_metadata="${metadata}"`]);
+      expect(JSON.parse((await call(metadata)).body)).toMatchObject({ resource: `${origin}/acme/guarded/mcp` });
+    },
+  );
 
   it('the command line talks to the control plane, and to no other that cannot prove itself', async () => {
     const environment = { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken };
     const found = await runCli(['nodes', '-o', 'json'], {
       environment: { ...environment, SIGNALBOX_CA_FILE: authority.certFile },
     });
-    expect(JSON.parse(found.out)).toMatchObject([{ id: 'node-0', connected: true }]);
+    expect(JSON.parse(found.out)).toMatchObject([
+      { id: 'node-0', connected: true },
+      { id: 'node-1', connected: true },
+    ]);
     const doubtful = await runCli(['nodes'], { environment });
     expect(doubtful.status).not.toBe(0);
     expect(doubtful.err).toMatch(/certificate/);
   });
 
   it('only HTTP/1.1 is offered to agents and callers of the API, and no old TLS', async () => {
-    for (const port of [listener, apiPort()]) {
+    for (const port of [listeners.own, listeners.node, apiPort()]) {
       expect((await shown(port, { ALPNProtocols: ['http/1.1'] })).alpn).toBe('http/1.1');
       await expect(shown(port, { ALPNProtocols: ['h2'] })).rejects.toThrow(/alert/);
       await expect(shown(port, { maxVersion: 'TLSv1.1' })).rejects.toThrow(/protocol|version|alert/i);
@@ -145,7 +159,8 @@ describe('with certificates', () => {
   it.each([
     ['the API', 'plane', () => apiPort()],
     ['discovery', 'plane', () => discoveryPort()],
-    ['the listeners of a proxy', 'proxy', () => listener],
+    ['a listener with our own codec', 'proxy', () => listeners.own],
+    ['a listener with that of Node.js', 'other', () => listeners.node],
   ])('those of %s are replaced while it runs, and bad ones change nothing', async (_case, file, port) => {
     const before = await shown(port());
     await writeFile(join(folder, `${file}.crt`), 'nonsense');
