@@ -9,11 +9,12 @@ const packageGraph: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   runtime: [],
   config: ['proto'],
+  certificates: [],
   xds: ['proto', 'runtime'],
   audit: ['proto', 'runtime'],
-  'control-plane': base,
-  proxy: base,
-  signalbox: [...base, 'control-plane', 'proxy'],
+  'control-plane': [...base, 'certificates'],
+  proxy: [...base, 'certificates'],
+  signalbox: [...base, 'certificates', 'control-plane', 'proxy'],
 };
 
 interface Manifest {

@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises';
+
+import { CertificateAuthority } from '@signalbox/certificates';
 import {
   type Clock,
   type HostPort,
@@ -9,6 +12,7 @@ import {
   type Secret,
   systemClock,
   systemRandom,
+  TlsFiles,
 } from '@signalbox/runtime';
 
 import { ConfigApi } from './api/config-service.ts';
@@ -20,6 +24,8 @@ import { TenantApi } from './api/tenant-service.ts';
 import { TokenApi } from './api/token-service.ts';
 import { PropagationWatch } from './api/watch-propagation.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
+import { JoinService } from './discovery/join-service.ts';
+import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
 import { nativeFamily } from './projections/native.ts';
 import type { Projection } from './projections/projection.ts';
@@ -65,7 +71,9 @@ export interface RunningControlPlane {
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
-  const base: Base = { settings, logger, clock, random, metrics: new Metrics(), projections };
+  const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
+  const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
+  warnOfPlaintext(base);
   const store = storeParts(base);
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
   const served = servedParts(base, store, snapshotFile);
@@ -75,6 +83,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const api = apiServer(base, store, served);
   const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
   const parts: Part[] = [
+    { name: 'TLS files', stop: () => base.tls?.stop() },
     { name: 'database', stop: () => store.database.close() },
     { name: 'doorbell', stop: () => store.doorbell.stop() },
     {
@@ -116,6 +125,36 @@ interface Base {
   readonly random: Random;
   readonly metrics: Metrics;
   readonly projections: readonly Projection[];
+  /** Of API and discovery; undefined: they are plaintext. */
+  readonly tls: TlsFiles | undefined;
+  /** Signs the certificates of nodes; undefined: none join. */
+  readonly authority: CertificateAuthority | undefined;
+}
+
+function tlsFilesOf({ settings, ...kit }: Omit<Base, 'tls' | 'authority'>): Promise<TlsFiles> | undefined {
+  const { tlsCert: cert, tlsKey: key, tlsPollMs: pollMs } = settings;
+  const ca = [settings.clientCa, settings.nodeCaCert].filter((file) => file !== '');
+  if (cert === '' && key === '' && ca.length === 0) return undefined;
+  if (cert === '') throw new Error('certificates of nodes need TLS: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY');
+  return TlsFiles.open({ ...kit, purpose: 'control-plane', files: { cert, key, ca }, pollMs });
+}
+
+/** @throws Error if the files are none of an authority. */
+async function authorityOf({ nodeCaCert, nodeCaKey }: ControlPlaneSettings): Promise<CertificateAuthority | undefined> {
+  if (nodeCaCert === '' && nodeCaKey === '') return undefined;
+  if (nodeCaCert === '' || nodeCaKey === '')
+    throw new Error('set both SIGNALBOX_NODE_CA_CERT and SIGNALBOX_NODE_CA_KEY');
+  return CertificateAuthority.load(await readFile(nodeCaCert, 'utf8'), await readFile(nodeCaKey, 'utf8'));
+}
+
+/** Tokens go over these connections: beyond this machine that has to be a choice that somebody sees. */
+function warnOfPlaintext({ settings: { apiListen, discoveryListen }, tls, logger }: Base): void {
+  for (const address of [apiListen, discoveryListen]) {
+    if (tls || !address || /^(127\.|localhost$|::1$)/.test(address.host)) continue;
+    logger.warn('tokens can be read on the way: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY, or have TLS in front', {
+      address: `${address.host}:${address.port}`,
+    });
+  }
 }
 
 function storeParts(base: Base) {
@@ -189,16 +228,22 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     source: publisher,
     maxDisconnectedNodes: settings.rememberedNodes,
   });
+  const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
   const views = projections.map((projection) => ({
     family: projection.family,
     source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
   }));
+  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, views });
+  const join =
+    base.authority &&
+    new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
     views,
-    authenticator: tokens,
+    admission,
+    services: join ? [(server) => join.addTo(server)] : [],
     observer: registry,
     limits: discoveryLimits(settings),
   });

@@ -21,6 +21,57 @@ export const controlPlaneSettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Address of the discovery service, for nodes.',
   }),
+  tlsCert: text(
+    {
+      name: 'SIGNALBOX_TLS_CERT',
+      fallback: '',
+      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, for a machine or a terminator in front.',
+    },
+    'path',
+  ),
+  tlsKey: text({ name: 'SIGNALBOX_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' }, 'path'),
+  tlsPollMs: integer({
+    name: 'SIGNALBOX_TLS_POLL',
+    ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '1000' },
+    doc: 'How often certificates and keys are looked at: replaced ones are used for new connections, unusable ones are reported and change nothing.',
+  }),
+  clientCa: text(
+    {
+      name: 'SIGNALBOX_DISCOVERY_CLIENT_CA',
+      fallback: '',
+      doc: 'PEM file with the certificates that those of nodes may be signed by. Empty: nodes have tokens only.',
+    },
+    'path',
+  ),
+  trustDomain: text(
+    {
+      name: 'SIGNALBOX_TRUST_DOMAIN',
+      fallback: 'signalbox',
+      doc: 'First part of the names in certificates of nodes: spiffe://<trust domain>/gateway/<gateway>/node/<node>.',
+    },
+    'name',
+  ),
+  nodeCaCert: text(
+    {
+      name: 'SIGNALBOX_NODE_CA_CERT',
+      fallback: '',
+      doc: 'PEM file with the certificate of the authority that signs those of nodes that join; it is trusted in addition to SIGNALBOX_DISCOVERY_CLIENT_CA. Make one with "signalbox authority". Empty: nobody joins.',
+    },
+    'path',
+  ),
+  nodeCaKey: text(
+    {
+      name: 'SIGNALBOX_NODE_CA_KEY',
+      fallback: '',
+      doc: 'PEM file with the key of that authority, ECDSA on P-256. Read at the start.',
+    },
+    'path',
+  ),
+  nodeCertificateMs: integer({
+    name: 'SIGNALBOX_NODE_CERTIFICATE_LIFETIME',
+    ...{ unit: 'ms', min: 1 * seconds, max: 366 * 86_400 * seconds, fallback: String(7 * 86_400 * seconds) },
+    doc: 'How long the certificate of a node that joins is valid. It is renewed at half of it: for as long as the other half a node does without the control plane.',
+  }),
   logLevel: choice({
     name: 'SIGNALBOX_LOG_LEVEL',
     fallback: 'info',

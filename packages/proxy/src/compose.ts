@@ -1,11 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
-import { kinds, typeUrlOf } from '@signalbox/config';
 import {
   type Clock,
-  type HostPort,
   Lifecycle,
   type Logger,
   Metrics,
@@ -13,38 +10,33 @@ import {
   type Random,
   systemClock,
   systemRandom,
+  TlsFiles,
 } from '@signalbox/runtime';
-import { AdsClient } from '@signalbox/xds';
 import { AdminServer } from './admin/admin-server.ts';
 import { configDump } from './admin/config-dump.ts';
 import { judgeReadiness } from './admin/readiness.ts';
 import { observeProcess } from './admin/process-metrics.ts';
 import { Activation } from './discovery/activation.ts';
 import { ConfigSource } from './discovery/config-source.ts';
+import { ControlPlaneConnection } from './discovery/control-plane-connection.ts';
 import { LastGood } from './discovery/last-good.ts';
 import { readOrCreateNodeId } from './discovery/node-id.ts';
 import { Subscriber } from './discovery/subscriber.ts';
 import { drainRequests, requestShare } from './drain.ts';
 import type { Exchange } from './http/exchange.ts';
 import { createHttpServer } from './http/http-codecs.ts';
+import { http1ClientLimitsOf, httpServerLimitsOf, removalLimitsOf, requestLimitsOf, tableLimitsOf } from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
-import {
-  http1ClientLimitsOf,
-  httpServerLimitsOf,
-  type ProxySettings,
-  requestLimitsOf,
-  tableLimitsOf,
-} from './settings.ts';
+import type { ProxySettings } from './settings.ts';
 import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import { Http1Client } from './upstream/http1-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
-import { proxyVersion } from './version.ts';
 
 export interface StartProxyOptions {
   readonly settings: ProxySettings;
@@ -82,6 +74,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
   const admin = adminOf(kit, serving);
   const stopping = { acceptMs: settings.drainAccept, requestsMs: requestShare(settings.drainDeadline), cutOff: 0 };
   const parts: readonly Part[] = [
+    { name: 'TLS files', stop: () => kit.tls?.stop() },
     { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
     { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
     sourceOf(kit, serving, options.environment ?? {}),
@@ -117,6 +110,8 @@ interface Kit {
   readonly stateFolder: string;
   readonly nodeId: string;
   readonly recorder: Recorder;
+  /** Of the listeners; undefined: they are plaintext. */
+  readonly tls: TlsFiles | undefined;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
@@ -126,7 +121,21 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const proposed = `${hostname()}-${process.pid}`;
   const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
   const recorder = recorderOf(settings, stateFolder, { clock, logger, metrics });
-  return { settings, clock, random, logger: logger.child({ node: nodeId }), metrics, stateFolder, nodeId, recorder };
+  const kit = {
+    settings,
+    clock,
+    random,
+    logger: logger.child({ node: nodeId }),
+    metrics,
+    stateFolder,
+    nodeId,
+    recorder,
+  };
+  const { tlsCert: cert, tlsKey: key } = settings;
+  const isSecure = cert !== '' || key !== '';
+  const files = { cert, key, ca: [] };
+  const open = () => TlsFiles.open({ ...kit, purpose: 'listeners', files, pollMs: settings.tlsPoll });
+  return { ...kit, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -229,7 +238,11 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     address: settings.address,
     replacement: settings.listen,
     createServer: (judgeHost) =>
-      createHttpServer(settings.httpCodec, { limits, judgeHost, onRefused, clock, logger, metrics }, onExchange),
+      createHttpServer(
+        settings.httpCodec,
+        { limits, tls: kit.tls, judgeHost, onRefused, clock, logger, metrics },
+        onExchange,
+      ),
     drainMs: settings.drainDeadline,
     retryMs: listenRetryMs,
     clock,
@@ -288,18 +301,18 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
   const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
-  const removals = { minimum: settings.removalMinimum, percent: settings.removalPercent };
+  const removals = removalLimitsOf(settings);
   const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
-  let client: AdsClient | undefined;
+  let connection: ControlPlaneConnection | undefined;
   return {
     name: 'discovery',
     start: async () => {
-      client = await adsClientOf(kit, subscriber);
+      connection = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
       await subscriber.restore(await lastGood.load());
-      client.start();
+      await connection.start();
     },
     stop: async (deadline) => {
-      await client?.stop();
+      await connection?.stop();
       await lastGood.close(deadline);
     },
   };
@@ -318,48 +331,6 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
     logger,
     onWriteFailed: () => failed.add(),
   });
-}
-
-async function adsClientOf(kit: Kit, handler: Subscriber): Promise<AdsClient> {
-  const { settings, nodeId, clock, random, logger } = kit;
-  if (!settings.discoveryAddress || !settings.discoveryToken) {
-    throw new Error(
-      'set SIGNALBOX_PROXY_DISCOVERY_ADDRESS and SIGNALBOX_PROXY_TOKEN to serve what a control plane says, or SIGNALBOX_PROXY_CONFIG to serve files',
-    );
-  }
-  const ca = settings.discoveryCa === '' ? undefined : await readFile(settings.discoveryCa);
-  return new AdsClient({
-    address: addressOf(settings.discoveryAddress),
-    token: settings.discoveryToken,
-    ...(ca ? { tls: { rootCertificates: ca } } : {}),
-    node: {
-      id: nodeId,
-      cluster: settings.gateway,
-      userAgentName: 'signalbox-proxy',
-      userAgentVersion: proxyVersion,
-      metadata: {},
-    },
-    types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
-    handler,
-    clock,
-    random,
-    logger,
-    backoff: {
-      minMs: settings.discoveryBackoffMin,
-      maxMs: settings.discoveryBackoffMax,
-      stableAfterMs: settings.discoveryStableAfter,
-    },
-    limits: {
-      maxResponseBytes: settings.discoveryResponse,
-      connectTimeoutMs: settings.discoveryConnectTimeout,
-      keepaliveIntervalMs: settings.discoveryKeepaliveInterval,
-      keepaliveTimeoutMs: settings.discoveryKeepaliveTimeout,
-    },
-  });
-}
-
-function addressOf({ host, port }: HostPort): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 interface Stopping {

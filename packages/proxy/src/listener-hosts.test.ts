@@ -16,6 +16,7 @@ function head(host: string, origin?: string): RequestHead {
     host,
     port: 8080,
     remoteAddress: '127.0.0.1',
+    secure: false,
     withPrefix: () => [],
     header: (name) => (name === 'origin' ? origin : undefined),
   };

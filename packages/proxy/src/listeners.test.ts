@@ -82,6 +82,7 @@ const hostOf = (host: string) => ({
   host,
   port: 1,
   remoteAddress: '',
+  secure: false,
   header: () => undefined,
   withPrefix: () => [],
 });

@@ -2,13 +2,8 @@ import { SettingsError } from '@signalbox/runtime';
 import { describe, expect, it } from 'vitest';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
-import {
-  http1ClientLimitsOf,
-  httpServerLimitsOf,
-  proxySettings,
-  readProxySettings,
-  requestLimitsOf,
-} from './settings.ts';
+import { http1ClientLimitsOf, httpServerLimitsOf, requestLimitsOf } from './limits.ts';
+import { proxySettings, readProxySettings } from './settings.ts';
 import { defaultHttp1ClientLimits } from './upstream/http1-client.ts';
 
 describe('the settings of a proxy', () => {

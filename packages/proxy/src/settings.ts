@@ -10,12 +10,12 @@ import {
   type Settings,
   text,
 } from '@signalbox/runtime';
+import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { httpCodecs } from './http/http-codecs.ts';
-import { defaultRemovalLimits, defaultTableLimits, type TableLimits } from '@signalbox/config';
-import { defaultHttpServerLimits, type HttpServerLimits } from './http/http-server.ts';
-import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
+import { defaultHttpServerLimits } from './http/http-server.ts';
+import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
-import { defaultHttp1ClientLimits, type Http1ClientLimits } from './upstream/http1-client.ts';
+import { defaultHttp1ClientLimits } from './upstream/http1-client.ts';
 
 const client = defaultHttp1ClientLimits;
 const request = defaultRequestLimits;
@@ -87,6 +87,24 @@ export const proxySettings = {
     'path',
   ),
 
+  tlsCert: text(
+    {
+      name: 'SIGNALBOX_PROXY_TLS_CERT',
+      fallback: '',
+      doc: 'PEM file with the certificate of the listeners and its intermediates. Empty: they are plaintext, for a machine or a terminator in front.',
+    },
+    'path',
+  ),
+  tlsKey: text(
+    { name: 'SIGNALBOX_PROXY_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' },
+    'path',
+  ),
+  tlsPoll: ms(
+    'SIGNALBOX_TLS_POLL',
+    1_000,
+    'How often certificates and keys are looked at: replaced ones are used for new connections, unusable ones are reported and change nothing.',
+  ),
+
   // The control plane.
   discoveryAddress: hostPort({
     name: 'SIGNALBOX_PROXY_DISCOVERY_ADDRESS',
@@ -94,6 +112,22 @@ export const proxySettings = {
     doc: 'Where the control plane answers discovery.',
   }),
   discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
+  joinToken: secret({
+    name: 'SIGNALBOX_PROXY_JOIN_TOKEN',
+    doc: 'One-time token ("signalbox token create --join") with which this node gets its certificate. The certificate is kept in the state folder and renewed; the token is used only while there is none, and need not be set later.',
+  }),
+  discoveryCert: text(
+    {
+      name: 'SIGNALBOX_PROXY_DISCOVERY_CERT',
+      fallback: '',
+      doc: 'PEM file with a certificate for this node that somebody else renews: its name is spiffe://<trust domain>/gateway/<gateway>/node/<node id>.',
+    },
+    'path',
+  ),
+  discoveryKey: text(
+    { name: 'SIGNALBOX_PROXY_DISCOVERY_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' },
+    'path',
+  ),
   discoveryCa: text(
     {
       name: 'SIGNALBOX_PROXY_DISCOVERY_CA',
@@ -460,84 +494,6 @@ export type ProxySettings = Settings<typeof proxySettings>;
 /** @throws SettingsError naming every variable that cannot be used. */
 export function readProxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
   return readSettings(proxySettings, environment);
-}
-
-export function tableLimitsOf(settings: ProxySettings): TableLimits {
-  return {
-    resources: settings.maxScopeResources,
-    bytes: settings.maxScopeBytes,
-    routes: settings.maxRoutesPerTenant,
-    rulesPerRoute: settings.maxRulesPerRoute,
-  };
-}
-
-export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {
-  return {
-    maxHeaderBytes: settings.maxHeaderBytes,
-    maxHeaders: settings.maxHeaders,
-    maxUrlBytes: settings.maxUrlBytes,
-    headersTimeoutMs: settings.headersTimeout,
-    requestTimeoutMs: settings.requestTimeout,
-    keepAliveTimeoutMs: settings.keepAliveTimeout,
-    checkIntervalMs: settings.timeoutCheck,
-    writeTimeoutMs: settings.writeTimeout,
-    minWriteBytesPerSecond: settings.minWriteRate,
-    maxConnections: settings.maxConnections,
-    maxRequestsPerConnection: settings.maxRequestsPerConnection,
-  };
-}
-
-export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits {
-  return {
-    maxConnections: settings.maxUpstreamConnections,
-    maxWaiting: settings.maxUpstreamWaiting,
-    maxIdle: settings.maxUpstreamIdle,
-    idleTimeoutMs: settings.upstreamIdleTimeout,
-    maxRequestsPerConnection: settings.maxUpstreamRequestsPerConnection,
-    maxHeadBytes: settings.maxUpstreamHeadBytes,
-    maxPools: settings.maxUpstreamPools,
-  };
-}
-
-export function requestLimitsOf(settings: ProxySettings): RequestLimits {
-  return {
-    ...defaultRequestLimits,
-    bodyBytes: settings.maxBodyBytes,
-    requestScan: {
-      maxDepth: settings.maxDepth,
-      maxKeys: settings.maxKeys,
-      maxElements: settings.maxElements,
-      maxStringBytes: settings.maxStringBytes,
-      maxBatch: settings.maxBatch,
-    },
-    heldAnswerBytes: settings.maxHeldAnswerBytes,
-    wholeAnswerBytes: settings.maxWholeAnswerBytes,
-    eventBytes: settings.maxEventBytes,
-    streamBufferBytes: settings.streamBufferBytes,
-    tokenBytes: settings.maxTokenBytes,
-    verifiedTokens: settings.maxVerifiedTokens,
-    verifiedTokenMs: settings.verifiedTokenAge,
-    keySets: settings.maxKeySets,
-    keySetBytes: settings.maxKeySetBytes,
-    keySetKeys: settings.maxKeySetKeys,
-    keySetRefetchMs: settings.keySetRefetch,
-    keySetFreshMs: settings.keySetFresh,
-    keySetStaleMs: settings.keySetStale,
-    sessionMs: settings.sessionAge,
-    openedSessions: settings.maxSessions,
-    endedSessions: settings.maxEndedSessions,
-    inFlightPerSession: settings.maxInFlightPerSession,
-    connectMs: settings.connectTimeout,
-    headMs: settings.headTimeout,
-    idleMs: settings.idleTimeout,
-    callMs: settings.callTimeout,
-    streamMs: settings.streamAge,
-    keepAliveMs: settings.streamKeepAlive,
-    drainRetryMs: settings.drainRetry,
-    eraHorizonMs: settings.eraHorizon,
-    backends: settings.maxBackends,
-    toolsPerBackend: settings.maxToolsPerBackend,
-  };
 }
 
 function ms(name: string, fallback: number, doc: string): Setting<number> {

@@ -20,3 +20,4 @@ export {
   SettingsError,
   text,
 } from './settings.ts';
+export { TlsFiles, type TlsFilesOptions, type TlsMaterial } from './tls-files.ts';

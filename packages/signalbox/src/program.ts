@@ -100,6 +100,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/token.ts')).tokenCommand,
       },
       {
+        name: 'authority',
+        summary: 'make what signs the certificates of nodes',
+        load: async () => (await import('./commands/authority.ts')).authorityCommand,
+      },
+      {
         name: 'completion',
         summary: 'print a completion script for your shell',
         load: async () => (await import('./commands/completion.ts')).completionCommand,
@@ -110,7 +115,8 @@ const groups: readonly Group[] = [
 
 const epilogue = `
 Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted. diff has its own, see signalbox diff --help.
-The control plane is found by SIGNALBOX_URL and SIGNALBOX_TOKEN, or by the .signalbox/ folder that up writes.
+The control plane is found by SIGNALBOX_URL and SIGNALBOX_TOKEN, or by the .signalbox/ folder that up writes. SIGNALBOX_CA_FILE
+names the certificates (PEM) that its own must be signed by, in place of those that the machine trusts.
 
 Examples:
   $ signalbox up                            everything on this machine, with a demo

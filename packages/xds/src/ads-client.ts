@@ -9,10 +9,10 @@ import type { ClientNode } from './node.ts';
 export interface AdsClientOptions {
   /** `host:port` of the server. */
   readonly address: string;
-  /** Bearer token, sent when a stream opens. */
-  readonly token: Secret;
-  /** Absent: plaintext. */
-  readonly tls?: AdsClientTls;
+  /** Bearer token, sent when a stream opens; absent: the certificate says who this is. */
+  readonly token: Secret | undefined;
+  /** Asked when dialing; absent: plaintext. */
+  readonly tls?: () => AdsClientTls;
   readonly node: ClientNode;
   /** Type URLs to subscribe to with a wildcard, in the order in which they are requested. */
   readonly types: readonly string[];

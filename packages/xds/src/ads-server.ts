@@ -18,7 +18,12 @@ export interface AdsServerOptions {
   /** What is served; each stream gets the one family of its credential. Names differ. */
   readonly families: readonly ServedFamilyOptions[];
   /** Who opens a stream, from its credential, and what it may see. Nothing is sent before the answer. */
-  readonly authenticate: (metadata: Metadata, node: ClientNode) => Promise<StreamGrant | StreamEnd>;
+  readonly authenticate: (
+    metadata: Metadata,
+    node: ClientNode,
+    /** The client's certificate in DER, if it has shown one that is trusted. */
+    certificate: Buffer | undefined,
+  ) => Promise<StreamGrant | StreamEnd>;
   readonly observer: StreamObserver;
   readonly clock: Clock;
   readonly random: Random;

@@ -29,7 +29,11 @@ export interface AdsStreamOptions {
   readonly limits: AdsServerLimits;
   /** By name. */
   readonly families: ReadonlyMap<string, ServedFamily>;
-  readonly authenticate: (metadata: Metadata, node: ClientNode) => Promise<StreamGrant | StreamEnd>;
+  readonly authenticate: (
+    metadata: Metadata,
+    node: ClientNode,
+    certificate: Buffer | undefined,
+  ) => Promise<StreamGrant | StreamEnd>;
   readonly observer: StreamObserver;
   readonly clock: Clock;
   readonly random: Random;
@@ -57,9 +61,12 @@ export class AdsStream {
   /** Since when a response has been unanswered; undefined while the session is at rest. */
   #waitingSinceMs: number | undefined;
   #isOld = false;
+  /** Kept, because a connection that ends forgets it. */
+  readonly #certificate: Buffer | undefined;
 
   constructor(transport: ServerTransport, options: AdsStreamOptions) {
     this.#transport = transport;
+    this.#certificate = transport.certificate;
     this.#options = options;
   }
 
@@ -143,7 +150,7 @@ export class AdsStream {
   async #ask(node: ClientNode): Promise<StreamGrant | StreamEnd | undefined> {
     const { authenticate, logger } = this.#options;
     try {
-      return await authenticate(this.#transport.metadata, node);
+      return await authenticate(this.#transport.metadata, node, this.#certificate);
     } catch (error) {
       logger.warn('a subscriber could not be authenticated', { node: node.id, error: String(error) });
       return undefined;

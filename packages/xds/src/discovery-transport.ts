@@ -11,6 +11,8 @@ export interface ServerTransport {
   /** All requests are of this variant, and all responses have to be. */
   readonly variant: StreamVariant;
   readonly metadata: Metadata;
+  /** The client's certificate in DER, if it has shown one that is trusted. */
+  readonly certificate: Buffer | undefined;
   /** Address and port of the other end. */
   readonly remoteAddress: string;
   /** Begins to read. Call once. */

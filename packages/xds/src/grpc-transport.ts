@@ -1,4 +1,11 @@
-import { Client, credentials, Metadata, type ServerDuplexStream, type StatusObject } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  credentials,
+  Metadata,
+  type ServerDuplexStream,
+  type StatusObject,
+} from '@grpc/grpc-js';
 import type { DeltaDiscoveryResponse } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Secret } from '@signalbox/runtime';
 import type {
@@ -31,6 +38,10 @@ export class GrpcServerTransport implements ServerTransport {
 
   get metadata(): Metadata {
     return this.#call.metadata;
+  }
+
+  get certificate(): Buffer | undefined {
+    return this.#call.getAuthContext().sslPeerCertificate?.raw;
   }
 
   get remoteAddress(): string {
@@ -80,10 +91,10 @@ export class GrpcServerTransport implements ServerTransport {
 export interface GrpcClientTransportOptions {
   /** `host:port` of the server. */
   readonly address: string;
-  /** Bearer token, sent when a stream opens. */
-  readonly token: Secret;
-  /** Absent: plaintext. */
-  readonly tls?: AdsClientTls;
+  /** Bearer token, sent when a stream opens; absent: the certificate says who this is. */
+  readonly token: Secret | undefined;
+  /** Asked when dialing; absent: plaintext. */
+  readonly tls?: () => AdsClientTls;
   /** A larger response ends the stream. */
   readonly maxResponseBytes: number;
   /** Time between pings that find a half-open connection. */
@@ -94,7 +105,9 @@ export interface GrpcClientTransportOptions {
 
 export interface AdsClientTls {
   /** PEM; absent: the system's. */
-  readonly rootCertificates?: Buffer;
+  readonly rootCertificates?: Buffer | undefined;
+  /** This end's certificate with intermediates and its key, both PEM. */
+  readonly identity?: { readonly certificateChain: Buffer; readonly privateKey: Buffer } | undefined;
   /** Name to expect in the server's certificate, if it is not the address's host. */
   readonly serverName?: string;
 }
@@ -116,7 +129,8 @@ export class GrpcClientTransport implements ClientTransport {
   open(listener: ClientTransportListener): ClientStream {
     const client = this.#dial();
     const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${this.#options.token.reveal()}`);
+    const { token } = this.#options;
+    if (token) metadata.set('authorization', `Bearer ${token.reveal()}`);
     const { path, requestSerialize, responseDeserialize } = deltaMethod;
     const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     call.on('metadata', () => listener.onAccepted());
@@ -137,8 +151,9 @@ export class GrpcClientTransport implements ClientTransport {
   }
 
   #dial(): Client {
-    const { address, tls, maxResponseBytes, keepaliveIntervalMs, keepaliveTimeoutMs } = this.#options;
-    const channelCredentials = tls ? credentials.createSsl(tls.rootCertificates ?? null) : credentials.createInsecure();
+    const { address, maxResponseBytes, keepaliveIntervalMs, keepaliveTimeoutMs } = this.#options;
+    const tls = this.#options.tls?.();
+    const channelCredentials = tls ? secureCredentials(tls) : credentials.createInsecure();
     return new Client(address, channelCredentials, {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
@@ -151,4 +166,12 @@ export class GrpcClientTransport implements ClientTransport {
       ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
     });
   }
+}
+
+function secureCredentials({ rootCertificates, identity }: AdsClientTls): ChannelCredentials {
+  return credentials.createSsl(
+    rootCertificates ?? null,
+    identity?.privateKey ?? null,
+    identity?.certificateChain ?? null,
+  );
 }

@@ -21,5 +21,6 @@ export type {
 export type { AdsClientTls } from './grpc-transport.ts';
 export type { ClientNode } from './node.ts';
 export type { ServedFamilyOptions } from './served-family.ts';
+export { serviceDefinition } from './service-definition.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
 export type { CollectionRevision, Refusal, StreamIdentity, StreamInfo, StreamObserver } from './stream-observer.ts';

@@ -20,7 +20,7 @@ export const discoveryServiceDefinition: ServiceDefinition = withBytesAsResponse
 );
 
 /** What a grpc-js server or client needs to know about a service. */
-function serviceDefinition(service: DescService): ServiceDefinition {
+export function serviceDefinition(service: DescService): ServiceDefinition {
   const methods = service.methods.map((method) => [
     method.localName,
     {

@@ -13,10 +13,12 @@ export interface Admin {
   readonly tokens: Client<typeof TokenService>;
 }
 
-export function adminClient(url: string, token: string): Admin {
+/** @param ca what an https server's certificate must be signed by. */
+export function adminClient(url: string, token: string, ca?: Buffer): Admin {
   const transport = createConnectTransport({
     baseUrl: url,
     httpVersion: '1.1',
+    nodeOptions: ca ? { ca } : {},
     interceptors: [
       (next) => (request) => {
         request.header.set('authorization', `Bearer ${token}`);

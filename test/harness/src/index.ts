@@ -1,4 +1,5 @@
 export { type Admin, adminClient } from './admin.ts';
+export { type TestAuthority, testAuthority } from './certificates.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';

@@ -28,6 +28,8 @@ export interface StartSystemOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** `SIGNALBOX_*` variables of the control plane. */
   readonly controlPlane?: Readonly<Record<string, string>>;
+  /** The control plane serves TLS with certificates of this authority. */
+  readonly ca?: Buffer;
 }
 
 export interface ApplyOptions {
@@ -120,7 +122,7 @@ class TestSystem implements System {
   }
 
   get apiUrl(): string {
-    return `http://127.0.0.1:${this.#ports.api}`;
+    return `${this.#options.ca ? 'https' : 'http'}://127.0.0.1:${this.#ports.api}`;
   }
 
   get operatorToken(): string {
@@ -253,7 +255,7 @@ class TestSystem implements System {
     this.#controlPlane = await startControlPlane({ settings, logger: this.#logger.child({ part: 'control-plane' }) });
     const token = this.#controlPlane.operatorToken?.reveal();
     if (token === undefined) return;
-    const admin = adminClient(this.apiUrl, token);
+    const admin = adminClient(this.apiUrl, token, this.#options.ca);
     const { secret } = await admin.tokens.createToken({ name: 'nodes', role: Role.NODE, gateway: 'default' });
     this.#operator = { token, nodeToken: secret, admin };
   }

@@ -6,7 +6,9 @@ import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_servic
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
-import type { Clock, HostPort, Logger, Metrics } from '@signalbox/runtime';
+import type { Server as TlsServer } from 'node:tls';
+
+import type { Clock, HostPort, Logger, Metrics, TlsFiles } from '@signalbox/runtime';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
@@ -21,6 +23,8 @@ import type { TokenApi } from './token-service.ts';
 
 export interface ApiServerOptions {
   readonly listen: HostPort;
+  /** Absent: plaintext. */
+  readonly tls?: TlsFiles | undefined;
   readonly services: {
     readonly config: ConfigApi;
     readonly tenants: TenantApi;
@@ -77,9 +81,9 @@ export class ApiServer {
   }
 
   #build(): FastifyInstance {
-    const { connections, requestMs, bodyBytes } = this.#options;
+    const { connections, requestMs, bodyBytes, tls } = this.#options;
     const http = fastify({
-      http: { maxHeaderSize: headerBytes, requireHostHeader: true, connectionsCheckingInterval: 1_000 },
+      ...serverOptions(tls),
       requestTimeout: requestMs,
       keepAliveTimeout: keepAliveMs,
       maxRequestsPerSocket: requestsPerSocket,
@@ -91,6 +95,7 @@ export class ApiServer {
     http.server.headersTimeout = Math.min(10_000, requestMs);
     http.server.maxHeadersCount = headerCount;
     http.server.maxConnections = connections;
+    if (tls) followFiles(http.server as unknown as TlsServer, tls);
     http.addHook('onRequest', (request, reply) => this.#admit(request, reply));
     http.setNotFoundHandler((_request, reply) =>
       sendError(reply, new ConnectError('no such method', Code.Unimplemented)),
@@ -161,6 +166,26 @@ export class ApiServer {
       reply.type('text/plain; version=0.0.4').send(this.#options.metrics.expose()),
     );
   }
+}
+
+const httpOptions = { maxHeaderSize: headerBytes, requireHostHeader: true, connectionsCheckingInterval: 1_000 };
+
+function serverOptions(tls: TlsFiles | undefined) {
+  if (!tls) return { http: httpOptions };
+  const { cert, key } = tls.value;
+  const secure = { minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 } as const;
+  // Fastify's types tell plaintext and TLS apart; what is added to it here is the same for both.
+  return { https: { ...httpOptions, ...secure, ...(cert && { cert }), ...(key && { key }) } } as unknown as {
+    http: typeof httpOptions;
+  };
+}
+
+/** New connections see the newest certificate. */
+function followFiles(server: TlsServer, tls: TlsFiles): void {
+  const renewal = tls.onChange(({ cert, key }) =>
+    server.setSecureContext({ ...(cert && { cert }), ...(key && { key }) }),
+  );
+  server.on('close', () => renewal[Symbol.dispose]());
 }
 
 function pathOf(request: FastifyRequest): string {

@@ -7,10 +7,11 @@ import type {
   RevokeTokenRequest,
   TokenService,
 } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
-import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { Role, TokenForm as WireForm } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 
+import { isDuplicate } from '../store/database-error.ts';
 import type { ConfigStore } from '../store/store.ts';
-import type { NewToken, TokenRecord, TokenRole, TokenStore } from '../store/tokens.ts';
+import type { NewToken, TokenForm, TokenRecord, TokenRole, TokenStore } from '../store/tokens.ts';
 import type { Caller } from './authenticate.ts';
 import { callerOf, noSuchScope, seesAllTenants } from './authorize.ts';
 import { invalidArgument } from './errors.ts';
@@ -23,6 +24,15 @@ const roles: Readonly<Record<TokenRole, Role>> = {
   node: Role.NODE,
 };
 
+const forms: Readonly<Record<TokenForm, WireForm>> = {
+  bearer: WireForm.BEARER,
+  join: WireForm.JOIN,
+  certificate: WireForm.CERTIFICATE,
+};
+
+const nodeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
+/** How long a node may take to join unless told otherwise, in seconds. */
+const joinSeconds = 600;
 const maxNameLength = 200;
 const maxTenants = 1_000;
 const maxTtlSeconds = 100n * 366n * 86_400n;
@@ -54,8 +64,12 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
     }
     const [tenant] = token.tenants;
     const scope = seesAllTenants(caller) || tenant === undefined ? operatorScope : tenant;
-    const { record, credential } = await this.#parts.tokens.create(scope, token);
-    return { token: tokenMessage(record), secret: credential.reveal() };
+    const { record, credential } = await this.#parts.tokens.create(scope, token).catch((error: unknown) => {
+      if (!isDuplicate(error)) throw error;
+      const whose = token.node === '' ? `of the gateway "${token.gateway}"` : `of the node "${token.node}"`;
+      throw new ConnectError(`there is a token for certificates ${whose} already: revoke it first`, Code.AlreadyExists);
+    });
+    return { token: tokenMessage(record), secret: record.form === 'certificate' ? '' : credential.reveal() };
   }
 
   async listTokens(_request: ListTokensRequest, context: HandlerContext) {
@@ -100,8 +114,18 @@ function requestedToken(request: CreateTokenRequest): NewToken {
   }
   if (role !== 'node' && request.family !== '') throw invalidArgument('only a node has a family');
   const family = role === 'node' ? request.family || 'native' : '';
+  const form = requestedForm(request, role);
   const ttl = ttlSeconds === 0n ? undefined : Number(ttlSeconds);
-  return { name, role, tenants: [...new Set(tenants)], gateway, family, ttlSeconds: ttl };
+  const expires = { ttlSeconds: ttl ?? (form === 'join' ? joinSeconds : undefined) };
+  return { name, role, tenants: [...new Set(tenants)], gateway, family, form, node: request.node, ...expires };
+}
+
+function requestedForm({ form, node }: CreateTokenRequest, role: TokenRole): TokenForm {
+  const wanted = (Object.keys(forms) as TokenForm[]).find((known) => forms[known] === form) ?? 'bearer';
+  if (wanted !== 'bearer' && role !== 'node') throw invalidArgument(`only a node has a token of the form ${wanted}`);
+  if (wanted === 'bearer' && node !== '') throw invalidArgument('a token with a secret is for any node of its gateway');
+  if (node !== '' && !nodeName.test(node)) throw invalidArgument('node: use letters, digits, ".", "_" and "-"');
+  return wanted;
 }
 
 /** Nobody grants more than he has: the admin of a tenant makes tokens of people, bound to one tenant of his. */
@@ -118,6 +142,7 @@ function tokenMessage(record: TokenRecord) {
   const { id, name, tenants, gateway, family, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
   return {
     ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway, family },
+    ...{ form: forms[record.form], node: record.node },
     createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Publisher } from '../publish/publisher.ts';
 import { MemoryFeed } from '../testing/memory-feed.ts';
 import { DiscoveryService } from './discovery-service.ts';
+import { NodeAdmission } from './node-admission.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import { NodeRegistry } from './node-registry.ts';
 
@@ -15,8 +16,11 @@ afterEach(async () => {
 });
 
 const identities: Readonly<Record<string, NodeIdentity>> = {
-  all: { tokenId: 't1', name: 'all tenants', gateway: 'edge', family: 'native', tenants: null },
-  acme: { tokenId: 't2', name: 'acme only', gateway: 'edge', family: 'native', tenants: new Set(['acme']) },
+  all: { tokenId: 't1', name: 'all tenants', gateway: 'edge', node: undefined, family: 'native', tenants: null },
+  acme: {
+    ...{ tokenId: 't2', name: 'acme only', gateway: 'edge', node: undefined, family: 'native' },
+    tenants: new Set(['acme']),
+  },
 };
 
 /** A node that accepts everything unless told otherwise, and notes the names it was sent. */
@@ -53,7 +57,15 @@ async function start() {
     listen: { host: '127.0.0.1', port: 0 },
     source: publisher,
     views: [],
-    authenticator: { authenticate: async (token) => identities[token] },
+    admission: new NodeAdmission({
+      authenticator: {
+        authenticate: async (token) => identities[token],
+        authenticateCertificate: async () => undefined,
+      },
+      trustDomain: 'test',
+      views: [],
+      clock: systemClock,
+    }),
     observer: registry,
     metrics: new Metrics(),
     ...common,

@@ -26,6 +26,11 @@ export function isUnstorable(error: unknown): boolean {
   return unstorableCodes.has(codeOf(error));
 }
 
+/** There is a row already where only one may be. */
+export function isDuplicate(error: unknown): boolean {
+  return codeOf(error) === '23505';
+}
+
 /** Two transactions waited for each other; the same one can succeed when tried again. */
 export function isDeadlock(error: unknown): boolean {
   return deadlockCodes.has(codeOf(error));

@@ -37,7 +37,14 @@ export class RememberedTokens {
 
   find(id: string, hash: Buffer): TokenRecord | undefined {
     const token = this.#tokens.get(id);
-    return token && timingSafeEqual(token.hash, hash) ? token.record : undefined;
+    return token?.hash.length === hash.length && timingSafeEqual(token.hash, hash) ? token.record : undefined;
+  }
+
+  /** The row of the node itself, or the one of its gateway. */
+  findNode(gateway: string, node: string): TokenRecord | undefined {
+    const records = Array.from(this.#tokens.values(), ({ record }) => record);
+    const fitting = records.filter((record) => record.form === 'certificate' && record.gateway === gateway);
+    return fitting.find((record) => record.node === node) ?? fitting.find((record) => record.node === '');
   }
 
   all(): readonly RememberedToken[] {

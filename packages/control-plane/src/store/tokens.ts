@@ -13,6 +13,9 @@ import { newToken, tokenHash, tokenId } from './token-format.ts';
 export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node'] as const;
 export type TokenRole = (typeof tokenRoles)[number];
 
+/** `bearer`: a credential. `join`: buys a node its certificate, once. `certificate`: what such a node may receive. */
+export type TokenForm = 'bearer' | 'join' | 'certificate';
+
 /** A credential as it is known to the store: all but the credential itself. */
 export interface TokenRecord {
   readonly id: string;
@@ -29,6 +32,11 @@ export interface TokenRecord {
   readonly revokedAt: Date | null;
   /** To the minute. */
   readonly lastUsedAt: Date | null;
+  readonly form: TokenForm;
+  /** The only node that it is for; empty: any of the gateway. */
+  readonly node: string;
+  /** Serial numbers of the certificates that are good; empty: all of another authority. */
+  readonly serials: readonly string[];
 }
 
 export interface NewToken {
@@ -39,6 +47,10 @@ export interface NewToken {
   readonly family: string;
   /** Undefined: does not expire. */
   readonly ttlSeconds: number | undefined;
+  /** Default: bearer. */
+  readonly form?: TokenForm;
+  readonly node?: string;
+  readonly serials?: readonly string[];
 }
 
 export interface TokenStoreOptions {
@@ -62,6 +74,30 @@ export class TooManyTokens extends Error {
     this.name = 'TooManyTokens';
   }
 }
+
+/** What a certificate says that was verified. */
+export interface PresentedCertificate {
+  readonly gateway: string;
+  readonly node: string;
+  /** Hex, lower case. */
+  readonly serial: string;
+}
+
+/** What the store has to know of a certificate that was signed. */
+export interface IssuedTo {
+  readonly serial: string;
+  readonly notAfterMs: number;
+}
+
+export interface JoinRequest<T extends IssuedTo> {
+  readonly credential: string;
+  readonly node: string;
+  /** Signs a certificate for the node of a gateway. */
+  issue(gateway: string): Promise<T>;
+}
+
+/** Why nobody joins: the token is unknown, used or expired; it is for another node; the node's name is in use. */
+export type JoinRefusal = 'unknown-token' | 'other-node' | 'name-taken';
 
 interface CachedAnswer {
   readonly record: Promise<TokenRecord | undefined>;
@@ -188,9 +224,81 @@ export class TokenStore implements NodeAuthenticator {
 
   async authenticate(credential: string): Promise<NodeIdentity | undefined> {
     const record = await this.identify(credential);
-    if (record?.role !== 'node') return undefined;
-    const tenants = record.tenants.length === 0 ? null : new Set(record.tenants);
-    return { tokenId: record.id, name: record.name, gateway: record.gateway, family: record.family, tenants };
+    return record?.role === 'node' && record.form === 'bearer' ? identityOf(record) : undefined;
+  }
+
+  async authenticateCertificate({ gateway, node, serial }: PresentedCertificate): Promise<NodeIdentity | undefined> {
+    const record = await this.#cached(`${gateway}/${node}`, () => this.#lookForNode(gateway, node)).catch(
+      (error: unknown) => {
+        if (!isOutage(error)) throw error;
+        this.#fromMemory.add();
+        return this.remembered.findNode(gateway, node);
+      },
+    );
+    if (!record || (record.expiresAt !== null && record.expiresAt.getTime() <= this.#options.clock.now()))
+      return undefined;
+    if (record.serials.length > 0 && !record.serials.includes(serial)) return undefined;
+    return { ...identityOf(record), node };
+  }
+
+  /** The row of the node itself, or the one of its gateway. */
+  async #lookForNode(gateway: string, node: string): Promise<TokenRecord | undefined> {
+    const [record] = await this.#options.database.read(
+      operatorScope,
+      ({ sql }) => sql<TokenRecord[]>`select ${columns(sql)} from signalbox.token
+        where form = 'certificate' and gateway = ${gateway} and node in (${node}, '') and revoked_at is null
+        order by node desc limit 1`,
+    );
+    if (record) await this.#touch(record);
+    return record;
+  }
+
+  /**
+   * Uses a join token up and gives its node a row with the certificate that `issue` signs; all of it or nothing. A node of
+   * the same name that has a good certificate is replaced only by a token that is for this very node.
+   */
+  async join<T extends IssuedTo>(request: JoinRequest<T>): Promise<T | JoinRefusal> {
+    const id = tokenId(request.credential);
+    if (id === undefined) return 'unknown-token';
+    const { database, clock } = this.#options;
+    const now = new Date(clock.now());
+    const joined = await database.write(operatorScope, async (tx): Promise<T | JoinRefusal> => {
+      const [token] = await tx.sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(tx.sql)}, hash
+        from signalbox.token where id = ${id} and form = 'join' and revoked_at is null for update`;
+      if (!token || !timingSafeEqual(token.hash, tokenHash(request.credential))) return 'unknown-token';
+      if (token.expiresAt !== null && token.expiresAt <= now) return 'unknown-token';
+      if (token.node !== '' && token.node !== request.node) return 'other-node';
+      const [present] = await tx.sql<
+        TokenRecord[]
+      >`select ${columns(tx.sql)} from signalbox.token where form = 'certificate'
+        and gateway = ${token.gateway} and node = ${request.node} and revoked_at is null for update`;
+      const isAlive = present !== undefined && (present.expiresAt === null || present.expiresAt > now);
+      if (isAlive && token.node === '') return 'name-taken';
+      const issued = await request.issue(token.gateway);
+      await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
+      if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
+      const { name, tenants, gateway, family } = token;
+      await this.#insert(tx, {
+        ...{ name, role: 'node', tenants, gateway, family },
+        ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
+        ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
+      });
+      return issued;
+    });
+    this.#answers.clear();
+    return joined;
+  }
+
+  /** Notes the next certificate of a node that has joined; the one before stays good. False if the row is gone. */
+  async renewed(id: string, { serial, notAfterMs }: IssuedTo): Promise<boolean> {
+    const rows = await this.#options.database.write(
+      operatorScope,
+      ({ sql }) => sql`update signalbox.token set serials = (array[${serial}] || serials)[1:2],
+          expires_at = ${new Date(notAfterMs)}
+        where id = ${id} and form = 'certificate' and revoked_at is null and serials <> '{}' returning id`,
+    );
+    this.#answers.clear();
+    return rows.length > 0;
   }
 
   async #cached(key: string, look: () => Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> {
@@ -214,7 +322,7 @@ export class TokenStore implements NodeAuthenticator {
     const [row] = await this.#options.database.read(
       operatorScope,
       ({ sql }) => sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(sql)}, hash
-        from signalbox.token where id = ${id} and revoked_at is null`,
+        from signalbox.token where id = ${id} and form <> 'certificate' and revoked_at is null`,
     );
     if (!row || !timingSafeEqual(row.hash, hash)) {
       this.remembered.forget(id);
@@ -249,13 +357,16 @@ export class TokenStore implements NodeAuthenticator {
     const { clock } = this.#options;
     const createdAt = new Date(clock.now());
     const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
-    await sql`insert into signalbox.token (id, name, role, tenants, gateway, family, hash, created_at, expires_at)
-      values (${id}, ${token.name}, ${token.role},
+    const { form = 'bearer', node = '', serials = [] } = token;
+    await sql`insert into signalbox.token
+      (id, name, role, form, node, serials, tenants, gateway, family, hash, created_at, expires_at)
+      values (${id}, ${token.name}, ${token.role}, ${form}, ${node},
+        array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
         ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
     const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt },
+      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt, form, node, serials },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -263,7 +374,12 @@ export class TokenStore implements NodeAuthenticator {
   }
 }
 
+function identityOf({ id, name, gateway, family, tenants }: TokenRecord): NodeIdentity {
+  const seen = tenants.length === 0 ? null : new Set(tenants);
+  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: seen };
+}
+
 function columns(sql: StoreSql) {
   return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
-    revoked_at as "revokedAt", last_used_at as "lastUsedAt"`;
+    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
 }

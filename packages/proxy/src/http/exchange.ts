@@ -43,6 +43,8 @@ export interface RequestHead {
   /** Port of the listener that took the connection. */
   readonly port: number;
   readonly remoteAddress: string;
+  /** The connection is encrypted. */
+  readonly secure: boolean;
 }
 
 /** Writes a body in pieces, with back-pressure. */

@@ -6,6 +6,8 @@ export interface ConnectionAddresses {
   /** Port of the listener. */
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
+  /** Of TLS alone. */
+  readonly encrypted?: boolean;
 }
 
 /** A head that passed the gate, with headers looked up on demand. */
@@ -16,6 +18,7 @@ export class GatedHead implements RequestHead {
   readonly host: string;
   readonly port: number;
   readonly remoteAddress: string;
+  readonly secure: boolean;
   readonly #names: readonly string[];
   readonly #values: readonly string[];
 
@@ -26,6 +29,7 @@ export class GatedHead implements RequestHead {
     this.host = head.host;
     this.port = addresses.localPort ?? 0;
     this.remoteAddress = addresses.remoteAddress ?? '';
+    this.secure = addresses.encrypted === true;
     this.#names = head.names;
     this.#values = head.values;
   }

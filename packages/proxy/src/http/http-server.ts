@@ -1,4 +1,4 @@
-import type { Clock, Logger, Metrics } from '@signalbox/runtime';
+import type { Clock, Logger, Metrics, TlsFiles } from '@signalbox/runtime';
 import type { RequestHead } from './exchange.ts';
 
 /** A listener with one codec behind it. Every request that passes the gate becomes one `Exchange`. */
@@ -37,6 +37,8 @@ export interface RefusedRequest {
 
 export interface HttpServerOptions {
   readonly limits: HttpServerLimits;
+  /** Absent: plaintext. */
+  readonly tls?: TlsFiles | undefined;
   readonly judgeHost: JudgeHost;
   /** Called once for each request that the gate, `judgeHost` or the parser refused. Must not throw. */
   readonly onRefused: (refused: RefusedRequest) => void;

@@ -1,11 +1,13 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Counter } from '@signalbox/runtime';
+import { createServer as createSecureServer } from 'node:tls';
+import type { Counter, TlsFiles } from '@signalbox/runtime';
 import { AnswerHeads } from './answer-head.ts';
 import type { Exchange } from './exchange.ts';
 import { type ConnectionOwner, Http1Connection, type TickLimits } from './http1-connection.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
 import type { HttpServer, HttpServerLimits, HttpServerOptions, JudgeHost } from './http-server.ts';
 import { RefusalCounter } from './refusal-counter.ts';
+import { followFiles, secureOptions } from './secure-server.ts';
 
 /**
  * HTTP/1.1 by our own reader and writer behind the `Exchange` seam: stricter than node:http, never looser, and at a
@@ -27,6 +29,8 @@ class Http1Server implements HttpServer, ConnectionOwner {
   readonly #onExchange: (exchange: Exchange) => void;
   readonly #server: Server;
   readonly #connections = new Set<Http1Connection>();
+  /** With TLS: what connections are made on, also those whose handshake is not done. */
+  readonly #sockets = new Set<Socket>();
   readonly #active = new Map<Http1Exchange, Http1Connection>();
   readonly #stalled: Counter;
   readonly #tickLimits: TickLimits;
@@ -44,9 +48,12 @@ class Http1Server implements HttpServer, ConnectionOwner {
     this.#tickLimits = tickLimitsOf(limits);
     const dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
     this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
-    const server = createServer({ noDelay: true, allowHalfOpen: true });
+    const server = newServer(options.tls, limits.headersTimeoutMs);
     server.maxConnections = limits.maxConnections;
-    server.on('connection', (socket: Socket) => this.#connections.add(new Http1Connection(this, socket)));
+    if (options.tls) server.on('connection', (socket: Socket) => this.#remember(socket));
+    server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) =>
+      this.#connections.add(new Http1Connection(this, socket)),
+    );
     server.on('drop', () => dropped.add());
     this.#server = server;
   }
@@ -73,7 +80,12 @@ class Http1Server implements HttpServer, ConnectionOwner {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#destroyAll((connection) => connection.idle);
-    const destroy = () => this.#destroyAll(() => true);
+    // Those that never said a word: their handshake would lead to nothing.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    const destroy = () => {
+      this.#destroyAll(() => true);
+      for (const socket of this.#sockets) socket.destroy();
+    };
     if (deadline.aborted) destroy();
     else deadline.addEventListener('abort', destroy, { once: true });
     await closed;
@@ -107,6 +119,11 @@ class Http1Server implements HttpServer, ConnectionOwner {
     this.#connections.delete(connection);
   }
 
+  #remember(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => void this.#sockets.delete(socket));
+  }
+
   #checkTimes(): void {
     this.tick += 1;
     const { writeTimeoutMs, minWriteBytesPerSecond } = this.limits;
@@ -125,6 +142,14 @@ class Http1Server implements HttpServer, ConnectionOwner {
   #destroyAll(which: (connection: Http1Connection) => boolean): void {
     for (const connection of this.#connections) if (which(connection)) connection.destroy();
   }
+}
+
+function newServer(tls: TlsFiles | undefined, handshakeTimeoutMs: number): Server {
+  const options = { noDelay: true, allowHalfOpen: true };
+  if (!tls) return createServer(options);
+  const server = createSecureServer({ ...options, ...secureOptions(tls, handshakeTimeoutMs) });
+  followFiles(server, tls);
+  return server;
 }
 
 /** One tick more than fits, since the first may come at once. */

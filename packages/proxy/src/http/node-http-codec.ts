@@ -1,12 +1,21 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Counter } from '@signalbox/runtime';
+import type { Counter, TlsFiles } from '@signalbox/runtime';
 import type { Exchange } from './exchange.ts';
 import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 import { passGate, servedMethods } from './request-gate.ts';
+import { followFiles, secureOptions } from './secure-server.ts';
 
 /**
  * HTTP/1.1 by node:http behind the `Exchange` seam.
@@ -33,6 +42,8 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   readonly #onExchange: (exchange: Exchange) => void;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  /** What connections are made on: with TLS also the ones whose handshake is not done. */
+  readonly #sockets = new Set<Socket>();
   readonly #active = new Set<NodeHttpExchange>();
   readonly #refusals: RefusalCounter;
   readonly #dropped: Counter;
@@ -47,7 +58,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     const { limits, metrics } = options;
     this.#dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
     this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
-    const server = createServer({
+    const server = newServer(options.tls, {
       requireHostHeader: false,
       insecureHTTPParser: false,
       joinDuplicateHeaders: false,
@@ -60,10 +71,10 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     server.maxHeadersCount = 0;
     server.maxConnections = limits.maxConnections;
     server.timeout = 0;
-    server.on('connection', (socket: Connection) => {
-      this.#connections.add(socket);
-      socket.on('close', () => void this.#connections.delete(socket));
-    });
+    server.on('connection', (socket: Connection) => remember(this.#sockets, socket));
+    server.on(options.tls ? 'secureConnection' : 'connection', (connection: Connection) =>
+      remember(this.#connections, connection),
+    );
     const take = this.#take.bind(this);
     server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
     server.on('clientError', this.#onClientError.bind(this));
@@ -93,8 +104,13 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     // Those that never said a word are not idle to node:http, but about to begin.
-    for (const connection of this.#connections) if (connection.bytesRead === 0) connection.destroy();
-    const destroy = () => this.#server.closeAllConnections();
+    for (const connection of [...this.#connections, ...this.#sockets]) {
+      if (connection.bytesRead === 0) connection.destroy();
+    }
+    const destroy = () => {
+      this.#server.closeAllConnections();
+      for (const socket of this.#sockets) socket.destroy();
+    };
     if (deadline.aborted) destroy();
     else deadline.addEventListener('abort', destroy, { once: true });
     await closed;
@@ -197,6 +213,19 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
       exchange.socket.destroy();
     }
   }
+}
+
+/** Keeps a connection in a set while it is open. */
+function remember<T extends Socket>(open: Set<T>, connection: T): void {
+  open.add(connection);
+  connection.on('close', () => void open.delete(connection));
+}
+
+function newServer(tls: TlsFiles | undefined, options: ServerOptions): Server {
+  if (!tls) return createServer(options);
+  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout) });
+  followFiles(server, tls);
+  return server;
 }
 
 /** @returns the answer to input that is not HTTP; undefined when nobody is there to read one. */

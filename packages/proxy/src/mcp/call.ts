@@ -191,7 +191,8 @@ export const jsonHeaders: readonly string[] = ['Content-Type', 'application/json
 
 /** Scheme and authority by which the client reached us. The gate has checked the Host header. */
 export function originOf(exchange: Exchange): string {
-  return `http://${exchange.head.header('host') ?? exchange.head.host}`;
+  const { head } = exchange;
+  return `${head.secure ? 'https' : 'http'}://${head.header('host') ?? head.host}`;
 }
 
 function decisionOf(refusal: Refusal): OutcomeDecision {

@@ -45,6 +45,7 @@ export class FakeExchange implements Exchange {
       host: request.host ?? 'localhost',
       port: 8080,
       remoteAddress: '127.0.0.1',
+      secure: false,
       header: (name) => headers[name],
       withPrefix: (prefix) =>
         Object.entries(headers)

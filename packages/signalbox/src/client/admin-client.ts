@@ -43,6 +43,7 @@ export function adminClientFor(target: Target, clock: Clock): AdminClient {
     baseUrl: target.url,
     httpVersion: '1.1',
     useBinaryFormat: false,
+    nodeOptions: target.ca ? { ca: target.ca } : {},
     interceptors: [deadline(clock), ...(target.token ? [bearer(target.token.reveal())] : [])],
   });
   return {

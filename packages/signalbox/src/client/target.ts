@@ -1,4 +1,5 @@
-import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Secret } from '@signalbox/runtime';
 import type { Cli } from '../cli.ts';
 import { Failure } from '../failure.ts';
@@ -8,6 +9,8 @@ import { type CliFile, readCliFile } from './cli-file.ts';
 export interface Target {
   readonly url: string;
   readonly token: Secret | undefined;
+  /** Certificates that an https server's must be signed by, in PEM; undefined: those that the machine trusts. */
+  readonly ca?: Buffer | undefined;
   /** What `up` wrote for this control plane; undefined for one that it does not run. */
   readonly file: CliFile | undefined;
 }
@@ -24,7 +27,16 @@ export async function findTarget(cli: Cli): Promise<Target> {
   const file = await findCliFile(cli);
   const url = checkedUrl(given || file?.url || defaultUrl);
   const own = file !== undefined && checkedUrl(file.url) === url ? file : undefined;
-  return { url, token: token ? new Secret(token) : own?.token, file: own };
+  return { url, token: token ? new Secret(token) : own?.token, ca: await caOf(cli), file: own };
+}
+
+/** `SIGNALBOX_CA_FILE`. @throws Failure if it cannot be read. */
+export async function caOf(cli: Pick<Cli, 'environment' | 'cwd'>): Promise<Buffer | undefined> {
+  const path = cli.environment['SIGNALBOX_CA_FILE'];
+  if (!path) return undefined;
+  return readFile(resolve(cli.cwd, path)).catch((error: unknown) => {
+    throw new Failure(`SIGNALBOX_CA_FILE cannot be read: ${String(error)}`, 2);
+  });
 }
 
 /** The nearest `.signalbox/` above the current folder, else that of the checkout which the launcher belongs to. */

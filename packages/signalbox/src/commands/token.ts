@@ -1,6 +1,6 @@
 import { Secret } from '@signalbox/runtime';
 import type { Token } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
-import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { Role, TokenForm } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { Command, Option } from 'commander';
 import type { Cli } from '../cli.ts';
 import { adminClient, plain } from '../client/admin-client.ts';
@@ -31,6 +31,9 @@ interface CreateOptions extends OutputOptions {
   readonly gateway?: string;
   readonly family?: string;
   readonly ttl?: number;
+  readonly join?: true;
+  readonly certificate?: true;
+  readonly node?: string;
 }
 
 /** `token`: credentials for the API and for nodes, and API keys for policies. */
@@ -60,6 +63,9 @@ function createCommand(cli: Cli): Command {
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
     .option('--gateway <name>', 'gateway of a node')
     .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
+    .option('--join', 'for a node that fetches its certificate with it, once; valid for ten minutes')
+    .option('--certificate', 'no secret: what nodes may receive that come with a certificate')
+    .option('--node <id>', 'with --join or --certificate: only this node')
     .option('--ttl <duration>', 'how long it is valid; without it, until revoked', parseDuration)
     .addOption(outputOption())
     .addHelpText(
@@ -67,6 +73,14 @@ function createCommand(cli: Cli): Command {
       examples(
         ['signalbox token create alice --role tenant-admin --tenant acme', ''],
         ['signalbox token create edge-1 --role node --gateway default -o json', 'for a script: .secret'],
+        [
+          'signalbox token create edge --role node --gateway default --join',
+          'SIGNALBOX_PROXY_JOIN_TOKEN of a new node',
+        ],
+        [
+          'signalbox token create edge --role node --gateway default --certificate',
+          'nodes with certificates of your own',
+        ],
       ),
     )
     .action((name: string, options: CreateOptions) => create(cli, name, options));
@@ -75,6 +89,7 @@ function createCommand(cli: Cli): Command {
 async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
   if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
   if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
+  if (options.join && options.certificate) throw usage('--join and --certificate exclude each other');
   const client = await adminClient(cli);
   const response = await client.tokens.createToken({
     name,
@@ -82,12 +97,16 @@ async function create(cli: Cli, name: string, options: CreateOptions): Promise<v
     tenants: [...(options.tenant ?? [])],
     gateway: options.gateway ?? '',
     family: options.family ?? '',
+    form: options.join ? TokenForm.JOIN : options.certificate ? TokenForm.CERTIFICATE : TokenForm.BEARER,
+    node: options.node ?? '',
     ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),
   });
   await emit(cli, options.output, {
     data: plain(response),
     table: (style) =>
-      `${response.secret}\n${style.dim(`This is the only time that it is shown. Its id is ${response.token?.id ?? ''}.`)}\n`,
+      options.certificate
+        ? `${response.token?.id ?? ''}\n`
+        : `${response.secret}\n${style.dim(`This is the only time that it is shown. Its id is ${response.token?.id ?? ''}.`)}\n`,
   });
 }
 

@@ -7,6 +7,7 @@ import type { Cli } from '../cli.ts';
 import { startEverythingServer, startRailwayServer } from '../bundled/demo-servers.ts';
 import type { RunningProcess } from '../bundled/node-process.ts';
 import { type AdminClient, adminClientFor } from '../client/admin-client.ts';
+import { caOf } from '../client/target.ts';
 import { type CliFile, writeCliFile } from '../client/cli-file.ts';
 import { Failure } from '../failure.ts';
 import { apiKeyHash, newApiKey } from '../input/api-key.ts';
@@ -164,7 +165,11 @@ async function startControlPlanePart(context: UpContext, databaseUrl: Secret): P
       variables: key ? demoVariables(resolved, key) : {},
     };
     await writeCliFile(resolved.dataDir, cliFile);
-    return { running, cliFile, client: adminClientFor({ url: cliFile.url, token, file: cliFile }, cli.clock) };
+    return {
+      running,
+      cliFile,
+      client: adminClientFor({ url: cliFile.url, token, ca: await caOf(cli), file: cliFile }, cli.clock),
+    };
   } catch (error) {
     await running.stop();
     throw error;

@@ -93,6 +93,7 @@ class Pipe {
     return {
       variant: 'delta',
       metadata: this.#metadata,
+      certificate: undefined,
       remoteAddress: 'pipe',
       listen: (listener) => void (this.#server = listener),
       pause: () => this.#toServer.pause(),

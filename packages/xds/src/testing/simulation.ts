@@ -137,6 +137,7 @@ export class Simulation {
     return {
       variant: stream.variant,
       metadata: stream.metadata,
+      certificate: stream.certificate,
       remoteAddress: stream.remoteAddress,
       listen: (listener) =>
         stream.listen({

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/token_service.proto.
  */
 export const file_signalbox_admin_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIr0CCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCiABKAkikQEKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEiYKBHJvbGUYAiABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAMgAygJEg8KB2dhdGV3YXkYBCABKAkSEwoLdHRsX3NlY29uZHMYBSABKAQSDgoGZmFtaWx5GAYgASgJIk8KE0NyZWF0ZVRva2VuUmVzcG9uc2USKAoFdG9rZW4YASABKAsyGS5zaWduYWxib3guYWRtaW4udjEuVG9rZW4SDgoGc2VjcmV0GAIgASgJIhMKEUxpc3RUb2tlbnNSZXF1ZXN0Ij8KEkxpc3RUb2tlbnNSZXNwb25zZRIpCgZ0b2tlbnMYASADKAsyGS5zaWduYWxib3guYWRtaW4udjEuVG9rZW4iIAoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2UqYgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDAoIT1BFUkFUT1IQARIQCgxURU5BTlRfQURNSU4QAhINCglERVZFTE9QRVIQAxILCgdBVURJVE9SEAQSCAoETk9ERRAFMsACCgxUb2tlblNlcnZpY2USZAoLQ3JlYXRlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2UiBOjgGAUSZAoKTGlzdFRva2VucxIlLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVzcG9uc2UiB5ACAejgGAUSZAoLUmV2b2tlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiBOjgGAViBnByb3RvMw", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
+  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIvgCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCiABKAkSKwoEZm9ybRgLIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgMIAEoCSLMAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSJgoEcm9sZRgCIAEoDjIYLnNpZ25hbGJveC5hZG1pbi52MS5Sb2xlEg8KB3RlbmFudHMYAyADKAkSDwoHZ2F0ZXdheRgEIAEoCRITCgt0dGxfc2Vjb25kcxgFIAEoBBIOCgZmYW1pbHkYBiABKAkSKwoEZm9ybRgHIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgIIAEoCSJPChNDcmVhdGVUb2tlblJlc3BvbnNlEigKBXRva2VuGAEgASgLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI/ChJMaXN0VG9rZW5zUmVzcG9uc2USKQoGdG9rZW5zGAEgAygLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlKmIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEgwKCE9QRVJBVE9SEAESEAoMVEVOQU5UX0FETUlOEAISDQoJREVWRUxPUEVSEAMSCwoHQVVESVRPUhAEEggKBE5PREUQBSpOCglUb2tlbkZvcm0SGgoWVE9LRU5fRk9STV9VTlNQRUNJRklFRBAAEgoKBkJFQVJFUhABEggKBEpPSU4QAhIPCgtDRVJUSUZJQ0FURRADMsACCgxUb2tlblNlcnZpY2USZAoLQ3JlYXRlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2UiBOjgGAUSZAoKTGlzdFRva2VucxIlLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVzcG9uc2UiB5ACAejgGAUSZAoLUmV2b2tlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiBOjgGAViBnByb3RvMw", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.Token
@@ -74,6 +74,18 @@ export type Token = Message<"signalbox.admin.v1.Token"> & {
    * @generated from field: string family = 10;
    */
   family: string;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 11;
+   */
+  form: TokenForm;
+
+  /**
+   * The node that it is for; empty: any of the gateway.
+   *
+   * @generated from field: string node = 12;
+   */
+  node: string;
 };
 
 /**
@@ -120,6 +132,18 @@ export type CreateTokenRequest = Message<"signalbox.admin.v1.CreateTokenRequest"
    * @generated from field: string family = 6;
    */
   family: string;
+
+  /**
+   * @generated from field: signalbox.admin.v1.TokenForm form = 7;
+   */
+  form: TokenForm;
+
+  /**
+   * The only node that it is for; for the forms JOIN and CERTIFICATE.
+   *
+   * @generated from field: string node = 8;
+   */
+  node: string;
 };
 
 /**
@@ -139,7 +163,7 @@ export type CreateTokenResponse = Message<"signalbox.admin.v1.CreateTokenRespons
   token?: Token | undefined;
 
   /**
-   * The credential. It is not stored and cannot be shown again.
+   * The credential, unless the form is CERTIFICATE. It is not stored and cannot be shown again.
    *
    * @generated from field: string secret = 2;
    */
@@ -268,6 +292,54 @@ export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
  */
 export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_signalbox_admin_v1_token_service, 0);
+
+/**
+ * What a token is used as.
+ *
+ * @generated from enum signalbox.admin.v1.TokenForm
+ */
+export const TokenForm = {
+  /**
+   * As BEARER.
+   *
+   * @generated from enum value: TOKEN_FORM_UNSPECIFIED = 0;
+   */
+  TOKEN_FORM_UNSPECIFIED: 0,
+
+  /**
+   * A credential, sent with every request.
+   *
+   * @generated from enum value: BEARER = 1;
+   */
+  BEARER: 1,
+
+  /**
+   * Buys one node its certificate, once; for the role NODE, valid for ten minutes unless told otherwise.
+   *
+   * @generated from enum value: JOIN = 2;
+   */
+  JOIN: 2,
+
+  /**
+   * No secret: says what nodes may receive that come with a certificate for the gateway, or for one node of it.
+   *
+   * @generated from enum value: CERTIFICATE = 3;
+   */
+  CERTIFICATE: 3,
+} as const;
+
+/**
+ * What a token is used as.
+ *
+ * @generated from enum signalbox.admin.v1.TokenForm
+ */
+export type TokenForm = (typeof TokenForm)[keyof typeof TokenForm] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.admin.v1.TokenForm.
+ */
+export const TokenFormSchema: GenEnum<TokenForm> = /*@__PURE__*/
+  enumDesc(file_signalbox_admin_v1_token_service, 1);
 
 /**
  * Credentials of people, scripts and nodes. Stored hashed, shown once.
