@@ -273,8 +273,9 @@ function fleetParts(base: Base, database: Database, publisher: Publisher) {
   const { replicaLeaseMs: leaseMs, replicaRetentionMs: retentionMs } = settings;
   const { fleetReportMs: coalesceMs, fleetReportRows: maxRows, fleetPollMs: pollMs } = settings;
   const parts = { ...base, replica, registry, store, time, leaseMs };
-  const reporter = new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs });
-  return { registry, reporter, fleet: new Fleet({ ...parts, pollMs }) };
+  const fleet = new Fleet({ ...parts, pollMs });
+  const onOutage = () => fleet.interrupted();
+  return { registry, fleet, reporter: new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs, onOutage }) };
 }
 
 function apiServer(
