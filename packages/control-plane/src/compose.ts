@@ -31,6 +31,8 @@ import { nativeFamily } from './projections/native.ts';
 import type { Projection } from './projections/projection.ts';
 import { projections as allProjections } from './projections/projections.ts';
 import { Publisher } from './publish/publisher.ts';
+import { ScopedSources } from './publish/scoped-sources.ts';
+import { TenantDirectory } from './publish/tenant-directory.ts';
 import { ViewSource } from './publish/view-source.ts';
 import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
@@ -229,11 +231,19 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     maxDisconnectedNodes: settings.rememberedNodes,
   });
   const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
+  const directory = new TenantDirectory(publisher);
+  const scopes = new ScopedSources({
+    ...{ published: publisher, directory },
+    ...{ maxRememberedChanges: settings.rememberedChanges, maxSources: settings.discoveryScopes },
+  });
   const views = projections.map((projection) => ({
     family: projection.family,
-    source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
+    source: new ViewSource({
+      ...{ projection, published: publisher, directory, clock, debounce },
+      maxViews: settings.discoveryViews,
+    }),
   }));
-  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, views });
+  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, scopes, views });
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
@@ -247,7 +257,7 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { feed, publisher, registry, discovery, views };
+  return { feed, publisher, registry, discovery, scopes, views };
 }
 
 function apiServer(
@@ -280,7 +290,8 @@ function apiServer(
   });
 }
 
-async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {
+async function stopPublishing({ publisher, scopes, views }: ReturnType<typeof servedParts>): Promise<void> {
+  scopes.stop();
   for (const { source } of views) source.stop();
   await publisher.stop();
 }

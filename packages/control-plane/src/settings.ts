@@ -300,6 +300,11 @@ export const controlPlaneSettings = {
     ...{ unit: 'views', min: 1, max: 100_000, fallback: '100' },
     doc: 'Different sets of tenants, by gateway, that subscribers of one foreign family may have at one time.',
   }),
+  discoveryScopes: integer({
+    name: 'SIGNALBOX_DISCOVERY_SCOPES',
+    ...{ unit: 'sets', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Different sets of tenants, by name or by label selector, that tokens in use may be bound to at one time.',
+  }),
   discoveryTypes: integer({
     name: 'SIGNALBOX_DISCOVERY_TYPES',
     ...{ unit: 'types', min: 1, max: 1_000, fallback: '64' },

@@ -23,4 +23,11 @@ export type { ClientNode } from './node.ts';
 export type { ServedFamilyOptions } from './served-family.ts';
 export { serviceDefinition } from './service-definition.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
-export type { CollectionRevision, Refusal, StreamIdentity, StreamInfo, StreamObserver } from './stream-observer.ts';
+export type {
+  CollectionRevision,
+  Refusal,
+  SeenIds,
+  StreamIdentity,
+  StreamInfo,
+  StreamObserver,
+} from './stream-observer.ts';

@@ -11,6 +11,8 @@ import { testProjection } from './test-family.ts';
 interface TokenFor {
   /** Tenants; all if there are none. */
   readonly tenants?: readonly string[];
+  /** Labels of further tenants. */
+  readonly selector?: string;
   readonly family?: 'native' | 'test' | 'grpc';
 }
 
@@ -80,8 +82,9 @@ export async function startOn(
       }));
       return (await admin.config.apply({ scope: tenant, resources, requestId: randomUUID() })).revision;
     },
-    async subscriber({ tenants = [], family = 'native' } = {}) {
-      const request = { name: 'subscriber', role: Role.NODE, gateway: 'default', tenants: [...tenants], family };
+    async subscriber({ tenants = [], selector: tenantSelector = '', family = 'native' } = {}) {
+      const bound = { tenants: [...tenants], tenantSelector };
+      const request = { name: 'subscriber', role: Role.NODE, gateway: 'default', family, ...bound };
       const { secret } = await admin.tokens.createToken(request);
       return { address, token: secret };
     },

@@ -1,3 +1,4 @@
+import type { TenantRights } from '../publish/tenant-rights.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
 
 /** Who a subscriber is, from its credential alone, never from what it claims. */
@@ -12,7 +13,9 @@ export interface NodeIdentity {
   /** Name of the family of resources that its nodes understand. */
   readonly family: string;
   /** Tenants that it may receive; null: all. */
-  readonly tenants: ReadonlySet<string> | null;
+  readonly tenants: TenantRights | null;
+  /** It serves nodes of its gateway itself: it may ask who they are, and tell what they run. */
+  readonly isRelay: boolean;
 }
 
 export interface NodeAuthenticator {

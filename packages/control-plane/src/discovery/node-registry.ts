@@ -40,6 +40,8 @@ interface NodeRecord {
   lastSeenMs: number;
   lastAckMs: number | undefined;
   lastNack: Nack | undefined;
+  /** What it asks for, of what it may see. */
+  following: 'all' | ReadonlySet<string>;
   readonly scopes: Map<string, ScopeRecord>;
 }
 
@@ -97,6 +99,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
       lastSeenMs: now,
       lastAckMs: before?.lastAckMs,
       lastNack: before?.lastNack,
+      following: 'all',
       scopes: new Map(),
     };
     this.#nodes.set(key, record);
@@ -109,11 +112,22 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     if (record) record.lastSeenMs = this.#options.clock.now();
   }
 
+  /** A scope that a node gives up is none of its scopes any more, whatever it ran of it. */
+  following(stream: StreamInfo, collections: 'all' | ReadonlySet<string>): void {
+    const record = this.#record(stream);
+    // Sources of several collections are followed as a whole.
+    if (!record || (stream.sources !== undefined && stream.collections !== 'all')) return;
+    record.following = collections;
+    if (collections === 'all') return;
+    for (const scope of record.scopes.keys()) if (!collections.has(scope)) record.scopes.delete(scope);
+    this.#changed();
+  }
+
   sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
     const record = this.#record(stream);
     if (!record) return;
     for (const { id, revision } of collections) {
-      if (revision !== undefined) scopeRecord(record, id).sent = revision;
+      if (revision !== undefined && asksFor(record, id)) scopeRecord(record, id).sent = revision;
     }
     this.#changed();
   }
@@ -162,7 +176,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
   }
 
   #applied(record: NodeRecord, { id, revision }: CollectionRevision): void {
-    if (revision === undefined) return void record.scopes.delete(id);
+    if (revision === undefined || !asksFor(record, id)) return void record.scopes.delete(id);
     const { clock } = this.#options;
     const scope = scopeRecord(record, id);
     // What a node applies first on its stream it may have had before: that says nothing about speed.
@@ -252,9 +266,13 @@ function keyOf({ identity, node }: StreamInfo): string {
   return JSON.stringify([identity.credentialId, node.id]);
 }
 
-function sees({ stream }: NodeRecord, scope: string): boolean {
-  const seen = stream.sources ?? stream.collections;
-  return seen === 'all' || seen.has(scope);
+function sees(record: NodeRecord, scope: string): boolean {
+  const seen = record.stream.sources ?? record.stream.collections;
+  return (seen === 'all' || seen.has(scope)) && asksFor(record, scope);
+}
+
+function asksFor({ following }: NodeRecord, scope: string): boolean {
+  return following === 'all' || following.has(scope);
 }
 
 function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
