@@ -6,7 +6,13 @@ export {
   createAdsServer,
   type StreamGrant,
 } from './ads-server.ts';
-export type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from './client-handler.ts';
+export type {
+  ClientHandler,
+  ReceivedResource,
+  ResourceFault,
+  ResourceUpdate,
+  SubscriptionChange,
+} from './client-handler.ts';
 export type { ClientTransport, ServerTransport } from './discovery-transport.ts';
 export { encodeEntry, type PlainResource } from './encoded-response.ts';
 export type {

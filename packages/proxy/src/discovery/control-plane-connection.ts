@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { kinds, typeUrlOf } from '@signalbox/config';
 import { type Clock, type HostPort, type Logger, type Metrics, type Random, TlsFiles } from '@signalbox/runtime';
-import { AdsClient, type AdsClientTls, type ClientHandler } from '@signalbox/xds';
+import { AdsClient, type AdsClientTls, type ClientHandler, type SubscriptionChange } from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
 import { GrpcJoinClient } from './join-client.ts';
@@ -75,6 +75,11 @@ export class ControlPlaneConnection {
     };
     if (this.#certificate) await this.#certificate.start(dial);
     else dial();
+  }
+
+  /** Asks for other names than before, on the present stream if there is one. */
+  resubscribe(changes: readonly SubscriptionChange[]): void {
+    this.#client.resubscribe(changes);
   }
 
   async stop(): Promise<void> {
