@@ -44,6 +44,7 @@ import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
+import { YoungGeneration } from './table/young-generation.ts';
 import { Http1Client } from './upstream/http1-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
@@ -283,7 +284,7 @@ function sourceOf(
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
-  const slice = new TimeSlice(clock, settings.slice);
+  const slice = new TimeSlice(clock, settings.slice, new YoungGeneration());
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
   return controlPlaneSource(kit, { activation, slice, demand });
