@@ -27,6 +27,7 @@ import { DiscoveryService } from './discovery/discovery-service.ts';
 import { JoinService } from './discovery/join-service.ts';
 import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
+import { RelayService } from './discovery/relay-service.ts';
 import { nativeFamily } from './projections/native.ts';
 import type { Projection } from './projections/projection.ts';
 import { projections as allProjections } from './projections/projections.ts';
@@ -247,13 +248,14 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
+  const questions = new RelayService({ ...base, admission, credentials: tokens, directory });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
     views,
     admission,
-    services: join ? [(server) => join.addTo(server)] : [],
+    services: [questions, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
     observer: registry,
     limits: discoveryLimits(settings),
   });

@@ -14,6 +14,10 @@ interface TokenFor {
   /** Labels of further tenants. */
   readonly selector?: string;
   readonly family?: 'native' | 'test' | 'grpc';
+  /** Default: default. */
+  readonly gateway?: string;
+  /** It is for a relay. */
+  readonly relay?: boolean;
 }
 
 /** A real control plane on a database of its own, serving the native family, the test family and one for gRPC clients. */
@@ -82,9 +86,9 @@ export async function startOn(
       }));
       return (await admin.config.apply({ scope: tenant, resources, requestId: randomUUID() })).revision;
     },
-    async subscriber({ tenants = [], selector: tenantSelector = '', family = 'native' } = {}) {
-      const bound = { tenants: [...tenants], tenantSelector };
-      const request = { name: 'subscriber', role: Role.NODE, gateway: 'default', family, ...bound };
+    async subscriber({ tenants = [], selector = '', family = 'native', gateway: of = 'default', relay = false } = {}) {
+      const bound = { tenants: [...tenants], tenantSelector: selector, gateway: of };
+      const request = { name: 'subscriber', role: relay ? Role.RELAY : Role.NODE, family, ...bound };
       const { secret } = await admin.tokens.createToken(request);
       return { address, token: secret };
     },

@@ -40,11 +40,16 @@ export class NodeAdmission {
 
   /** @param certificate DER of a certificate that TLS has verified. */
   async admit(metadata: Metadata, node: ClientNode, certificate: Buffer | undefined): Promise<StreamGrant | StreamEnd> {
-    const identity = (certificate && (await this.identify(certificate))) ?? (await this.#byToken(metadata, node));
+    const identity = await this.whoIs(metadata, certificate, tokenInNode(node));
     if ('code' in identity) return identity;
     const mismatch = disagreement(identity, node);
     if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
     return grantTo(identity, this.#options);
+  }
+
+  /** Who calls, by certificate or else by token. */
+  async whoIs(metadata: Metadata, certificate: Buffer | undefined, token?: string): Promise<NodeIdentity | StreamEnd> {
+    return (certificate && (await this.identify(certificate))) ?? this.#byToken(bearerToken(metadata) ?? token);
   }
 
   /** The node that a verified certificate names, if it is valid now and somebody has given that node anything. */
@@ -53,8 +58,7 @@ export class NodeAdmission {
     return presented && this.#options.authenticator.authenticateCertificate(presented);
   }
 
-  async #byToken(metadata: Metadata, node: ClientNode): Promise<NodeIdentity | StreamEnd> {
-    const token = bearerToken(metadata) ?? tokenInNode(node);
+  async #byToken(token: string | undefined): Promise<NodeIdentity | StreamEnd> {
     if (token === undefined) {
       const message =
         'send a node token as "authorization: Bearer <token>", or come with a certificate of a known node';

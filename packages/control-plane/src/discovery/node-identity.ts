@@ -1,5 +1,5 @@
 import type { TenantRights } from '../publish/tenant-rights.ts';
-import type { PresentedCertificate } from '../store/tokens.ts';
+import type { PresentedCertificate, TokenRecord } from '../store/tokens.ts';
 
 /** Who a subscriber is, from its credential alone, never from what it claims. */
 export interface NodeIdentity {
@@ -16,6 +16,14 @@ export interface NodeIdentity {
   readonly tenants: TenantRights | null;
   /** It serves nodes of its gateway itself: it may ask who they are, and tell what they run. */
   readonly isRelay: boolean;
+}
+
+/** The rows behind credentials of nodes, for somebody else who lets nodes in. @throws if nobody can say. */
+export interface NodeCredentials {
+  /** Undefined: the token is unknown, expired or revoked. @param hash SHA-256 of the whole token. */
+  byProof(id: string, hash: Buffer): Promise<TokenRecord | undefined>;
+  /** Undefined: no row gives the node anything, or the certificate was replaced. */
+  byCertificate(certificate: PresentedCertificate): Promise<TokenRecord | undefined>;
 }
 
 export interface NodeAuthenticator {

@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { operatorScope } from '@signalbox/config';
 import type { Clock, Counter, Logger, Metrics, Random, Secret } from '@signalbox/runtime';
 
-import type { NodeAuthenticator, NodeIdentity } from '../discovery/node-identity.ts';
+import type { NodeAuthenticator, NodeCredentials, NodeIdentity } from '../discovery/node-identity.ts';
 import { tenantRights } from '../publish/tenant-rights.ts';
 import type { StoreSql } from './connection.ts';
 import type { Database, ScopedTransaction } from './database.ts';
@@ -115,7 +115,7 @@ const touchEveryMs = 60_000;
  * Credentials of people, scripts and nodes. Every call but authentication runs in the scope that it is given: the
  * operator's sees all tokens, a tenant's those that are bound to it alone.
  */
-export class TokenStore implements NodeAuthenticator {
+export class TokenStore implements NodeAuthenticator, NodeCredentials {
   readonly #options: TokenStoreOptions;
   /** By hash of the credential, oldest first. */
   readonly #answers = new Map<string, CachedAnswer>();
@@ -215,8 +215,11 @@ export class TokenStore implements NodeAuthenticator {
   /** The token behind a credential; undefined if it is unknown, expired or revoked. @throws if the store cannot say. */
   async identify(credential: string): Promise<TokenRecord | undefined> {
     const id = tokenId(credential);
-    if (id === undefined) return undefined;
-    const hash = tokenHash(credential);
+    return id === undefined ? undefined : this.byProof(id, tokenHash(credential));
+  }
+
+  /** The token of an id, for whoever knows the hash of its credential. */
+  async byProof(id: string, hash: Buffer): Promise<TokenRecord | undefined> {
     const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash)).catch((error: unknown) => {
       const remembered = isOutage(error) ? this.remembered.find(id, hash) : undefined;
       if (!remembered) throw error;
@@ -232,7 +235,13 @@ export class TokenStore implements NodeAuthenticator {
     return record && isSubscriber(record.role) && record.form === 'bearer' ? identityOf(record) : undefined;
   }
 
-  async authenticateCertificate({ gateway, node, serial }: PresentedCertificate): Promise<NodeIdentity | undefined> {
+  async authenticateCertificate(certificate: PresentedCertificate): Promise<NodeIdentity | undefined> {
+    const record = await this.byCertificate(certificate);
+    return record && { ...identityOf(record), node: certificate.node };
+  }
+
+  /** The row that a certificate is good for. */
+  async byCertificate({ gateway, node, serial }: PresentedCertificate): Promise<TokenRecord | undefined> {
     const record = await this.#cached(`${gateway}/${node}`, () => this.#lookForNode(gateway, node)).catch(
       (error: unknown) => {
         if (!isOutage(error)) throw error;
@@ -243,7 +252,7 @@ export class TokenStore implements NodeAuthenticator {
     if (!record || (record.expiresAt !== null && record.expiresAt.getTime() <= this.#options.clock.now()))
       return undefined;
     if (record.serials.length > 0 && !record.serials.includes(serial)) return undefined;
-    return { ...identityOf(record), node };
+    return record;
   }
 
   /** The row of the node itself, or the one of its gateway. */
@@ -384,7 +393,8 @@ export function isSubscriber(role: TokenRole): boolean {
   return role === 'node' || role === 'relay';
 }
 
-function identityOf({ id, name, role, gateway, family, tenants, selector }: TokenRecord): NodeIdentity {
+/** Who a subscriber is that shows a credential. */
+export function identityOf({ id, name, role, gateway, family, tenants, selector }: TokenRecord): NodeIdentity {
   const rights = tenantRights(tenants, selector);
   const isRelay = role === 'relay';
   return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: rights, isRelay };
