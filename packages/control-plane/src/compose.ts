@@ -9,6 +9,7 @@ import {
   Metrics,
   type Part,
   type Random,
+  requireProtection,
   type Secret,
   systemClock,
   systemRandom,
@@ -76,7 +77,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
   const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
-  warnOfPlaintext(base);
+  requireTls(base);
   const store = storeParts(base);
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
   const served = servedParts(base, store, snapshotFile);
@@ -150,13 +151,16 @@ async function authorityOf({ nodeCaCert, nodeCaKey }: ControlPlaneSettings): Pro
   return CertificateAuthority.load(await readFile(nodeCaCert, 'utf8'), await readFile(nodeCaKey, 'utf8'));
 }
 
-/** Tokens go over these connections: beyond this machine that has to be a choice that somebody sees. */
-function warnOfPlaintext({ settings: { apiListen, discoveryListen }, tls, logger }: Base): void {
-  for (const address of [apiListen, discoveryListen]) {
-    if (tls || !address || /^(127\.|localhost$|::1$)/.test(address.host)) continue;
-    logger.warn('tokens can be read on the way: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY, or have TLS in front', {
-      address: `${address.host}:${address.port}`,
-    });
+/** @throws Error if tokens would go over the network as they are, and nobody has said that they may. */
+function requireTls({ settings, tls, logger }: Pick<Base, 'settings' | 'tls' | 'logger'>): void {
+  const { apiListen, discoveryListen, allowPlaintext: isAllowed } = settings;
+  const remedy = 'SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY';
+  const listeners = [
+    { purpose: 'the admin API', address: apiListen },
+    { purpose: 'discovery', address: discoveryListen },
+  ];
+  for (const { purpose, address } of listeners) {
+    if (address) requireProtection({ address, purpose, isSecure: tls !== undefined, remedy }, { isAllowed, logger });
   }
 }
 

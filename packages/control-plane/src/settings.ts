@@ -1,5 +1,5 @@
 import { defaultRemovalLimits } from '@signalbox/config';
-import { choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
+import { allowPlaintext, choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
 const seconds = 1_000;
 const kibibyte = 1024;
@@ -25,11 +25,12 @@ export const controlPlaneSettings = {
     {
       name: 'SIGNALBOX_TLS_CERT',
       fallback: '',
-      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, for a machine or a terminator in front.',
+      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, and stay on this machine.',
     },
     'path',
   ),
   tlsKey: text({ name: 'SIGNALBOX_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' }, 'path'),
+  allowPlaintext,
   tlsPollMs: integer({
     name: 'SIGNALBOX_TLS_POLL',
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '1000' },

@@ -1,4 +1,5 @@
 import {
+  allowPlaintext,
   choice,
   hostPort,
   integer,
@@ -111,6 +112,7 @@ export const proxySettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Where the control plane answers discovery.',
   }),
+  allowPlaintext,
   discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
   joinToken: secret({
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',

@@ -9,6 +9,7 @@ import {
   Metrics,
   type Part,
   type Random,
+  requireProtection,
   systemClock,
   systemRandom,
   TlsFiles,
@@ -66,6 +67,7 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
   const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
   const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, ...(await tlsOf(kit)) };
+  requireTls(base);
   const upstream = upstreamParts(base);
   const served = servedParts(base, upstream);
   const file = upstream.file(() => served.publisher.committed());
@@ -133,6 +135,17 @@ async function tlsOf({
     tls: await open('relay', { cert: tlsCert, key: tlsKey, ca: clientCa }),
     upstreamTls: await open('upstream', { cert: upstreamCert, key: upstreamKey, ca: upstreamCa }),
   };
+}
+
+/** @throws Error if tokens would go over the network as they are, and nobody has said that they may. */
+function requireTls({ settings, tls, upstreamTls, logger }: Base): void {
+  const choice = { isAllowed: settings.allowPlaintext, logger };
+  const address = addressOf(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
+  const upstream = addressOf(settings.upstream, 'SIGNALBOX_RELAY_UPSTREAM');
+  const own = 'SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY';
+  requireProtection({ address, purpose: 'discovery', isSecure: tls !== undefined, remedy: own }, choice);
+  const above = { address: upstream, purpose: 'the upstream', remedy: 'SIGNALBOX_RELAY_CA' };
+  requireProtection({ ...above, isSecure: upstreamTls !== undefined }, choice);
 }
 
 /** What comes from above. */

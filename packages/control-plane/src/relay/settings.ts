@@ -85,6 +85,7 @@ export const relaySettings = {
   discoveryListen: common.discoveryListen,
   tlsCert: common.tlsCert,
   tlsKey: common.tlsKey,
+  allowPlaintext: common.allowPlaintext,
   tlsPollMs: common.tlsPollMs,
   clientCa: common.clientCa,
   trustDomain: common.trustDomain,

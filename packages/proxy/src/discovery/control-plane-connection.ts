@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { kinds, typeUrlOf } from '@signalbox/config';
-import { type Clock, type HostPort, type Logger, type Metrics, type Random, TlsFiles } from '@signalbox/runtime';
+import {
+  type Clock,
+  type HostPort,
+  type Logger,
+  type Metrics,
+  type Random,
+  requireProtection,
+  TlsFiles,
+} from '@signalbox/runtime';
 import { AdsClient, type AdsClientTls, type ClientHandler, type SubscriptionChange } from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
@@ -61,6 +69,13 @@ export class ControlPlaneConnection {
         'SIGNALBOX_PROXY_JOIN_TOKEN needs SIGNALBOX_PROXY_DISCOVERY_CA: a certificate is of use only over TLS',
       );
     }
+    requireProtection(
+      {
+        ...{ address: discoveryAddress, purpose: 'the control plane', isSecure },
+        remedy: 'SIGNALBOX_PROXY_DISCOVERY_CA',
+      },
+      { isAllowed: settings.allowPlaintext, logger: options.logger },
+    );
     const files = { cert, key, ca: discoveryCa === '' ? [] : [discoveryCa] };
     const tls = isSecure
       ? await TlsFiles.open({ ...options, purpose: 'discovery', files, pollMs: settings.tlsPoll })
