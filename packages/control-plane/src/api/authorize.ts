@@ -24,6 +24,7 @@ const permissionsOf: Readonly<Record<TokenRole, ReadonlySet<Permission>>> = {
   developer: new Set([Permission.CONFIG_READ, Permission.CONFIG_WRITE, Permission.NODES_READ]),
   auditor: new Set([Permission.CONFIG_READ, Permission.NODES_READ]),
   node: new Set(),
+  relay: new Set(),
 };
 
 /** The permission that an RPC's definition demands. @throws Error if it declares none: the API must not start. */

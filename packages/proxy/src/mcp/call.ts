@@ -25,6 +25,8 @@ export class Call {
   /** Held from the first phase to the end. */
   admission: Admission | undefined;
   route: RouteState | undefined;
+  /** Tenant that owns the path; empty when nobody does, or when the route says it. */
+  owner = '';
   credential: Credential | undefined;
   /** Raw body of a POST. */
   body: Buffer | undefined;
@@ -129,6 +131,7 @@ export class Call {
     const { services } = this;
     const durationMs = services.clock.monotonic() - this.#startedAt;
     this.onEnded?.();
+    if (this.route) services.demand?.release(this.route.entry.tenant);
     services.requestMetrics.ended(this.era, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));
     this.admission?.[Symbol.dispose]();
@@ -141,7 +144,7 @@ export class Call {
       id: services.eventIds.next(),
       at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
-      tenant: entry?.tenant ?? '',
+      tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
       revision: route?.revision ?? 0,

@@ -1,5 +1,6 @@
 import { EventIds, type Recorder } from '@signalbox/audit';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import type { TenantDemand } from '../discovery/tenant-demand.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
@@ -29,6 +30,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** Loads tenants when they are asked for; undefined: all that there are have been. */
+  readonly demand?: Pick<TenantDemand, 'want' | 'use' | 'release'> | undefined;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly random: Random;
