@@ -110,7 +110,7 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): 
       observer.closed(stream, reason);
     },
     heard: (stream) => observer.heard(stream),
-    following: (stream, collections) => observer.following?.(stream, collections),
+    carries: (stream, ids) => observer.carries?.(stream, ids),
     sent: (stream, collections) => observer.sent(stream, collections),
     acked: (stream, collections) => observer.acked(stream, collections),
     nacked: (stream, refusal) => observer.nacked(stream, refusal),
