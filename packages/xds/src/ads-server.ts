@@ -14,7 +14,7 @@ import type { ServedFamilyOptions } from './served-family.ts';
 import type { SessionLimits } from './server-session.ts';
 import { discoveryServiceDefinition } from './service-definition.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
-import type { StreamIdentity, StreamObserver } from './stream-observer.ts';
+import type { SeenIds, StreamIdentity, StreamObserver } from './stream-observer.ts';
 
 export interface AdsServerOptions {
   /** What is served; each stream gets the one family of its credential. Names differ. */
@@ -42,8 +42,8 @@ export interface StreamGrant {
   readonly collections: 'all' | ReadonlySet<string>;
   /** Where its collections are read, if that is not where others of the family read theirs. One object for equal rights. */
   readonly source?: CollectionSource;
-  /** Nothing is kept from it, although its collections are some only, made of several sources each. */
-  readonly isWhole?: boolean;
+  /** Ids under which revisions of the collections are told of, where these are not the collections themselves. */
+  readonly sources?: SeenIds;
 }
 
 export interface AdsServerLimits extends SessionLimits, AdmissionLimits {

@@ -21,7 +21,7 @@ import {
 } from './server-session.ts';
 import { dialects } from './session-dialect.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
-import type { CarriedIds, Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
+import type { Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
 import { StreamPosition } from './stream-position.ts';
 import type { StreamRequest } from './stream-request.ts';
 
@@ -51,10 +51,6 @@ interface Opened {
   readonly position: StreamPosition;
   readonly context: SessionContext;
   session: ServerSession;
-  /** Collections that it has asked for. */
-  followed: CarriedIds;
-  /** What the observer was told last. */
-  carried: CarriedIds | undefined;
 }
 
 /** One stream: a session bound to its transport, with its timers. Waiting for a first request, then open, then closed. */
@@ -104,7 +100,6 @@ export class AdsStream {
   /** Collections have changed. Cheap: nothing is sent. */
   fallBehind(changes: ChangeSet): void {
     this.#opened?.position.fallBehind(changes);
-    if (this.#opened && changes.movesIds) this.#tellCarried(this.#opened);
   }
 
   /** Starts the next round, unless one is under way. */
@@ -145,23 +140,12 @@ export class AdsStream {
   }
 
   /** Has changes told of what the stream has asked for, and of nothing else. */
-  #follow(opened: Opened): void {
-    const { info, family, session } = opened;
+  #follow({ info, family, session }: Opened): void {
     const { variant } = this.#transport;
     // Requests of the other variant say all their names each time, and are few.
     const followed = variant === 'delta' ? followedBy(session, family.order, info.collections) : info.collections;
-    opened.followed = followed;
     family.follow(this, followed);
-    this.#tellCarried(opened);
-  }
-
-  #tellCarried(opened: Opened): void {
-    const { info, grant, family, followed } = opened;
-    const isAll = grant.isWhole || (followed === 'all' && !grant.source);
-    const carried = isAll ? 'all' : family.carriedIn(followed);
-    if (sameIds(carried, opened.carried)) return;
-    opened.carried = carried;
-    this.#options.observer.carries?.(info, carried);
+    if (variant === 'delta') this.#options.observer.following?.(info, followed);
   }
 
   async #authenticate(request: StreamRequest): Promise<void> {
@@ -200,13 +184,15 @@ export class AdsStream {
     const { id, families, observer, clock, limits, logger } = this.#options;
     const family = families.enter(grant);
     if (!family) return this.close(notServed(grant.family));
-    const { identity, collections } = grant;
-    const { remoteAddress } = this.#transport;
-    const info: StreamInfo = { id, node, identity, family: grant.family, collections, remoteAddress };
+    const { identity, collections, sources } = grant;
+    const info: StreamInfo = {
+      ...{ id, node, identity, family: grant.family, collections },
+      ...(sources === undefined ? {} : { sources }),
+      remoteAddress: this.#transport.remoteAddress,
+    };
     const position = new StreamPosition(family.newest, grant.collections);
     const context = this.#context(node, family, position);
-    const asked = { session: newServerSession, followed: nothing, carried: undefined };
-    const opened: Opened = { info, grant, family, position, context, ...asked };
+    const opened = { info, grant, family, position, context, session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
@@ -333,14 +319,6 @@ function changesSubscription(request: StreamRequest, types: ServerSession['types
   if (!types.has(request.typeUrl)) return true;
   if (!('resourceNamesSubscribe' in request)) return false;
   return request.resourceNamesSubscribe.length > 0 || request.resourceNamesUnsubscribe.length > 0;
-}
-
-const nothing: ReadonlySet<string> = new Set();
-
-function sameIds(a: CarriedIds, b: CarriedIds | undefined): boolean {
-  if (a === b) return true;
-  if (a === 'all' || b === 'all' || b === undefined) return false;
-  return a.size === b.size && [...a].every((id) => b.has(id));
 }
 
 function notServed(family: string): StreamEnd {

@@ -14,7 +14,6 @@ export class ChangeSet {
   readonly changes: ReadonlyMap<string, CollectionChange>;
   readonly #deltas = new Map<string, ResourceDelta>();
   readonly #parts = new Map<string, ChangeSet>();
-  #movesIds: boolean | undefined;
 
   constructor(changes: ReadonlyMap<string, CollectionChange>) {
     this.changes = changes;
@@ -30,12 +29,6 @@ export class ChangeSet {
     return delta;
   }
 
-  /** Whether collections come or go with it, or sources of one. */
-  get movesIds(): boolean {
-    this.#movesIds ??= [...this.changes.values()].some(({ from, to }) => !from || !to || !sameSources(from, to));
-    return this.#movesIds;
-  }
-
   /** The changes of some of these collections. The same object for the same ids. */
   only(ids: readonly string[]): ChangeSet {
     if (ids.length === this.changes.size) return this;
@@ -47,11 +40,6 @@ export class ChangeSet {
     }
     return part;
   }
-}
-
-function sameSources({ covers: a }: Collection, { covers: b }: Collection): boolean {
-  if (a === b) return true;
-  return a?.size === b?.size && [...(a?.keys() ?? [])].every((id) => b?.has(id));
 }
 
 /** Deltas that were computed, by where they lead and whence: states are immutable, and many streams go the same way. */

@@ -30,9 +30,9 @@ export type { ServedFamilyOptions } from './served-family.ts';
 export { serviceDefinition } from './service-definition.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
 export type {
-  CarriedIds,
   CollectionRevision,
   Refusal,
+  SeenIds,
   StreamIdentity,
   StreamInfo,
   StreamObserver,

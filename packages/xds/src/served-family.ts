@@ -26,7 +26,6 @@ export class ServedFamily {
   /** What authenticated streams follow. */
   readonly #followed = new Map<AdsStream, 'all' | ReadonlySet<string>>();
   readonly #followingAll = new Set<AdsStream>();
-  #allIds: ReadonlySet<string> | undefined;
   /** Streams that follow a collection and not all of them, by its id. */
   readonly #following = new Map<string, Set<AdsStream>>();
 
@@ -63,20 +62,9 @@ export class ServedFamily {
     this.#followed.delete(stream);
   }
 
-  /** Ids under which revisions of some collections are told of. The same object while they are the same, for all of them. */
-  carriedIn(followed: 'all' | ReadonlySet<string>): ReadonlySet<string> {
-    if (followed !== 'all') return new Set([...followed].flatMap((id) => [...this.#idsOf(id)]));
-    this.#allIds ??= new Set([...this.newest.keys()].flatMap((id) => [...this.#idsOf(id)]));
-    return this.#allIds;
-  }
-
   /** Follows its source no longer. */
   stop(): void {
     this.#subscription[Symbol.dispose]();
-  }
-
-  #idsOf(id: string): Iterable<string> {
-    return this.newest.get(id)?.covers?.keys() ?? [id];
   }
 
   #index(id: string, stream: AdsStream): void {
@@ -97,7 +85,6 @@ export class ServedFamily {
     }
     if (changes.size === 0) return;
     const changeSet = new ChangeSet(changes);
-    if (changeSet.movesIds) this.#allIds = undefined;
     const concerned = new Set(this.#followingAll);
     for (const id of changes.keys()) for (const stream of this.#following.get(id) ?? []) concerned.add(stream);
     for (const stream of concerned) stream.fallBehind(changeSet);

@@ -183,7 +183,7 @@ export class FleetReporter {
     const { version, lastAckMs } = record;
     const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
     if (told?.version === version && !isOutdated) return [];
-    const node = reportedNode(record);
+    const node = reportedNode(record, this.#options.registry.offered.scopes());
     const text = JSON.stringify({ ...node, lastSeenMs: 0, lastAckMs: 0 });
     if (told?.text === text && !isOutdated) {
       this.#told.set(record.key, { ...told, version });
@@ -213,9 +213,8 @@ function reportedScope({ offered }: FleetReporterOptions['registry'], scope: str
   return [{ scope, revision, history }];
 }
 
-function reportedNode(record: NodeRecord): ReportedNode {
-  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind, scopes } =
-    record;
+function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNode {
+  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind } = record;
   const { node, identity, remoteAddress, family } = stream;
   const isLost = behind.size > maxLags;
   return {
@@ -225,7 +224,7 @@ function reportedNode(record: NodeRecord): ReportedNode {
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
-    scopes: scopes === 'all' ? null : [...scopes],
+    scopes: record.served(offered),
     isFresh: record.isFresh || isLost,
     behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
   };

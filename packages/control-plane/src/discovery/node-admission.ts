@@ -102,10 +102,11 @@ function grantTo(
   const served = views.find((each) => each.family.name === family);
   const source = tenants === null ? undefined : scopes.open(tenants);
   if (tenants !== null && !source) return tooMany('SIGNALBOX_DISCOVERY_SCOPES');
-  if (!served) return { identity, family, collections: 'all', ...(source && { source }) };
+  const seen = source ?? 'all';
+  if (!served) return { identity, family, collections: 'all', ...(source && { source, sources: seen }) };
   const view = served.source.open(gateway, tenants);
   if (view === undefined) return tooMany('SIGNALBOX_DISCOVERY_VIEWS');
-  return { identity, family, collections: new Set([view]), isWhole: tenants === null };
+  return { identity, family, collections: new Set([view]), sources: seen };
 }
 
 function tooMany(setting: string): StreamEnd {

@@ -1,5 +1,5 @@
 import type { Counter, Histogram, Metrics } from '@signalbox/runtime';
-import type { CarriedIds, CollectionRevision, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
+import type { CollectionRevision, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
 
 import type { NodeScopeStatus, NodeStatus } from './node-directory.ts';
 import { nodeKey, NodeRecord } from './node-record.ts';
@@ -32,9 +32,9 @@ export class NodeRegistry implements StreamObserver {
   readonly #nodes = new Map<string, NodeRecord>();
   /** The records of connected nodes, by their newest stream. */
   readonly #byStream = new Map<number, NodeRecord>();
-  /** Nodes that see a scope by name; those that see all are looked at for each. */
-  readonly #seeing = new Map<string, Set<NodeRecord>>();
-  readonly #seeingAll = new Set<NodeRecord>();
+  /** Nodes that ask for a scope by name; those that ask for all that they may see are looked at for each. */
+  readonly #following = new Map<string, Set<NodeRecord>>();
+  readonly #followingAll = new Set<NodeRecord>();
   readonly #listeners = new Set<() => void>();
   readonly #subscription: Disposable;
   readonly #latency: Histogram;
@@ -107,18 +107,19 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
+  following(stream: StreamInfo, collections: 'all' | ReadonlySet<string>): void {
+    const record = this.#byStream.get(stream.id);
+    // Sources of several collections are followed as a whole.
+    if (!record || (stream.sources !== undefined && stream.collections !== 'all')) return;
+    this.#unlist(record);
+    record.follows(collections, this.#offered.scopes());
+    this.#enlist(record);
+    this.#changed(record);
+  }
+
   heard(stream: StreamInfo): void {
     const record = this.#byStream.get(stream.id);
     if (record) record.lastSeenMs = this.#now();
-  }
-
-  carries(stream: StreamInfo, ids: CarriedIds): void {
-    const record = this.#byStream.get(stream.id);
-    if (!record) return;
-    this.#unlist(record);
-    record.carries(ids, this.#offered);
-    this.#enlist(record);
-    this.#changed(record);
   }
 
   sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
@@ -179,7 +180,8 @@ export class NodeRegistry implements StreamObserver {
       const before = this.#offered.follow(scope);
       const offered = this.#offered.revision(scope);
       if (offered === before) continue;
-      for (const record of [...this.#seeingAll, ...(this.#seeing.get(scope) ?? [])]) {
+      for (const record of [...this.#followingAll, ...(this.#following.get(scope) ?? [])]) {
+        if (!record.sees(scope)) continue;
         if (offered === undefined) record.withdrawn(scope);
         else record.offered(scope, before);
         record.version = this.#version += 1;
@@ -219,28 +221,28 @@ export class NodeRegistry implements StreamObserver {
   }
 
   #enlist(record: NodeRecord): void {
-    const { scopes } = record;
-    if (scopes === 'all') return void this.#seeingAll.add(record);
-    for (const scope of scopes) {
-      const records = this.#seeing.get(scope) ?? new Set();
-      this.#seeing.set(scope, records.add(record));
+    const { following } = record;
+    if (following === 'all') return void this.#followingAll.add(record);
+    for (const scope of following) {
+      const records = this.#following.get(scope) ?? new Set();
+      this.#following.set(scope, records.add(record));
+    }
+  }
+
+  #unlist(record: NodeRecord): void {
+    const { following } = record;
+    this.#followingAll.delete(record);
+    if (following === 'all') return;
+    for (const scope of following) {
+      const records = this.#following.get(scope);
+      records?.delete(record);
+      if (records?.size === 0) this.#following.delete(scope);
     }
   }
 
   #forget(record: NodeRecord): void {
     this.#nodes.delete(record.key);
     this.#unlist(record);
-  }
-
-  #unlist(record: NodeRecord): void {
-    const { scopes } = record;
-    this.#seeingAll.delete(record);
-    if (scopes === 'all') return;
-    for (const scope of scopes) {
-      const records = this.#seeing.get(scope);
-      records?.delete(record);
-      if (records?.size === 0) this.#seeing.delete(scope);
-    }
   }
 
   #status(record: NodeRecord): NodeStatus {
@@ -252,13 +254,13 @@ export class NodeRegistry implements StreamObserver {
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),
-      scopes: () => [...this.#offered.scopes()].filter((scope) => record.sees(scope)),
+      scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };
   }
 
   #scopeStatus(record: NodeRecord, scope: string): NodeScopeStatus | undefined {
     const offered = this.#offered.revision(scope);
-    if (offered === undefined || !record.sees(scope)) return undefined;
+    if (offered === undefined || !record.serves(scope)) return undefined;
     const { sent, applied, refused } = record.lag(scope, offered);
     const appliedAfterMs = applied === offered ? this.#offered.appliedAfterMs(scope, record.key) : undefined;
     return { sent, applied, appliedAfterMs, refused };

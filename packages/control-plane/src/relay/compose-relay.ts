@@ -27,7 +27,6 @@ import { Publisher } from '../publish/publisher.ts';
 import { ScopedSources } from '../publish/scoped-sources.ts';
 import { TenantDirectory } from '../publish/tenant-directory.ts';
 import { ViewSource } from '../publish/view-source.ts';
-import { DatabaseTime } from '../store/database-time.ts';
 import { SnapshotFile } from '../store/snapshot-file.ts';
 import { RelayClient } from './relay-client.ts';
 import type { RelaySettings } from './settings.ts';
@@ -210,7 +209,7 @@ function adsClient(
   return new AdsClient({
     ...{ ...dial, handler, clock, random, logger },
     node: {
-      ...{ id: nameOf(settings), cluster: settings.gateway, metadata: {} },
+      ...{ id: settings.id || hostname(), cluster: settings.gateway, metadata: {} },
       ...{ userAgentName: 'signalbox-relay', userAgentVersion: relayVersion },
     },
     types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
@@ -243,20 +242,19 @@ function servedParts(base: Base, { feed, credentials }: ReturnType<typeof upstre
     }),
   }));
   const admission = new NodeAdmission({ ...base, authenticator: credentials, trustDomain, scopes, views });
-  const registry = new NodeRegistry({
-    ...{ ...base, replica: nameOf(settings), time: new DatabaseTime(clock), source: publisher },
-    ...{ maxRevisions: settings.propagationRevisions, maxDisconnectedNodes: settings.rememberedNodes },
-  });
   const questions = new RelayService({ ...base, admission, credentials, directory });
   const discovery = new DiscoveryService({
     ...base,
     listen: addressOf(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     ...{ source: publisher, views, admission },
     services: [(server) => questions.addTo(server)],
-    observer: registry,
+    observer: new NodeRegistry({
+      ...{ source: publisher, replica: 'relay', time: base.clock, metrics: base.metrics },
+      ...{ maxDisconnectedNodes: settings.rememberedNodes, maxRevisions: 1 },
+    }),
     limits: discoveryLimits(settings),
   });
-  return { publisher, scopes, views, registry, discovery };
+  return { publisher, scopes, views, discovery };
 }
 
 function statusServer(
@@ -286,10 +284,6 @@ function feedLimits(settings: RelaySettings) {
 
 function clientTls({ value: { ca, cert, key } }: TlsFiles): AdsClientTls {
   return { rootCertificates: ca, identity: cert && key ? { certificateChain: cert, privateKey: key } : undefined };
-}
-
-function nameOf({ id }: RelaySettings): string {
-  return id || hostname();
 }
 
 function addressOf(address: HostPort | undefined, name: string): HostPort {

@@ -105,7 +105,6 @@ export const relaySettings = {
   debounceMaxMs: common.debounceMaxMs,
   rememberedChanges: common.rememberedChanges,
   rememberedNodes: common.rememberedNodes,
-  propagationRevisions: common.propagationRevisions,
   discoveryStreams: common.discoveryStreams,
   discoveryAdmission: common.discoveryAdmission,
   discoveryBurst: common.discoveryBurst,
