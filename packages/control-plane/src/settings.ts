@@ -1,5 +1,5 @@
 import { defaultRemovalLimits } from '@signalbox/config';
-import { allowPlaintext, choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
+import { choice, flag, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
 const seconds = 1_000;
 const kibibyte = 1024;
@@ -30,7 +30,11 @@ export const controlPlaneSettings = {
     'path',
   ),
   tlsKey: text({ name: 'SIGNALBOX_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' }, 'path'),
-  allowPlaintext,
+  allowPlaintext: flag({
+    name: 'SIGNALBOX_ALLOW_PLAINTEXT',
+    fallback: 'false',
+    doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator. Otherwise such a start is refused.',
+  }),
   tlsPollMs: integer({
     name: 'SIGNALBOX_TLS_POLL',
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '1000' },

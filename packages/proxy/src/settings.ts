@@ -1,6 +1,6 @@
 import {
-  allowPlaintext,
   choice,
+  flag,
   hostPort,
   integer,
   logLevels,
@@ -112,7 +112,11 @@ export const proxySettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Where the control plane answers discovery.',
   }),
-  allowPlaintext,
+  allowPlaintext: flag({
+    name: 'SIGNALBOX_ALLOW_PLAINTEXT',
+    fallback: 'false',
+    doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator. Otherwise such a start is refused.',
+  }),
   discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
   joinToken: secret({
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',

@@ -1,12 +1,5 @@
 import type { Logger } from './logger.ts';
-import { flag, type HostPort } from './settings.ts';
-
-/** Every process that sends or takes credentials has this setting. */
-export const allowPlaintext = flag({
-  name: 'SIGNALBOX_ALLOW_PLAINTEXT',
-  fallback: 'false',
-  doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator in front. Otherwise the start is refused.',
-});
+import type { HostPort } from './settings.ts';
 
 export interface Connection {
   readonly address: HostPort;
