@@ -1,4 +1,4 @@
-export { type Admin, adminClient } from './admin.ts';
+export { type Admin, adminClient, type AdminProtocol } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
