@@ -1,4 +1,5 @@
 import type { ForwardRouteEntry, RoutingTable } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
 import type { BodySink, BodyWriter } from '../http/exchange.ts';
 import { endings } from '../mcp/errors.ts';
 import type { WatchedStream } from '../mcp/keep-alive.ts';
@@ -24,6 +25,7 @@ export type Farewell = (refusal: ForwardRefusal, head: UpstreamHead) => string |
  * answer that lasts is looked after: it ends when its permission does.
  */
 export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStream {
+  place = notRostered;
   readonly #call: ForwardCall;
   readonly #request: UpstreamRequest;
   readonly #farewell: Farewell;
