@@ -1,4 +1,4 @@
-import { type OperatorTable, type Problem, type RouteEntry, type TenantTable } from '@signalbox/config';
+import { type OperatorTable, type Problem, type McpRouteEntry, type TenantTable } from '@signalbox/config';
 import { type Enforcement, enforce } from './rules.ts';
 
 /**
@@ -17,7 +17,7 @@ export function checkEnvoy(operator: OperatorTable, tenant: TenantTable): readon
 export function* checkEnvoySteps(operator: OperatorTable, tenant: TenantTable): Generator<void, readonly Problem[]> {
   const problems: Problem[] = [];
   for (const route of tenant.routes.values()) {
-    if (!operator.gateways.get(route.gateway)?.dataPlanes.has('envoy')) continue;
+    if (route.kind !== 'mcp' || !operator.gateways.get(route.gateway)?.dataPlanes.has('envoy')) continue;
     problems.push(...routeProblems(route, enforce(route)));
     yield;
   }
@@ -38,7 +38,7 @@ export function checkEnvoyGateways(operator: OperatorTable): readonly Problem[] 
 }
 
 /** By rule and feature, in a fixed order. */
-export function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonly Problem[] {
+export function routeProblems(route: McpRouteEntry, { gaps }: Enforcement): readonly Problem[] {
   const problem = (message: string): Problem => ({
     severity: route.unenforceable === 'restrict' ? 'warning' : 'error',
     ...{ code: 'unenforceable', kind: 'Route', scope: route.tenant, name: route.name, field: '' },
@@ -54,7 +54,7 @@ export function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonl
   ];
 }
 
-function advice({ unenforceable }: RouteEntry): string {
+function advice({ unenforceable }: McpRouteEntry): string {
   if (unenforceable === 'restrict') return 'it denies what depends on that';
   return 'change it, or set unenforceable: RESTRICT to have Envoy deny what depends on it';
 }

@@ -1,4 +1,4 @@
-import type { RouteEntry, RuleField } from '@signalbox/config';
+import type { McpRouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from './formula.ts';
 
 /** What a request is about, and the methods that are about it. */
@@ -51,7 +51,7 @@ export type Reading =
   | { readonly kind: 'unknown'; readonly feature: string };
 
 /** What a field is for requests of a caller about a topic on a route. */
-export function readField({ variable, path }: RuleField, route: RouteEntry, topic: Topic, caller: Caller): Reading {
+export function readField({ variable, path }: RuleField, route: McpRouteEntry, topic: Topic, caller: Caller): Reading {
   const [field = '', ...within] = path;
   switch (`${variable}.${field}`) {
     case 'tool.name':

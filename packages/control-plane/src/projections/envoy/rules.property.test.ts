@@ -5,7 +5,7 @@ import {
   decide,
   decodeDocument,
   makeSnapshot,
-  type RouteEntry,
+  type McpRouteEntry,
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -92,7 +92,7 @@ const rules = fc.array(fc.record({ effect: fc.constantFrom('ALLOW', 'DENY'), whe
   maxLength: 4,
 });
 
-function routeWith(authorization: readonly { readonly effect: string; readonly when: string }[]): RouteEntry {
+function routeWith(authorization: readonly { readonly effect: string; readonly when: string }[]): McpRouteEntry {
   const scope = (documents: Parameters<typeof decodeDocument>[0][]) =>
     documents.flatMap((document) => decodeDocument(document).resource?.stored ?? []);
   const operator = compileOperator(
@@ -121,7 +121,7 @@ function routeWith(authorization: readonly { readonly effect: string; readonly w
     operator,
   );
   const route = table?.routes.get('r');
-  if (!route) throw new Error(problems.map(({ message }) => message).join('; '));
+  if (route?.kind !== 'mcp') throw new Error(problems.map(({ message }) => message).join('; '));
   return route;
 }
 
@@ -131,7 +131,7 @@ function policySpec(authorization: readonly object[]): object {
   return { target: { tenant: {} }, authentication, authorization };
 }
 
-function decideAs(route: RouteEntry, { name, args: given, claims: of }: Call): boolean {
+function decideAs(route: McpRouteEntry, { name, args: given, claims: of }: Call): boolean {
   const groups = of?.['groups'];
   const principal = of
     ? {

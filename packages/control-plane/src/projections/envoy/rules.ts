@@ -1,6 +1,6 @@
 import {
   type CompiledRule,
-  type RouteEntry,
+  type McpRouteEntry,
   ruleCondition,
   type RuleCondition,
   type RuleField,
@@ -27,7 +27,7 @@ const maxMatchers = 5_000;
  * Ordered rules of which the first match wins → conditions that only allow: each rule that allows, and none of those
  * before it matches or errs.
  */
-export function enforce(route: RouteEntry): Enforcement {
+export function enforce(route: McpRouteEntry): Enforcement {
   const rules = route.authorization.rules.map((rule): ReadRule => ({ rule, condition: ruleCondition(rule.when) }));
   const callers = callersOf(route.authentication);
   const found = new Findings();
@@ -54,7 +54,7 @@ interface ReadRule {
 }
 
 interface Part {
-  readonly route: RouteEntry;
+  readonly route: McpRouteEntry;
   readonly rules: readonly ReadRule[];
   readonly topic: Topic;
   readonly callers: readonly Caller[];
