@@ -14,7 +14,7 @@ import {
 import type { PlainResource } from '@signalbox/xds';
 import { adsSource } from './clusters.ts';
 import { filterNames } from './filter-names.ts';
-import { all, any, type Formula, not } from './formula.ts';
+import { all, any, type Formula, not } from '../conditions/formula.ts';
 import { jwtAuthentication } from './jwt-authn.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds } from './pack.ts';

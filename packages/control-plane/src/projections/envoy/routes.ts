@@ -8,7 +8,7 @@ import { RBACPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/ht
 import { create } from '@bufbuild/protobuf';
 import type { PlainResource } from '@signalbox/xds';
 import { filterNames } from './filter-names.ts';
-import type { Formula } from './formula.ts';
+import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
 import type { EnvoyOptions } from './options.ts';

@@ -9,7 +9,7 @@ import {
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Formula, Match, TextMatch } from './formula.ts';
+import type { Formula, Match, TextMatch } from '../conditions/formula.ts';
 import { enforce } from './rules.ts';
 
 const numRuns = 60;
@@ -231,6 +231,7 @@ function matches(match: Match, found: unknown): boolean {
     case 'suffix':
     case 'contains':
     case 'regex':
+    case 'search':
       return typeof found === 'string' && matchesText(match, found);
   }
 }
@@ -246,6 +247,8 @@ function matchesText({ is, text: wanted }: TextMatch, found: string): boolean {
     case 'contains':
       return found.includes(wanted);
     case 'regex':
-      return new RegExp(`^(?:${wanted.replaceAll('(?s:.*)', '.*')})$`, 's').test(found);
+      return new RegExp(`^(?:${wanted})$`, 's').test(found);
+    case 'search':
+      return new RegExp(wanted).test(found);
   }
 }
