@@ -8,6 +8,7 @@ import { type ClientNode, type ResourceFamily, statusCode, type StreamEnd, type 
 
 import type { ViewSource } from '../publish/view-source.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
+import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
 
 /** A foreign family and its views. */
@@ -80,8 +81,8 @@ function presentedBy(
 
 /** Why the node is not the one of the credential. */
 function disagreement(identity: NodeIdentity, node: ClientNode): string | undefined {
-  if (node.cluster !== identity.gateway) {
-    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
+  if (claimedGateway(node) !== identity.gateway) {
+    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster, or GATEWAY`;
   }
   if (identity.node === undefined || identity.node === node.id) return undefined;
   return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;

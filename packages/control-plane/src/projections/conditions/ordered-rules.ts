@@ -15,7 +15,7 @@ export interface RouteReader {
   /** What a field is for requests of a caller about a topic. */
   read(field: RuleField, topic: Topic, caller: Caller): Reading;
   /** What of a pattern it cannot match as our proxy does; undefined: nothing. */
-  patternGap(pattern: string): string | undefined;
+  readonly patternGap: (pattern: string) => string | undefined;
   /** Whether a request is from one of these callers. */
   isFrom(callers: readonly Caller[]): Formula;
   isAbout(topic: Topic): Formula;
