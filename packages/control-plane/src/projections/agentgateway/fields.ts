@@ -1,5 +1,5 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
-import type { Caller, Reading, Topic } from '../conditions/reading.ts';
+import { allClaims, type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
 
 /** What a field is to agentgateway, for requests of a caller about a topic on a route. */
 export function readField({ variable, path }: RuleField, route: RouteEntry, topic: Topic, caller: Caller): Reading {
@@ -35,7 +35,7 @@ export function readField({ variable, path }: RuleField, route: RouteEntry, topi
     case 'principal.groups':
       return groupsOf(caller);
     case 'principal.claims':
-      return caller.kind === 'jwt' ? claim(within) : { kind: 'absent' };
+      return caller.kind === 'jwt' ? claim(within) : noClaim(within);
     default:
       if (variable === 'args') return { kind: 'unknown', feature: 'arguments, which its rules do not see' };
       return { kind: 'unknown', feature: path.length === 0 ? variable : `${variable}.${field}` };
@@ -55,7 +55,7 @@ function groupsOf(caller: Caller): Reading {
 }
 
 function claim(path: readonly string[]): Reading {
-  if (path.length === 0) return { kind: 'unknown', feature: 'all claims at once' };
+  if (path.length === 0) return allClaims;
   // Under this name agentgateway has the token itself.
   if (path[0] === 'rawToken') return { kind: 'unknown', feature: 'a claim with the name rawToken' };
   return { kind: 'open', filter: 'jwt', path: ['jwt', ...path] };

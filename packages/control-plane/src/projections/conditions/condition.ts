@@ -114,6 +114,8 @@ function leaf(condition: Leaf, context: Context): Verdict {
       return gap(reading.feature);
     case 'absent':
       return condition.kind === 'has' ? falsehood : error;
+    case 'unreachable':
+      return error;
     case 'constant':
       return ofConstant(condition, reading.value);
     case 'text':

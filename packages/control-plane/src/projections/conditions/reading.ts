@@ -31,10 +31,20 @@ export type Reading =
   | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
   /** What may be missing, and of any type. */
   | { readonly kind: 'open'; readonly filter: MetadataFilter; readonly path: readonly string[] }
-  /** What is never there. */
+  /** What is never there, in a map that is. */
   | { readonly kind: 'absent' }
+  /** What is in something that is never there: to read it is an error. */
+  | { readonly kind: 'unreachable' }
   | { readonly kind: 'unknown'; readonly feature: string };
 
 export function describeCaller(caller: Caller): string {
   return caller.kind === 'jwt' ? caller.issuer : caller.kind;
 }
+
+/** A claim of callers that have none. @param path below the claims */
+export function noClaim(path: readonly string[]): Reading {
+  if (path.length === 0) return allClaims;
+  return { kind: path.length === 1 ? 'absent' : 'unreachable' };
+}
+
+export const allClaims: Reading = { kind: 'unknown', feature: 'all claims at once' };

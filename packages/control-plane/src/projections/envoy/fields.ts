@@ -1,6 +1,6 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from '../conditions/formula.ts';
-import type { Caller, Reading, Topic } from '../conditions/reading.ts';
+import { type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
 
 /** Methods of the protocol itself, in either era: everyone who is authenticated may use them, as at our own proxy. */
 export const protocolMethods: readonly string[] = [
@@ -49,7 +49,7 @@ export function readField({ variable, path }: RuleField, route: RouteEntry, topi
     case 'principal.groups':
       return { kind: 'groups', path: caller.kind === 'jwt' ? [payloadKey, caller.groupsClaim] : undefined };
     case 'principal.claims':
-      return caller.kind === 'jwt' ? open('jwt', [payloadKey, ...within]) : { kind: 'absent' };
+      return caller.kind === 'jwt' ? open('jwt', [payloadKey, ...within]) : noClaim(within);
     default:
       if (variable === 'args') return open('mcp', ['params', 'arguments', ...path]);
       return { kind: 'unknown', feature: path.length === 0 ? variable : `${variable}.${field}` };
