@@ -97,6 +97,35 @@ describe('a stock agentgateway, by a model of its end of the stream', () => {
     expect(sentOn(node, 'write')).toBe(true);
   });
 
+  it('serves an agent at its endpoint and its card, with one allowance for both', async () => {
+    const agent = 'http://10.0.0.8:9000/a2a';
+    const named = (kind: string, spec: object): ResourceFile => ({
+      kind,
+      metadata: { tenant: 'acme', name: 'agent' },
+      spec,
+    });
+    await apply('acme', [
+      named('Backend', { a2a: { url: agent, cardUrl: `${agent}/.well-known/agent-card.json` } }),
+      named('Route', { gateway: 'default', match: { path: '/acme/agent' }, a2a: { backend: 'agent' } }),
+      named('Policy', {
+        ...{ target: { route: 'agent' }, authentication: { anonymous: {} } },
+        ...{ authorization: [{ effect: 'ALLOW', when: 'true' }], limits: { callsPerMinute: 60, per: ['ROUTE'] } },
+      }),
+    ]);
+    const node = await connect();
+    await until('the agent', () => node.store.policies.size > 0 || undefined);
+    const isServed = (path: string): boolean =>
+      isSentOn(node.store, { host: 'localhost', path, headers: {}, method: 'SendMessage', params: {} });
+    const paths = ['/acme/agent', '/acme/agent/.well-known/agent-card.json', '/acme/agent/other'];
+    expect(paths.map(isServed)).toEqual([true, true, false]);
+    expect([...node.store.policies.values()].map(({ target }) => target?.kind.value?.name)).toEqual(['agent']);
+    await admin.config.apply({
+      ...{ scope: 'acme', confirmRemoval: true },
+      delete: ['Policy', 'Route', 'Backend'].map((kind) => ({ kind, name: 'agent' })),
+    });
+    await until('the agent to go', () => node.store.policies.size === 0 || undefined);
+  });
+
   it('gets no name of a tenant that its credential does not name', async () => {
     const node = await connect();
     await until('it to be ready', () => node.isReady || undefined);

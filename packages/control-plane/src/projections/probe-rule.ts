@@ -1,4 +1,4 @@
-import type { RouteEntry } from '@signalbox/config';
+import type { McpRouteEntry } from '@signalbox/config';
 import type { Verdict } from './capability.ts';
 import { sampleRoute } from './sample-route.ts';
 
@@ -8,7 +8,7 @@ import { sampleRoute } from './sample-route.ts';
  */
 export function probeRule(
   when: string,
-  gapsOf: (route: RouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
+  gapsOf: (route: McpRouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
 ): Verdict | undefined {
   const gaps = (authorization: readonly object[]): readonly string[] =>
     [...gapsOf(sampleRoute({ authorization })).values()].flatMap((features) => [...features]);

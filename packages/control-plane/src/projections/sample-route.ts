@@ -1,4 +1,4 @@
-import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type RouteEntry } from '@signalbox/config';
+import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type McpRouteEntry } from '@signalbox/config';
 
 /** What is special about a route that shows a feature. */
 export interface SampleRoute {
@@ -19,7 +19,7 @@ const anyone = {
 };
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */
-export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): RouteEntry {
+export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): McpRouteEntry {
   const operator = compileOperator(
     makeSnapshot('operator', 1n, [
       stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes: ['NATIVE'] }),
@@ -44,7 +44,7 @@ export function sampleRoute({ match, url, authentication, authorization }: Sampl
     operator.table,
   );
   const route = table?.routes.get('sample');
-  if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
+  if (route?.kind !== 'mcp') throw new Error(`a sample of a feature: ${problems[0]?.message}`);
   return route;
 }
 

@@ -1,5 +1,5 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
@@ -40,7 +40,7 @@ export class Call {
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
-  subject: Subject | undefined;
+  subject: McpSubject | undefined;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';

@@ -20,7 +20,7 @@ export function admit(call: Call): Step {
 function matchRoute(call: Call, table: RoutingTable, head: RequestHead, path: string): RouteState | undefined {
   const { gateway, routes } = call.services;
   const found = table.match({ gateway, host: head.host, path, header: (name) => head.header(name) });
-  return found && routes.of(found);
+  return found?.kind === 'mcp' ? routes.of(found) : undefined;
 }
 
 /** OAuth protected-resource metadata of a route (RFC 9728): open to everyone, since it says how to get a token. */

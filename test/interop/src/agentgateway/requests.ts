@@ -63,8 +63,9 @@ function admitted(route: Route, { headers }: McpRequest): Variables | undefined 
     if (metadata) delete remaining['authorization'];
   }
   const all = { ...variables, request: { headers: remaining, startTime: new Timestamp(Date.now()) } };
-  const allow = authorization?.allow ?? [];
-  return allow.length === 0 || allow.some((one) => evaluateAsAgentgateway(one, all)) ? all : undefined;
+  const { allow = [], require = [] } = authorization ?? {};
+  const holds = (one: string): boolean => evaluateAsAgentgateway(one, all);
+  return require.every(holds) && (allow.length === 0 || allow.some(holds)) ? all : undefined;
 }
 
 function isAllowed(
@@ -73,6 +74,8 @@ function isAllowed(
   { request, variables }: { readonly request: McpRequest; readonly variables: Variables },
 ): boolean {
   const backend = backends.get(route.backends[0]?.backend?.kind.value ?? '');
+  // What rules of an agent allow has been decided when the caller came in.
+  if (backend?.kind.case === 'static') return backend.inlinePolicies.some(({ kind }) => kind.case === 'a2a');
   if (backend?.kind.case !== 'mcp') return false;
   const target = backend.kind.value.targets[0]?.name ?? '';
   const subject = subjectOf(request, target);

@@ -4,6 +4,7 @@ import {
   type Backend,
   type Bind,
   type Listener,
+  type Policy,
   Protocol,
   type Resource,
   ResourceSchema,
@@ -34,11 +35,9 @@ export class AgentgatewayStore {
   readonly listeners = new Map<string, Listener>();
   readonly routes = new Map<string, Route>();
   readonly backends = new Map<string, Backend>();
+  readonly policies = new Map<string, Policy>();
   /** By name of the resource: the object that goes with it. */
-  readonly #objects = new Map<
-    string,
-    { readonly kind: 'bind' | 'listener' | 'route' | 'backend'; readonly key: string }
-  >();
+  readonly #objects = new Map<string, { readonly kind: KindName; readonly key: string }>();
   /** What would go wrong there without anybody being told. */
   readonly complaints: string[] = [];
 
@@ -85,8 +84,9 @@ export class AgentgatewayStore {
     this.#of(known.kind).delete(known.key);
   }
 
-  #of(kind: 'bind' | 'listener' | 'route' | 'backend'): Map<string, unknown> {
-    return { bind: this.binds, listener: this.listeners, route: this.routes, backend: this.backends }[kind];
+  #of(kind: KindName): Map<string, unknown> {
+    const { binds, listeners, routes, backends, policies } = this;
+    return { bind: binds, listener: listeners, route: routes, backend: backends, policy: policies }[kind];
   }
 
   #complainOf({ case: kind, value }: Resource['kind']): void {
@@ -98,7 +98,13 @@ export class AgentgatewayStore {
       if (value.backends.some(({ weight }) => weight < 1)) this.complaints.push(`${value.key} leads nowhere`);
       const kinds = value.trafficPolicies.map((policy) => policy.kind.case);
       if (new Set(kinds).size < kinds.length) this.complaints.push(`${value.key} has two policies of a kind`);
-      if (!kinds.includes('authorization')) this.complaints.push(`${value.key} lets everybody in`);
+      if (
+        !value.trafficPolicies.some(
+          ({ kind: { case: of, value: rules } }) => of === 'authorization' && rules.allow.length > 0,
+        )
+      ) {
+        this.complaints.push(`${value.key} lets everybody in`);
+      }
     }
     if (kind === 'backend' && value.kind.case === 'mcp') {
       const rules = value.inlinePolicies.flatMap((policy) =>
@@ -121,12 +127,18 @@ export class AgentgatewayStore {
     for (const { key, bindKey } of this.listeners.values()) {
       if (!this.binds.has(bindKey)) this.complaints.push(`listener ${key} has no port`);
     }
+    const names = new Set([...this.routes.values()].map(({ name }) => `${name?.namespace}/${name?.name}`));
+    for (const { key, target } of this.policies.values()) {
+      const { namespace, name } = target?.kind.value ?? { namespace: '', name: '' };
+      if (!names.has(`${namespace}/${name}`)) this.complaints.push(`policy ${key} applies to nothing`);
+    }
     for (const { key, listenerKey } of this.routes.values()) {
       if (!this.listeners.has(listenerKey)) this.complaints.push(`route ${key} has no listener`);
     }
   }
 }
 
+type KindName = Kind['case'];
 type Kind = Exclude<Resource['kind'], { readonly case: undefined }>;
 
 /** Why it refuses a resource. */
@@ -141,6 +153,8 @@ function faultOf({ case: kind, value }: Kind): string | undefined {
     case 'route':
       if (!value.name || value.trafficPolicies.some((policy) => policy.kind.case === undefined)) return missing;
       return value.matches.some(({ path }) => path && path.kind.case === undefined) ? 'invalid path match' : undefined;
+    case 'policy':
+      return value.target?.kind.case && value.kind.case && value.kind.value.kind.case ? undefined : missing;
     case 'backend': {
       if (!value.name || value.inlinePolicies.some((policy) => policy.kind.case === undefined)) return missing;
       if (value.kind.case === undefined) return 'unknown backend';
@@ -162,7 +176,7 @@ function warningsOf({ case: kind, value }: Kind): readonly string[] {
   if (kind !== 'route') return [];
   return value.trafficPolicies.flatMap((policy) => {
     if (policy.kind.case === 'authorization')
-      return policy.kind.value.allow.filter((one) => !parsesForAgentgateway(one));
+      return [...policy.kind.value.require, ...policy.kind.value.allow].filter((one) => !parsesForAgentgateway(one));
     if (policy.kind.case !== 'jwt') return [];
     return policy.kind.value.providers
       .filter(({ jwksSource }) => usableKeys(jwksSource.value ?? '') === undefined)

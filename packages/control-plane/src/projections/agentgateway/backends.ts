@@ -1,5 +1,11 @@
-import type { RouteEntry } from '@signalbox/config';
-import { BackendPolicySpec_BackendTLS_VerificationMode as Verification } from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
+import { create } from '@bufbuild/protobuf';
+import { type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import type { McpRouteEntry, RouteEntry } from '@signalbox/config';
+import {
+  type BackendPolicySpec,
+  BackendPolicySpec_BackendTLS_VerificationMode as Verification,
+  BackendPolicySpecSchema,
+} from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
 import {
   MCPBackend_FailureMode as FailureMode,
   MCPBackend_PrefixMode as PrefixMode,
@@ -9,32 +15,26 @@ import {
 import type { PlainResource } from '@signalbox/xds';
 import { keyed } from './names.ts';
 import type { Enforcement } from './rules.ts';
-import { type Upstream, upstreamOf } from './upstream.ts';
+import { backendOf, mcpKey, type Upstream, upstreamOf } from './upstream.ts';
 
-/** The server that a route leads to, and the MCP server there with what the route's rules allow. */
-export function backendResources(entry: RouteEntry, enforcement: Enforcement): readonly PlainResource[] {
-  const upstream = upstreamOf(entry);
-  return [serverResource(entry, upstream), mcpResource(entry, upstream, enforcement)];
-}
-
-function serverResource({ tenant }: RouteEntry, { serverKey, host, port, tls }: Upstream): PlainResource {
-  const verified = { verification: Verification.STRICT, hostname: host };
+/** The server of a backend: its address, and how it is spoken to. */
+export function serverResource(route: RouteEntry): PlainResource {
+  const upstream = upstreamOf(backendOf(route));
+  const { backend, host, port } = upstream;
   const value = {
-    ...{ key: serverKey, name: { namespace: tenant, name: serverKey } },
+    ...{ key: backend.key, name: { namespace: backend.tenant, name: backend.key } },
     kind: { case: 'static' as const, value: { host, port } },
-    inlinePolicies: tls ? [{ kind: { case: 'backendTls' as const, value: verified } }] : [],
+    inlinePolicies: [...connectionPolicies(upstream), ...(backend.kind === 'a2a' ? [a2aPolicy] : [])],
   };
-  return keyed(serverKey, { case: 'backend', value });
+  return keyed(backend.key, { case: 'backend', value });
 }
 
-function mcpResource(
-  { tenant, mcp }: RouteEntry,
-  { serverKey, mcpKey, path }: Upstream,
-  { allow }: Enforcement,
-): PlainResource {
+/** The MCP server of a route, with what its rules allow. */
+export function mcpResource(route: McpRouteEntry, { allow }: Enforcement): PlainResource {
+  const { backend, path } = upstreamOf(backendOf(route));
   const target = {
-    ...{ name: mcp.member.backend.name, path, protocol: MCPTarget_Protocol.STREAMABLE_HTTP },
-    backend: { kind: { case: 'backend' as const, value: serverKey } },
+    ...{ name: backend.name, path, protocol: MCPTarget_Protocol.STREAMABLE_HTTP },
+    backend: { kind: { case: 'backend' as const, value: backend.key } },
   };
   const server = {
     targets: [target],
@@ -42,10 +42,36 @@ function mcpResource(
     prefixMode: PrefixMode.NEVER,
     failureMode: FailureMode.FAIL_CLOSED,
   };
+  const key = mcpKey(route);
   const value = {
-    ...{ key: mcpKey, name: { namespace: tenant, name: mcpKey } },
+    ...{ key, name: { namespace: route.tenant, name: key } },
     kind: { case: 'mcp' as const, value: server },
     inlinePolicies: [{ kind: { case: 'mcpAuthorization' as const, value: { allow: [...allow] } } }],
   };
-  return keyed(mcpKey, { case: 'backend', value });
+  return keyed(key, { case: 'backend', value });
+}
+
+const a2aPolicy = create(BackendPolicySpecSchema, { kind: { case: 'a2a', value: {} } });
+
+function connectionPolicies({ backend, host, tls: isTls }: Upstream): readonly BackendPolicySpec[] {
+  const { tls, connection } = backend;
+  const policies: BackendPolicySpec[] = [];
+  if (isTls) {
+    const roots = tls?.caCertificates ?? '';
+    const value = {
+      verification: tls?.verify === false ? Verification.INSECURE_ALL : Verification.STRICT,
+      hostname: tls?.hostname || host,
+      ...(roots === '' ? {} : { root: Buffer.from(roots) }),
+    };
+    policies.push(create(BackendPolicySpecSchema, { kind: { case: 'backendTls', value } }));
+  }
+  if (connection.connectMs !== null) {
+    const value = { connectTimeout: milliseconds(connection.connectMs) };
+    policies.push(create(BackendPolicySpecSchema, { kind: { case: 'backendTcp', value } }));
+  }
+  return policies;
+}
+
+export function milliseconds(count: number): Duration {
+  return create(DurationSchema, { seconds: BigInt(Math.floor(count / 1_000)), nanos: Math.floor(count % 1_000) * 1e6 });
 }

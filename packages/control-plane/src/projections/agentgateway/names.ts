@@ -17,6 +17,11 @@ export function keyed(key: string, kind: Content): PlainResource {
   return resource(ResourceSchema, `${kind.case}/${key}`, { kind });
 }
 
+/** A name of a route that is the same on all listeners: what aims at it applies to all of it. */
+export function routeName({ tenant, name }: RouteEntry) {
+  return { kind: 'HTTPRoute', name, namespace: tenant };
+}
+
 export function bindKey(gateway: GatewayEntry, { port }: ListenerEntry): string {
   return `${port}/${gateway.name}`;
 }

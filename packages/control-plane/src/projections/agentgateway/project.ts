@@ -6,9 +6,13 @@ import {
   Protocol,
 } from '@signalbox/proto/agentgateway/dev/resource/resource_pb.ts';
 import type { PlainResource } from '@signalbox/xds';
-import { backendResources } from './backends.ts';
-import { routeResource } from './routes.ts';
+import { isA2a } from './a2a.ts';
+import { mcpResource, serverResource } from './backends.ts';
+import { isServed } from './check.ts';
+import { limitResources } from './limits.ts';
+import { a2aRouteResources, mcpRouteResources } from './routes.ts';
 import { enforce } from './rules.ts';
+import { backendOf } from './upstream.ts';
 import { bindKey, gatewayNamespace, keyed, listenerKey } from './names.ts';
 
 /**
@@ -22,29 +26,44 @@ export function projectAgentgateway(
 ): readonly PlainResource[] {
   const gateway = operator.gateways.get(gatewayName);
   if (!gateway?.dataPlanes.has('agentgateway')) return [];
-  const routes = routesOf(gateway, tenants).filter(reachable);
-  const enforced = routes.map((entry) => ({ entry, enforcement: enforce(entry) }));
-  const backends = enforced.flatMap(({ entry, enforcement }) => backendResources(entry, enforcement));
+  // What it cannot serve at all is left out, which has been reported.
+  const routes = routesOf(gateway, tenants).filter(isServed);
+  const served = routes.map((route) => servedRoute(gateway, route));
+  const servers = new Map(routes.map((route) => [backendOf(route).key, serverResource(route)]));
   return [
     ...gateway.listeners.map((listener) => bindResource(gateway, listener)),
     ...gateway.listeners.map((listener) => listenerResource(gateway, listener)),
-    // Routes with the same backend have the same server.
-    ...new Map(backends.map((backend) => [backend.name, backend])).values(),
-    ...gateway.listeners.flatMap((listener) =>
-      enforced.flatMap(({ entry, enforcement }) => routeResource({ gateway, listener, entry, enforcement }) ?? []),
-    ),
+    ...servers.values(),
+    ...served.flatMap(({ backends }) => backends),
+    ...routes.flatMap(limitResources),
+    ...gateway.listeners.flatMap((listener) => served.flatMap(({ on }) => on(listener))),
   ];
+}
+
+/** What a route needs beside its server, and what it is on a listener. */
+interface ServedRoute {
+  readonly backends: readonly PlainResource[];
+  readonly on: (listener: ListenerEntry) => readonly PlainResource[];
+}
+
+function servedRoute(gateway: GatewayEntry, route: RouteEntry): ServedRoute {
+  if (route.kind === 'mcp') {
+    const enforcement = enforce(route);
+    return {
+      backends: [mcpResource(route, enforcement)],
+      on: (listener) => mcpRouteResources({ gateway, listener }, route, enforcement),
+    };
+  }
+  return {
+    backends: [],
+    on: (listener) => (isA2a(route) ? a2aRouteResources({ gateway, listener }, route) : []),
+  };
 }
 
 function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
   const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
   return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
-}
-
-/** A query of a backend would get lost: its route is left out, which has been reported. */
-function reachable({ mcp }: RouteEntry): boolean {
-  return new URL(mcp.member.backend.url).search === '';
 }
 
 function bindResource(gateway: GatewayEntry, listener: ListenerEntry): PlainResource {

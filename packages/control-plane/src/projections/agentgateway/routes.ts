@@ -1,56 +1,91 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, McpRouteEntry, RouteEntry } from '@signalbox/config';
 import {
   TrafficPolicySpec_APIKey_Mode as ApiKeyMode,
   TrafficPolicySpec_JWT_Mode as JwtMode,
   TrafficPolicySpec_PolicyPhase as Phase,
-  type TrafficPolicySpecSchema,
 } from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
 import type { PlainResource } from '@signalbox/xds';
+import type { A2aRouteEntry } from './a2a.ts';
+import { cardSuffix } from './a2a.ts';
 import { quote } from './expression.ts';
+import { forwardingPolicies, headerModifier, type TrafficPolicy } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
-import { keyed, listenerKey, routeKey } from './names.ts';
-import type { Enforcement } from './rules.ts';
-import { upstreamOf } from './upstream.ts';
+import { keyed, listenerKey, routeKey, routeName } from './names.ts';
+import { type Enforcement, enforceA2a } from './rules.ts';
+import { mcpKey, upstreamOf } from './upstream.ts';
 
-/** A route, where it is served, and what its rules come to. */
-export interface ServedRoute {
+/** Where routes are served. */
+export interface Place {
   readonly gateway: GatewayEntry;
   readonly listener: ListenerEntry;
-  readonly entry: RouteEntry;
-  readonly enforcement: Enforcement;
 }
-
-type TrafficPolicy = NonNullable<MessageInitShape<typeof TrafficPolicySpecSchema>['kind']>;
 
 /** Headers with credentials of the caller, which never go upstream. */
 const credentials = ['authorization', 'cookie', 'proxy-authorization'];
 
-/** A route on a listener; undefined if it has no host name there. */
-export function routeResource({ gateway, listener, entry, enforcement }: ServedRoute): PlainResource | undefined {
-  const hostnames = [...listener.hostnames].filter((host) => entry.condition.hostnames?.has(host) ?? true).sort();
-  if (hostnames.length === 0) return undefined;
-  const key = routeKey(gateway, listener, entry);
+/** A route of MCP on a listener: who comes in, and to which server. */
+export function mcpRouteResources(
+  place: Place,
+  entry: McpRouteEntry,
+  { admit }: Enforcement,
+): readonly PlainResource[] {
   const policies: readonly TrafficPolicy[] = [
     ...authenticationPolicies(entry),
-    { case: 'authorization', value: { allow: enforcement.admit.map((one) => `${originCheck(listener)} && ${one}`) } },
-    { case: 'requestHeaderModifier', value: { remove: credentials } },
+    { case: 'authorization', value: { require: [originCheck(place.listener)], allow: [...admit] } },
+    { case: 'requestHeaderModifier', value: headerModifier(null, credentials) },
   ];
-  const value = {
-    ...{ key, listenerKey: listenerKey(gateway, listener), hostnames },
-    name: { kind: 'HTTPRoute', name: entry.name, namespace: entry.tenant },
-    matches: [routeMatch(entry)],
-    backends: [{ weight: 1, backend: { kind: { case: 'backend' as const, value: upstreamOf(entry).mcpKey } } }],
-    trafficPolicies: policies.map((kind) => ({ phase: Phase.ROUTE, kind })),
-  };
-  return keyed(key, { case: 'route', value });
+  return routeResource(place, entry, { suffix: '', backend: mcpKey(entry), policies });
 }
 
-function routeMatch({ endpoint, condition }: RouteEntry) {
-  return {
-    path: { kind: { case: 'exact' as const, value: endpoint } },
-    headers: condition.headers.map(([name, text]) => ({ name, value: { case: 'exact' as const, value: text } })),
+/** A route of A2A on a listener: the endpoint of messages, and that of the card, which says where it is. */
+export function a2aRouteResources(place: Place, entry: A2aRouteEntry): readonly PlainResource[] {
+  const { path } = upstreamOf(entry.backend);
+  const paths = [
+    ['', path, enforceA2a(entry, undefined)],
+    [cardSuffix, new URL(entry.backend.cardUrl).pathname, enforceA2a(entry, 'GetAgentCard')],
+  ] as const;
+  return paths.flatMap(([suffix, full, { admit, allow }]) => {
+    const comesIn = admit.map((one) => `(${one})`).join(' || ');
+    const policies: readonly TrafficPolicy[] = [
+      ...authenticationPolicies(entry),
+      { case: 'authorization', value: { require: [originCheck(place.listener), comesIn], allow: [...allow] } },
+      { case: 'requestHeaderModifier', value: headerModifier(entry.forwarding.requestHeaders, credentials) },
+      ...forwardingPolicies(entry),
+      { case: 'urlRewrite', value: { path: { case: 'full', value: full } } },
+    ];
+    return routeResource(place, entry, { suffix, backend: entry.backend.key, policies });
+  });
+}
+
+interface Destination {
+  /** Of the path and the key. */
+  readonly suffix: string;
+  /** Key of the backend. */
+  readonly backend: string;
+  readonly policies: readonly TrafficPolicy[];
+}
+
+/** None if the route has no host name on the listener. */
+function routeResource(
+  { gateway, listener }: Place,
+  entry: RouteEntry,
+  { suffix, backend, policies }: Destination,
+): readonly PlainResource[] {
+  const hostnames = [...listener.hostnames].filter((host) => entry.condition.hostnames?.has(host) ?? true).sort();
+  if (hostnames.length === 0) return [];
+  const key = `${routeKey(gateway, listener, entry)}${suffix}`;
+  const headers = entry.condition.headers.map(([name, text]) => ({
+    name,
+    value: { case: 'exact' as const, value: text },
+  }));
+  const value = {
+    ...{ key, listenerKey: listenerKey(gateway, listener), hostnames },
+    name: { ...routeName(entry), ...(suffix === '' ? {} : { ruleName: suffix }) },
+    matches: [{ path: { kind: { case: 'exact' as const, value: `${entry.endpoint}${suffix}` } }, headers }],
+    backends: [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
+    trafficPolicies: policies.map((kind) => ({ phase: Phase.ROUTE, kind })),
   };
+  return [keyed(key, { case: 'route', value })];
 }
 
 /** At most one: agentgateway looks for one kind of credential. The mode is always written, since nothing is the lax one. */

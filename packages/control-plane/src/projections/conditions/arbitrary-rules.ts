@@ -5,7 +5,7 @@ import {
   decide,
   decodeDocument,
   makeSnapshot,
-  type RouteEntry,
+  type McpRouteEntry,
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { sampleKeySet } from '../sample-route.ts';
@@ -84,7 +84,7 @@ export function anyRules(fields: readonly [string, ...string[]]): fc.Arbitrary<r
 }
 
 /** A route with these rules, for callers with a token and for others. */
-export function routeWith(authorization: readonly WrittenRule[]): RouteEntry {
+export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry {
   const scope = (documents: Parameters<typeof decodeDocument>[0][]) =>
     documents.flatMap((document) => decodeDocument(document).resource?.stored ?? []);
   const operator = compileOperator(
@@ -113,7 +113,7 @@ export function routeWith(authorization: readonly WrittenRule[]): RouteEntry {
     operator,
   );
   const route = table?.routes.get('r');
-  if (!route) throw new Error(problems.map(({ message }) => message).join('; '));
+  if (route?.kind !== 'mcp') throw new Error(problems.map(({ message }) => message).join('; '));
   return route;
 }
 
@@ -124,7 +124,7 @@ function policySpec(authorization: readonly object[]): object {
 }
 
 /** What our proxy decides. */
-export function decideAs(route: RouteEntry, { name, args: given, claims: of }: Call): boolean {
+export function decideAs(route: McpRouteEntry, { name, args: given, claims: of }: Call): boolean {
   const groups = of?.['groups'];
   const principal = of
     ? {

@@ -7,18 +7,20 @@ import {
 } from '@signalbox/config';
 import { judge, type Verdict } from './condition.ts';
 import { all, any, type Formula, sizeOf } from './formula.ts';
-import { type Caller, describeCaller, type Reading, type Topic, topics } from './reading.ts';
+import { type Caller, describeCaller, type Reading } from './reading.ts';
 
 /** What a data plane knows of requests on a route. */
-export interface RouteReader {
+export interface RouteReader<T extends { readonly name: string }> {
+  /** What requests on the route may be about. */
+  readonly topics: readonly T[];
   readonly callers: readonly Caller[];
   /** What a field is for requests of a caller about a topic. */
-  read(field: RuleField, topic: Topic, caller: Caller): Reading;
+  read(field: RuleField, topic: T, caller: Caller): Reading;
   /** What of a pattern it cannot match as our proxy does; undefined: nothing. */
   readonly patternGap: (pattern: string) => string | undefined;
   /** Whether a request is from one of these callers. */
   isFrom(callers: readonly Caller[]): Formula;
-  isAbout(topic: Topic): Formula;
+  isAbout(topic: T): Formula;
 }
 
 /** What the rules of a route come to. */
@@ -36,7 +38,10 @@ const maxMatchers = 5_000;
  * Ordered rules of which the first match wins → conditions that only allow: each rule that allows, and none of those
  * before it matches or errs.
  */
-export function orderedRules(route: RouteEntry, reader: RouteReader): OrderedRules {
+export function orderedRules<T extends { readonly name: string }>(
+  route: RouteEntry,
+  reader: RouteReader<T>,
+): OrderedRules {
   const rules = route.authorization.rules.map((rule): ReadRule => ({ rule, condition: ruleCondition(rule.when) }));
   const { callers } = reader;
   const found = new Findings();
@@ -46,7 +51,8 @@ export function orderedRules(route: RouteEntry, reader: RouteReader): OrderedRul
     ? callers.map((caller) => [caller])
     : [callers];
   for (const group of groups) {
-    for (const topic of topics) addTopic(found, { reader, rules, topic, callers: group, alone: groups.length === 1 });
+    for (const topic of reader.topics)
+      addTopic(found, { reader, rules, topic, callers: group, alone: groups.length === 1 });
   }
   if ([...found.allow.values()].reduce((size, formula) => size + sizeOf(formula), 0) > maxMatchers) {
     found.allow.clear();
@@ -60,10 +66,10 @@ interface ReadRule {
   readonly condition: RuleCondition;
 }
 
-interface Part {
-  readonly reader: RouteReader;
+interface Part<T extends { readonly name: string }> {
+  readonly reader: RouteReader<T>;
   readonly rules: readonly ReadRule[];
-  readonly topic: Topic;
+  readonly topic: T;
   readonly callers: readonly Caller[];
   /** There are no other callers. */
   readonly alone: boolean;
@@ -85,7 +91,7 @@ interface JudgedRule extends ReadRule {
   readonly verdict: Verdict;
 }
 
-function addTopic(found: Findings, part: Part): void {
+function addTopic<T extends { readonly name: string }>(found: Findings, part: Part<T>): void {
   const { reader, rules, topic, callers, alone } = part;
   const [caller] = callers;
   if (caller === undefined) return;

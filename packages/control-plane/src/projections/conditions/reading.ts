@@ -8,6 +8,7 @@ export interface Topic {
   readonly subject: 'name' | 'uri';
 }
 
+/** Of routes of MCP. */
 export const topics: readonly Topic[] = [
   { name: 'tool', methods: ['tools/call'], subject: 'name' },
   { name: 'prompt', methods: ['prompts/get'], subject: 'name' },

@@ -1,9 +1,9 @@
-import type { Problem, RouteEntry } from '@signalbox/config';
+import type { Problem, McpRouteEntry } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
 import type { Enforcement } from './rules.ts';
 
 /** What a stock Envoy cannot enforce of a route, by rule and feature, in a fixed order. */
-export function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonly Problem[] {
+export function routeProblems(route: McpRouteEntry, { gaps }: Enforcement): readonly Problem[] {
   const problem = (message: string): Problem => unenforceable(route, 'Envoy', message);
   const backend = new URL(route.mcp.member.backend.url);
   return [

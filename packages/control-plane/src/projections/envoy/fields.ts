@@ -1,4 +1,4 @@
-import type { RouteEntry, RuleField } from '@signalbox/config';
+import type { McpRouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from '../conditions/formula.ts';
 import { type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
 
@@ -18,7 +18,7 @@ export const protocolMethods: readonly string[] = [
 ];
 
 /** What a field is for requests of a caller about a topic on a route. */
-export function readField({ variable, path }: RuleField, route: RouteEntry, topic: Topic, caller: Caller): Reading {
+export function readField({ variable, path }: RuleField, route: McpRouteEntry, topic: Topic, caller: Caller): Reading {
   const [field = '', ...within] = path;
   switch (`${variable}.${field}`) {
     case 'tool.name':

@@ -1,4 +1,4 @@
-import type { GatewayEntry, OperatorTable, RouteEntry, TenantTable } from '@signalbox/config';
+import type { GatewayEntry, OperatorTable, McpRouteEntry, TenantTable } from '@signalbox/config';
 import type { PlainResource } from '@signalbox/xds';
 import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
@@ -31,18 +31,21 @@ export function projectEnvoy(
   ];
 }
 
-function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
+function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly McpRouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
-  const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
-  return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const key = ({ tenant, name: route }: McpRouteEntry): string => `${tenant}/${route}`;
+  return entries
+    .filter((entry) => entry.kind === 'mcp')
+    .filter(({ gateway }) => gateway === name)
+    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** A query of a backend would get lost: its route is left out, which the check has reported. */
-function reachable({ mcp }: RouteEntry): boolean {
+function reachable({ mcp }: McpRouteEntry): boolean {
   return new URL(mcp.member.backend.url).search === '';
 }
 
-function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {
+function upstreamsOf(routes: readonly McpRouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));

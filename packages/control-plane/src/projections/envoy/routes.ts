@@ -1,4 +1,4 @@
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/config';
 import { RBAC_Action, type Policy, PolicySchema } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import { type Route, RouteSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
@@ -24,7 +24,7 @@ const credentials = ['authorization', 'cookie', 'proxy-authorization'];
 
 /** A route, and what its rules come to. */
 export interface EnforcedRoute {
-  readonly entry: RouteEntry;
+  readonly entry: McpRouteEntry;
   readonly enforcement: Enforcement;
 }
 
@@ -91,7 +91,7 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, options: EnvoyOptio
   });
 }
 
-function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, { maxMessageBytes }: EnvoyOptions) {
+function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { maxMessageBytes }: EnvoyOptions) {
   const requirement = requirementName(entry);
   const specifier =
     requirement === undefined

@@ -1,7 +1,7 @@
-import type { RouteEntry, RuleField } from '@signalbox/config';
+import type { McpRouteEntry, RuleField } from '@signalbox/config';
 import { all, any, type Formula, not, value } from '../conditions/formula.ts';
 import { orderedRules } from '../conditions/ordered-rules.ts';
-import type { Caller, Topic } from '../conditions/reading.ts';
+import { type Caller, type Topic, topics } from '../conditions/reading.ts';
 import { callersOf, isFrom } from './callers.ts';
 import { protocolMethods, readField } from './fields.ts';
 import { patternGap } from './pattern.ts';
@@ -17,11 +17,11 @@ export interface Enforcement {
 }
 
 /** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
-export function enforce(route: RouteEntry): Enforcement {
+export function enforce(route: McpRouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
   const { allow: byRule, gaps } = orderedRules(route, {
-    ...{ callers, isFrom, isAbout, patternGap },
+    ...{ topics, callers, isFrom, isAbout, patternGap },
     read: (field: RuleField, topic: Topic, caller: Caller) => readField(field, route, topic, caller),
   });
   const isEmpty = byRule.size === 0 && gaps.has('all rules');

@@ -6,14 +6,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file agentgateway/dev/resource/policy.proto.
  */
 export const file_agentgateway_dev_resource_policy: GenFile = /*@__PURE__*/
-  fileDesc("CiZhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3BvbGljeS5wcm90bxIZYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZSLwCAoRVHJhZmZpY1BvbGljeVNwZWMSRwoFcGhhc2UYASABKA4yOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlBvbGljeVBoYXNlEkoKDWF1dGhvcml6YXRpb24YBiABKAsyMS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlJCQUNIABI/CgNqd3QYByABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVEgAEkwKF3JlcXVlc3RfaGVhZGVyX21vZGlmaWVyGAwgASgLMikuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXJNb2RpZmllckgAEksKDGFwaV9rZXlfYXV0aBgUIAEoCzIzLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5SAAaNAoEUkJBQxINCgVhbGxvdxgBIAMoCRIMCgRkZW55GAIgAygJEg8KB3JlcXVpcmUYAyADKAkaogEKC0pXVFByb3ZpZGVyEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSEAoGaW5saW5lGAMgASgJSAASTwoWand0X3ZhbGlkYXRpb25fb3B0aW9ucxgEIAEoCzIvLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSldUVmFsaWRhdGlvbk9wdGlvbnNCDQoLandrc19zb3VyY2UayQEKA0pXVBJDCgRtb2RlGAEgASgOMjUuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5KV1QuTW9kZRJLCglwcm92aWRlcnMYAiADKAsyOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVFByb3ZpZGVyIjAKBE1vZGUSDAoIT1BUSU9OQUwQABIKCgZTVFJJQ1QQARIOCgpQRVJNSVNTSVZFEAIakwIKBkFQSUtleRJKCghhcGlfa2V5cxgBIAMoCzI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5LlVzZXISRgoEbW9kZRgCIAEoDjI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5Lk1vZGUaQwoEVXNlchIpCghtZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIa2V5X2hhc2gYAyABKAkiMAoETW9kZRIKCgZTVFJJQ1QQABIMCghPUFRJT05BTBABEg4KClBFUk1JU1NJVkUQAiIlCgtQb2xpY3lQaGFzZRIJCgVST1VURRAAEgsKB0dBVEVXQVkQAUIGCgRraW5kIi8KFEpXVFZhbGlkYXRpb25PcHRpb25zEhcKD3JlcXVpcmVkX2NsYWltcxgBIAMoCSIgCg5IZWFkZXJNb2RpZmllchIOCgZyZW1vdmUYAyADKAkivAMKEUJhY2tlbmRQb2xpY3lTcGVjEk4KC2JhY2tlbmRfdGxzGAMgASgLMjcuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kVExTSAASWgoRbWNwX2F1dGhvcml6YXRpb24YBSABKAsyPS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLk1jcEF1dGhvcml6YXRpb25IABqwAQoKQmFja2VuZFRMUxJeCgx2ZXJpZmljYXRpb24YBCABKA4ySC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkJhY2tlbmRUTFMuVmVyaWZpY2F0aW9uTW9kZRIVCghob3N0bmFtZRgFIAEoCUgAiAEBIh4KEFZlcmlmaWNhdGlvbk1vZGUSCgoGU1RSSUNUEABCCwoJX2hvc3RuYW1lGkAKEE1jcEF1dGhvcml6YXRpb24SDQoFYWxsb3cYASADKAkSDAoEZGVueRgCIAMoCRIPCgdyZXF1aXJlGAMgAygJQgYKBGtpbmRiBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("CiZhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3BvbGljeS5wcm90bxIZYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZSL4DgoRVHJhZmZpY1BvbGljeVNwZWMSRwoFcGhhc2UYASABKA4yOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlBvbGljeVBoYXNlEjUKB3RpbWVvdXQYAiABKAsyIi5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRpbWVvdXRIABJXChBsb2NhbF9yYXRlX2xpbWl0GAQgASgLMjsuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5Mb2NhbFJhdGVMaW1pdEgAEkoKDWF1dGhvcml6YXRpb24YBiABKAsyMS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlJCQUNIABI/CgNqd3QYByABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVEgAEkwKF3JlcXVlc3RfaGVhZGVyX21vZGlmaWVyGAwgASgLMikuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXJNb2RpZmllckgAEk0KGHJlc3BvbnNlX2hlYWRlcl9tb2RpZmllchgNIAEoCzIpLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyTW9kaWZpZXJIABI8Cgt1cmxfcmV3cml0ZRgPIAEoCzIlLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVXJsUmV3cml0ZUgAEksKDGFwaV9rZXlfYXV0aBgUIAEoCzIzLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5SAAa6AMKDkxvY2FsUmF0ZUxpbWl0EhIKCm1heF90b2tlbnMYASABKAQSFwoPdG9rZW5zX3Blcl9maWxsGAIgASgEEjAKDWZpbGxfaW50ZXJ2YWwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24STgoEdHlwZRgEIAEoDjJALmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuTG9jYWxSYXRlTGltaXQuVHlwZRJPCgVydWxlcxgFIAMoCzJALmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuTG9jYWxSYXRlTGltaXQuUnVsZRq1AQoEUnVsZRISCgptYXhfdG9rZW5zGAEgASgEEhcKD3Rva2Vuc19wZXJfZmlsbBgCIAEoBBIwCg1maWxsX2ludGVydmFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEk4KBHR5cGUYBCABKA4yQC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkxvY2FsUmF0ZUxpbWl0LlR5cGUiHgoEVHlwZRILCgdSRVFVRVNUEAASCQoFVE9LRU4QARo0CgRSQkFDEg0KBWFsbG93GAEgAygJEgwKBGRlbnkYAiADKAkSDwoHcmVxdWlyZRgDIAMoCRqiAQoLSldUUHJvdmlkZXISDgoGaXNzdWVyGAEgASgJEhEKCWF1ZGllbmNlcxgCIAMoCRIQCgZpbmxpbmUYAyABKAlIABJPChZqd3RfdmFsaWRhdGlvbl9vcHRpb25zGAQgASgLMi8uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5KV1RWYWxpZGF0aW9uT3B0aW9uc0INCgtqd2tzX3NvdXJjZRrJAQoDSldUEkMKBG1vZGUYASABKA4yNS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVC5Nb2RlEksKCXByb3ZpZGVycxgCIAMoCzI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuSldUUHJvdmlkZXIiMAoETW9kZRIMCghPUFRJT05BTBAAEgoKBlNUUklDVBABEg4KClBFUk1JU1NJVkUQAhqTAgoGQVBJS2V5EkoKCGFwaV9rZXlzGAEgAygLMjguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5BUElLZXkuVXNlchJGCgRtb2RlGAIgASgOMjguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5BUElLZXkuTW9kZRpDCgRVc2VyEikKCG1ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghrZXlfaGFzaBgDIAEoCSIwCgRNb2RlEgoKBlNUUklDVBAAEgwKCE9QVElPTkFMEAESDgoKUEVSTUlTU0lWRRACIiUKC1BvbGljeVBoYXNlEgkKBVJPVVRFEAASCwoHR0FURVdBWRABQgYKBGtpbmQiLwoUSldUVmFsaWRhdGlvbk9wdGlvbnMSFwoPcmVxdWlyZWRfY2xhaW1zGAEgAygJImkKB1RpbWVvdXQSKgoHcmVxdWVzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9iYWNrZW5kX3JlcXVlc3QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkigAEKDkhlYWRlck1vZGlmaWVyEi4KA2FkZBgBIAMoCzIhLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyEi4KA3NldBgCIAMoCzIhLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSI2CgpVcmxSZXdyaXRlEg4KBGZ1bGwYAiABKAlIABIQCgZwcmVmaXgYAyABKAlIAEIGCgRwYXRoItcFChFCYWNrZW5kUG9saWN5U3BlYxI/CgNhMmEYASABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkEyYUgAEk4KC2JhY2tlbmRfdGxzGAMgASgLMjcuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kVExTSAASWgoRbWNwX2F1dGhvcml6YXRpb24YBSABKAsyPS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLk1jcEF1dGhvcml6YXRpb25IABJOCgtiYWNrZW5kX3RjcBgNIAEoCzI3LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuQmFja2VuZFRDUEgAGgUKA0EyYRrxAQoKQmFja2VuZFRMUxIRCgRyb290GAMgASgMSACIAQESXgoMdmVyaWZpY2F0aW9uGAQgASgOMkguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kVExTLlZlcmlmaWNhdGlvbk1vZGUSFQoIaG9zdG5hbWUYBSABKAlIAYgBASJDChBWZXJpZmljYXRpb25Nb2RlEgoKBlNUUklDVBAAEhEKDUlOU0VDVVJFX0hPU1QQARIQCgxJTlNFQ1VSRV9BTEwQAkIHCgVfcm9vdEILCglfaG9zdG5hbWUaQAoKQmFja2VuZFRDUBIyCg9jb25uZWN0X3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aQAoQTWNwQXV0aG9yaXphdGlvbhINCgVhbGxvdxgBIAMoCRIMCgRkZW55GAIgAygJEg8KB3JlcXVpcmUYAyADKAlCBgoEa2luZGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec
@@ -28,6 +29,18 @@ export type TrafficPolicySpec = Message<"agentgateway.dev.resource.TrafficPolicy
    * @generated from oneof agentgateway.dev.resource.TrafficPolicySpec.kind
    */
   kind: {
+    /**
+     * @generated from field: agentgateway.dev.resource.Timeout timeout = 2;
+     */
+    value: Timeout;
+    case: "timeout";
+  } | {
+    /**
+     * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit local_rate_limit = 4;
+     */
+    value: TrafficPolicySpec_LocalRateLimit;
+    case: "localRateLimit";
+  } | {
     /**
      * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.RBAC authorization = 6;
      */
@@ -47,6 +60,18 @@ export type TrafficPolicySpec = Message<"agentgateway.dev.resource.TrafficPolicy
     case: "requestHeaderModifier";
   } | {
     /**
+     * @generated from field: agentgateway.dev.resource.HeaderModifier response_header_modifier = 13;
+     */
+    value: HeaderModifier;
+    case: "responseHeaderModifier";
+  } | {
+    /**
+     * @generated from field: agentgateway.dev.resource.UrlRewrite url_rewrite = 15;
+     */
+    value: UrlRewrite;
+    case: "urlRewrite";
+  } | {
+    /**
      * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.APIKey api_key_auth = 20;
      */
     value: TrafficPolicySpec_APIKey;
@@ -60,6 +85,101 @@ export type TrafficPolicySpec = Message<"agentgateway.dev.resource.TrafficPolicy
  */
 export const TrafficPolicySpecSchema: GenMessage<TrafficPolicySpec> = /*@__PURE__*/
   messageDesc(file_agentgateway_dev_resource_policy, 0);
+
+/**
+ * @generated from message agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit
+ */
+export type TrafficPolicySpec_LocalRateLimit = Message<"agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit"> & {
+  /**
+   * @generated from field: uint64 max_tokens = 1;
+   */
+  maxTokens: bigint;
+
+  /**
+   * @generated from field: uint64 tokens_per_fill = 2;
+   */
+  tokensPerFill: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Duration fill_interval = 3;
+   */
+  fillInterval?: Duration | undefined;
+
+  /**
+   * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Type type = 4;
+   */
+  type: TrafficPolicySpec_LocalRateLimit_Type;
+
+  /**
+   * @generated from field: repeated agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Rule rules = 5;
+   */
+  rules: TrafficPolicySpec_LocalRateLimit_Rule[];
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.
+ * Use `create(TrafficPolicySpec_LocalRateLimitSchema)` to create a new message.
+ */
+export const TrafficPolicySpec_LocalRateLimitSchema: GenMessage<TrafficPolicySpec_LocalRateLimit> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 0);
+
+/**
+ * @generated from message agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Rule
+ */
+export type TrafficPolicySpec_LocalRateLimit_Rule = Message<"agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Rule"> & {
+  /**
+   * @generated from field: uint64 max_tokens = 1;
+   */
+  maxTokens: bigint;
+
+  /**
+   * @generated from field: uint64 tokens_per_fill = 2;
+   */
+  tokensPerFill: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Duration fill_interval = 3;
+   */
+  fillInterval?: Duration | undefined;
+
+  /**
+   * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Type type = 4;
+   */
+  type: TrafficPolicySpec_LocalRateLimit_Type;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Rule.
+ * Use `create(TrafficPolicySpec_LocalRateLimit_RuleSchema)` to create a new message.
+ */
+export const TrafficPolicySpec_LocalRateLimit_RuleSchema: GenMessage<TrafficPolicySpec_LocalRateLimit_Rule> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 0, 0);
+
+/**
+ * @generated from enum agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Type
+ */
+export const TrafficPolicySpec_LocalRateLimit_Type = {
+  /**
+   * @generated from enum value: REQUEST = 0;
+   */
+  REQUEST: 0,
+
+  /**
+   * @generated from enum value: TOKEN = 1;
+   */
+  TOKEN: 1,
+} as const;
+
+/**
+ * @generated from enum agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Type
+ */
+export type TrafficPolicySpec_LocalRateLimit_Type = (typeof TrafficPolicySpec_LocalRateLimit_Type)[keyof typeof TrafficPolicySpec_LocalRateLimit_Type] | UnknownEnum;
+
+/**
+ * Describes the enum agentgateway.dev.resource.TrafficPolicySpec.LocalRateLimit.Type.
+ */
+export const TrafficPolicySpec_LocalRateLimit_TypeSchema: GenEnum<TrafficPolicySpec_LocalRateLimit_Type> = /*@__PURE__*/
+  enumDesc(file_agentgateway_dev_resource_policy, 0, 0, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec.RBAC
@@ -86,7 +206,7 @@ export type TrafficPolicySpec_RBAC = Message<"agentgateway.dev.resource.TrafficP
  * Use `create(TrafficPolicySpec_RBACSchema)` to create a new message.
  */
 export const TrafficPolicySpec_RBACSchema: GenMessage<TrafficPolicySpec_RBAC> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 0, 0);
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 1);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec.JWTProvider
@@ -124,7 +244,7 @@ export type TrafficPolicySpec_JWTProvider = Message<"agentgateway.dev.resource.T
  * Use `create(TrafficPolicySpec_JWTProviderSchema)` to create a new message.
  */
 export const TrafficPolicySpec_JWTProviderSchema: GenMessage<TrafficPolicySpec_JWTProvider> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 0, 1);
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 2);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec.JWT
@@ -146,7 +266,7 @@ export type TrafficPolicySpec_JWT = Message<"agentgateway.dev.resource.TrafficPo
  * Use `create(TrafficPolicySpec_JWTSchema)` to create a new message.
  */
 export const TrafficPolicySpec_JWTSchema: GenMessage<TrafficPolicySpec_JWT> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 0, 2);
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 3);
 
 /**
  * @generated from enum agentgateway.dev.resource.TrafficPolicySpec.JWT.Mode
@@ -177,7 +297,7 @@ export type TrafficPolicySpec_JWT_Mode = (typeof TrafficPolicySpec_JWT_Mode)[key
  * Describes the enum agentgateway.dev.resource.TrafficPolicySpec.JWT.Mode.
  */
 export const TrafficPolicySpec_JWT_ModeSchema: GenEnum<TrafficPolicySpec_JWT_Mode> = /*@__PURE__*/
-  enumDesc(file_agentgateway_dev_resource_policy, 0, 2, 0);
+  enumDesc(file_agentgateway_dev_resource_policy, 0, 3, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec.APIKey
@@ -199,7 +319,7 @@ export type TrafficPolicySpec_APIKey = Message<"agentgateway.dev.resource.Traffi
  * Use `create(TrafficPolicySpec_APIKeySchema)` to create a new message.
  */
 export const TrafficPolicySpec_APIKeySchema: GenMessage<TrafficPolicySpec_APIKey> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 0, 3);
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 4);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec.APIKey.User
@@ -221,7 +341,7 @@ export type TrafficPolicySpec_APIKey_User = Message<"agentgateway.dev.resource.T
  * Use `create(TrafficPolicySpec_APIKey_UserSchema)` to create a new message.
  */
 export const TrafficPolicySpec_APIKey_UserSchema: GenMessage<TrafficPolicySpec_APIKey_User> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 0, 3, 0);
+  messageDesc(file_agentgateway_dev_resource_policy, 0, 4, 0);
 
 /**
  * @generated from enum agentgateway.dev.resource.TrafficPolicySpec.APIKey.Mode
@@ -252,7 +372,7 @@ export type TrafficPolicySpec_APIKey_Mode = (typeof TrafficPolicySpec_APIKey_Mod
  * Describes the enum agentgateway.dev.resource.TrafficPolicySpec.APIKey.Mode.
  */
 export const TrafficPolicySpec_APIKey_ModeSchema: GenEnum<TrafficPolicySpec_APIKey_Mode> = /*@__PURE__*/
-  enumDesc(file_agentgateway_dev_resource_policy, 0, 3, 0);
+  enumDesc(file_agentgateway_dev_resource_policy, 0, 4, 0);
 
 /**
  * @generated from enum agentgateway.dev.resource.TrafficPolicySpec.PolicyPhase
@@ -298,9 +418,63 @@ export const JWTValidationOptionsSchema: GenMessage<JWTValidationOptions> = /*@_
   messageDesc(file_agentgateway_dev_resource_policy, 1);
 
 /**
+ * @generated from message agentgateway.dev.resource.Timeout
+ */
+export type Timeout = Message<"agentgateway.dev.resource.Timeout"> & {
+  /**
+   * @generated from field: google.protobuf.Duration request = 1;
+   */
+  request?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration backend_request = 2;
+   */
+  backendRequest?: Duration | undefined;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.Timeout.
+ * Use `create(TimeoutSchema)` to create a new message.
+ */
+export const TimeoutSchema: GenMessage<Timeout> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 2);
+
+/**
+ * @generated from message agentgateway.dev.resource.Header
+ */
+export type Header = Message<"agentgateway.dev.resource.Header"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.Header.
+ * Use `create(HeaderSchema)` to create a new message.
+ */
+export const HeaderSchema: GenMessage<Header> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 3);
+
+/**
  * @generated from message agentgateway.dev.resource.HeaderModifier
  */
 export type HeaderModifier = Message<"agentgateway.dev.resource.HeaderModifier"> & {
+  /**
+   * @generated from field: repeated agentgateway.dev.resource.Header add = 1;
+   */
+  add: Header[];
+
+  /**
+   * @generated from field: repeated agentgateway.dev.resource.Header set = 2;
+   */
+  set: Header[];
+
   /**
    * @generated from field: repeated string remove = 3;
    */
@@ -312,7 +486,36 @@ export type HeaderModifier = Message<"agentgateway.dev.resource.HeaderModifier">
  * Use `create(HeaderModifierSchema)` to create a new message.
  */
 export const HeaderModifierSchema: GenMessage<HeaderModifier> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 2);
+  messageDesc(file_agentgateway_dev_resource_policy, 4);
+
+/**
+ * @generated from message agentgateway.dev.resource.UrlRewrite
+ */
+export type UrlRewrite = Message<"agentgateway.dev.resource.UrlRewrite"> & {
+  /**
+   * @generated from oneof agentgateway.dev.resource.UrlRewrite.path
+   */
+  path: {
+    /**
+     * @generated from field: string full = 2;
+     */
+    value: string;
+    case: "full";
+  } | {
+    /**
+     * @generated from field: string prefix = 3;
+     */
+    value: string;
+    case: "prefix";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.UrlRewrite.
+ * Use `create(UrlRewriteSchema)` to create a new message.
+ */
+export const UrlRewriteSchema: GenMessage<UrlRewrite> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 5);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec
@@ -322,6 +525,12 @@ export type BackendPolicySpec = Message<"agentgateway.dev.resource.BackendPolicy
    * @generated from oneof agentgateway.dev.resource.BackendPolicySpec.kind
    */
   kind: {
+    /**
+     * @generated from field: agentgateway.dev.resource.BackendPolicySpec.A2a a2a = 1;
+     */
+    value: BackendPolicySpec_A2a;
+    case: "a2a";
+  } | {
     /**
      * @generated from field: agentgateway.dev.resource.BackendPolicySpec.BackendTLS backend_tls = 3;
      */
@@ -333,6 +542,12 @@ export type BackendPolicySpec = Message<"agentgateway.dev.resource.BackendPolicy
      */
     value: BackendPolicySpec_McpAuthorization;
     case: "mcpAuthorization";
+  } | {
+    /**
+     * @generated from field: agentgateway.dev.resource.BackendPolicySpec.BackendTCP backend_tcp = 13;
+     */
+    value: BackendPolicySpec_BackendTCP;
+    case: "backendTcp";
   } | { case: undefined; value?: undefined };
 };
 
@@ -341,12 +556,30 @@ export type BackendPolicySpec = Message<"agentgateway.dev.resource.BackendPolicy
  * Use `create(BackendPolicySpecSchema)` to create a new message.
  */
 export const BackendPolicySpecSchema: GenMessage<BackendPolicySpec> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 3);
+  messageDesc(file_agentgateway_dev_resource_policy, 6);
+
+/**
+ * @generated from message agentgateway.dev.resource.BackendPolicySpec.A2a
+ */
+export type BackendPolicySpec_A2a = Message<"agentgateway.dev.resource.BackendPolicySpec.A2a"> & {
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.BackendPolicySpec.A2a.
+ * Use `create(BackendPolicySpec_A2aSchema)` to create a new message.
+ */
+export const BackendPolicySpec_A2aSchema: GenMessage<BackendPolicySpec_A2a> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 6, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.BackendTLS
  */
 export type BackendPolicySpec_BackendTLS = Message<"agentgateway.dev.resource.BackendPolicySpec.BackendTLS"> & {
+  /**
+   * @generated from field: optional bytes root = 3;
+   */
+  root?: Uint8Array | undefined;
+
   /**
    * @generated from field: agentgateway.dev.resource.BackendPolicySpec.BackendTLS.VerificationMode verification = 4;
    */
@@ -363,7 +596,7 @@ export type BackendPolicySpec_BackendTLS = Message<"agentgateway.dev.resource.Ba
  * Use `create(BackendPolicySpec_BackendTLSSchema)` to create a new message.
  */
 export const BackendPolicySpec_BackendTLSSchema: GenMessage<BackendPolicySpec_BackendTLS> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 3, 0);
+  messageDesc(file_agentgateway_dev_resource_policy, 6, 1);
 
 /**
  * @generated from enum agentgateway.dev.resource.BackendPolicySpec.BackendTLS.VerificationMode
@@ -373,6 +606,16 @@ export const BackendPolicySpec_BackendTLS_VerificationMode = {
    * @generated from enum value: STRICT = 0;
    */
   STRICT: 0,
+
+  /**
+   * @generated from enum value: INSECURE_HOST = 1;
+   */
+  INSECURE_HOST: 1,
+
+  /**
+   * @generated from enum value: INSECURE_ALL = 2;
+   */
+  INSECURE_ALL: 2,
 } as const;
 
 /**
@@ -384,7 +627,24 @@ export type BackendPolicySpec_BackendTLS_VerificationMode = (typeof BackendPolic
  * Describes the enum agentgateway.dev.resource.BackendPolicySpec.BackendTLS.VerificationMode.
  */
 export const BackendPolicySpec_BackendTLS_VerificationModeSchema: GenEnum<BackendPolicySpec_BackendTLS_VerificationMode> = /*@__PURE__*/
-  enumDesc(file_agentgateway_dev_resource_policy, 3, 0, 0);
+  enumDesc(file_agentgateway_dev_resource_policy, 6, 1, 0);
+
+/**
+ * @generated from message agentgateway.dev.resource.BackendPolicySpec.BackendTCP
+ */
+export type BackendPolicySpec_BackendTCP = Message<"agentgateway.dev.resource.BackendPolicySpec.BackendTCP"> & {
+  /**
+   * @generated from field: google.protobuf.Duration connect_timeout = 2;
+   */
+  connectTimeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.BackendPolicySpec.BackendTCP.
+ * Use `create(BackendPolicySpec_BackendTCPSchema)` to create a new message.
+ */
+export const BackendPolicySpec_BackendTCPSchema: GenMessage<BackendPolicySpec_BackendTCP> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 6, 2);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.McpAuthorization
@@ -411,5 +671,5 @@ export type BackendPolicySpec_McpAuthorization = Message<"agentgateway.dev.resou
  * Use `create(BackendPolicySpec_McpAuthorizationSchema)` to create a new message.
  */
 export const BackendPolicySpec_McpAuthorizationSchema: GenMessage<BackendPolicySpec_McpAuthorization> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 3, 1);
+  messageDesc(file_agentgateway_dev_resource_policy, 6, 3);
 

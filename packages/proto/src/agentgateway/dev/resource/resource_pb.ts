@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file agentgateway/dev/resource/resource.proto.
  */
 export const file_agentgateway_dev_resource_resource: GenFile = /*@__PURE__*/
-  fileDesc("CihhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3Jlc291cmNlLnByb3RvEhlhZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlIuYBCghSZXNvdXJjZRIvCgRiaW5kGAEgASgLMh8uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CaW5kSAASNwoIbGlzdGVuZXIYAiABKAsyIy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkxpc3RlbmVySAASMQoFcm91dGUYAyABKAsyIC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlJvdXRlSAASNQoHYmFja2VuZBgEIAEoCzIiLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZEgAQgYKBGtpbmQipAIKBEJpbmQSCwoDa2V5GAEgASgJEgwKBHBvcnQYAiABKA0SOgoIcHJvdG9jb2wYAyABKA4yKC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJpbmQuUHJvdG9jb2wSRwoPdHVubmVsX3Byb3RvY29sGAQgASgOMi4uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CaW5kLlR1bm5lbFByb3RvY29sEjIKBG1vZGUYBSABKA4yJC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJpbmQuTW9kZSIUCghQcm90b2NvbBIICgRIVFRQEAAiHAoOVHVubmVsUHJvdG9jb2wSCgoGRElSRUNUEAAiFAoETW9kZRIMCghTVEFOREFSRBAAIlYKDExpc3RlbmVyTmFtZRIUCgxnYXRld2F5X25hbWUYASABKAkSGQoRZ2F0ZXdheV9uYW1lc3BhY2UYAiABKAkSFQoNbGlzdGVuZXJfbmFtZRgDIAEoCSKpAQoITGlzdGVuZXISCwoDa2V5GAEgASgJEhAKCGJpbmRfa2V5GAIgASgJEjUKBG5hbWUYAyABKAsyJy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkxpc3RlbmVyTmFtZRIQCghob3N0bmFtZRgEIAEoCRI1Cghwcm90b2NvbBgFIAEoDjIjLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUHJvdG9jb2wiOgoJUm91dGVOYW1lEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkirAIKBVJvdXRlEgsKA2tleRgBIAEoCRIUCgxsaXN0ZW5lcl9rZXkYAiABKAkSMgoEbmFtZRgDIAEoCzIkLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUm91dGVOYW1lEhEKCWhvc3RuYW1lcxgFIAMoCRI2CgdtYXRjaGVzGAYgAygLMiUuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5Sb3V0ZU1hdGNoEjkKCGJhY2tlbmRzGAcgAygLMicuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5Sb3V0ZUJhY2tlbmQSRgoQdHJhZmZpY19wb2xpY2llcxgIIAMoCzIsLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMieQoKUm91dGVNYXRjaBIyCgRwYXRoGAEgASgLMiQuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5QYXRoTWF0Y2gSNwoHaGVhZGVycxgCIAMoCzImLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyTWF0Y2giTAoJUGF0aE1hdGNoEg8KBWV4YWN0GAEgASgJSAASFQoLcGF0aF9wcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgYKBGtpbmQiRgoLSGVhZGVyTWF0Y2gSDAoEbmFtZRgBIAEoCRIPCgVleGFjdBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSABCBwoFdmFsdWUiXAoMUm91dGVCYWNrZW5kEjwKB2JhY2tlbmQYASABKAsyKy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRSZWZlcmVuY2USDgoGd2VpZ2h0GAIgASgFIi0KEEJhY2tlbmRSZWZlcmVuY2USEQoHYmFja2VuZBgCIAEoCUgAQgYKBGtpbmQiLwoMUmVzb3VyY2VOYW1lEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJIo4CCgdCYWNrZW5kEgsKA2tleRgBIAEoCRI1CgRuYW1lGAIgASgLMicuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5SZXNvdXJjZU5hbWUSOgoGc3RhdGljGAMgASgLMiguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5TdGF0aWNCYWNrZW5kSAASNAoDbWNwGAUgASgLMiUuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5NQ1BCYWNrZW5kSAASRQoPaW5saW5lX3BvbGljaWVzGAcgAygLMiwuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlY0IGCgRraW5kIisKDVN0YXRpY0JhY2tlbmQSDAoEaG9zdBgBIAEoCRIMCgRwb3J0GAIgASgFIrADCgpNQ1BCYWNrZW5kEjUKB3RhcmdldHMYAiADKAsyJC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLk1DUFRhcmdldBJJCg1zdGF0ZWZ1bF9tb2RlGAMgASgOMjIuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5NQ1BCYWNrZW5kLlN0YXRlZnVsTW9kZRJFCgtwcmVmaXhfbW9kZRgEIAEoDjIwLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuTUNQQmFja2VuZC5QcmVmaXhNb2RlEkcKDGZhaWx1cmVfbW9kZRgFIAEoDjIxLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuTUNQQmFja2VuZC5GYWlsdXJlTW9kZSIrCgxTdGF0ZWZ1bE1vZGUSDAoIU1RBVEVGVUwQABINCglTVEFURUxFU1MQASI0CgpQcmVmaXhNb2RlEg8KC0NPTkRJVElPTkFMEAASCgoGQUxXQVlTEAESCQoFTkVWRVIQAiItCgtGYWlsdXJlTW9kZRIPCgtGQUlMX0NMT1NFRBAAEg0KCUZBSUxfT1BFThABIt8BCglNQ1BUYXJnZXQSDAoEbmFtZRgBIAEoCRI8CgdiYWNrZW5kGAIgASgLMisuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUmVmZXJlbmNlEgwKBHBhdGgYAyABKAkSPwoIcHJvdG9jb2wYBCABKA4yLS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLk1DUFRhcmdldC5Qcm90b2NvbCI3CghQcm90b2NvbBINCglVTkRFRklORUQQABIHCgNTU0UQARITCg9TVFJFQU1BQkxFX0hUVFAQAiohCghQcm90b2NvbBILCgdVTktOT1dOEAASCAoESFRUUBABYgZwcm90bzM", [file_agentgateway_dev_resource_policy]);
+  fileDesc("CihhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3Jlc291cmNlLnByb3RvEhlhZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlIpsCCghSZXNvdXJjZRIvCgRiaW5kGAEgASgLMh8uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CaW5kSAASNwoIbGlzdGVuZXIYAiABKAsyIy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkxpc3RlbmVySAASMQoFcm91dGUYAyABKAsyIC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlJvdXRlSAASNQoHYmFja2VuZBgEIAEoCzIiLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZEgAEjMKBnBvbGljeRgFIAEoCzIhLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUG9saWN5SABCBgoEa2luZCKkAgoEQmluZBILCgNrZXkYASABKAkSDAoEcG9ydBgCIAEoDRI6Cghwcm90b2NvbBgDIAEoDjIoLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmluZC5Qcm90b2NvbBJHCg90dW5uZWxfcHJvdG9jb2wYBCABKA4yLi5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJpbmQuVHVubmVsUHJvdG9jb2wSMgoEbW9kZRgFIAEoDjIkLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmluZC5Nb2RlIhQKCFByb3RvY29sEggKBEhUVFAQACIcCg5UdW5uZWxQcm90b2NvbBIKCgZESVJFQ1QQACIUCgRNb2RlEgwKCFNUQU5EQVJEEAAiVgoMTGlzdGVuZXJOYW1lEhQKDGdhdGV3YXlfbmFtZRgBIAEoCRIZChFnYXRld2F5X25hbWVzcGFjZRgCIAEoCRIVCg1saXN0ZW5lcl9uYW1lGAMgASgJIqkBCghMaXN0ZW5lchILCgNrZXkYASABKAkSEAoIYmluZF9rZXkYAiABKAkSNQoEbmFtZRgDIAEoCzInLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuTGlzdGVuZXJOYW1lEhAKCGhvc3RuYW1lGAQgASgJEjUKCHByb3RvY29sGAUgASgOMiMuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5Qcm90b2NvbCJgCglSb3V0ZU5hbWUSDAoEa2luZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIWCglydWxlX25hbWUYBCABKAlIAIgBAUIMCgpfcnVsZV9uYW1lIqwCCgVSb3V0ZRILCgNrZXkYASABKAkSFAoMbGlzdGVuZXJfa2V5GAIgASgJEjIKBG5hbWUYAyABKAsyJC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlJvdXRlTmFtZRIRCglob3N0bmFtZXMYBSADKAkSNgoHbWF0Y2hlcxgGIAMoCzIlLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUm91dGVNYXRjaBI5CghiYWNrZW5kcxgHIAMoCzInLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUm91dGVCYWNrZW5kEkYKEHRyYWZmaWNfcG9saWNpZXMYCCADKAsyLC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjInkKClJvdXRlTWF0Y2gSMgoEcGF0aBgBIAEoCzIkLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUGF0aE1hdGNoEjcKB2hlYWRlcnMYAiADKAsyJi5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkhlYWRlck1hdGNoIkwKCVBhdGhNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhUKC3BhdGhfcHJlZml4GAIgASgJSAASDwoFcmVnZXgYAyABKAlIAEIGCgRraW5kIkYKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSDwoFZXhhY3QYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgcKBXZhbHVlIlwKDFJvdXRlQmFja2VuZBI8CgdiYWNrZW5kGAEgASgLMisuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUmVmZXJlbmNlEg4KBndlaWdodBgCIAEoBSItChBCYWNrZW5kUmVmZXJlbmNlEhEKB2JhY2tlbmQYAiABKAlIAEIGCgRraW5kIi8KDFJlc291cmNlTmFtZRIMCgRuYW1lGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCSKOAgoHQmFja2VuZBILCgNrZXkYASABKAkSNQoEbmFtZRgCIAEoCzInLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUmVzb3VyY2VOYW1lEjoKBnN0YXRpYxgDIAEoCzIoLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuU3RhdGljQmFja2VuZEgAEjQKA21jcBgFIAEoCzIlLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuTUNQQmFja2VuZEgAEkUKD2lubGluZV9wb2xpY2llcxgHIAMoCzIsLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWNCBgoEa2luZCIrCg1TdGF0aWNCYWNrZW5kEgwKBGhvc3QYASABKAkSDAoEcG9ydBgCIAEoBSKwAwoKTUNQQmFja2VuZBI1Cgd0YXJnZXRzGAIgAygLMiQuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5NQ1BUYXJnZXQSSQoNc3RhdGVmdWxfbW9kZRgDIAEoDjIyLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuTUNQQmFja2VuZC5TdGF0ZWZ1bE1vZGUSRQoLcHJlZml4X21vZGUYBCABKA4yMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLk1DUEJhY2tlbmQuUHJlZml4TW9kZRJHCgxmYWlsdXJlX21vZGUYBSABKA4yMS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLk1DUEJhY2tlbmQuRmFpbHVyZU1vZGUiKwoMU3RhdGVmdWxNb2RlEgwKCFNUQVRFRlVMEAASDQoJU1RBVEVMRVNTEAEiNAoKUHJlZml4TW9kZRIPCgtDT05ESVRJT05BTBAAEgoKBkFMV0FZUxABEgkKBU5FVkVSEAIiLQoLRmFpbHVyZU1vZGUSDwoLRkFJTF9DTE9TRUQQABINCglGQUlMX09QRU4QASLfAQoJTUNQVGFyZ2V0EgwKBG5hbWUYASABKAkSPAoHYmFja2VuZBgCIAEoCzIrLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFJlZmVyZW5jZRIMCgRwYXRoGAMgASgJEj8KCHByb3RvY29sGAQgASgOMi0uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5NQ1BUYXJnZXQuUHJvdG9jb2wiNwoIUHJvdG9jb2wSDQoJVU5ERUZJTkVEEAASBwoDU1NFEAESEwoPU1RSRUFNQUJMRV9IVFRQEAIiQgoRVHlwZWRSZXNvdXJjZU5hbWUSDAoEbmFtZRgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEa2luZBgDIAEoCSLTAQoGUG9saWN5EgsKA2tleRgBIAEoCRI6CgRuYW1lGAIgASgLMiwuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UeXBlZFJlc291cmNlTmFtZRI3CgZ0YXJnZXQYAyABKAsyJy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlBvbGljeVRhcmdldBI/Cgd0cmFmZmljGAQgASgLMiwuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlY0gAQgYKBGtpbmQimgEKDFBvbGljeVRhcmdldBJECgVyb3V0ZRgCIAEoCzIzLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUG9saWN5VGFyZ2V0LlJvdXRlVGFyZ2V0SAAaPAoLUm91dGVUYXJnZXQSDAoEbmFtZRgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEa2luZBgEIAEoCUIGCgRraW5kKiEKCFByb3RvY29sEgsKB1VOS05PV04QABIICgRIVFRQEAFiBnByb3RvMw", [file_agentgateway_dev_resource_policy]);
 
 /**
  * @generated from message agentgateway.dev.resource.Resource
@@ -47,6 +47,12 @@ export type Resource = Message<"agentgateway.dev.resource.Resource"> & {
      */
     value: Backend;
     case: "backend";
+  } | {
+    /**
+     * @generated from field: agentgateway.dev.resource.Policy policy = 5;
+     */
+    value: Policy;
+    case: "policy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -239,6 +245,11 @@ export type RouteName = Message<"agentgateway.dev.resource.RouteName"> & {
    * @generated from field: string namespace = 3;
    */
   namespace: string;
+
+  /**
+   * @generated from field: optional string rule_name = 4;
+   */
+  ruleName?: string | undefined;
 };
 
 /**
@@ -696,6 +707,121 @@ export type MCPTarget_Protocol = (typeof MCPTarget_Protocol)[keyof typeof MCPTar
  */
 export const MCPTarget_ProtocolSchema: GenEnum<MCPTarget_Protocol> = /*@__PURE__*/
   enumDesc(file_agentgateway_dev_resource_resource, 15, 0);
+
+/**
+ * @generated from message agentgateway.dev.resource.TypedResourceName
+ */
+export type TypedResourceName = Message<"agentgateway.dev.resource.TypedResourceName"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.TypedResourceName.
+ * Use `create(TypedResourceNameSchema)` to create a new message.
+ */
+export const TypedResourceNameSchema: GenMessage<TypedResourceName> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_resource, 16);
+
+/**
+ * @generated from message agentgateway.dev.resource.Policy
+ */
+export type Policy = Message<"agentgateway.dev.resource.Policy"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: agentgateway.dev.resource.TypedResourceName name = 2;
+   */
+  name?: TypedResourceName | undefined;
+
+  /**
+   * @generated from field: agentgateway.dev.resource.PolicyTarget target = 3;
+   */
+  target?: PolicyTarget | undefined;
+
+  /**
+   * @generated from oneof agentgateway.dev.resource.Policy.kind
+   */
+  kind: {
+    /**
+     * @generated from field: agentgateway.dev.resource.TrafficPolicySpec traffic = 4;
+     */
+    value: TrafficPolicySpec;
+    case: "traffic";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.Policy.
+ * Use `create(PolicySchema)` to create a new message.
+ */
+export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_resource, 17);
+
+/**
+ * @generated from message agentgateway.dev.resource.PolicyTarget
+ */
+export type PolicyTarget = Message<"agentgateway.dev.resource.PolicyTarget"> & {
+  /**
+   * @generated from oneof agentgateway.dev.resource.PolicyTarget.kind
+   */
+  kind: {
+    /**
+     * @generated from field: agentgateway.dev.resource.PolicyTarget.RouteTarget route = 2;
+     */
+    value: PolicyTarget_RouteTarget;
+    case: "route";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.PolicyTarget.
+ * Use `create(PolicyTargetSchema)` to create a new message.
+ */
+export const PolicyTargetSchema: GenMessage<PolicyTarget> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_resource, 18);
+
+/**
+ * @generated from message agentgateway.dev.resource.PolicyTarget.RouteTarget
+ */
+export type PolicyTarget_RouteTarget = Message<"agentgateway.dev.resource.PolicyTarget.RouteTarget"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string kind = 4;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.PolicyTarget.RouteTarget.
+ * Use `create(PolicyTarget_RouteTargetSchema)` to create a new message.
+ */
+export const PolicyTarget_RouteTargetSchema: GenMessage<PolicyTarget_RouteTarget> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_resource, 18, 0);
 
 /**
  * @generated from enum agentgateway.dev.resource.Protocol
