@@ -64,11 +64,11 @@ export function listenerResource(
   });
 }
 
-function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], { maxMessageBytes }: EnvoyOptions) {
+function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], options: EnvoyOptions) {
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+    ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     [filterNames.router, pack(RouterSchema, {})],

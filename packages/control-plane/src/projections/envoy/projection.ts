@@ -3,6 +3,7 @@ import type { Projection } from '../projection.ts';
 import { envoyFamily } from './family.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
 import { projectEnvoy } from './project.ts';
+import { envoyVariant, withoutMcp } from './variant.ts';
 
 /** What stock Envoys of a gateway receive. */
 export function envoyProjection(options: EnvoyOptions = defaultEnvoyOptions): Projection {
@@ -11,7 +12,10 @@ export function envoyProjection(options: EnvoyOptions = defaultEnvoyOptions): Pr
     family: envoyFamily,
     project: (view) => {
       const compiled = compile(view);
-      return compiled ? projectEnvoy(view.gateway, compiled.operator, compiled.tenants, options) : [];
+      if (!compiled) return [];
+      const hasMcpFilters = options.hasMcpFilters && view.variant !== withoutMcp.id;
+      return projectEnvoy(view.gateway, compiled.operator, compiled.tenants, { ...options, hasMcpFilters });
     },
+    variantOf: envoyVariant,
   };
 }
