@@ -1,4 +1,4 @@
-import type { McpSubject, RoutingTable } from '@signalbox/config';
+import type { RoutingTable, McpSubject } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http/sse.ts';
 import type { OpenStream } from '../table/open-streams.ts';
