@@ -14,7 +14,7 @@ import {
 import type { PlainResource } from '@signalbox/xds';
 import { adsSource } from './clusters.ts';
 import { filterNames } from './filter-names.ts';
-import { all, any, type Formula, not } from './formula.ts';
+import { all, any, type Formula, not } from '../conditions/formula.ts';
 import { jwtAuthentication } from './jwt-authn.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds } from './pack.ts';
@@ -64,11 +64,11 @@ export function listenerResource(
   });
 }
 
-function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], { maxMessageBytes }: EnvoyOptions) {
+function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], options: EnvoyOptions) {
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+    ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     [filterNames.router, pack(RouterSchema, {})],

@@ -22,11 +22,13 @@ export function projectEnvoy(
   if (!gateway?.dataPlanes.has('envoy')) return [];
   const routes = routesOf(gateway, tenants).filter(reachable);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
-  const upstreams = upstreamsOf(routes);
+  const upstreams = upstreamsOf(options.hasMcpFilters ? routes : []);
   return [
     ...upstreams.map((upstream) => clusterResource(upstream, options)),
     ...upstreams.filter(({ literal }) => literal).map(endpointResource),
-    ...gateway.listeners.map((listener) => listenerResource(gateway, listener, routes, options)),
+    ...gateway.listeners.map((listener) =>
+      listenerResource(gateway, listener, options.hasMcpFilters ? routes : [], options),
+    ),
     ...gateway.listeners.map((listener) => routesResource(gateway, listener, enforced, options)),
   ];
 }
