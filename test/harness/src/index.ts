@@ -33,6 +33,7 @@ export {
 export { type RecordedRequest, RequestLog } from './request-log.ts';
 export { type RunPostgres, startRunPostgres } from './run-postgres.ts';
 export type { SseEvent } from './sse-reader.ts';
+export { startTcpProxy, type TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';
 export { type ApplyOptions, startSystem, type StartSystemOptions, type System } from './system.ts';
 export { readEvents, type SystemNode } from './system-node.ts';
 export { until } from './until.ts';
