@@ -78,7 +78,7 @@ async function recordScript({ plane, databaseUrl }: CommitRateOptions): Promise<
   const tap = new StatementTap();
   const { port } = new URL(databaseUrl);
   const proxy: TcpProxy = await startTcpProxy({
-    port: Number(port),
+    ports: [Number(port)],
     onClientBytes: (id, bytes) => tap.read(id, bytes),
   });
   try {

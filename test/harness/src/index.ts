@@ -1,5 +1,6 @@
 export { type Admin, adminClient } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
+export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';

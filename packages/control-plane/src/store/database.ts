@@ -2,10 +2,13 @@ import type { StoreSql, TransactionMode } from './connection.ts';
 import { ConnectionPool, type ConnectionPoolOptions } from './connection-pool.ts';
 import { isConnectionLoss, isUnreachable } from './database-error.ts';
 
-export interface DatabaseOptions extends ConnectionPoolOptions {
+export interface DatabaseOptions extends Omit<ConnectionPoolOptions, 'answerTimeoutMs'> {
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
-  /** After the database could not be reached it is not tried for so long, in milliseconds: all fail at once then. */
+  /**
+   * After the database could not be reached it is not tried for so long, in milliseconds, and then by one at a time until
+   * one reaches it: all others fail at once.
+   */
   readonly retryAfterMs: number;
 }
 
@@ -24,10 +27,14 @@ export class Database {
   readonly #options: DatabaseOptions;
   readonly #pool: ConnectionPool;
   #unreachable: { readonly error: unknown; readonly untilMs: number } | undefined;
+  /** Somebody finds out whether the database is back. */
+  #probing = false;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
-    this.#pool = new ConnectionPool({ ...options, role: 'signalbox_app' });
+    // The database gives a statement up first; if not even that arrives, nothing does.
+    const answerTimeoutMs = options.statementTimeoutMs + options.connectTimeoutMs;
+    this.#pool = new ConnectionPool({ ...options, answerTimeoutMs, role: 'signalbox_app' });
   }
 
   /** Reads and writes, READ COMMITTED: each statement sees what was committed before it. */
@@ -71,12 +78,20 @@ export class Database {
 
   async #transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
     const { clock, retryAfterMs } = this.#options;
-    if (this.#unreachable && this.#unreachable.untilMs > clock.monotonic()) throw this.#unreachable.error;
+    const probes = this.#unreachable !== undefined;
+    if (this.#unreachable && (this.#probing || this.#unreachable.untilMs > clock.monotonic())) {
+      throw this.#unreachable.error;
+    }
+    this.#probing ||= probes;
     try {
-      return await this.#pool.use((connection) => connection.transaction(mode, work));
+      const result = await this.#pool.use((connection) => connection.transaction(mode, work));
+      this.#unreachable = undefined;
+      return result;
     } catch (error) {
-      if (isUnreachable(error)) this.#unreachable = { error, untilMs: clock.monotonic() + retryAfterMs };
+      this.#unreachable = isUnreachable(error) ? { error, untilMs: clock.monotonic() + retryAfterMs } : undefined;
       throw error;
+    } finally {
+      if (probes) this.#probing = false;
     }
   }
 
