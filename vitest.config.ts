@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts'],
+          include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts', 'test/fault/src/**/*.test.ts'],
           globalSetup: ['test/harness/src/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
