@@ -3,7 +3,15 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'], isolate: false } },
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'],
+          isolate: false,
+          // Property tests on a machine that others use as well.
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'e2e',
