@@ -8,6 +8,7 @@ import { type ClientNode, type ResourceFamily, statusCode, type StreamEnd, type 
 import type { ScopedSources } from '../publish/scoped-sources.ts';
 import type { ViewSource } from '../publish/view-source.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
+import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
 
 /** A foreign family and its views. */
@@ -44,7 +45,7 @@ export class NodeAdmission {
     if ('code' in identity) return identity;
     const mismatch = disagreement(identity, node);
     if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
-    return grantTo(identity, this.#options);
+    return grantTo(identity, node, this.#options);
   }
 
   /** Who calls, by certificate or else by token. */
@@ -86,8 +87,8 @@ function presentedBy(
 
 /** Why the node is not the one of the credential. */
 function disagreement(identity: NodeIdentity, node: ClientNode): string | undefined {
-  if (node.cluster !== identity.gateway) {
-    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
+  if (claimedGateway(node) !== identity.gateway) {
+    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster, or GATEWAY`;
   }
   if (identity.node === undefined || identity.node === node.id) return undefined;
   return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;
@@ -96,6 +97,7 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
 /** What a credential may see: scopes as they are, those that its rights cover, or for foreign families the view of them. */
 function grantTo(
   { tokenId, name, gateway, family, tenants }: NodeIdentity,
+  node: ClientNode,
   { views, scopes }: Pick<NodeAdmissionOptions, 'views' | 'scopes'>,
 ): StreamGrant | StreamEnd {
   const identity = { credentialId: tokenId, name };
@@ -104,7 +106,7 @@ function grantTo(
   if (tenants !== null && !source) return tooMany('SIGNALBOX_DISCOVERY_SCOPES');
   const seen = source ?? 'all';
   if (!served) return { identity, family, collections: 'all', ...(source && { source, sources: seen }) };
-  const view = served.source.open(gateway, tenants);
+  const view = served.source.open(gateway, tenants, served.source.variantOf(node)?.id);
   if (view === undefined) return tooMany('SIGNALBOX_DISCOVERY_VIEWS');
   return { identity, family, collections: new Set([view]), sources: seen };
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonValue } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
   compileOperator,
   compileTenant,
+  decodeDocument,
   encodeResource,
   makeSnapshot,
   operatorScope,
@@ -42,6 +43,8 @@ export interface TableOptions {
   readonly routes?: readonly string[];
   /** The operator's set names the tenant, whose own set is not here. */
   readonly withoutTenant?: boolean;
+  /** More of the tenant's resources: kind, name and spec. */
+  readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
 
 /** Everything but the tool `hidden`. */
@@ -60,6 +63,7 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
     encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
+    ...(options.more ?? []).map(storedOf),
   ]);
   const compiledOperator = compileOperator(operator);
   const operatorTable = compiledOperator.table;
@@ -67,6 +71,13 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
   if (!operatorTable || !compiled?.table)
     throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
   return assembleRoutingTable({ operator: operatorTable, tenants: options.withoutTenant ? [] : [compiled.table] });
+}
+
+function storedOf([kind, name, spec]: readonly [kind: string, name: string, spec: object]) {
+  const json = JSON.parse(JSON.stringify(spec)) as JsonValue;
+  const { resource, problems } = decodeDocument({ kind, tenant: 'acme', name, spec: json });
+  if (!resource) throw new Error(JSON.stringify(problems));
+  return resource.stored;
 }
 
 function routeOf(name: string) {

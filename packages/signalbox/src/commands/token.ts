@@ -68,7 +68,10 @@ function createCommand(cli: Cli): Command {
       'for nodes: tenants with these labels, as they are at the moment; key=value, key in (a, b), !key',
     )
     .option('--gateway <name>', 'gateway of a node or relay')
-    .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
+    .option(
+      '--family <name>',
+      'what its nodes are: native (our own proxies), envoy or agentgateway; native unless given',
+    )
     .option('--join', 'for a node that fetches its certificate with it, once; valid for ten minutes')
     .option('--certificate', 'no secret: what nodes may receive that come with a certificate')
     .option('--node <id>', 'with --join or --certificate: only this node')
