@@ -98,9 +98,22 @@ export class Http2Sessions {
   }
 
   #begin(session: ServerHttp2Session): void {
+    const { clock, keepAliveMs } = this.#options;
+    let open = 0;
+    let idle = clock.timer(keepAliveMs, () => session.close());
     this.#sessions.add(session);
-    session.on('close', () => this.#sessions.delete(session));
-    session.setTimeout(this.#options.keepAliveMs, () => session.close());
+    session.on('stream', (stream) => {
+      open += 1;
+      idle[Symbol.dispose]();
+      stream.once('close', () => {
+        open -= 1;
+        if (open === 0) idle = clock.timer(keepAliveMs, () => session.close());
+      });
+    });
+    session.on('close', () => {
+      this.#sessions.delete(session);
+      idle[Symbol.dispose]();
+    });
   }
 
   /** A request that is still arriving when its time is over is given up; an answer may take as long as it takes. */
