@@ -85,7 +85,7 @@ export class AdsStream {
     this.#timers.use(clock.timer(limits.maxStreamAgeMs * spread, () => this.#grewOld()));
     this.#transport.listen({
       onRequest: (request) => this.#onRequest(request),
-      onEnd: (reason) => this.#closed(reason),
+      onEnd: (reason, isFarewell) => this.#closed(reason, isFarewell),
     });
   }
 
@@ -288,7 +288,7 @@ export class AdsStream {
     return this.#phase === 'closed';
   }
 
-  #closed(reason: string): void {
+  #closed(reason: string, isFarewell = false): void {
     if (this.#phase === 'closed') return;
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
@@ -298,7 +298,7 @@ export class AdsStream {
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
-      observer.closed(this.#opened.info, reason);
+      observer.closed(this.#opened.info, reason, isFarewell);
       logger.info('subscriber disconnected', { node: this.#opened.info.node.id, reason });
     } else logger.info('subscriber not let in', { remote: this.#transport.remoteAddress, reason });
   }

@@ -52,7 +52,7 @@ export class GrpcServerTransport implements ServerTransport {
     this.#listener = listener;
     this.#call.on('data', (request: StreamRequest) => this.#listener?.onRequest(request));
     this.#call.on('end', () => {
-      this.#ended('the client ended the stream');
+      this.#ended('the client ended the stream', true);
       this.#call.end();
     });
   }
@@ -81,10 +81,10 @@ export class GrpcServerTransport implements ServerTransport {
     this.#call.emit('error', Object.assign(new Error(message), { code, details: message, metadata }));
   }
 
-  #ended(reason: string): void {
+  #ended(reason: string, isFarewell = false): void {
     const listener = this.#listener;
     this.#listener = undefined;
-    listener?.onEnd(reason);
+    listener?.onEnd(reason, isFarewell);
   }
 }
 
@@ -147,6 +147,7 @@ export class GrpcClientTransport implements ClientTransport {
       },
       send: (request) => void call.write(request),
       cancel: () => call.cancel(),
+      finish: () => call.end(),
     };
   }
 

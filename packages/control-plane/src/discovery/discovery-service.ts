@@ -106,9 +106,9 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[], l
       warnOfVariant(stream, views, logger);
       observer.opened(stream);
     },
-    closed(stream, reason) {
+    closed(stream, reason, isFarewell) {
       read(stream, 'release');
-      observer.closed(stream, reason);
+      observer.closed(stream, reason, isFarewell);
     },
     heard: (stream) => observer.heard(stream),
     following: (stream, collections) => observer.following?.(stream, collections),
