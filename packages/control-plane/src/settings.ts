@@ -355,6 +355,11 @@ export const controlPlaneSettings = {
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '2000' },
     doc: 'How often the token of an open stream is checked again: a revoked one ends it.',
   }),
+  discoveryRemovalMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_REMOVAL',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'How long the removal of what others refer to waits for the answer of a subscriber that they refer to it no more.',
+  }),
   discoveryAnswerMs: integer({
     name: 'SIGNALBOX_DISCOVERY_ANSWER',
     ...{ unit: 'ms', min: 1 * seconds, max: 3_600 * seconds, fallback: '60000' },
