@@ -24,6 +24,8 @@ export interface TwoDataPlanes {
   /** URL of a route's endpoint on our proxy. */
   ours(route: string): string;
   envoys(route: string): string;
+  /** Scheme, host and port of each. */
+  readonly origins: { readonly ours: string; readonly envoys: string };
   /** Gives Envoy other resources, and waits until it has accepted them. */
   change(resources: readonly ResourceFile[]): Promise<void>;
   stop(): Promise<void>;
@@ -59,6 +61,7 @@ export async function startTwoDataPlanes(binary: string, resources: readonly Res
       problems: tenants.flatMap((table) => checkEnvoy(operator, table)),
       discovery,
       ours: (route) => proxy.endpoint('acme', route),
+      origins: { ours: new URL(proxy.endpoint('acme', 'any')).origin, envoys: `http://127.0.0.1:${port}` },
       envoys: (route) => `http://127.0.0.1:${port}/acme/${route}/mcp`,
       change: async (next) => {
         const tables = compile([...common, ...next]);

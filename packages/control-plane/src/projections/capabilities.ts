@@ -1,13 +1,22 @@
-import type { Capability, Verdict } from './capability.ts';
+import type { Capability, Probe, Verdict } from './capability.ts';
 import { probeEnvoy } from './envoy/capability.ts';
 import { features } from './features.ts';
+import { trySampleRoute } from './sample-route.ts';
 
 /** What each data plane can do, found out by projecting a sample of each feature. */
 export function capabilities(): readonly Capability[] {
   return features.map(({ name, probe }) => ({
     feature: name,
-    planes: { native: everything, envoy: probeEnvoy(probe) },
+    planes: { native: probeNative(probe), envoy: probeEnvoy(probe) },
   }));
+}
+
+/** Our own proxy has everything that its gateway lets be written. */
+function probeNative(probe: Probe): Verdict {
+  if (probe.kind !== 'route') return everything;
+  const { problems } = trySampleRoute({ ...probe, dataPlanes: ['NATIVE'] });
+  const problem = problems.find(({ code }) => code === 'unenforceable');
+  return problem ? { support: 'no', note: problem.message.split(': ')[0] ?? '' } : everything;
 }
 
 const everything: Verdict = { support: 'yes', note: '' };

@@ -37,7 +37,11 @@ function probeRule(when: string): Verdict {
 }
 
 function gapsOf(authorization: readonly object[]): readonly string[] {
-  return [...enforce(sampleRoute({ authorization })).gaps.values()].flatMap((features) => [...features]);
+  const aboutHttp = authorization.some((rule) => /\bhttp\./.test(JSON.stringify(rule)));
+  const aboutA2a = authorization.some((rule) => /\ba2a\./.test(JSON.stringify(rule)));
+  if (aboutA2a) return ['routes of kind a2a'];
+  const sample = { authorization, ...(aboutHttp && { protocol: 'http' as const }) };
+  return [...enforce(sampleRoute(sample)).gaps.values()].flatMap((features) => [...features]);
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

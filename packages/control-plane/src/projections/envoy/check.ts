@@ -1,4 +1,6 @@
-import { type OperatorTable, type Problem, type McpRouteEntry, type TenantTable } from '@signalbox/config';
+import { type OperatorTable, type Problem, type RouteEntry, type TenantTable } from '@signalbox/config';
+import { limitGaps, limitShares, type LimitShares } from './rate-limits.ts';
+import { backendOf } from './upstream.ts';
 import { type Enforcement, enforce } from './rules.ts';
 
 /**
@@ -16,12 +18,29 @@ export function checkEnvoy(operator: OperatorTable, tenant: TenantTable): readon
 /** {@link checkEnvoy}, pausing after each route. */
 export function* checkEnvoySteps(operator: OperatorTable, tenant: TenantTable): Generator<void, readonly Problem[]> {
   const problems: Problem[] = [];
+  const shares = sharesOf(operator, tenant);
   for (const route of tenant.routes.values()) {
-    if (route.kind !== 'mcp' || !operator.gateways.get(route.gateway)?.dataPlanes.has('envoy')) continue;
-    problems.push(...routeProblems(route, enforce(route)));
+    const ofGateway = shares.get(route.gateway);
+    if (!ofGateway) continue;
+    problems.push(...routeProblems(route, enforce(route), ofGateway));
     yield;
   }
   return problems;
+}
+
+/** For each gateway that an Envoy serves, how often a limit of the tenant is kept there. */
+function sharesOf(operator: OperatorTable, tenant: TenantTable): ReadonlyMap<string, LimitShares> {
+  const gateways = [...operator.gateways.values()].filter(({ dataPlanes }) => dataPlanes.has('envoy'));
+  const routes = [...tenant.routes.values()];
+  return new Map(
+    gateways.map((gateway) => [
+      gateway.name,
+      limitShares(
+        gateway,
+        routes.filter((route) => route.gateway === gateway.name),
+      ),
+    ]),
+  );
 }
 
 /** What is different at gateways that an Envoy serves, whatever their routes say. */
@@ -38,23 +57,31 @@ export function checkEnvoyGateways(operator: OperatorTable): readonly Problem[] 
 }
 
 /** By rule and feature, in a fixed order. */
-export function routeProblems(route: McpRouteEntry, { gaps }: Enforcement): readonly Problem[] {
+export function routeProblems(
+  route: RouteEntry,
+  { gaps }: Enforcement,
+  shares: LimitShares = new Map(),
+): readonly Problem[] {
   const problem = (message: string): Problem => ({
     severity: route.unenforceable === 'restrict' ? 'warning' : 'error',
     ...{ code: 'unenforceable', kind: 'Route', scope: route.tenant, name: route.name, field: '' },
     message: `${message}; ${advice(route)}`,
   });
-  const backend = new URL(route.mcp.member.backend.url);
+  const backend = new URL(backendOf(route).url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
     ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
+    ...(route.kind === 'a2a' ? [problem('Envoy cannot serve routes of kind a2a')] : []),
+    ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
+      features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),
+    ),
     ...[...gaps].flatMap(([rule, features]) =>
       [...features].map((feature) => problem(`Envoy cannot enforce what ${rule} asks: ${feature}`)),
     ),
   ];
 }
 
-function advice({ unenforceable }: McpRouteEntry): string {
+function advice({ unenforceable }: RouteEntry): string {
   if (unenforceable === 'restrict') return 'it denies what depends on that';
   return 'change it, or set unenforceable: RESTRICT to have Envoy deny what depends on it';
 }

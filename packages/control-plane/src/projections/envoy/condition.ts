@@ -1,5 +1,5 @@
 import { patternSize, type RuleCondition, type RuleField, type RuleLiteral, type TextTest } from '@signalbox/config';
-import type { Reading } from './fields.ts';
+import { readHeader, type Reading } from './fields.ts';
 import { all, always, any, type Formula, type Match, never, not, same, type TextMatch, value } from './formula.ts';
 
 /**
@@ -115,6 +115,14 @@ function leaf(condition: Leaf, { read, sights }: Context): Verdict {
       return ofText(condition, (match) => value(reading.filter, reading.path, match));
     case 'host':
       return ofHost(condition);
+    case 'method':
+      return ofText(condition, (match) => ({ kind: 'header', name: ':method', match }));
+    case 'path':
+      return ofText(condition, (match) => ({ kind: 'path', match }));
+    case 'header':
+      return ofHeader(condition, reading.name);
+    case 'headers':
+      return ofHeaders(condition);
     case 'groups':
       return ofGroups(condition, reading.path);
     case 'open':
@@ -169,6 +177,42 @@ function ofHost(condition: Leaf): Verdict {
   const text = condition.kind === 'text' ? condition.text : condition.kind === 'equals' ? condition.value : '';
   if (typeof text === 'string' && text !== text.toLowerCase()) return falsehood;
   return ofText(condition, (match) => ({ kind: 'header', name: ':authority', match: { ...match, ignoreCase: true } }));
+}
+
+/** A header field is a text, or not there. */
+function ofHeader(condition: Leaf, name: string): Verdict {
+  const present: Formula = { kind: 'header', name, match: 'present' };
+  const at = (match: TextMatch): Formula => ({ kind: 'header', name, match });
+  switch (condition.kind) {
+    case 'has':
+      return total(present);
+    case 'equals':
+      if (typeof condition.value !== 'string') return partial(never, present);
+      return ofPresent(present, at({ is: 'exact', text: condition.value }));
+    case 'text': {
+      const match = textMatch(condition.test, condition.text);
+      if (match === 'any') return partial(present, never);
+      return typeof match === 'string' ? gap(match) : ofPresent(present, at(match));
+    }
+    case 'holds':
+    case 'order':
+    case 'flag':
+      return error;
+  }
+}
+
+function ofPresent(present: Formula, yes: Formula): Verdict {
+  return partial(yes, all([present, not(yes)]));
+}
+
+/** Whether there is a field of a name. */
+function ofHeaders(condition: Leaf): Verdict {
+  if (condition.kind === 'has') return truth;
+  if (condition.kind !== 'holds') return gap('http.headers but for its fields');
+  if (typeof condition.value !== 'string') return falsehood;
+  const reading = readHeader([condition.value]);
+  if (reading.kind === 'unknown') return gap(reading.feature);
+  return reading.kind === 'header' ? total({ kind: 'header', name: reading.name, match: 'present' }) : falsehood;
 }
 
 function ofGroups(condition: Leaf, path: readonly string[] | undefined): Verdict {

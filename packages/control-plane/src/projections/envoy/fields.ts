@@ -1,15 +1,23 @@
-import type { McpRouteEntry, RuleField } from '@signalbox/config';
+import type { RouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from './formula.ts';
+import { backendOf } from './upstream.ts';
 
 /** What a request is about, and the methods that are about it. */
 export interface Topic {
-  readonly name: 'tool' | 'prompt' | 'resource';
+  readonly name: 'tool' | 'prompt' | 'resource' | 'http';
+  /** Of JSON-RPC. */
   readonly methods: readonly string[];
   /** Where the message names its subject, below `params`. */
   readonly subject: 'name' | 'uri';
 }
 
-export const topics: readonly Topic[] = [
+/** What requests of a route can be about. */
+export function topicsOf({ kind }: RouteEntry): readonly Topic[] {
+  return kind === 'mcp' ? mcpTopics : [httpTopic];
+}
+
+const httpTopic: Topic = { name: 'http', methods: [], subject: 'name' };
+const mcpTopics: readonly Topic[] = [
   { name: 'tool', methods: ['tools/call'], subject: 'name' },
   { name: 'prompt', methods: ['prompts/get'], subject: 'name' },
   { name: 'resource', methods: ['resources/read', 'resources/subscribe'], subject: 'uri' },
@@ -42,6 +50,12 @@ export type Reading =
   /** A text that every request has. */
   | { readonly kind: 'text'; readonly filter: MetadataFilter; readonly path: readonly string[] }
   | { readonly kind: 'host' }
+  /** Method, or path without query, of an HTTP request. */
+  | { readonly kind: 'method' | 'path' }
+  /** A header field that may be missing. */
+  | { readonly kind: 'header'; readonly name: string }
+  /** All header fields. */
+  | { readonly kind: 'headers' }
   /** A claim that is a text or a list of texts; undefined for callers without groups. */
   | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
   /** What may be missing, and of any type. */
@@ -51,7 +65,7 @@ export type Reading =
   | { readonly kind: 'unknown'; readonly feature: string };
 
 /** What a field is for requests of a caller about a topic on a route. */
-export function readField({ variable, path }: RuleField, route: McpRouteEntry, topic: Topic, caller: Caller): Reading {
+export function readField({ variable, path }: RuleField, route: RouteEntry, topic: Topic, caller: Caller): Reading {
   const [field = '', ...within] = path;
   switch (`${variable}.${field}`) {
     case 'tool.name':
@@ -61,9 +75,15 @@ export function readField({ variable, path }: RuleField, route: McpRouteEntry, t
     case 'tenant.name':
       return { kind: 'constant', value: route.tenant };
     case 'backend.name':
-      return { kind: 'constant', value: route.mcp.member.backend.name };
+      return { kind: 'constant', value: backendOf(route).name };
     case 'request.path':
-      return { kind: 'constant', value: route.endpoint };
+      return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : { kind: 'path' };
+    case 'http.method':
+      return { kind: 'method' };
+    case 'http.path':
+      return { kind: 'path' };
+    case 'http.headers':
+      return readHeader(within);
     case 'request.host':
       return { kind: 'host' };
     case 'mcp.method': {
@@ -87,6 +107,23 @@ export function readField({ variable, path }: RuleField, route: McpRouteEntry, t
       return { kind: 'unknown', feature: path.length === 0 ? variable : `${variable}.${field}` };
   }
 }
+
+/** What a header field is to rules: names in another case, and credentials, are never there. */
+export function readHeader([name, ...deeper]: readonly string[]): Reading {
+  if (name === undefined) return { kind: 'headers' };
+  if (name !== name.toLowerCase() || credentials.has(name) || deeper.length > 0) return { kind: 'absent' };
+  if (!/^[a-z0-9_-]+$/.test(name)) return { kind: 'unknown', feature: 'header fields with odd names' };
+  if (rewritten.has(name) || name.startsWith('x-envoy-')) {
+    return { kind: 'unknown', feature: `the header field ${name}, which Envoy writes or removes by itself` };
+  }
+  return { kind: 'header', name };
+}
+
+const credentials: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization']);
+const rewritten: ReadonlySet<string> = new Set([
+  ...['host', 'connection', 'content-length', 'expect', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade'],
+  ...['transfer-encoding', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-request-id'],
+]);
 
 /** Key of the metadata under which the claims of a token lie. */
 export const payloadKey = 'jwt';

@@ -4,6 +4,8 @@ export interface EnvoyOptions {
   readonly bindAddress: string;
   /** File with the certificates of authorities, against which upstreams are verified. */
   readonly trustedCaFile: string;
+  /** Folder with `<tenant>/<name>/tls.crt` and `tls.key` of certificates that backends are shown. */
+  readonly certificatesFolder: string;
   /** A larger message is refused. Envoy allows 10 MiB at most. */
   readonly maxMessageBytes: number;
 }
@@ -11,5 +13,6 @@ export interface EnvoyOptions {
 export const defaultEnvoyOptions: EnvoyOptions = Object.freeze({
   bindAddress: '0.0.0.0',
   trustedCaFile: '/etc/ssl/certs/ca-certificates.crt',
+  certificatesFolder: '/etc/signalbox/certificates',
   maxMessageBytes: 4 * 1024 * 1024,
 });

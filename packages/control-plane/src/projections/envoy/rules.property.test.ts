@@ -5,7 +5,7 @@ import {
   decide,
   decodeDocument,
   makeSnapshot,
-  type McpRouteEntry,
+  type RouteEntry,
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -92,7 +92,7 @@ const rules = fc.array(fc.record({ effect: fc.constantFrom('ALLOW', 'DENY'), whe
   maxLength: 4,
 });
 
-function routeWith(authorization: readonly { readonly effect: string; readonly when: string }[]): McpRouteEntry {
+function routeWith(authorization: readonly { readonly effect: string; readonly when: string }[]): RouteEntry {
   const scope = (documents: Parameters<typeof decodeDocument>[0][]) =>
     documents.flatMap((document) => decodeDocument(document).resource?.stored ?? []);
   const operator = compileOperator(
@@ -131,7 +131,7 @@ function policySpec(authorization: readonly object[]): object {
   return { target: { tenant: {} }, authentication, authorization };
 }
 
-function decideAs(route: McpRouteEntry, { name, args: given, claims: of }: Call): boolean {
+function decideAs(route: RouteEntry, { name, args: given, claims: of }: Call): boolean {
   const groups = of?.['groups'];
   const principal = of
     ? {
@@ -193,6 +193,8 @@ function holds(formula: Formula, metadata: Readonly<Record<'mcp' | 'jwt', unknow
       return !holds(formula.term, metadata);
     case 'header':
       return formula.name === ':method' && formula.match !== 'present' && formula.match.text === 'POST';
+    case 'path':
+      return false;
     case 'value': {
       const found = formula.path.reduce<unknown>(
         (at, key) =>

@@ -1,13 +1,13 @@
 import {
   type CompiledRule,
-  type McpRouteEntry,
+  type RouteEntry,
   ruleCondition,
   type RuleCondition,
   type RuleField,
 } from '@signalbox/config';
 import { callersOf, describeCaller, isFrom } from './callers.ts';
 import { judge, type Verdict } from './condition.ts';
-import { type Caller, protocolMethods, readField, type Reading, type Topic, topics } from './fields.ts';
+import { type Caller, protocolMethods, readField, type Reading, type Topic, topicsOf } from './fields.ts';
 import { all, any, type Formula, not, sizeOf, value } from './formula.ts';
 
 /** What the rules of a route come to. */
@@ -27,19 +27,22 @@ const maxMatchers = 5_000;
  * Ordered rules of which the first match wins → conditions that only allow: each rule that allows, and none of those
  * before it matches or errs.
  */
-export function enforce(route: McpRouteEntry): Enforcement {
+export function enforce(route: RouteEntry): Enforcement {
   const rules = route.authorization.rules.map((rule): ReadRule => ({ rule, condition: ruleCondition(rule.when) }));
   const callers = callersOf(route.authentication);
   const found = new Findings();
   if (callers.length === 0) return found.sorted();
-  found.allow.set('protocol', all([isFrom(callers), anyMethod()]));
-  found.allow.set('streams', all([isFrom(callers), anyStream()]));
+  if (route.kind === 'mcp') {
+    found.allow.set('protocol', all([isFrom(callers), anyMethod()]));
+    found.allow.set('streams', all([isFrom(callers), anyStream()]));
+  }
   // Callers differ only to rules that read who calls.
   const groups = rules.some(({ condition }) => readsPrincipal(condition))
     ? callers.map((caller) => [caller])
     : [callers];
   for (const group of groups) {
-    for (const topic of topics) addTopic(found, { route, rules, topic, callers: group, alone: groups.length === 1 });
+    for (const topic of topicsOf(route))
+      addTopic(found, { route, rules, topic, callers: group, alone: groups.length === 1 });
   }
   if ([...found.allow.values()].reduce((size, formula) => size + sizeOf(formula), 0) > maxMatchers) {
     found.allow.clear();
@@ -54,7 +57,7 @@ interface ReadRule {
 }
 
 interface Part {
-  readonly route: McpRouteEntry;
+  readonly route: RouteEntry;
   readonly rules: readonly ReadRule[];
   readonly topic: Topic;
   readonly callers: readonly Caller[];
@@ -91,7 +94,7 @@ function addTopic(found: Findings, part: Part): void {
   const read = (field: RuleField): Reading => readField(field, route, topic, caller);
   const earlier: JudgedRule[] = [];
   for (const { rule, condition } of rules) {
-    if (rule.expression.topic !== 'any' && rule.expression.topic !== topic.name) continue;
+    if (!concerns(rule, topic)) continue;
     const judged = { rule, condition, verdict: judge(condition, read) };
     if (rule.effect === 'allow') {
       const terms = [isFrom(callers), isAbout(topic), judged.verdict.yes, ...unlessEarlier(found, earlier, judged)];
@@ -103,6 +106,12 @@ function addTopic(found: Findings, part: Part): void {
     earlier.push(judged);
     if (judged.verdict.yes.kind === 'always') return;
   }
+}
+
+/** As at our own proxy: a rule that reads `mcp` says nothing about requests that are not of it. */
+function concerns({ expression }: CompiledRule, topic: Topic): boolean {
+  if (expression.topic !== 'any') return expression.topic === topic.name;
+  return topic.name !== 'http' || !expression.readsMcp;
 }
 
 /** That no rule before one that allows comes to another decision, or errs. */
@@ -137,12 +146,38 @@ function readsPrincipal(condition: RuleCondition): boolean {
   return 'field' in condition && condition.field.variable === 'principal';
 }
 
-function isAbout({ methods, subject }: Topic): Formula {
+function isAbout({ name, methods, subject }: Topic): Formula {
+  if (name === 'http') return all([servedMethod, not(oddPath)]);
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
     value('mcp', ['params', subject], { is: 'any-text' }),
   ]);
 }
+
+/** What the gate of our own proxy lets pass. */
+const servedMethod: Formula = {
+  kind: 'header',
+  name: ':method',
+  match: { is: 'regex', text: 'GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS' },
+};
+
+/**
+ * A path that our own proxy refuses because another one could mean the same: an empty or a dot segment, an escape that is
+ * needless, malformed or hides a separator, a character that has to be escaped.
+ */
+const oddPath: Formula = {
+  kind: 'path',
+  match: {
+    is: 'regex',
+    text: [
+      '(?s:.*)(?:',
+      ...['//|/\\.\\.?(?:/|$)|', '%(?:[^0-9A-F]|[0-9A-F][^0-9A-F]|[0-9A-F]?$)|'],
+      '%(?:00|2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])|',
+      "[^!$%&'()*+,./0-9:;=@A-Z\\[\\]_a-z~-]",
+      ')(?s:.*)',
+    ].join(''),
+  },
+};
 
 function anyMethod(): Formula {
   return any([
