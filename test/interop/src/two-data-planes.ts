@@ -31,16 +31,21 @@ export interface TwoDataPlanes {
   stop(): Promise<void>;
 }
 
-export async function startTwoDataPlanes(binary: string, resources: readonly ResourceFile[]): Promise<TwoDataPlanes> {
+/** @param certificatesFolder where both find certificates that backends are shown. */
+export async function startTwoDataPlanes(
+  binary: string,
+  resources: readonly ResourceFile[],
+  certificatesFolder = '/nowhere',
+): Promise<TwoDataPlanes> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const common = [gatewayWithEnvoy(port), tenant()];
   const { operator, tenants } = compile([...common, ...resources]);
-  const options = { ...defaultEnvoyOptions, bindAddress: '127.0.0.1' };
+  const options = { ...defaultEnvoyOptions, bindAddress: '127.0.0.1', certificatesFolder };
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-interop-'));
   const config = join(folder, 'resources.yaml');
   await writeFile(config, yaml([...common, ...resources]));
   const discovery = await startEnvoyDiscovery(projectEnvoy('default', operator, tenants, options));
-  const proxy = await startProxyProcess({ config });
+  const proxy = await startProxyProcess({ config, env: { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder } });
   const bootstrap = envoyBootstrap({
     nodeId: 'envoy-1',
     gateway: 'default',
