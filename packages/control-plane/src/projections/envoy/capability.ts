@@ -1,5 +1,5 @@
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
-import { sampleRoute } from '../sample-route.ts';
+import { sampleRoute, type SampleRoute } from '../sample-route.ts';
 import { routeProblems } from './check.ts';
 import { enforce } from './rules.ts';
 
@@ -11,7 +11,8 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+      if (!problem) return yes;
+      return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
       return probeRule(probe.when);
@@ -39,8 +40,8 @@ function probeRule(when: string): Verdict {
 function gapsOf(authorization: readonly object[]): readonly string[] {
   const aboutHttp = authorization.some((rule) => /\bhttp\./.test(JSON.stringify(rule)));
   const aboutA2a = authorization.some((rule) => /\ba2a\./.test(JSON.stringify(rule)));
-  if (aboutA2a) return ['routes of kind a2a'];
-  const sample = { authorization, ...(aboutHttp && { protocol: 'http' as const }) };
+  const protocol = aboutA2a ? 'a2a' : 'http';
+  const sample: SampleRoute = { authorization, ...((aboutHttp || aboutA2a) && { protocol }) };
   return [...enforce(sampleRoute(sample)).gaps.values()].flatMap((features) => [...features]);
 }
 

@@ -71,7 +71,7 @@ export function routeProblems(
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
     ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
-    ...(route.kind === 'a2a' ? [problem('Envoy cannot serve routes of kind a2a')] : []),
+    ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
     ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
       features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),
     ),

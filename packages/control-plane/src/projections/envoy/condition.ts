@@ -1,6 +1,18 @@
 import { patternSize, type RuleCondition, type RuleField, type RuleLiteral, type TextTest } from '@signalbox/config';
 import { readHeader, type Reading } from './fields.ts';
-import { all, always, any, type Formula, type Match, never, not, same, type TextMatch, value } from './formula.ts';
+import {
+  all,
+  always,
+  any,
+  type Formula,
+  type Match,
+  never,
+  not,
+  type Option,
+  same,
+  type TextMatch,
+  value,
+} from './formula.ts';
 
 /**
  * When an expression is true and when it is false, as far as Envoy can tell. Each is a condition that holds only if the
@@ -119,6 +131,8 @@ function leaf(condition: Leaf, { read, sights }: Context): Verdict {
       return ofText(condition, (match) => ({ kind: 'header', name: ':method', match }));
     case 'path':
       return ofText(condition, (match) => ({ kind: 'path', match }));
+    case 'one-of':
+      return ofOneOf(condition, reading.options);
     case 'header':
       return ofHeader(condition, reading.name);
     case 'headers':
@@ -177,6 +191,15 @@ function ofHost(condition: Leaf): Verdict {
   const text = condition.kind === 'text' ? condition.text : condition.kind === 'equals' ? condition.value : '';
   if (typeof text === 'string' && text !== text.toLowerCase()) return falsehood;
   return ofText(condition, (match) => ({ kind: 'header', name: ':authority', match: { ...match, ignoreCase: true } }));
+}
+
+/** Each option by itself is known when the configuration is made. */
+function ofOneOf(condition: Leaf, options: readonly Option[]): Verdict {
+  const verdicts = options.map(({ text, when }) => ({ when, verdict: ofConstant(condition, text) }));
+  const where = (side: 'yes' | 'no'): Formula => any(verdicts.map(({ when, verdict }) => all([when, verdict[side]])));
+  const [first] = verdicts;
+  const gaps = first?.verdict.yesGaps ?? [];
+  return { yes: where('yes'), no: where('no'), yesGaps: gaps, noGaps: gaps, total: gaps.length === 0 };
 }
 
 /** A header field is a text, or not there. */

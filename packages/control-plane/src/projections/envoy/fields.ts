@@ -1,10 +1,11 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
-import type { MetadataFilter } from './formula.ts';
+import { operationOptions, versionOptions } from './a2a.ts';
+import type { MetadataFilter, Option } from './formula.ts';
 import { backendOf } from './upstream.ts';
 
 /** What a request is about, and the methods that are about it. */
 export interface Topic {
-  readonly name: 'tool' | 'prompt' | 'resource' | 'http';
+  readonly name: 'tool' | 'prompt' | 'resource' | 'http' | 'a2a';
   /** Of JSON-RPC. */
   readonly methods: readonly string[];
   /** Where the message names its subject, below `params`. */
@@ -13,9 +14,11 @@ export interface Topic {
 
 /** What requests of a route can be about. */
 export function topicsOf({ kind }: RouteEntry): readonly Topic[] {
+  if (kind === 'a2a') return [a2aTopic];
   return kind === 'mcp' ? mcpTopics : [httpTopic];
 }
 
+const a2aTopic: Topic = { name: 'a2a', methods: [], subject: 'name' };
 const httpTopic: Topic = { name: 'http', methods: [], subject: 'name' };
 const mcpTopics: readonly Topic[] = [
   { name: 'tool', methods: ['tools/call'], subject: 'name' },
@@ -52,6 +55,8 @@ export type Reading =
   | { readonly kind: 'host' }
   /** Method, or path without query, of an HTTP request. */
   | { readonly kind: 'method' | 'path' }
+  /** One of a few texts, each of which has its condition; requests of which none holds are denied. */
+  | { readonly kind: 'one-of'; readonly options: readonly Option[] }
   /** A header field that may be missing. */
   | { readonly kind: 'header'; readonly name: string }
   /** All header fields. */
@@ -78,6 +83,10 @@ export function readField({ variable, path }: RuleField, route: RouteEntry, topi
       return { kind: 'constant', value: backendOf(route).name };
     case 'request.path':
       return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : { kind: 'path' };
+    case 'a2a.method':
+      return { kind: 'one-of', options: operationOptions };
+    case 'a2a.version':
+      return { kind: 'one-of', options: versionOptions };
     case 'http.method':
       return { kind: 'method' };
     case 'http.path':

@@ -12,6 +12,12 @@ export type Formula =
   /** The path without query, as it was sent. */
   | { readonly kind: 'path'; readonly match: TextMatch };
 
+/** A text that a field can be, and when it is. */
+export interface Option {
+  readonly text: string;
+  readonly when: Formula;
+}
+
 /** The filter that sets the metadata: attributes of the message, or claims of the verified token. */
 export type MetadataFilter = 'mcp' | 'jwt';
 

@@ -38,10 +38,7 @@ export function projectEnvoy(
 function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
   const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
-  return entries
-    .filter((entry) => entry.kind !== 'a2a')
-    .filter(({ gateway }) => gateway === name)
-    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** A query of a backend would get lost: its route is left out, which the check has reported. */

@@ -5,6 +5,7 @@ import {
   type RuleCondition,
   type RuleField,
 } from '@signalbox/config';
+import { isCarriedRequest } from './a2a.ts';
 import { callersOf, describeCaller, isFrom } from './callers.ts';
 import { judge, type Verdict } from './condition.ts';
 import { type Caller, protocolMethods, readField, type Reading, type Topic, topicsOf } from './fields.ts';
@@ -111,7 +112,7 @@ function addTopic(found: Findings, part: Part): void {
 /** As at our own proxy: a rule that reads `mcp` says nothing about requests that are not of it. */
 function concerns({ expression }: CompiledRule, topic: Topic): boolean {
   if (expression.topic !== 'any') return expression.topic === topic.name;
-  return topic.name !== 'http' || !expression.readsMcp;
+  return (topic.name !== 'http' && topic.name !== 'a2a') || !expression.readsMcp;
 }
 
 /** That no rule before one that allows comes to another decision, or errs. */
@@ -148,6 +149,7 @@ function readsPrincipal(condition: RuleCondition): boolean {
 
 function isAbout({ name, methods, subject }: Topic): Formula {
   if (name === 'http') return all([servedMethod, not(oddPath)]);
+  if (name === 'a2a') return isCarriedRequest;
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
     value('mcp', ['params', subject], { is: 'any-text' }),
