@@ -45,7 +45,7 @@ export interface GatewayEntry {
 }
 
 /** A kind of proxy: our own, or a stock one that a projection configures. */
-export type DataPlane = 'native' | 'envoy';
+export type DataPlane = 'native' | 'envoy' | 'agentgateway';
 
 export interface ListenerEntry {
   readonly name: string;

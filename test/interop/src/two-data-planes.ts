@@ -12,7 +12,13 @@ import {
   type Problem,
   type TenantTable,
 } from '@signalbox/config';
-import { checkEnvoy, defaultEnvoyOptions, envoyBootstrap, projectEnvoy } from '@signalbox/control-plane/projections';
+import {
+  defaultEnvoyOptions,
+  envoyBootstrap,
+  envoyPlane,
+  planeProblems,
+  projectEnvoy,
+} from '@signalbox/control-plane/projections';
 import { freePort, proxyReady, type ResourceFile, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
 import { type EnvoyDiscovery, startEnvoyDiscovery } from './envoy-discovery.ts';
 import { startEnvoy } from './envoy-process.ts';
@@ -63,7 +69,7 @@ export async function startTwoDataPlanes(
     await proxyReady(proxy);
     const envoy = await startEnvoy(binary, bootstrap, adminPort);
     return {
-      problems: tenants.flatMap((table) => checkEnvoy(operator, table)),
+      problems: tenants.flatMap((table) => planeProblems(envoyPlane, operator, table)),
       discovery,
       ours: (route) => proxy.endpoint('acme', route),
       origins: { ours: new URL(proxy.endpoint('acme', 'any')).origin, envoys: `http://127.0.0.1:${port}` },

@@ -73,6 +73,7 @@ function gatewayEntry({ name, message }: Source<'Gateway'>): GatewayEntry {
 const dataPlaneNames: ReadonlyMap<DataPlaneMessage, DataPlane> = new Map([
   [DataPlaneMessage.NATIVE, 'native'],
   [DataPlaneMessage.ENVOY, 'envoy'],
+  [DataPlaneMessage.AGENTGATEWAY, 'agentgateway'],
 ]);
 
 const loopbackNames: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];

@@ -20,12 +20,17 @@ export interface SampleRoute {
   readonly route?: object;
   readonly backend?: object;
   /** Data planes of its gateway. */
-  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY')[];
+  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
 }
+
+/** A key set that every data plane can use. */
+export const sampleKeySet = JSON.stringify({
+  keys: [{ kty: 'OKP', crv: 'Ed25519', kid: 'a', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }],
+});
 
 const anyone = {
   anonymous: {},
-  jwt: [{ issuer: 'https://a.example', audiences: ['a'], jwks: { uri: 'https://a.example' } }],
+  jwt: [{ issuer: 'https://a.example', audiences: ['a'], jwks: { inline: sampleKeySet } }],
 };
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */

@@ -9,7 +9,7 @@ import type { Route } from '@signalbox/proto/envoy/config/route/v3/route_compone
 import { HeaderMutationPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
 import { Mcp_TrafficMode, McpOverrideSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { messageOf, type RouteParts } from './forward-messages.ts';
-import { all, any, type Formula, not, type Option, value } from './formula.ts';
+import { all, any, type Formula, not, type Option, value } from '../conditions/formula.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack } from './pack.ts';
 

@@ -1,5 +1,6 @@
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
-import { sampleRoute, type SampleRoute } from '../sample-route.ts';
+import { probeRule } from '../probe-rule.ts';
+import { sampleRoute } from '../sample-route.ts';
 import { routeProblems } from './check.ts';
 import { enforce } from './rules.ts';
 
@@ -15,34 +16,14 @@ export function probeEnvoy(probe: Probe): Verdict {
       return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
-      return probeRule(probe.when);
+      return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
   }
 }
 
-function probeRule(when: string): Verdict {
-  const toAllow = gapsOf([{ effect: 'ALLOW', when }]);
-  const toDeny = gapsOf([
-    { effect: 'DENY', when },
-    { effect: 'ALLOW', when: 'true' },
-  ]);
-  const note = [...new Set([...toAllow, ...toDeny])].join('; ');
-  if (toAllow.length === 0 && toDeny.length === 0) {
-    return /\bargs\b/.test(when)
-      ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
-      : yes;
-  }
-  if (toAllow.length === 0) return { support: 'partly', note: `only in rules that allow; ${note}` };
-  return toDeny.length === 0
-    ? { support: 'partly', note: `only in rules that deny; ${note}` }
-    : { support: 'no', note };
-}
-
-function gapsOf(authorization: readonly object[]): readonly string[] {
-  const aboutHttp = authorization.some((rule) => /\bhttp\./.test(JSON.stringify(rule)));
-  const aboutA2a = authorization.some((rule) => /\ba2a\./.test(JSON.stringify(rule)));
-  const protocol = aboutA2a ? 'a2a' : 'http';
-  const sample: SampleRoute = { authorization, ...((aboutHttp || aboutA2a) && { protocol }) };
-  return [...enforce(sampleRoute(sample)).gaps.values()].flatMap((features) => [...features]);
+function withArguments(when: string): Verdict {
+  return /\bargs\b/.test(when)
+    ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
+    : yes;
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

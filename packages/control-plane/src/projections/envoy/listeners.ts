@@ -16,7 +16,7 @@ import {
 import type { PlainResource } from '@signalbox/xds';
 import { adsSource } from './clusters.ts';
 import { filterNames } from './filter-names.ts';
-import { all, any, type Formula, not } from './formula.ts';
+import { all, any, type Formula, not } from '../conditions/formula.ts';
 import { jwtAuthentication } from './jwt-authn.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds } from './pack.ts';
@@ -66,12 +66,11 @@ export function listenerResource(
   });
 }
 
-function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], { maxMessageBytes }: EnvoyOptions) {
+function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], options: EnvoyOptions) {
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    [filterNames.accept, pack(HeaderMutationSchema, {})],
-    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+    ...(options.hasMcpFilters ? messageFilters(options) : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     // Only what is allowed is counted; only routes have limits.
@@ -79,6 +78,13 @@ function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], { m
     [filterNames.router, pack(RouterSchema, {})],
   ] as const;
   return filters.map(([name, config]) => ({ name, configType: typed(config) }));
+}
+
+function messageFilters({ maxMessageBytes }: EnvoyOptions) {
+  return [
+    [filterNames.accept, pack(HeaderMutationSchema, {})],
+    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+  ] as const;
 }
 
 function strictMcp(maxMessageBytes: number) {

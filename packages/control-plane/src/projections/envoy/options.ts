@@ -8,6 +8,8 @@ export interface EnvoyOptions {
   readonly certificatesFolder: string;
   /** A larger message is refused. Envoy allows 10 MiB at most. */
   readonly maxMessageBytes: number;
+  /** It has the filters for MCP, of 1.40. Without them it denies routes of MCP. */
+  readonly hasMcpFilters: boolean;
 }
 
 export const defaultEnvoyOptions: EnvoyOptions = Object.freeze({
@@ -15,4 +17,5 @@ export const defaultEnvoyOptions: EnvoyOptions = Object.freeze({
   trustedCaFile: '/etc/ssl/certs/ca-certificates.crt',
   certificatesFolder: '/etc/signalbox/certificates',
   maxMessageBytes: 4 * 1024 * 1024,
+  hasMcpFilters: true,
 });

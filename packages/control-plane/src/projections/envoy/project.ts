@@ -4,9 +4,9 @@ import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
-import { type EnforcedRoute, routesResource } from './routes.ts';
-import { enforce } from './rules.ts';
 import { limitShares } from './rate-limits.ts';
+import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
+import { enforce } from './rules.ts';
 import { secretResources } from './secrets.ts';
 import { backendOf, backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
 
@@ -25,12 +25,13 @@ export function projectEnvoy(
   const routes = routesOf(gateway, tenants).filter(reachable);
   const shares = limitShares(gateway, routes);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
-  const upstreams = upstreamsOf(routes);
+  const served = routes.filter((route) => isServed(route, options));
+  const upstreams = upstreamsOf(served);
   return [
     ...upstreams.map((upstream) => clusterResource(upstream, options)),
     ...upstreams.filter(({ literal }) => literal).map(endpointResource),
     ...secretResources(upstreams, options),
-    ...gateway.listeners.map((listener) => listenerResource(gateway, listener, routes, options)),
+    ...gateway.listeners.map((listener) => listenerResource(gateway, listener, served, options)),
     ...gateway.listeners.map((listener) => routesResource({ gateway, listener, shares }, enforced, options)),
   ];
 }

@@ -14,7 +14,7 @@ import type { PlainResource } from '@signalbox/xds';
 import { forwardMessage } from './forward-messages.ts';
 import { a2aMessage, acceptsAll, strictJsonRpc } from './a2a.ts';
 import { filterNames } from './filter-names.ts';
-import type { Formula } from './formula.ts';
+import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
 import type { EnvoyOptions } from './options.ts';
@@ -85,11 +85,14 @@ function byPrecedence({ entry: a }: EnforcedRoute, { entry: b }: EnforcedRoute):
   );
 }
 
+/** Whether an Envoy knows of messages what the route needs; else it denies the route. */
+export function isServed({ kind }: RouteEntry, { hasMcpFilters }: EnvoyOptions): boolean {
+  return hasMcpFilters || kind === 'http' || kind === 'grpc';
+}
+
 function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares, options: EnvoyOptions): Route {
-  const headers = entry.condition.headers.map(([name, text]) => ({
-    name,
-    headerMatchSpecifier: { case: 'stringMatch' as const, value: stringMatcher({ is: 'exact', text }) },
-  }));
+  if (!isServed(entry, options)) return deniedRoute(entry);
+  const headers = headersOf(entry);
   const typedPerFilterConfig = sortedRecord(filterConfigs(entry, enforcement, shares, options));
   if (entry.kind !== 'mcp') {
     const { match } = create(RouteSchema, { match: { headers } });
@@ -113,6 +116,28 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares
     },
     requestHeadersToRemove: credentials,
     typedPerFilterConfig,
+  });
+}
+
+function headersOf({ condition }: RouteEntry) {
+  return condition.headers.map(([name, text]) => ({
+    name,
+    headerMatchSpecifier: { case: 'stringMatch' as const, value: stringMatcher({ is: 'exact', text }) },
+  }));
+}
+
+/** What an Envoy has of a route that knows nothing of messages. */
+function deniedRoute(entry: RouteEntry): Route {
+  const text = `Route ${entry.tenant}/${entry.name} needs an Envoy of version 1.40 or newer.\n`;
+  return create(RouteSchema, {
+    name: `${entry.tenant}/${entry.name}`,
+    match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers: headersOf(entry) },
+    action: {
+      case: 'directResponse',
+      value: { status: 403, body: { specifier: { case: 'inlineString', value: text } } },
+    },
+    // Nothing is allowed by this, and the reason is to be seen.
+    typedPerFilterConfig: { [filterNames.rbac]: pack(RBACPerRouteSchema, {}) },
   });
 }
 

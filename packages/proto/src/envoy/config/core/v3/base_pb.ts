@@ -9,6 +9,8 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.ts";
 import { file_envoy_type_v3_percent } from "../../../type/v3/percent_pb.ts";
+import type { SemanticVersion } from "../../../type/v3/semantic_version_pb.ts";
+import { file_envoy_type_v3_semantic_version } from "../../../type/v3/semantic_version_pb.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -17,7 +19,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file envoy/config/core/v3/base.proto.
  */
 export const file_envoy_config_core_v3_base: GenFile = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9iYXNlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSLrAQoETm9kZRIKCgJpZBgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEikKCG1ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIwCghsb2NhbGl0eRgEIAEoCzIeLmVudm95LmNvbmZpZy5jb3JlLnYzLkxvY2FsaXR5EhcKD3VzZXJfYWdlbnRfbmFtZRgGIAEoCRIcChJ1c2VyX2FnZW50X3ZlcnNpb24YByABKAlIABIXCg9jbGllbnRfZmVhdHVyZXMYCiADKAlCGQoXdXNlcl9hZ2VudF92ZXJzaW9uX3R5cGUiIgoMQ29udHJvbFBsYW5lEhIKCmlkZW50aWZpZXIYASABKAkiKQoLSGVhZGVyVmFsdWUSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIpgCChFIZWFkZXJWYWx1ZU9wdGlvbhIxCgZoZWFkZXIYASABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRJRCg1hcHBlbmRfYWN0aW9uGAMgASgOMjouZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24uSGVhZGVyQXBwZW5kQWN0aW9uIn0KEkhlYWRlckFwcGVuZEFjdGlvbhIbChdBUFBFTkRfSUZfRVhJU1RTX09SX0FERBAAEhEKDUFERF9JRl9BQlNFTlQQARIeChpPVkVSV1JJVEVfSUZfRVhJU1RTX09SX0FERBACEhcKE09WRVJXUklURV9JRl9FWElTVFMQAyJTChhSdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSNwoNZGVmYXVsdF92YWx1ZRgBIAEoCzIgLmVudm95LnR5cGUudjMuRnJhY3Rpb25hbFBlcmNlbnQiIAoQV2F0Y2hlZERpcmVjdG9yeRIMCgRwYXRoGAEgASgJIkYKCkRhdGFTb3VyY2USEgoIZmlsZW5hbWUYASABKAlIABIXCg1pbmxpbmVfc3RyaW5nGAMgASgJSABCCwoJc3BlY2lmaWVyIlwKD1RyYW5zcG9ydFNvY2tldBIMCgRuYW1lGAEgASgJEiwKDHR5cGVkX2NvbmZpZxgDIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIAEINCgtjb25maWdfdHlwZWIGcHJvdG8z", [file_envoy_type_v3_percent, file_google_protobuf_any, file_google_protobuf_struct]);
+  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9iYXNlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSI/CgxCdWlsZFZlcnNpb24SLwoHdmVyc2lvbhgBIAEoCzIeLmVudm95LnR5cGUudjMuU2VtYW50aWNWZXJzaW9uIrMCCgROb2RlEgoKAmlkGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSKQoIbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjAKCGxvY2FsaXR5GAQgASgLMh4uZW52b3kuY29uZmlnLmNvcmUudjMuTG9jYWxpdHkSFwoPdXNlcl9hZ2VudF9uYW1lGAYgASgJEhwKEnVzZXJfYWdlbnRfdmVyc2lvbhgHIAEoCUgAEkYKGHVzZXJfYWdlbnRfYnVpbGRfdmVyc2lvbhgIIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkJ1aWxkVmVyc2lvbkgAEhcKD2NsaWVudF9mZWF0dXJlcxgKIAMoCUIZChd1c2VyX2FnZW50X3ZlcnNpb25fdHlwZSIiCgxDb250cm9sUGxhbmUSEgoKaWRlbnRpZmllchgBIAEoCSIpCgtIZWFkZXJWYWx1ZRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkimAIKEUhlYWRlclZhbHVlT3B0aW9uEjEKBmhlYWRlchgBIAEoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlElEKDWFwcGVuZF9hY3Rpb24YAyABKA4yOi5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbi5IZWFkZXJBcHBlbmRBY3Rpb24ifQoSSGVhZGVyQXBwZW5kQWN0aW9uEhsKF0FQUEVORF9JRl9FWElTVFNfT1JfQUREEAASEQoNQUREX0lGX0FCU0VOVBABEh4KGk9WRVJXUklURV9JRl9FWElTVFNfT1JfQUREEAISFwoTT1ZFUldSSVRFX0lGX0VYSVNUUxADIlMKGFJ1bnRpbWVGcmFjdGlvbmFsUGVyY2VudBI3Cg1kZWZhdWx0X3ZhbHVlGAEgASgLMiAuZW52b3kudHlwZS52My5GcmFjdGlvbmFsUGVyY2VudCIgChBXYXRjaGVkRGlyZWN0b3J5EgwKBHBhdGgYASABKAkiRgoKRGF0YVNvdXJjZRISCghmaWxlbmFtZRgBIAEoCUgAEhcKDWlubGluZV9zdHJpbmcYAyABKAlIAEILCglzcGVjaWZpZXIiXAoPVHJhbnNwb3J0U29ja2V0EgwKBG5hbWUYASABKAkSLAoMdHlwZWRfY29uZmlnGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlYgZwcm90bzM", [file_envoy_type_v3_percent, file_envoy_type_v3_semantic_version, file_google_protobuf_any, file_google_protobuf_struct]);
 
 /**
  * @generated from message envoy.config.core.v3.Locality
@@ -45,6 +47,23 @@ export type Locality = Message<"envoy.config.core.v3.Locality"> & {
  */
 export const LocalitySchema: GenMessage<Locality> = /*@__PURE__*/
   messageDesc(file_envoy_config_core_v3_base, 0);
+
+/**
+ * @generated from message envoy.config.core.v3.BuildVersion
+ */
+export type BuildVersion = Message<"envoy.config.core.v3.BuildVersion"> & {
+  /**
+   * @generated from field: envoy.type.v3.SemanticVersion version = 1;
+   */
+  version?: SemanticVersion | undefined;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.BuildVersion.
+ * Use `create(BuildVersionSchema)` to create a new message.
+ */
+export const BuildVersionSchema: GenMessage<BuildVersion> = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_base, 1);
 
 /**
  * @generated from message envoy.config.core.v3.Node
@@ -84,6 +103,12 @@ export type Node = Message<"envoy.config.core.v3.Node"> & {
      */
     value: string;
     case: "userAgentVersion";
+  } | {
+    /**
+     * @generated from field: envoy.config.core.v3.BuildVersion user_agent_build_version = 8;
+     */
+    value: BuildVersion;
+    case: "userAgentBuildVersion";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -97,7 +122,7 @@ export type Node = Message<"envoy.config.core.v3.Node"> & {
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 1);
+  messageDesc(file_envoy_config_core_v3_base, 2);
 
 /**
  * @generated from message envoy.config.core.v3.ControlPlane
@@ -114,7 +139,7 @@ export type ControlPlane = Message<"envoy.config.core.v3.ControlPlane"> & {
  * Use `create(ControlPlaneSchema)` to create a new message.
  */
 export const ControlPlaneSchema: GenMessage<ControlPlane> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 2);
+  messageDesc(file_envoy_config_core_v3_base, 3);
 
 /**
  * @generated from message envoy.config.core.v3.HeaderValue
@@ -136,7 +161,7 @@ export type HeaderValue = Message<"envoy.config.core.v3.HeaderValue"> & {
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema: GenMessage<HeaderValue> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 3);
+  messageDesc(file_envoy_config_core_v3_base, 4);
 
 /**
  * @generated from message envoy.config.core.v3.HeaderValueOption
@@ -158,7 +183,7 @@ export type HeaderValueOption = Message<"envoy.config.core.v3.HeaderValueOption"
  * Use `create(HeaderValueOptionSchema)` to create a new message.
  */
 export const HeaderValueOptionSchema: GenMessage<HeaderValueOption> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 4);
+  messageDesc(file_envoy_config_core_v3_base, 5);
 
 /**
  * @generated from enum envoy.config.core.v3.HeaderValueOption.HeaderAppendAction
@@ -194,7 +219,7 @@ export type HeaderValueOption_HeaderAppendAction = (typeof HeaderValueOption_Hea
  * Describes the enum envoy.config.core.v3.HeaderValueOption.HeaderAppendAction.
  */
 export const HeaderValueOption_HeaderAppendActionSchema: GenEnum<HeaderValueOption_HeaderAppendAction> = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_base, 4, 0);
+  enumDesc(file_envoy_config_core_v3_base, 5, 0);
 
 /**
  * @generated from message envoy.config.core.v3.RuntimeFractionalPercent
@@ -211,7 +236,7 @@ export type RuntimeFractionalPercent = Message<"envoy.config.core.v3.RuntimeFrac
  * Use `create(RuntimeFractionalPercentSchema)` to create a new message.
  */
 export const RuntimeFractionalPercentSchema: GenMessage<RuntimeFractionalPercent> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 5);
+  messageDesc(file_envoy_config_core_v3_base, 6);
 
 /**
  * @generated from message envoy.config.core.v3.WatchedDirectory
@@ -228,7 +253,7 @@ export type WatchedDirectory = Message<"envoy.config.core.v3.WatchedDirectory"> 
  * Use `create(WatchedDirectorySchema)` to create a new message.
  */
 export const WatchedDirectorySchema: GenMessage<WatchedDirectory> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 6);
+  messageDesc(file_envoy_config_core_v3_base, 7);
 
 /**
  * @generated from message envoy.config.core.v3.DataSource
@@ -257,7 +282,7 @@ export type DataSource = Message<"envoy.config.core.v3.DataSource"> & {
  * Use `create(DataSourceSchema)` to create a new message.
  */
 export const DataSourceSchema: GenMessage<DataSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 7);
+  messageDesc(file_envoy_config_core_v3_base, 8);
 
 /**
  * @generated from message envoy.config.core.v3.TransportSocket
@@ -285,5 +310,5 @@ export type TransportSocket = Message<"envoy.config.core.v3.TransportSocket"> & 
  * Use `create(TransportSocketSchema)` to create a new message.
  */
 export const TransportSocketSchema: GenMessage<TransportSocket> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 8);
+  messageDesc(file_envoy_config_core_v3_base, 9);
 

@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { HeaderValueOption } from "../../core/v3/base_pb.ts";
+import type { DataSource, HeaderValueOption } from "../../core/v3/base_pb.ts";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.ts";
 import type { RegexMatchAndSubstitute } from "../../../type/matcher/v3/regex_pb.ts";
 import { file_envoy_type_matcher_v3_regex } from "../../../type/matcher/v3/regex_pb.ts";
@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/route/v3/route_components.proto.
  */
 export const file_envoy_config_route_v3_route_components: GenFile = /*@__PURE__*/
-  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUijAQKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABJHChZyZXF1ZXN0X2hlYWRlcnNfdG9fYWRkGAkgAygLMicuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24SSAoXcmVzcG9uc2VfaGVhZGVyc190b19hZGQYCiADKAsyJy5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbhIiChpyZXNwb25zZV9oZWFkZXJzX3RvX3JlbW92ZRgLIAMoCRIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiKYAQoKUm91dGVNYXRjaBIQCgZwcmVmaXgYASABKAlIABIOCgRwYXRoGAIgASgJSAASHwoVcGF0aF9zZXBhcmF0ZWRfcHJlZml4GA4gASgJSAASNQoHaGVhZGVycxgGIAMoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVyQhAKDnBhdGhfc3BlY2lmaWVyIuUCCgtSb3V0ZUFjdGlvbhIRCgdjbHVzdGVyGAEgASgJSAASFgoOcHJlZml4X3Jld3JpdGUYBSABKAkSHgoUaG9zdF9yZXdyaXRlX2xpdGVyYWwYBiABKAlIARIqCgd0aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjgKDHJldHJ5X3BvbGljeRgJIAEoCzIiLmVudm95LmNvbmZpZy5yb3V0ZS52My5SZXRyeVBvbGljeRIvCgxpZGxlX3RpbWVvdXQYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SRQoNcmVnZXhfcmV3cml0ZRggIAEoCzIuLmVudm95LnR5cGUubWF0Y2hlci52My5SZWdleE1hdGNoQW5kU3Vic3RpdHV0ZUITChFjbHVzdGVyX3NwZWNpZmllckIYChZob3N0X3Jld3JpdGVfc3BlY2lmaWVyIu8BCgtSZXRyeVBvbGljeRIQCghyZXRyeV9vbhgBIAEoCRIxCgtudW1fcmV0cmllcxgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIyCg9wZXJfdHJ5X3RpbWVvdXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmV0cmlhYmxlX3N0YXR1c19jb2RlcxgHIAMoDRJHChlyZXRyaWFibGVfcmVxdWVzdF9oZWFkZXJzGAogAygLMiQuZW52b3kuY29uZmlnLnJvdXRlLnYzLkhlYWRlck1hdGNoZXIixAMKCVJhdGVMaW1pdBI4CgdhY3Rpb25zGAMgAygLMicuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJhdGVMaW1pdC5BY3Rpb24a/AIKBkFjdGlvbhJJCgtnZW5lcmljX2tleRgFIAEoCzIyLmVudm95LmNvbmZpZy5yb3V0ZS52My5SYXRlTGltaXQuQWN0aW9uLkdlbmVyaWNLZXlIABJECghtZXRhZGF0YRgIIAEoCzIwLmVudm95LmNvbmZpZy5yb3V0ZS52My5SYXRlTGltaXQuQWN0aW9uLk1ldGFEYXRhSAAaPgoKR2VuZXJpY0tleRIYChBkZXNjcmlwdG9yX3ZhbHVlGAEgASgJEhYKDmRlc2NyaXB0b3Jfa2V5GAIgASgJGowBCghNZXRhRGF0YRIWCg5kZXNjcmlwdG9yX2tleRgBIAEoCRI5CgxtZXRhZGF0YV9rZXkYAiABKAsyIy5lbnZveS50eXBlLm1ldGFkYXRhLnYzLk1ldGFkYXRhS2V5EhUKDWRlZmF1bHRfdmFsdWUYAyABKAkSFgoOc2tpcF9pZl9hYnNlbnQYBSABKAhCEgoQYWN0aW9uX3NwZWNpZmllciIgCgxGaWx0ZXJDb25maWcSEAoIZGlzYWJsZWQYAyABKAgijgEKDUhlYWRlck1hdGNoZXISDAoEbmFtZRgBIAEoCRIXCg1wcmVzZW50X21hdGNoGAcgASgISAASPAoMc3RyaW5nX21hdGNoGA0gASgLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJIAEIYChZoZWFkZXJfbWF0Y2hfc3BlY2lmaWVyYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_regex, file_envoy_type_matcher_v3_string, file_envoy_type_metadata_v3_metadata, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers]);
+  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUi1AQKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABJGCg9kaXJlY3RfcmVzcG9uc2UYByABKAsyKy5lbnZveS5jb25maWcucm91dGUudjMuRGlyZWN0UmVzcG9uc2VBY3Rpb25IABJHChZyZXF1ZXN0X2hlYWRlcnNfdG9fYWRkGAkgAygLMicuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24SSAoXcmVzcG9uc2VfaGVhZGVyc190b19hZGQYCiADKAsyJy5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbhIiChpyZXNwb25zZV9oZWFkZXJzX3RvX3JlbW92ZRgLIAMoCRIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiJWChREaXJlY3RSZXNwb25zZUFjdGlvbhIOCgZzdGF0dXMYASABKA0SLgoEYm9keRgCIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2UimAEKClJvdXRlTWF0Y2gSEAoGcHJlZml4GAEgASgJSAASDgoEcGF0aBgCIAEoCUgAEh8KFXBhdGhfc2VwYXJhdGVkX3ByZWZpeBgOIAEoCUgAEjUKB2hlYWRlcnMYBiADKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlckIQCg5wYXRoX3NwZWNpZmllciLlAgoLUm91dGVBY3Rpb24SEQoHY2x1c3RlchgBIAEoCUgAEhYKDnByZWZpeF9yZXdyaXRlGAUgASgJEh4KFGhvc3RfcmV3cml0ZV9saXRlcmFsGAYgASgJSAESKgoHdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI4CgxyZXRyeV9wb2xpY3kYCSABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUmV0cnlQb2xpY3kSLwoMaWRsZV90aW1lb3V0GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkUKDXJlZ2V4X3Jld3JpdGUYICABKAsyLi5lbnZveS50eXBlLm1hdGNoZXIudjMuUmVnZXhNYXRjaEFuZFN1YnN0aXR1dGVCEwoRY2x1c3Rlcl9zcGVjaWZpZXJCGAoWaG9zdF9yZXdyaXRlX3NwZWNpZmllciLvAQoLUmV0cnlQb2xpY3kSEAoIcmV0cnlfb24YASABKAkSMQoLbnVtX3JldHJpZXMYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMgoPcGVyX3RyeV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh4KFnJldHJpYWJsZV9zdGF0dXNfY29kZXMYByADKA0SRwoZcmV0cmlhYmxlX3JlcXVlc3RfaGVhZGVycxgKIAMoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVyIsQDCglSYXRlTGltaXQSOAoHYWN0aW9ucxgDIAMoCzInLmVudm95LmNvbmZpZy5yb3V0ZS52My5SYXRlTGltaXQuQWN0aW9uGvwCCgZBY3Rpb24SSQoLZ2VuZXJpY19rZXkYBSABKAsyMi5lbnZveS5jb25maWcucm91dGUudjMuUmF0ZUxpbWl0LkFjdGlvbi5HZW5lcmljS2V5SAASRAoIbWV0YWRhdGEYCCABKAsyMC5lbnZveS5jb25maWcucm91dGUudjMuUmF0ZUxpbWl0LkFjdGlvbi5NZXRhRGF0YUgAGj4KCkdlbmVyaWNLZXkSGAoQZGVzY3JpcHRvcl92YWx1ZRgBIAEoCRIWCg5kZXNjcmlwdG9yX2tleRgCIAEoCRqMAQoITWV0YURhdGESFgoOZGVzY3JpcHRvcl9rZXkYASABKAkSOQoMbWV0YWRhdGFfa2V5GAIgASgLMiMuZW52b3kudHlwZS5tZXRhZGF0YS52My5NZXRhZGF0YUtleRIVCg1kZWZhdWx0X3ZhbHVlGAMgASgJEhYKDnNraXBfaWZfYWJzZW50GAUgASgIQhIKEGFjdGlvbl9zcGVjaWZpZXIiIAoMRmlsdGVyQ29uZmlnEhAKCGRpc2FibGVkGAMgASgIIo4BCg1IZWFkZXJNYXRjaGVyEgwKBG5hbWUYASABKAkSFwoNcHJlc2VudF9tYXRjaBgHIAEoCEgAEjwKDHN0cmluZ19tYXRjaBgNIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySABCGAoWaGVhZGVyX21hdGNoX3NwZWNpZmllcmIGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_regex, file_envoy_type_matcher_v3_string, file_envoy_type_metadata_v3_metadata, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers]);
 
 /**
  * @generated from message envoy.config.route.v3.VirtualHost
@@ -69,6 +69,12 @@ export type Route = Message<"envoy.config.route.v3.Route"> & {
      */
     value: RouteAction;
     case: "route";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.DirectResponseAction direct_response = 7;
+     */
+    value: DirectResponseAction;
+    case: "directResponse";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -110,6 +116,28 @@ export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_envoy_config_route_v3_route_components, 1);
 
 /**
+ * @generated from message envoy.config.route.v3.DirectResponseAction
+ */
+export type DirectResponseAction = Message<"envoy.config.route.v3.DirectResponseAction"> & {
+  /**
+   * @generated from field: uint32 status = 1;
+   */
+  status: number;
+
+  /**
+   * @generated from field: envoy.config.core.v3.DataSource body = 2;
+   */
+  body?: DataSource | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.DirectResponseAction.
+ * Use `create(DirectResponseActionSchema)` to create a new message.
+ */
+export const DirectResponseActionSchema: GenMessage<DirectResponseAction> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 2);
+
+/**
  * @generated from message envoy.config.route.v3.RouteMatch
  */
 export type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
@@ -147,7 +175,7 @@ export type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
  * Use `create(RouteMatchSchema)` to create a new message.
  */
 export const RouteMatchSchema: GenMessage<RouteMatch> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 2);
+  messageDesc(file_envoy_config_route_v3_route_components, 3);
 
 /**
  * @generated from message envoy.config.route.v3.RouteAction
@@ -206,7 +234,7 @@ export type RouteAction = Message<"envoy.config.route.v3.RouteAction"> & {
  * Use `create(RouteActionSchema)` to create a new message.
  */
 export const RouteActionSchema: GenMessage<RouteAction> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 3);
+  messageDesc(file_envoy_config_route_v3_route_components, 4);
 
 /**
  * @generated from message envoy.config.route.v3.RetryPolicy
@@ -243,7 +271,7 @@ export type RetryPolicy = Message<"envoy.config.route.v3.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 4);
+  messageDesc(file_envoy_config_route_v3_route_components, 5);
 
 /**
  * @generated from message envoy.config.route.v3.RateLimit
@@ -260,7 +288,7 @@ export type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
  * Use `create(RateLimitSchema)` to create a new message.
  */
 export const RateLimitSchema: GenMessage<RateLimit> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 5);
+  messageDesc(file_envoy_config_route_v3_route_components, 6);
 
 /**
  * @generated from message envoy.config.route.v3.RateLimit.Action
@@ -289,7 +317,7 @@ export type RateLimit_Action = Message<"envoy.config.route.v3.RateLimit.Action">
  * Use `create(RateLimit_ActionSchema)` to create a new message.
  */
 export const RateLimit_ActionSchema: GenMessage<RateLimit_Action> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 5, 0);
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0);
 
 /**
  * @generated from message envoy.config.route.v3.RateLimit.Action.GenericKey
@@ -311,7 +339,7 @@ export type RateLimit_Action_GenericKey = Message<"envoy.config.route.v3.RateLim
  * Use `create(RateLimit_Action_GenericKeySchema)` to create a new message.
  */
 export const RateLimit_Action_GenericKeySchema: GenMessage<RateLimit_Action_GenericKey> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 5, 0, 0);
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0, 0);
 
 /**
  * @generated from message envoy.config.route.v3.RateLimit.Action.MetaData
@@ -343,7 +371,7 @@ export type RateLimit_Action_MetaData = Message<"envoy.config.route.v3.RateLimit
  * Use `create(RateLimit_Action_MetaDataSchema)` to create a new message.
  */
 export const RateLimit_Action_MetaDataSchema: GenMessage<RateLimit_Action_MetaData> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 5, 0, 1);
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0, 1);
 
 /**
  * @generated from message envoy.config.route.v3.FilterConfig
@@ -360,7 +388,7 @@ export type FilterConfig = Message<"envoy.config.route.v3.FilterConfig"> & {
  * Use `create(FilterConfigSchema)` to create a new message.
  */
 export const FilterConfigSchema: GenMessage<FilterConfig> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 6);
+  messageDesc(file_envoy_config_route_v3_route_components, 7);
 
 /**
  * @generated from message envoy.config.route.v3.HeaderMatcher
@@ -394,5 +422,5 @@ export type HeaderMatcher = Message<"envoy.config.route.v3.HeaderMatcher"> & {
  * Use `create(HeaderMatcherSchema)` to create a new message.
  */
 export const HeaderMatcherSchema: GenMessage<HeaderMatcher> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 7);
+  messageDesc(file_envoy_config_route_v3_route_components, 8);
 
