@@ -3,13 +3,21 @@ import { createRegistry, fromBinary, type JsonValue, toJson } from '@bufbuild/pr
 import { ClusterSchema } from '@signalbox/proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '@signalbox/proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
+import { FilterConfigSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import * as jwtAuthn from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
+import {
+  HeaderMutationPerRouteSchema,
+  HeaderMutationSchema,
+} from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
+import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { McpOverrideSchema, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACPerRouteSchema, RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpConnectionManagerSchema } from '@signalbox/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { SecretSchema } from '@signalbox/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { UpstreamTlsContextSchema } from '@signalbox/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { HttpProtocolOptionsSchema } from '@signalbox/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { PlainResource } from '@signalbox/xds';
 import { describe, expect, it } from 'vitest';
 import { envoyPlane } from './plane.ts';
@@ -22,10 +30,12 @@ import { projectEnvoy } from './project.ts';
 const folder = new URL('testdata/', import.meta.url);
 const inputs = readdirSync(folder).filter((file) => file.endsWith('.in.yaml'));
 
-const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema];
+const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, SecretSchema, ListenerSchema, RouteConfigurationSchema];
 const registry = createRegistry(
   ...schemas,
   ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
+  ...[HeaderMutationSchema, HeaderMutationPerRouteSchema],
+  ...[FilterConfigSchema, LocalRateLimitSchema, HttpProtocolOptionsSchema],
   ...[RBACSchema, RBACPerRouteSchema, RouterSchema, HttpConnectionManagerSchema, UpstreamTlsContextSchema],
 );
 
@@ -59,7 +69,7 @@ describe('the projection for Envoy', () => {
     const order = envoyFamily.types.map(({ typeUrl }) => typeUrl);
     const sent = projectEnvoy('edge', operator, tenants).map(({ typeUrl }) => order.indexOf(typeUrl));
     expect(sent).toEqual(sent.toSorted((a, b) => a - b));
-    expect(new Set(sent)).toEqual(new Set(order.keys()));
+    expect(new Set(sent).size).toBe(order.length - 1);
   });
 
   it('is empty for a gateway that no Envoy serves', () => {
