@@ -1,3 +1,4 @@
+import type { Federation } from './federation/federation.ts';
 import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
 import type { AuthorizationTable } from './policy/authorization.ts';
@@ -87,12 +88,18 @@ export interface RouteEntry {
   readonly unenforceable: 'refuse' | 'restrict';
   readonly mcp: McpRoute;
   readonly authentication: AuthenticationTable;
+  /** Of a federated route without the rules on members' backends: these stand with each member. */
   readonly authorization: AuthorizationTable;
 }
 
 export interface McpRoute {
   readonly virtualServer: string;
+  /** What sessions belong to: the backend, or a federation, which keeps them while its members change. */
+  readonly sessionKey: string;
+  /** The only member, or the first one of a federation. */
   readonly member: MemberEntry;
+  /** Null when the only member is presented as it is. */
+  readonly federation: Federation | null;
 }
 
 export interface MemberEntry {

@@ -57,7 +57,8 @@ export class UpstreamRetention implements TableObserver {
     slice.begin();
     for (const tenant of table?.tenants.values() ?? []) {
       for (const route of tenant.routes.values()) {
-        origins.add(this.#originOf(route.mcp.member.backend));
+        const members = route.mcp.federation?.members ?? [route.mcp.member];
+        for (const { backend } of members) origins.add(this.#originOf(backend));
         if (slice.spent) await slice.pause();
       }
     }

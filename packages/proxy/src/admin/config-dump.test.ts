@@ -13,6 +13,8 @@ const route: RouteEntry = {
   unenforceable: 'refuse',
   mcp: {
     virtualServer: 'assistant',
+    sessionKey: 'acme/weather@1',
+    federation: null,
     member: { backend: { tenant: 'acme', name: 'weather', key: 'k', url: 'http://127.0.0.1:3001/mcp?token=hidden' } },
   },
   authentication: {

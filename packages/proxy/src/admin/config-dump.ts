@@ -1,7 +1,10 @@
 import type {
   AuthenticationTable,
+  AuthorizationTable,
+  FederatedMember,
   GatewayEntry,
   JwtVerifierConfig,
+  MemberEntry,
   RouteEntry,
   RoutingTable,
   TenantTable,
@@ -58,18 +61,31 @@ function gatewayOf({ name, listeners }: GatewayEntry) {
 }
 
 function routeOf(route: RouteEntry) {
-  const { name, gateway, endpoint, digest, mcp, authentication, authorization } = route;
-  const { backend } = mcp.member;
+  const { name, gateway, endpoint, digest, mcp, authentication } = route;
   return {
     name,
     gateway,
     endpoint,
     digest,
     virtualServer: mcp.virtualServer,
-    backend: { name: backend.name, url: withoutQuery(backend.url) },
+    ...(mcp.federation === null
+      ? { backend: backendOf(mcp.member) }
+      : { members: mcp.federation.members.map(memberOf) }),
     authentication: authenticationOf(authentication),
-    authorization: authorization.rules.map(({ id, effect, when }) => ({ id, effect, when })),
+    authorization: rulesOf(route),
   };
+}
+
+function backendOf({ backend }: MemberEntry) {
+  return { name: backend.name, url: withoutQuery(backend.url) };
+}
+
+function memberOf(member: FederatedMember) {
+  return { key: member.key, prefix: member.prefix, backend: backendOf(member), authorization: rulesOf(member) };
+}
+
+function rulesOf({ authorization }: { readonly authorization: AuthorizationTable }) {
+  return authorization.rules.map(({ id, effect, when }) => ({ id, effect, when }));
 }
 
 function authenticationOf({ source, apiKeys, jwt, anonymous }: AuthenticationTable) {

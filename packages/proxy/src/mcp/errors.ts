@@ -29,6 +29,7 @@ export const refusals = {
   // Before anyone is authenticated.
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
+  notServed: refusal('unknown_path', 501, codes.server, 'This node does not serve virtual servers of several members'),
   unauthenticated: refusal('unauthenticated', 401, codes.server, 'A bearer credential is required'),
   invalidCredential: refusal('invalid_credential', 401, codes.server, 'The credential is not accepted here'),
   keysUnavailable: refusal(

@@ -47,6 +47,7 @@ export function routeProblems(route: RouteEntry, { gaps }: Enforcement): readonl
   const backend = new URL(route.mcp.member.backend.url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
+    ...(route.mcp.federation === null ? [] : [problem('Envoy cannot present the members of a virtual server as one')]),
     ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...[...gaps].flatMap(([rule, features]) =>
       [...features].map((feature) => problem(`Envoy cannot enforce what ${rule} asks: ${feature}`)),
