@@ -11,6 +11,7 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -456,6 +457,8 @@ export const proxySettings = {
     request.toolsPerBackend,
     'Tool names of a backend that are remembered.',
   ),
+
+  ...federationSettings,
 
   // Events and the end.
   maxEvents: count(

@@ -29,7 +29,6 @@ export const refusals = {
   // Before anyone is authenticated.
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
-  notServed: refusal('unknown_path', 501, codes.server, 'This node does not serve virtual servers of several members'),
   unauthenticated: refusal('unauthenticated', 401, codes.server, 'A bearer credential is required'),
   invalidCredential: refusal('invalid_credential', 401, codes.server, 'The credential is not accepted here'),
   keysUnavailable: refusal(
@@ -82,6 +81,9 @@ export const refusals = {
     'The upstream server gave an answer that is not MCP',
   ),
   upstreamTooLarge: refusal('upstream_too_large', 200, codes.internal, "The upstream server's answer is too large"),
+  // Virtual servers of several members.
+  otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
+  membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

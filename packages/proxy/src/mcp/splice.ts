@@ -1,3 +1,4 @@
+import { objectMembers } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 
 /** A stretch of bytes, `[start, end)`, and what takes its place. */
@@ -53,4 +54,16 @@ export function spliceBytes(bytes: Buffer, { start, end }: Span, { source, from 
 export function spliceText(bytes: Buffer, span: Span, text: string): Buffer {
   const source = Buffer.from(text, 'utf8');
   return spliceBytes(bytes, span, { source, from: { start: 0, end: source.length } });
+}
+
+/** Takes a member out of an object, with the comma that parts it from its neighbour. */
+export function withoutMember(bytes: Buffer, object: Span, name: string): readonly Edit[] {
+  const members = objectMembers(bytes, object);
+  const position = members.findIndex(({ key }) => key === name);
+  const member = members[position];
+  if (!member) return [];
+  const before = members[position - 1];
+  if (before) return [{ start: before.value.end, end: member.value.end, text: '' }];
+  const end = members.length > 1 ? bytes.indexOf(',', member.value.end) + 1 : member.value.end;
+  return [{ start: object.start + 1, end, text: '' }];
 }

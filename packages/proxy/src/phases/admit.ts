@@ -14,7 +14,6 @@ export function admit(call: Call): Step {
   const { head } = exchange;
   if (head.path.startsWith(metadataPrefix)) return answerMetadata(call, admission.table);
   call.route = matchRoute(call, admission.table, head, head.path);
-  if (call.route && call.route.entry.mcp.federation !== null) return refuse(call, refusals.notServed);
   return call.route ? 'continue' : refuse(call, refusals.unknownPath);
 }
 
