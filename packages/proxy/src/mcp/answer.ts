@@ -1,3 +1,4 @@
+import { notRostered } from '@signalbox/runtime';
 import type { MemberLeg } from '../federation/member-leg.ts';
 import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
@@ -22,6 +23,7 @@ export class Answer implements UpstreamHandler, InFlight {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
+  place = notRostered;
   /** Of a `subscriptions/listen`. */
   listens: ListenFilter | undefined;
   readonly #call: Call;
