@@ -11,6 +11,7 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { bridgeSettings } from './bridge/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
@@ -458,6 +459,7 @@ export const proxySettings = {
     'Tool names of a backend that are remembered.',
   ),
 
+  ...bridgeSettings,
   ...federationSettings,
 
   // Events and the end.

@@ -19,6 +19,7 @@ export const codes = {
   internal: -32603,
   server: -32000,
   sessionNotFound: -32001,
+  resourceNotFound: -32002,
   headerMismatch: -32020,
   missingCapability: -32021,
   unsupportedVersion: -32022,

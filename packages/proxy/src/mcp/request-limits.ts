@@ -1,3 +1,4 @@
+import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
@@ -58,6 +59,8 @@ export interface RequestLimits {
   readonly backends: number;
   /** Tool names that are remembered of one backend. */
   readonly toolsPerBackend: number;
+  /** Between clients and servers of different eras. */
+  readonly bridge: BridgeLimits;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
 }
@@ -94,5 +97,6 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   eraHorizonMs: 3_600_000,
   backends: 10_000,
   toolsPerBackend: 10_000,
+  bridge: defaultBridgeLimits,
   federation: defaultFederationLimits,
 });

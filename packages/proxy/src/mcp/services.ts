@@ -6,6 +6,7 @@ import { ListCursors } from '../federation/list-cursor.ts';
 import { MemberHealth } from '../federation/member-health.ts';
 import { MemberIds } from '../federation/member-ids.ts';
 import { MemberNames } from '../federation/member-names.ts';
+import { EraBridge } from '../bridge/era-bridge.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
@@ -74,6 +75,7 @@ export function createServices(deps: RequestPathDeps): Services {
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
+    upstream: new EraBridge(deps),
     routes: new RouteStates(tokens),
     tokens,
     sessions: new Sessions({
