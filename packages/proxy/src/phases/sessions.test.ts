@@ -212,7 +212,10 @@ describe('a legacy session', () => {
     });
     const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo, instructions: 'i' };
     expect(exchange.json).toEqual({ jsonrpc: '2.0', id: 1, result });
-    const session = exchange.headers['mcp-session-id'] ?? '';
+    const session = {
+      'mcp-session-id': exchange.headers['mcp-session-id'] ?? '',
+      'mcp-protocol-version': '2025-06-18',
+    };
     const call = await path.request(session, 'tools/call', { name: 'echo' }, 7);
     const _meta = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
