@@ -1,5 +1,6 @@
 import type { Clock, Random } from '@signalbox/runtime';
 import type { RequestLimits } from '../mcp/request-limits.ts';
+import type { SessionKeys } from '../session/session-keys.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
 /** What the parts of the bridge share. */
@@ -9,4 +10,5 @@ export interface BridgeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits: RequestLimits;
+  readonly sessionKeys: SessionKeys;
 }

@@ -5,30 +5,44 @@ import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
 import type { BridgeContext } from './bridge-context.ts';
-import { BridgedCall } from './bridged-call.ts';
-import { BridgedInitialize } from './bridged-initialize.ts';
-import { type BridgedSession, BridgedSessions } from './bridged-session.ts';
-import { BridgedStream } from './bridged-stream.ts';
+import { BridgedCall } from './legacy-client/call.ts';
+import { BridgedInitialize } from './legacy-client/initialize.ts';
+import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
+import { BridgedStream } from './legacy-client/stream.ts';
 import { jsonType, LocalAnswer } from './local-answer.ts';
+import { ModernCall } from './modern-client/call.ts';
+import { discoverLegacy } from './modern-client/discover.ts';
+import { LegacySessions } from './modern-client/legacy-sessions.ts';
+import { ModernListen } from './modern-client/listen.ts';
+import { ParkedCalls } from './modern-client/parked-calls.ts';
+import { roundParamsOf } from './modern-client/to-legacy-request.ts';
 
 /**
- * Lets legacy clients talk to modern servers: to whoever sends through it, such a server looks like a legacy one. It
- * has sessions, asks its client within a call, and tells of changes on a GET stream.
+ * Lets clients of one era talk to servers of the other: to whoever sends through it, such a server looks like one of the
+ * client's era.
  *
- * A server is only taken for modern when it has refused `initialize` as one of that era does. Requests of sessions that
- * servers gave, and modern requests, pass untouched.
+ * 1. For a legacy client a modern server has sessions, asks within a call, and tells of changes on a GET stream. It is
+ *    only taken for modern when it has refused `initialize` as one of that era does.
+ * 2. For a modern client a legacy server answers `input_required` and `subscriptions/listen`. Whoever sends knows that it
+ *    is one, and marks the request with its caller.
+ * 3. Everything else passes untouched.
  */
 export class EraBridge implements Upstream {
   readonly #context: BridgeContext;
   readonly #sessions: BridgedSessions;
+  readonly #legacySessions: LegacySessions;
+  readonly #parked: ParkedCalls;
 
   constructor(context: BridgeContext) {
     this.#context = context;
     this.#sessions = new BridgedSessions(context.limits.bridge.sessions);
+    this.#legacySessions = new LegacySessions(context);
+    this.#parked = new ParkedCalls(context);
   }
 
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
-    const { headers, body } = request;
+    const { headers, body, legacyFor } = request;
+    if (legacyFor !== undefined) return this.#toLegacy(request, legacyFor, handler);
     const id = valueOf(headers, 'Mcp-Session-Id');
     if (id !== undefined) {
       const session = this.#sessions.of(id);
@@ -48,6 +62,23 @@ export class EraBridge implements Upstream {
 
   close(): void {
     this.#context.upstream.close();
+  }
+
+  /** A modern client's request for a legacy server. */
+  #toLegacy(request: UpstreamRequest, caller: string, handler: UpstreamHandler): UpstreamExchange {
+    const message = request.body && this.#read(request.body);
+    if (!message) return new LocalAnswer(handler, { status: 400 });
+    const modern = { request, message, caller };
+    if (message.method === 'server/discover') return discoverLegacy(this.#legacySessions, modern, handler);
+    if (message.method === 'subscriptions/listen') {
+      return new ModernListen(this.#context, this.#legacySessions, modern, handler).begin();
+    }
+    const { requestState } = roundParamsOf(message);
+    const claimed = requestState === undefined ? undefined : this.#parked.claim(requestState, caller, message);
+    if (claimed?.kind === 'refused') return refused(message, handler, claimed.reason);
+    if (claimed?.kind === 'call') return claimed.call.comeBack(modern, handler);
+    const parts = { context: this.#context, sessions: this.#legacySessions, parked: this.#parked };
+    return new ModernCall(parts, modern, handler).begin();
   }
 
   #inSession(

@@ -26,6 +26,29 @@ export const bridgeSettings = {
     fallback.subscriptions,
     'Resources that one such session may subscribe to.',
   ),
+  parkedTimeout: bound(
+    'SIGNALBOX_PROXY_PARKED_TIMEOUT',
+    fallback.parkedMs,
+    'How long a call of a modern client at a legacy server waits for the input that the server asks for.',
+    'ms',
+  ),
+  maxParkedCalls: bound(
+    'SIGNALBOX_PROXY_MAX_PARKED_CALLS',
+    fallback.parked,
+    'Such calls that may wait at a time. One more is cancelled.',
+  ),
+  inputGather: bound(
+    'SIGNALBOX_PROXY_INPUT_GATHER',
+    fallback.gatherMs,
+    'How long questions of a server that come together are gathered into one round.',
+    'ms',
+  ),
+  sharedSessionIdle: bound(
+    'SIGNALBOX_PROXY_SHARED_SESSION_IDLE',
+    fallback.idleMs,
+    'Silence after which a session at a legacy server that requests of modern clients share is ended.',
+    'ms',
+  ),
 } as const;
 
 export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): BridgeLimits {
@@ -34,6 +57,10 @@ export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): Bridg
     answerMs: settings.inputTimeout,
     sessions: settings.maxBridgedSessions,
     subscriptions: settings.maxBridgedSubscriptions,
+    parkedMs: settings.parkedTimeout,
+    parked: settings.maxParkedCalls,
+    gatherMs: settings.inputGather,
+    idleMs: settings.sharedSessionIdle,
   };
 }
 

@@ -124,6 +124,7 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
         ...{ origin: state.origin, poolKey: state.backend.key, method: verb, target: state.target, body },
         headers: access.headersFor(this.#request),
         safeToResend: repeatable,
+        legacyFor: access.legacyFor,
         timeouts: streams === true ? streamTimeouts : callTimeouts,
       },
       this,

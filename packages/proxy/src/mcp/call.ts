@@ -47,6 +47,8 @@ export class Call {
   target: CallTarget | undefined;
   /** How that member is spoken to; set when the message is on its way. */
   leg: MemberLeg | undefined;
+  /** A modern request whose upstream speaks only the legacy era. */
+  isForLegacy = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';

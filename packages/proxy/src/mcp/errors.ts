@@ -20,6 +20,7 @@ export const codes = {
   server: -32000,
   sessionNotFound: -32001,
   resourceNotFound: -32002,
+  urlElicitationRequired: -32042,
   headerMismatch: -32020,
   missingCapability: -32021,
   unsupportedVersion: -32022,

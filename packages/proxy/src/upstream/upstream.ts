@@ -23,6 +23,8 @@ export interface UpstreamRequest {
   readonly headers: readonly string[];
   readonly body: Buffer | undefined;
   readonly safeToResend: boolean;
+  /** A modern request for a server of the legacy era: the caller, whose sessions there it may share. */
+  readonly legacyFor?: string | undefined;
   /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
   readonly timeouts: {
     readonly connectMs: number;

@@ -1,6 +1,6 @@
 import type { Random } from '@signalbox/runtime';
-import type { BridgedCall } from './bridged-call.ts';
-import type { BridgedStream } from './bridged-stream.ts';
+import type { BridgedCall } from './call.ts';
+import type { BridgedStream } from './stream.ts';
 
 /** What a legacy client said in `initialize`, which every request to a modern server says again. */
 export interface ClientFacts {

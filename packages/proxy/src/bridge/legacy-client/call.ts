@@ -1,19 +1,19 @@
-import { encodeEvent, type SseEvent } from '../http/sse.ts';
-import { memberValue, objectMembers, stringValue } from '../json/members.ts';
-import type { ScannedMessage, Span } from '../json/message.ts';
-import { codes } from '../mcp/errors.ts';
-import { spliceText } from '../mcp/splice.ts';
+import { encodeEvent, type SseEvent } from '../../http/sse.ts';
+import { memberValue, objectMembers, stringValue } from '../../json/members.ts';
+import type { ScannedMessage, Span } from '../../json/message.ts';
+import { codes } from '../../mcp/errors.ts';
+import { spliceText } from '../../mcp/splice.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
   UpstreamHandler,
   UpstreamHead,
   UpstreamRequest,
-} from '../upstream/upstream.ts';
-import type { BridgeContext } from './bridge-context.ts';
-import type { BridgedSession } from './bridged-session.ts';
-import { eventType, headOf, jsonType } from './local-answer.ts';
-import { type AnswerListener, ServerAnswer } from './server-answer.ts';
+} from '../../upstream/upstream.ts';
+import type { BridgeContext } from '../bridge-context.ts';
+import type { BridgedSession } from './session.ts';
+import { eventType, headOf, jsonType } from '../local-answer.ts';
+import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { resultKind, toLegacyAnswer } from './to-legacy.ts';
 import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
 

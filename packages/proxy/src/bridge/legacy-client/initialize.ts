@@ -1,21 +1,21 @@
-import { memberValue, stringValue } from '../json/members.ts';
-import type { ScannedMessage, Span } from '../json/message.ts';
-import { isModernVersion, metaKeys } from '../mcp/codec/rev2026-07-28.ts';
-import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
-import { codes } from '../mcp/errors.ts';
-import { splice } from '../mcp/splice.ts';
+import { memberValue, stringValue } from '../../json/members.ts';
+import type { ScannedMessage, Span } from '../../json/message.ts';
+import { isModernVersion, metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
+import { legacyCodec } from '../../mcp/codec/rev2025-11-25.ts';
+import { codes } from '../../mcp/errors.ts';
+import { splice } from '../../mcp/splice.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
   UpstreamHandler,
   UpstreamHead,
   UpstreamRequest,
-} from '../upstream/upstream.ts';
-import type { BridgeContext } from './bridge-context.ts';
-import { bridgedSessionId, type ClientFacts } from './bridged-session.ts';
-import { headOf, jsonType } from './local-answer.ts';
-import { type AnswerListener, ServerAnswer } from './server-answer.ts';
-import { withoutMembers } from './to-legacy.ts';
+} from '../../upstream/upstream.ts';
+import type { BridgeContext } from '../bridge-context.ts';
+import { bridgedSessionId, type ClientFacts } from './session.ts';
+import { headOf, jsonType } from '../local-answer.ts';
+import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
+import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 
 /** Characters of a session id: sealed with the rest, it must still fit into a header. */

@@ -1,8 +1,8 @@
-import type { Span, ScannedMessage } from '../json/message.ts';
-import { encodeHeaderValue } from '../mcp/header-value.ts';
-import { metaKeys, modernCodec } from '../mcp/codec/rev2026-07-28.ts';
-import { type Edit, splice } from '../mcp/splice.ts';
-import type { ClientFacts } from './bridged-session.ts';
+import type { Span, ScannedMessage } from '../../json/message.ts';
+import { encodeHeaderValue } from '../../mcp/header-value.ts';
+import { metaKeys, modernCodec } from '../../mcp/codec/rev2026-07-28.ts';
+import { type Edit, splice } from '../../mcp/splice.ts';
+import type { ClientFacts } from './session.ts';
 
 /** The revision that modern servers are spoken to in. */
 const spokenVersion = modernCodec.versions[0] as string;

@@ -1,20 +1,20 @@
-import { encodeEvent, type SseEvent, type SseHandler, SseParser } from '../http/sse.ts';
-import { memberValue } from '../json/members.ts';
-import type { ScannedMessage } from '../json/message.ts';
-import { scanBody } from '../json/scan.ts';
-import { metaKeys } from '../mcp/codec/rev2026-07-28.ts';
-import { splice } from '../mcp/splice.ts';
+import { encodeEvent, type SseEvent, type SseHandler, SseParser } from '../../http/sse.ts';
+import { memberValue } from '../../json/members.ts';
+import type { ScannedMessage } from '../../json/message.ts';
+import { scanBody } from '../../json/scan.ts';
+import { metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
+import { splice } from '../../mcp/splice.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
   UpstreamHandler,
   UpstreamHead,
   UpstreamRequest,
-} from '../upstream/upstream.ts';
-import type { BridgeContext } from './bridge-context.ts';
-import type { BridgedSession } from './bridged-session.ts';
-import { headOf } from './local-answer.ts';
-import { withoutMembers } from './to-legacy.ts';
+} from '../../upstream/upstream.ts';
+import type { BridgeContext } from '../bridge-context.ts';
+import type { BridgedSession } from './session.ts';
+import { headOf } from '../local-answer.ts';
+import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 
 /**

@@ -1,7 +1,8 @@
-import { arrayElements, memberValue, objectMembers, stringValue } from '../json/members.ts';
-import type { ScannedMessage, Span } from '../json/message.ts';
-import { codes } from '../mcp/errors.ts';
-import { type Edit, splice } from '../mcp/splice.ts';
+import { arrayElements, memberValue, stringValue } from '../../json/members.ts';
+import type { ScannedMessage, Span } from '../../json/message.ts';
+import { codes } from '../../mcp/errors.ts';
+import { type Edit, splice } from '../../mcp/splice.ts';
+import { withoutMembers } from '../without-members.ts';
 
 /** Members that only results of the modern era have. */
 const modernMembers: ReadonlySet<string> = new Set(['resultType', 'ttlMs', 'cacheScope']);
@@ -66,19 +67,3 @@ function isObject(bytes: Buffer, { start }: Span): boolean {
 }
 
 const openBrace = 0x7b;
-
-/** Edits that take members out of an object, each with the comma that parts it from what stays. */
-export function withoutMembers(bytes: Buffer, object: Span, names: ReadonlySet<string>): readonly Edit[] {
-  const edits: Edit[] = [];
-  let from = object.start + 1;
-  let isFirst = true;
-  for (const { key, value } of objectMembers(bytes, object)) {
-    if (names.has(key)) edits.push({ start: from, end: value.end, text: '' });
-    else if (isFirst && edits.length > 0) edits.push({ start: from, end: bytes.indexOf(comma, from) + 1, text: '' });
-    if (!names.has(key)) isFirst = false;
-    from = value.end;
-  }
-  return edits;
-}
-
-const comma = 0x2c;
