@@ -226,6 +226,22 @@ describe('a virtual server of several members', () => {
     expect(await client.call('two__other')).toHaveProperty('result');
   });
 
+  it('47. A member without a stream of its own is noticed to be back by what it answers.', async () => {
+    await two.stop();
+    two = await startMemberServer({ tools: ['search', 'other'], withoutStream: true });
+    await present();
+    const client = await connect();
+    const stream = (await client.get()).stream;
+    await two.requests.first('the GET', ({ method }) => method === 'GET');
+    await two.stop();
+    expect(await client.toolNames()).toHaveLength(6);
+    await two.start();
+    expect(await client.call('two__other')).toHaveProperty('result');
+    expect(
+      await stream?.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed'),
+    ).toBeDefined();
+  });
+
   it('48. What policy denies is absent from lists and answered as unknown, by presented and by own names.', async () => {
     const ui = { name: 'panel', inputSchema: {}, _meta: { ui: { resourceUri: 'ui://panel' } } };
     one.become({
@@ -318,7 +334,7 @@ describe('a virtual server of several members', () => {
     await present();
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     one.push({ jsonrpc: '2.0', id: 'p-1', method: 'ping' });
     expect(await one.answers.first('a pong', ({ id }) => id === 'p-1')).toEqual({
       jsonrpc: '2.0',
@@ -334,7 +350,7 @@ describe('a virtual server of several members', () => {
     await present();
     const [client, other] = [await connect(), await connect('bob-key')];
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     for (const [at, member] of [one, two, three].entries()) {
       member.become({ tools: [`new-${at}`] });
       member.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
@@ -354,7 +370,7 @@ describe('a virtual server of several members', () => {
     await present({}, ['resource.uri != "one+test://secret"']);
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     await result(client, 'resources/subscribe', { uri: 'one+test://readme' });
     expect(JSON.parse(one.requests.of('resources/subscribe')[0]?.body ?? '')).toMatchObject({
       params: { uri: 'test://readme' },
@@ -475,7 +491,7 @@ describe('a virtual server of several members', () => {
     });
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of the members', () => [one, two].every((member) => member.streams() === 1));
+    await untilTrue('the streams of the members', () => [one, two].every((member) => member.streams() === 1));
     const held = client.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'one__hold' } });
     await one.held.atLeast(1);
     await present({
@@ -485,7 +501,7 @@ describe('a virtual server of several members', () => {
       ],
     });
     await stream?.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed');
-    await until('the streams of the new members', () => three.streams() === 1 && two.streams() === 0);
+    await untilTrue('the streams of the new members', () => three.streams() === 1 && two.streams() === 0);
     expect((await client.toolNames()).filter((name) => !name.startsWith('one__'))).toEqual(['three__search']);
     one.held.items[0]?.finish();
     expect((await held).message).toMatchObject({ id: 1, result: { content: [{ text: 'hold' }] } });
@@ -496,7 +512,7 @@ describe('a virtual server of several members', () => {
     await present();
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     const log = (data: string): object => ({
       jsonrpc: '2.0',
       method: 'notifications/message',
@@ -562,3 +578,8 @@ describe('a virtual server of several members', () => {
     expect(answer.headers['mcp-session-id']).toBeUndefined();
   });
 });
+
+/** Waits until a condition holds. */
+function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<true> {
+  return until(what, async () => ((await holds()) ? true : undefined));
+}
