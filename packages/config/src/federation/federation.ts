@@ -36,7 +36,7 @@ export interface FederatedMember {
   readonly prompts: NameMap;
   /** Whether a resource of the member is presented, by its own URI. */
   readonly presentsUri: (uri: string) => boolean;
-  /** URIs of the member are presented with its key in front: they could be another member's as well. */
+  /** URIs of the member are presented with its key in front: it has a prefix, or is not the only one without. */
   readonly wrapsUris: boolean;
   /** Rules of policies on the member's backend. They see names and URIs as the backend has them. */
   readonly authorization: AuthorizationTable;

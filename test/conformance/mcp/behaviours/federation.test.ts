@@ -250,10 +250,10 @@ describe('a virtual server of several members', () => {
       prompts: ['greeting'],
     });
     const rules = [
-      'tool.name.startsWith("one__") || backend.name == "two" && tool.name == "two__other"',
+      'tool.name == "one__panel" || backend.name == "two" && tool.name == "two__other"',
       'resource.uri == "one+test://readme"',
     ];
-    const guard = { target: { backend: 'one' }, authorization: [{ effect: 'ALLOW', when: 'tool.name == "never"' }] };
+    const guard = { target: { backend: 'one' }, authorization: [{ effect: 'ALLOW', when: 'tool.name == "search"' }] };
     await present({}, rules);
     await system.apply([
       { apiVersion: 'signalbox.dev/v1', kind: 'Policy', metadata: { tenant: 'acme', name: 'guard' }, spec: guard },
