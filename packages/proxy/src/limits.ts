@@ -85,5 +85,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
     federation: federationLimitsOf(settings),
+    rateLimitBuckets: settings.maxRateLimitBuckets,
+    cardBytes: settings.maxCardBytes,
   };
 }

@@ -25,6 +25,8 @@ export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } f
 export {
   federatedRoute,
   type FederatedRouteOptions,
+  forwardRoute,
+  type ForwardRouteOptions,
   gateway,
   mcpRoute,
   type McpRouteOptions,

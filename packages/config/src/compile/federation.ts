@@ -11,12 +11,14 @@ import type { FederatedMember, Federation, NameMap } from '../federation/federat
 import { compileGlobs } from '../federation/glob.ts';
 import type { AuthorizationTable } from '../policy/authorization.ts';
 import { maxNameLengthOf, memberKey } from '../resources/virtual-server.ts';
-import type { BackendEntry } from '../table.ts';
+import type { BackendEntry } from '../backend-entry.ts';
+import type { LimitEntry } from '../policy/limits.ts';
 
 /** What a member leads to. */
 export interface MemberParts {
   readonly backend: BackendEntry;
   readonly authorization: AuthorizationTable;
+  readonly limits: readonly LimitEntry[];
 }
 
 /** Whether a virtual server presents one member as it is, so that nothing has to be done to its messages. */
@@ -55,7 +57,7 @@ const usualInstructionBytes = 8_192;
 function compileMember(member: Member, position: number, alone: boolean, parts: MemberParts): FederatedMember {
   const { prefix } = member;
   return Object.freeze({
-    ...{ position, prefix, key: memberKey(member), backend: parts.backend, authorization: parts.authorization },
+    ...{ position, prefix, key: memberKey(member), ...parts },
     tools: compileNames(member.tools),
     prompts: compileNames(member.prompts),
     presentsUri: compileSelection(member.resources),

@@ -132,7 +132,8 @@ function federationOf(members: JsonValue): Federation {
     stored('VirtualServer', 'acme/server', { members, conflicts: 'PRIORITY' }),
     route('acme/route', '/acme/route'),
   ]);
-  const federation = tableOf(compileTenant(snapshot, operatorTable('acme'))).routes.get('route')?.mcp.federation;
+  const entry = tableOf(compileTenant(snapshot, operatorTable('acme'))).routes.get('route');
+  const federation = entry?.kind === 'mcp' ? entry.mcp.federation : null;
   if (!federation) throw new Error('the route is not federated');
   return federation;
 }

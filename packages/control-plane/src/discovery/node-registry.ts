@@ -1,5 +1,6 @@
 import type { Clock, Counter, Histogram, Metrics } from '@signalbox/runtime';
 import type { CollectionRevision, CollectionSource, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
+import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeDirectory, NodeNack, NodeScopeStatus, NodeStatus } from './node-directory.ts';
 import { refusalsByScope, type ResourceRefusal } from './refusals.ts';
 
@@ -198,7 +199,7 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
     const { node, identity, remoteAddress } = stream;
     return {
       id: node.id,
-      gateway: node.cluster,
+      gateway: claimedGateway(node),
       identity: identity.name,
       userAgent: node.userAgentName,
       version: node.userAgentVersion,

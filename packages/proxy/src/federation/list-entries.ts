@@ -3,7 +3,7 @@ import {
   type Federation,
   presentedName,
   resolveName,
-  type Subject,
+  type McpSubject,
   unwrapUri,
   wrapUri,
 } from '@signalbox/config';
@@ -23,7 +23,7 @@ export interface MemberPage {
 
 /** What decides about entries of a list. */
 export interface EntryJudge {
-  allowed(subject: Subject, own: OwnSubject): boolean;
+  allowed(subject: McpSubject, own: OwnSubject): boolean;
   /** Whether a name that several members may have is this member's. */
   owns(member: FederatedMember, presented: string): boolean;
   /** An entry is left out because its name, with its prefix, is too long. */

@@ -5,7 +5,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultFederationLimits } from './limits.ts';
 import { MemberHealth } from './member-health.ts';
 
-const backend = (name: string): BackendEntry => ({ tenant: 'acme', name, key: `acme/${name}@1`, url: 'http://a/mcp' });
+const backend = (name: string): BackendEntry => ({
+  ...{ tenant: 'acme', name, key: `acme/${name}@1`, kind: 'mcp', url: 'http://a/mcp', cardUrl: '', tls: null },
+  connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
+});
 const [one, two, three] = [backend('one'), backend('two'), backend('three')];
 
 describe('the health of a member', () => {

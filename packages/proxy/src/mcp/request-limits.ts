@@ -60,6 +60,10 @@ export interface RequestLimits {
   readonly toolsPerBackend: number;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Allowances of rate limits that are remembered, all policies together. */
+  readonly rateLimitBuckets: number;
+  /** The card of an agent. Beyond: the request fails. */
+  readonly cardBytes: number;
 }
 
 /** What a node uses unless its settings say otherwise. */
@@ -95,4 +99,6 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   backends: 10_000,
   toolsPerBackend: 10_000,
   federation: defaultFederationLimits,
+  rateLimitBuckets: 100_000,
+  cardBytes: 1_048_576,
 });

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
   compileOperator,
   compileTenant,
+  decodeDocument,
   encodeResource,
   makeSnapshot,
   operatorScope,
@@ -41,6 +42,8 @@ export interface TableOptions {
   readonly routes?: readonly string[];
   /** Spec of a virtual server of several members: backends `tools` and `more`, the second one at port 3002. */
   readonly federated?: MessageInitShape<typeof VirtualServerSchema>;
+  /** More of the tenant's resources: kind, name and spec. */
+  readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
 
 /** Everything but the tool `hidden`. */
@@ -63,6 +66,7 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
     encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, federated)),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
+    ...(options.more ?? []).map(storedOf),
   ]);
   const compiledOperator = compileOperator(operator);
   const operatorTable = compiledOperator.table;
@@ -70,6 +74,13 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
   if (!operatorTable || !compiled?.table)
     throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
   return assembleRoutingTable({ operator: operatorTable, tenants: [compiled.table] });
+}
+
+function storedOf([kind, name, spec]: readonly [kind: string, name: string, spec: object]) {
+  const json = JSON.parse(JSON.stringify(spec)) as JsonValue;
+  const { resource, problems } = decodeDocument({ kind, tenant: 'acme', name, spec: json });
+  if (!resource) throw new Error(JSON.stringify(problems));
+  return resource.stored;
 }
 
 function routeOf(name: string) {

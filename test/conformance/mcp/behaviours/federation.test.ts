@@ -276,6 +276,19 @@ describe('a virtual server of several members', () => {
     await system.remove('acme', [['Policy', 'guard']]);
   });
 
+  it('48. Limits of a policy on a backend count the calls that go there, and no others.', async () => {
+    await present();
+    const limits = { callsPerMinute: 1, burst: 1 };
+    const limited = { target: { backend: 'one' }, limits };
+    const metadata = { tenant: 'acme', name: 'limited' };
+    await system.apply([{ apiVersion: 'signalbox.dev/v1', kind: 'Policy', metadata, spec: limited }]);
+    const client = await connect();
+    expect(await client.call('one__search')).toHaveProperty('result');
+    expect(await client.call('one__search')).toMatchObject({ result: { isError: true } });
+    for (let at = 0; at < 3; at += 1) expect(await client.call('two__search')).toHaveProperty('result');
+    await system.remove('acme', [['Policy', 'limited']]);
+  });
+
   it('50. The user interface of an App is found under the URI that its tool names.', async () => {
     const csp = { connectDomains: ['https://a.example'] };
     const meta = { ui: { resourceUri: 'ui://panel', csp }, other: 1 };
