@@ -108,12 +108,11 @@ function describeFederation(federation: Federation): unknown {
   };
 }
 
-function describeRoute({ gateway, endpoint, mcp, authentication, authorization, revision }: RouteEntry): unknown {
-  const { backend } = mcp.member;
+function describeRoute(route: RouteEntry): unknown {
+  const { gateway, endpoint, authentication, authorization, limits, revision } = route;
   return {
     endpoint: `${endpoint} on ${gateway} at revision ${revision}`,
-    leadsTo: `${mcp.virtualServer}, ${backend.name}, ${backend.url}`,
-    ...(mcp.federation === null ? {} : { federation: describeFederation(mcp.federation) }),
+    ...describeDestination(route),
     authentication: [
       `from ${authentication.source}`,
       ...[...authentication.apiKeys].map(
@@ -126,5 +125,24 @@ function describeRoute({ gateway, endpoint, mcp, authentication, authorization, 
       ...(authentication.anonymous === null ? [] : [`without credential is ${authentication.anonymous.subject}`]),
     ],
     rules: authorization.rules.map(({ id, effect, when }) => `${id}: ${effect} ${when}`),
+    ...(limits.length === 0 ? {} : { limits: limits.map(({ id, key }) => `${id}: ${key}`) }),
+  };
+}
+
+function describeDestination(route: RouteEntry): object {
+  if (route.kind === 'mcp') {
+    const { backend } = route.mcp.member;
+    const { federation } = route.mcp;
+    return {
+      leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}`,
+      ...(federation === null ? {} : { federation: describeFederation(federation) }),
+    };
+  }
+  const { name, url, cardUrl, tls, connection } = route.backend;
+  return {
+    leadsTo: [route.kind, name, url, cardUrl].filter(Boolean).join(', '),
+    ...(tls === null ? {} : { tls }),
+    connection: JSON.stringify(connection),
+    forwarding: JSON.stringify(route.forwarding),
   };
 }

@@ -87,5 +87,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
     federation: federationLimitsOf(settings),
+    rateLimitBuckets: settings.maxRateLimitBuckets,
+    cardBytes: settings.maxCardBytes,
   };
 }

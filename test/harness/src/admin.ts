@@ -1,6 +1,7 @@
 import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -11,6 +12,7 @@ export interface Admin {
   readonly nodes: Client<typeof NodeService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
 /** @param ca what an https server's certificate must be signed by. */
@@ -31,5 +33,6 @@ export function adminClient(url: string, token: string, ca?: Buffer): Admin {
     nodes: createClient(NodeService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }

@@ -12,6 +12,8 @@ export interface MemberServerOptions extends MemberContent {
   readonly era?: 'legacy' | 'modern';
   /** What it says to a session that it does not know: 404 unless given. */
   readonly lostStatus?: 400 | 404;
+  /** It offers no stream of its own: GET is answered 405. */
+  readonly withoutStream?: boolean;
 }
 
 /**
@@ -73,6 +75,7 @@ export async function startMemberServer(options: MemberServerOptions): Promise<M
         return refuse(response, lostStatus, 'No valid session ID');
     }
     if (era === 'modern' && message.method === 'initialize') return json(response, unsupported(message.id), 400);
+    if (request.method === 'GET' && options.withoutStream === true) return refuse(response, 405, 'Method not allowed');
     if (request.method === 'GET') return openStream(response);
     if (request.method === 'DELETE') {
       sessions.delete(String(session));

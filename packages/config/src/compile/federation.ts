@@ -11,12 +11,14 @@ import type { FederatedMember, Federation, NameMap } from '../federation/federat
 import { compileGlobs } from '../federation/glob.ts';
 import type { AuthorizationTable } from '../policy/authorization.ts';
 import { maxNameLengthOf, memberKey } from '../resources/virtual-server.ts';
-import type { BackendEntry } from '../table.ts';
+import type { BackendEntry } from '../backend-entry.ts';
+import type { LimitEntry } from '../policy/limits.ts';
 
 /** What a member leads to. */
 export interface MemberParts {
   readonly backend: BackendEntry;
   readonly authorization: AuthorizationTable;
+  readonly limits: readonly LimitEntry[];
 }
 
 /** Whether a virtual server presents one member as it is, so that nothing has to be done to its messages. */
@@ -28,9 +30,9 @@ export function isDirect({ members, instructions }: VirtualServer): boolean {
 
 /** A virtual server → how it is presented. @param parts of its members, in their order. */
 export function compileFederation(virtualServer: VirtualServer, parts: readonly MemberParts[]): Federation {
-  const several = virtualServer.members.length > 1;
+  const alone = virtualServer.members.filter(({ prefix }) => prefix === '').length === 1;
   const members = virtualServer.members.map((member, position) =>
-    compileMember(member, position, several, parts[position] as MemberParts),
+    compileMember(member, position, alone, parts[position] as MemberParts),
   );
   const { instructions } = virtualServer;
   return Object.freeze({
@@ -51,14 +53,15 @@ export function compileFederation(virtualServer: VirtualServer, parts: readonly 
 
 const usualInstructionBytes = 8_192;
 
-function compileMember(member: Member, position: number, several: boolean, parts: MemberParts): FederatedMember {
+/** @param alone there is only one member without prefix. */
+function compileMember(member: Member, position: number, alone: boolean, parts: MemberParts): FederatedMember {
   const { prefix } = member;
   return Object.freeze({
-    ...{ position, prefix, key: memberKey(member), backend: parts.backend, authorization: parts.authorization },
+    ...{ position, prefix, key: memberKey(member), ...parts },
     tools: compileNames(member.tools),
     prompts: compileNames(member.prompts),
     presentsUri: compileSelection(member.resources),
-    wrapsUris: several || prefix !== '',
+    wrapsUris: prefix !== '' || !alone,
   });
 }
 

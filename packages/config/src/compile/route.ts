@@ -4,8 +4,10 @@ import { conditionOf, type MatchCondition } from '../match/condition.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import { nobody } from '../policy/compile-authentication.ts';
 import { type Problem, ProblemList } from '../problem.ts';
-import type { BackendEntry, McpRoute, RouteEntry } from '../table.ts';
+import type { ForwardRouteEntry, McpRoute, McpRouteEntry, RouteEntry } from '../table.ts';
+import { compileBackend } from './backend.ts';
 import { compileFederation, isDirect } from './federation.ts';
+import { compileForwarding } from './forwarding.ts';
 import type { TableLimits } from './limits.ts';
 import type { AppliedPolicies, PolicyTree } from './policies.ts';
 import type { Source, Sources } from './source.ts';
@@ -20,8 +22,9 @@ export interface CompiledRoute {
 
 interface RouteOrigin {
   readonly route: Source<'Route'>;
-  readonly virtualServer: Source<'VirtualServer'>;
-  /** Of the members, in their order. */
+  /** Undefined unless the route is of kind mcp. */
+  readonly virtualServer: Source<'VirtualServer'> | undefined;
+  /** Of the members of the virtual server, in their order; otherwise the only one. */
   readonly backends: readonly Source<'Backend'>[];
   readonly applied: AppliedPolicies;
   /** Of a federation: what policies on its backends say, in the order of members. */
@@ -41,13 +44,15 @@ export interface RouteContext {
 /** Compiles one route, or shares the earlier one if nothing that it is made of has changed. */
 export function compileRoute(route: Source<'Route'>, context: RouteContext): CompiledRoute {
   const { sources, policies, earlier, revision } = context;
-  const virtualServer = required(sources.VirtualServer.get(route.message.destination.value?.virtualServer ?? ''));
-  const { members } = virtualServer.message;
-  const backends = members.map(({ backend }) => required(sources.Backend.get(backend)));
-  const direct = isDirect(virtualServer.message);
+  const { destination } = route.message;
+  const virtualServer =
+    destination.case === 'mcp' ? required(sources.VirtualServer.get(destination.value.virtualServer)) : undefined;
+  const names = virtualServer?.message.members.map(({ backend }) => backend) ?? [backendOf(route)];
+  const backends = names.map((name) => required(sources.Backend.get(name)));
+  const direct = virtualServer === undefined || isDirect(virtualServer.message);
   const applied = policies.applyTo({
     route: route.name,
-    virtualServer: virtualServer.name,
+    virtualServer: virtualServer?.name,
     backend: direct ? backends[0]?.name : undefined,
   });
   const ofMembers = direct ? [] : backends.map(({ name }) => policies.ofBackend(name));
@@ -67,7 +72,7 @@ export function routeProblems(
   limits: TableLimits,
 ): readonly Problem[] {
   const found = new ProblemList({ kind: 'Route', scope: entry.tenant, name: entry.name });
-  const members = entry.mcp.federation?.members ?? [];
+  const members = (entry.kind === 'mcp' && entry.mcp.federation?.members) || [];
   const rules = [entry.authorization, ...members.map(({ authorization }) => authorization)].flatMap((of) => of.rules);
   checkMemberPolicies(origin, found);
   if (rival !== undefined) {
@@ -108,7 +113,7 @@ function checkMemberPolicies({ virtualServer, backends, ofMembers }: RouteOrigin
     const backend = backends[at]?.name ?? '';
     const message =
       `${authentication.source} has authentication for backend ${backend}, which is a member of virtual server ` +
-      `${virtualServer.name}: attach it to the route, the virtual server or the tenant instead`;
+      `${virtualServer?.name}: attach it to the route, the virtual server or the tenant instead`;
     found.error('conflict', 'spec.mcp.virtualServer', message);
   }
 }
@@ -117,32 +122,51 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
   const { route, virtualServer, applied } = origin;
   const { name, message } = route;
   const { tenant, revision } = context;
-  const mcp = mcpRoute(tenant, origin);
-  const { authentication, authorization } = applied;
+  const { authentication, authorization, limits } = applied;
   const { gateway } = message;
   const unenforceable = message.unenforceable === Unenforceable.RESTRICT ? 'restrict' : 'refuse';
-  const endpoint = `${message.match?.path ?? ''}/mcp`;
+  const path = message.match?.path ?? '';
+  const destination = makeDestination(origin, context);
+  const endpoint = destination.kind === 'mcp' ? `${path}/mcp` : path;
   const content = [
     [tenant, name, gateway, endpoint],
     condition.hostnames === null ? null : [...condition.hostnames].sort(),
     condition.headers,
-    [mcp.virtualServer, ...origin.backends.map((backend) => `${backend.name}@${backend.digest}`)],
-    mcp.federation && [virtualServer.digest, ...origin.ofMembers.map((of) => of.authorization.digest)],
-    [authentication.source, authentication.digest, authorization.digest],
-    unenforceable,
+    origin.backends.map(({ name: backend, digest: content }) => `${backend}@${content}`),
+    origin.ofMembers.map((of) => [of.authorization.digest, of.limits]),
+    virtualServer && [virtualServer.name, virtualServer.digest],
+    [authentication.source, authentication.digest, authorization.digest, limits],
+    [unenforceable, destination.kind === 'mcp' ? null : destination],
   ];
   const digest = digestOf(JSON.stringify(content));
   return Object.freeze({
-    ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable, mcp },
-    ...{ authentication, authorization },
+    ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable },
+    ...{ authentication, authorization, limits },
+    ...destination,
   });
 }
 
-function mcpRoute(tenant: string, { virtualServer, backends, ofMembers }: RouteOrigin): McpRoute {
-  const entries = backends.map((backend) => backendEntry(tenant, backend));
-  const [backend] = entries;
-  if (backend === undefined) throw new Error('compile: a virtual server without members was not refused');
-  const parts = ofMembers.map(({ authorization }, at) => ({ backend: entries[at] ?? backend, authorization }));
+type Destination = Pick<McpRouteEntry, 'kind' | 'mcp'> | Pick<ForwardRouteEntry, 'kind' | 'backend' | 'forwarding'>;
+
+function makeDestination({ route, virtualServer, ...origin }: RouteOrigin, { tenant }: RouteContext): Destination {
+  const { case: kind } = route.message.destination;
+  if (kind === undefined || kind === 'mcp')
+    return { kind: 'mcp', mcp: mcpRoute(tenant, required(virtualServer), origin) };
+  const backend = compileBackend(tenant, required(origin.backends[0]));
+  return { kind, backend, forwarding: compileForwarding(route.message) };
+}
+
+function mcpRoute(
+  tenant: string,
+  virtualServer: Source<'VirtualServer'>,
+  { backends, ofMembers }: Pick<RouteOrigin, 'backends' | 'ofMembers'>,
+): McpRoute {
+  const entries = backends.map((backend) => compileBackend(tenant, backend));
+  const backend = required(entries[0]);
+  const parts = ofMembers.map(({ authorization, limits }, at) => ({
+    backend: required(entries[at]),
+    ...{ authorization, limits },
+  }));
   const federation = parts.length === 0 ? null : compileFederation(virtualServer.message, parts);
   return Object.freeze({
     virtualServer: virtualServer.name,
@@ -152,8 +176,9 @@ function mcpRoute(tenant: string, { virtualServer, backends, ofMembers }: RouteO
   });
 }
 
-function backendEntry(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {
-  return Object.freeze({ tenant, name, key: `${tenant}/${name}@${digest}`, url: message.kind.value?.url ?? '' });
+/** Of a route that leads to no virtual server. */
+function backendOf({ message: { destination } }: Source<'Route'>): string {
+  return destination.case === undefined || destination.case === 'mcp' ? '' : destination.value.backend;
 }
 
 function acceptsNobody({ apiKeys, jwt, anonymous }: AuthenticationTable): boolean {

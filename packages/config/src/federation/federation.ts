@@ -1,5 +1,6 @@
 import type { AuthorizationTable } from '../policy/authorization.ts';
-import type { BackendEntry } from '../table.ts';
+import type { BackendEntry } from '../backend-entry.ts';
+import type { LimitEntry } from '../policy/limits.ts';
 
 /** How the members of a virtual server are presented as one MCP server. */
 export interface Federation {
@@ -36,10 +37,12 @@ export interface FederatedMember {
   readonly prompts: NameMap;
   /** Whether a resource of the member is presented, by its own URI. */
   readonly presentsUri: (uri: string) => boolean;
-  /** URIs of the member are presented with its key in front: they could be another member's as well. */
+  /** URIs of the member are presented with its key in front: it has a prefix, or is not the only one without. */
   readonly wrapsUris: boolean;
   /** Rules of policies on the member's backend. They see names and URIs as the backend has them. */
   readonly authorization: AuthorizationTable;
+  /** Limits of policies on the member's backend: for calls that go there. */
+  readonly limits: readonly LimitEntry[];
 }
 
 /** Names of a member's tools or prompts: its own ones, and what they become before the prefix. */

@@ -3,7 +3,7 @@ import type { FederatedMember, Federation, MemberUri } from './federation.ts';
 /**
  * A member's URI, or URI template, as it is presented: `<key>+<uri>`. Schemes by which clients tell what a resource is
  * stay in front: `ui://x` becomes `ui://<key>/x`. Only text is put in front, so that expanding a template and wrapping
- * may come in either order.
+ * may come in either order. URIs of an only member without prefix are presented as they are.
  */
 export function wrapUri(member: FederatedMember, uri: string): string {
   if (!member.wrapsUris) return uri;
@@ -15,9 +15,7 @@ export function wrapUri(member: FederatedMember, uri: string): string {
 
 /** The inverse of {@link wrapUri}: undefined when the URI leads to no member, or to one that does not present it. */
 export function unwrapUri(federation: Federation, presented: string): MemberUri | undefined {
-  const [only] = federation.members;
-  const found =
-    only !== undefined && !only.wrapsUris ? { member: only, uri: presented } : unwrap(federation, presented);
+  const found = unwrap(federation, presented) ?? asItIs(federation, presented);
   return found?.member.presentsUri(found.uri) === true ? found : undefined;
 }
 
@@ -26,7 +24,14 @@ function unwrap(federation: Federation, presented: string): MemberUri | undefine
   const separator = scheme === '' ? '+' : '/';
   const end = presented.indexOf(separator, scheme.length);
   const member = end < 0 ? undefined : federation.byKey.get(presented.slice(scheme.length, end));
-  return member && { member, uri: scheme + presented.slice(end + 1) };
+  const uri = scheme + presented.slice(end + 1);
+  // A resource has one URI only: what is denied by one must not be there by another, such as `<key>+ui://x`.
+  return member?.wrapsUris === true && wrapUri(member, uri) === presented ? { member, uri } : undefined;
+}
+
+function asItIs({ unprefixed }: Federation, uri: string): MemberUri | undefined {
+  const [member] = unprefixed;
+  return member === undefined || member.wrapsUris ? undefined : { member, uri };
 }
 
 /** Of MCP Apps and of skills. */

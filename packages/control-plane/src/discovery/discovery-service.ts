@@ -9,6 +9,7 @@ import {
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
+import { ExternalMetrics } from './external-metrics.ts';
 import type { NodeAdmission, ServedViews } from './node-admission.ts';
 import { reloadingCredentials } from './tls-credentials.ts';
 
@@ -45,7 +46,7 @@ export class DiscoveryService {
     this.#ads = createAdsServer({
       families: [{ family: nativeFamily, source }, ...views],
       authenticate: (metadata, node, certificate) => admission.admit(metadata, node, certificate),
-      observer: holdingViews(observer, views),
+      observer: holdingViews([observer, new ExternalMetrics(views, metrics)], views, logger),
       clock,
       random,
       logger,
@@ -95,7 +96,11 @@ export class DiscoveryService {
 }
 
 /** Views live as long as streams read them. */
-function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): StreamObserver {
+function holdingViews(
+  observers: readonly StreamObserver[],
+  views: readonly ServedViews[],
+  logger: Logger,
+): StreamObserver {
   const read = ({ family, collections }: StreamInfo, change: 'hold' | 'release') => {
     const served = views.find((each) => each.family.name === family);
     if (served && collections !== 'all') served.source[change](collections);
@@ -103,15 +108,23 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): 
   return {
     opened(stream) {
       read(stream, 'hold');
-      observer.opened(stream);
+      warnOfVariant(stream, views, logger);
+      for (const observer of observers) observer.opened(stream);
     },
     closed(stream, reason) {
       read(stream, 'release');
-      observer.closed(stream, reason);
+      for (const observer of observers) observer.closed(stream, reason);
     },
-    heard: (stream) => observer.heard(stream),
-    sent: (stream, collections) => observer.sent(stream, collections),
-    acked: (stream, collections) => observer.acked(stream, collections),
-    nacked: (stream, refusal) => observer.nacked(stream, refusal),
+    heard: (stream) => observers.forEach((observer) => observer.heard(stream)),
+    sent: (stream, collections) => observers.forEach((observer) => observer.sent(stream, collections)),
+    acked: (stream, collections) => observers.forEach((observer) => observer.acked(stream, collections)),
+    nacked: (stream, refusal) => observers.forEach((observer) => observer.nacked(stream, refusal)),
   };
+}
+
+/** A node that gets less than others of its gateway: that has to be seen, since nothing refuses it. */
+function warnOfVariant({ node, family }: StreamInfo, views: readonly ServedViews[], logger: Logger): void {
+  const variant = views.find((each) => each.family.name === family)?.source.variantOf(node);
+  if (!variant) return;
+  logger.warn(variant.note, { node: node.id, family, version: node.userAgentVersion });
 }

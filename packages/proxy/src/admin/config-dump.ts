@@ -1,10 +1,12 @@
 import type {
   AuthenticationTable,
   AuthorizationTable,
+  BackendEntry,
   FederatedMember,
   GatewayEntry,
   JwtVerifierConfig,
-  MemberEntry,
+  LimitEntry,
+  McpRoute,
   RouteEntry,
   RoutingTable,
   TenantTable,
@@ -61,31 +63,36 @@ function gatewayOf({ name, listeners }: GatewayEntry) {
 }
 
 function routeOf(route: RouteEntry) {
-  const { name, gateway, endpoint, digest, mcp, authentication } = route;
+  const { name, gateway, kind, endpoint, digest, authentication, limits } = route;
   return {
-    name,
-    gateway,
-    endpoint,
-    digest,
-    virtualServer: mcp.virtualServer,
-    ...(mcp.federation === null
-      ? { backend: backendOf(mcp.member) }
-      : { members: mcp.federation.members.map(memberOf) }),
+    ...{ name, gateway, kind, endpoint, digest },
+    ...(kind === 'mcp' ? mcpOf(route.mcp) : { backend: backendOf(route.backend), forwarding: route.forwarding }),
     authentication: authenticationOf(authentication),
     authorization: rulesOf(route),
+    limits: limits.map(limitOf),
   };
 }
 
-function backendOf({ backend }: MemberEntry) {
-  return { name: backend.name, url: withoutQuery(backend.url) };
+function mcpOf({ virtualServer, member, federation }: McpRoute) {
+  if (federation === null) return { virtualServer, backend: backendOf(member.backend) };
+  return { virtualServer, members: federation.members.map(memberOf) };
 }
 
 function memberOf(member: FederatedMember) {
-  return { key: member.key, prefix: member.prefix, backend: backendOf(member), authorization: rulesOf(member) };
+  const { key, prefix, backend, limits } = member;
+  return { key, prefix, backend: backendOf(backend), authorization: rulesOf(member), limits: limits.map(limitOf) };
 }
 
 function rulesOf({ authorization }: { readonly authorization: AuthorizationTable }) {
   return authorization.rules.map(({ id, effect, when }) => ({ id, effect, when }));
+}
+
+function limitOf({ id, callsPerMinute, burst, per }: LimitEntry) {
+  return { id, callsPerMinute, burst, per };
+}
+
+function backendOf({ name, url, tls, connection }: BackendEntry) {
+  return { name, url: withoutQuery(url), tls, connection };
 }
 
 function authenticationOf({ source, apiKeys, jwt, anonymous }: AuthenticationTable) {

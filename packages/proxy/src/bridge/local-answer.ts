@@ -1,7 +1,8 @@
 import type { UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
+import { WholeRequest } from './whole-request.ts';
 
 /** An answer that no server gave, as a handler gets it: later than the call that asked for it, and at once. */
-export class LocalAnswer implements UpstreamExchange {
+export class LocalAnswer extends WholeRequest implements UpstreamExchange {
   #aborted = false;
 
   /** @param headers value by lower-case name. */
@@ -10,6 +11,7 @@ export class LocalAnswer implements UpstreamExchange {
     head: { readonly status: number; readonly headers?: Readonly<Record<string, string>> },
     body: string | Buffer = '',
   ) {
+    super();
     queueMicrotask(() => {
       if (this.#aborted) return;
       const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
@@ -36,7 +38,7 @@ export function headOf(
   headers: Readonly<Record<string, string>>,
   contentLength: number | undefined,
 ): UpstreamHead {
-  return { status, contentLength, header: (name) => headers[name] };
+  return { status, contentLength, header: (name) => headers[name], entries: () => Object.entries(headers).flat() };
 }
 
 export const jsonType = { 'content-type': 'application/json' } as const;

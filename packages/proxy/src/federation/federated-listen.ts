@@ -1,4 +1,4 @@
-import { type Subject, unwrapUri } from '@signalbox/config';
+import { type McpSubject, unwrapUri } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import { arrayElements, memberValue, stringValue } from '../json/members.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
@@ -23,7 +23,7 @@ import type { MemberRequest, MemberState } from './member-leg.ts';
  * configuration can change them too.
  */
 export class FederatedListen implements StreamRole {
-  readonly watched: readonly Subject[];
+  readonly watched: readonly McpSubject[];
   readonly #call: Call;
   readonly #relay: EventRelay;
   readonly #changes: ChangeDebounce;

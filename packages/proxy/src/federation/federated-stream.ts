@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
@@ -19,7 +19,7 @@ import type { MemberSession } from './member-session.ts';
  * gathered; the stream of a member that breaks is opened again while the client's goes on.
  */
 export class FederatedStream implements StreamRole {
-  readonly watched: readonly Subject[] = [];
+  readonly watched: readonly McpSubject[] = [];
   readonly #call: Call;
   readonly #relay: EventRelay;
   readonly #own: GetRole;

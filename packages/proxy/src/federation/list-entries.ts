@@ -3,7 +3,8 @@ import {
   type Federation,
   presentedName,
   resolveName,
-  type Subject,
+  type McpSubject,
+  unwrapUri,
   wrapUri,
 } from '@signalbox/config';
 import { arrayElements, memberValue, stringValue } from '../json/members.ts';
@@ -22,7 +23,7 @@ export interface MemberPage {
 
 /** What decides about entries of a list. */
 export interface EntryJudge {
-  allowed(subject: Subject, own: OwnSubject): boolean;
+  allowed(subject: McpSubject, own: OwnSubject): boolean;
   /** Whether a name that several members may have is this member's. */
   owns(member: FederatedMember, presented: string): boolean;
   /** An entry is left out because its name, with its prefix, is too long. */
@@ -76,7 +77,7 @@ function present(
   { member, list, own }: { readonly member: FederatedMember; readonly list: ListRule; readonly own: string },
   judge: EntryJudge,
 ): string | undefined {
-  if (list.subject === 'resource') return member.presentsUri(own) ? wrapUri(member, own) : undefined;
+  if (list.subject === 'resource') return presentUri(federation, member, own);
   const kind = list.subject === 'tool' ? 'tools' : 'prompts';
   const presented = presentedName(federation, member, kind, own);
   if (presented === undefined) {
@@ -85,6 +86,12 @@ function present(
   }
   const owners = member.prefix === '' ? resolveName(federation, kind, presented).length : 1;
   return owners === 1 || judge.owns(member, presented) ? presented : undefined;
+}
+
+/** What would lead to another member is not shown as this one's. */
+function presentUri(federation: Federation, member: FederatedMember, own: string): string | undefined {
+  const presented = wrapUri(member, own);
+  return unwrapUri(federation, presented)?.member === member ? presented : undefined;
 }
 
 /** Beside its name: the description, and of a tool the resource that is its user interface. */

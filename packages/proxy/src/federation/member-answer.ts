@@ -14,12 +14,11 @@ import { answerUriEdits, mayHoldUris } from './result-uris.ts';
 export class MemberAnswer implements MemberRewrite {
   readonly #call: Call;
   readonly #leg: MemberLeg;
-  readonly #events: MemberEvents;
+  #events: MemberEvents | undefined;
 
   constructor(call: Call, leg: MemberLeg) {
     this.#call = call;
     this.#leg = leg;
-    this.#events = new MemberEvents(call, leg);
   }
 
   touches(bytes: Buffer): boolean {
@@ -39,6 +38,7 @@ export class MemberAnswer implements MemberRewrite {
   }
 
   event(event: SseEvent, standing: Standing): Buffer | string | undefined {
+    this.#events ??= new MemberEvents(this.#call, this.#leg);
     return this.#events.present(event, standing, (id) => this.eventId(id));
   }
 }

@@ -64,6 +64,15 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
     this.#exchange?.detach();
   }
 
+  /** Messages are sent whole. */
+  write(chunk: Buffer): boolean {
+    return this.#exchange?.write(chunk) ?? true;
+  }
+
+  endBody(): void {
+    this.#exchange?.endBody();
+  }
+
   abort(): void {
     this.#aborted = true;
     this.#exchange?.abort();
@@ -121,7 +130,8 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
     this.#access = access;
     this.#exchange = upstream.dispatch(
       {
-        ...{ origin: state.origin, poolKey: state.backend.key, method: verb, target: state.target, body },
+        ...{ origin: state.origin, poolKey: state.backend.key, peer: state.backend, target: state.target },
+        ...{ method: verb, body },
         headers: access.headersFor(this.#request),
         safeToResend: repeatable,
         legacyFor: access.legacyFor,

@@ -168,7 +168,8 @@ export class MemberSession implements MemberLeg {
   ): ReturnType<Services['upstream']['dispatch']> {
     const { origin, target, backend } = this.state;
     const { upstream, callTimeouts: timeouts } = this.#services;
-    const request = { origin, poolKey: backend.key, target, method, headers, body, safeToResend: false, timeouts };
+    const where = { origin, poolKey: backend.key, peer: backend, target };
+    const request = { ...where, method, headers, body, safeToResend: false, timeouts };
     return upstream.dispatch(request, handler);
   }
 }

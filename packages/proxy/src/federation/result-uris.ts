@@ -7,7 +7,7 @@ export type Wrap = (uri: string) => string;
 
 /** Whether bytes may hold a URI of the places below: a quick look that spares results without one the reading. */
 export function mayHoldUris(bytes: Buffer): boolean {
-  return bytes.indexOf(uriKey) >= 0 || bytes.indexOf(resourceUriKey) >= 0;
+  return bytes.indexOf(uriEnding) >= 0;
 }
 
 /**
@@ -57,8 +57,8 @@ export function uiEdits(bytes: Buffer, object: Span, wrap: Wrap): Edit[] {
   return [...(ui ? uriEdit(bytes, ui, 'resourceUri', wrap) : []), ...uriEdit(bytes, meta, 'ui/resourceUri', wrap)];
 }
 
-const uriKey = Buffer.from('"uri"');
-const resourceUriKey = Buffer.from('esourceUri"');
+/** What the keys `uri` and `resourceUri` end in. */
+const uriEnding = Buffer.from('ri"');
 
 /** Blocks of `content`, which is a list in results and one block in messages of prompts. */
 function contentEdits(bytes: Buffer, holder: Span, wrap: Wrap): Edit[] {

@@ -6,9 +6,9 @@ import {
   type DecisionInput,
   type FederatedMember,
   type Federation,
+  type McpRouteEntry,
+  type McpSubject,
   resolveName,
-  type RouteEntry,
-  type Subject,
   unwrapUri,
 } from '@signalbox/config';
 import { openBrace } from '../json/bytes.ts';
@@ -25,11 +25,11 @@ export interface Standing {
 /** A subject as a member of a federation has it. */
 export interface OwnSubject {
   readonly member: FederatedMember;
-  readonly subject: Subject;
+  readonly subject: McpSubject;
 }
 
 /** The one way to a decision, for lists and calls, at first and after every swap. */
-export function decideFor(call: Call, standing: Standing, subject: Subject): Decision {
+export function decideFor(call: Call, standing: Standing, subject: McpSubject): Decision {
   const { authorization, mcp } = standing.route.entry;
   if (mcp.federation === null) {
     return decide(authorization, inputOf(call, standing, subject, mcp.member.backend.name));
@@ -38,14 +38,14 @@ export function decideFor(call: Call, standing: Standing, subject: Subject): Dec
 }
 
 /** {@link decideFor} about what is known to be one member's. */
-export function decideOfMember(call: Call, standing: Standing, subject: Subject, own: OwnSubject): Decision {
+export function decideOfMember(call: Call, standing: Standing, subject: McpSubject, own: OwnSubject): Decision {
   const { authorization } = standing.route.entry;
   const input = inputOf(call, standing, subject, own.member.backend.name);
   return decideForMember(authorization, own.member.authorization, input, own.subject);
 }
 
 /** A name that several members may have is allowed if it is, whosever it is. */
-function decideAmong(call: Call, standing: Standing, subject: Subject, owners: readonly OwnSubject[]): Decision {
+function decideAmong(call: Call, standing: Standing, subject: McpSubject, owners: readonly OwnSubject[]): Decision {
   let decision = nobodys;
   for (const own of owners) {
     decision = decideOfMember(call, standing, subject, own);
@@ -56,7 +56,7 @@ function decideAmong(call: Call, standing: Standing, subject: Subject, owners: r
 
 const nobodys: Decision = Object.freeze({ allowed: false, rule: '', reason: 'no member presents it' });
 
-function ownSubjects(call: Call, federation: Federation, subject: Subject): readonly OwnSubject[] {
+function ownSubjects(call: Call, federation: Federation, subject: McpSubject): readonly OwnSubject[] {
   if (subject.kind === 'resource') {
     const found = unwrapUri(federation, subject.uri);
     return found ? [{ member: found.member, subject: { ...subject, uri: found.uri } }] : [];
@@ -71,7 +71,7 @@ function ownSubjects(call: Call, federation: Federation, subject: Subject): read
  * Whom the request is about, from its body. Arguments are parsed only for rules that read them.
  * @returns undefined when the parameters do not say it, or are not what the method needs.
  */
-export function subjectOf(call: Call, standing: Standing): Subject | undefined {
+export function subjectOf(call: Call, standing: Standing): McpSubject | undefined {
   const { message, rule } = call;
   if (!message || !rule) return undefined;
   if (message.args && message.bytes[message.args.start] !== openBrace) return undefined;
@@ -88,24 +88,24 @@ export function subjectOf(call: Call, standing: Standing): Subject | undefined {
 }
 
 /** What an entry of a list is about. */
-export function listedSubject(kind: 'tool' | 'prompt' | 'resource', name: string): Subject {
+export function listedSubject(kind: 'tool' | 'prompt' | 'resource', name: string): McpSubject {
   return kind === 'resource' ? { kind, uri: name } : { kind, name };
 }
 
-function toolSubject(call: Call, standing: Standing, name: string): Subject | undefined {
+function toolSubject(call: Call, standing: Standing, name: string): McpSubject | undefined {
   if (!readsArgs(standing.route.entry)) return { kind: 'tool', name, args: noArgs };
   const { args, bytes } = call.message as NonNullable<Call['message']>;
   const parsed = args ? argsFromJson(bytes.toString('utf8', args.start, args.end)) : noArgs;
   return parsed && { kind: 'tool', name, args: parsed };
 }
 
-function readsArgs({ authorization, mcp }: RouteEntry): boolean {
+function readsArgs({ authorization, mcp }: McpRouteEntry): boolean {
   return authorization.readsArgs || (mcp.federation?.members.some((member) => member.authorization.readsArgs) ?? false);
 }
 
 const noArgs: ReadonlyMap<string, unknown> = new Map();
 
-function inputOf(call: Call, standing: Standing, subject: Subject, backend: string): DecisionInput {
+function inputOf(call: Call, standing: Standing, subject: McpSubject, backend: string): DecisionInput {
   const { entry } = standing.route;
   const { head } = call.exchange;
   return {

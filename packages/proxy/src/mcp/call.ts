@@ -1,13 +1,13 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
+import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
-import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
@@ -42,7 +42,7 @@ export class Call {
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
-  subject: Subject | undefined;
+  subject: McpSubject | undefined;
   /** Of a federation: the member that the message is for. */
   target: CallTarget | undefined;
   /** How that member is spoken to; set when the message is on its way. */
@@ -97,14 +97,6 @@ export class Call {
     this.respond(status, this.#refusalHeaders(refusal), errorMessage(this.clientId, refusal, detail), refusal.name);
   }
 
-  /** Tells clients that can negotiate to fall back to `initialize`. */
-  refuseForLegacyUpstream(): void {
-    this.refuse(refusals.legacyUpstream, {
-      message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
-      data: { supported: legacyCodec.versions, requested: this.version },
-    });
-  }
-
   /**
    * Sends a whole answer and ends the call.
    * @param error name of the outcome; empty for success.
@@ -130,6 +122,12 @@ export class Call {
     if (!this.#writer) return this.refuse(refusal);
     this.#writer.abort();
     this.end(refusal.name);
+  }
+
+  /** Leaves the request to whoever serves its route: this call neither answers nor ends. @returns what it held. */
+  handOver(): Admission {
+    this.#ended = true;
+    return this.admission as Admission;
   }
 
   /** The codec has answered by itself, or the client left: nothing more can be sent. */
@@ -235,20 +233,4 @@ function decisionOf(refusal: Refusal): OutcomeDecision {
 /** Status for what cannot be answered in-band, because the message was not a request. */
 function outOfBand(refusal: Refusal): number {
   return refusal.code === codes.internal ? 502 : 400;
-}
-
-/** Trace id of a W3C `traceparent`; empty when there is none or it is malformed. */
-function traceIdOf(traceparent: string | undefined): string {
-  if (traceparent === undefined || traceparent.length < traceparentLength) return '';
-  if (traceparent[2] !== '-' || traceparent[traceIdEnd] !== '-') return '';
-  for (let i = traceIdStart; i < traceIdEnd; i += 1) if (!isLowerHex(traceparent.charCodeAt(i))) return '';
-  return traceparent.slice(traceIdStart, traceIdEnd);
-}
-
-const traceIdStart = 3;
-const traceIdEnd = 35;
-const traceparentLength = 55;
-
-function isLowerHex(code: number): boolean {
-  return (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
 }

@@ -110,7 +110,8 @@ function probeRequest(endpoint: Endpoint, id: string, limits: RequestLimits): Up
   const params = JSON.stringify({ _meta: meta });
   const { connectMs, headMs, idleMs } = limits;
   return {
-    ...{ origin: endpoint.origin, poolKey: endpoint.backend.key, method: 'POST', target: endpoint.target },
+    ...{ origin: endpoint.origin, poolKey: endpoint.backend.key, peer: endpoint.backend },
+    ...{ method: 'POST', target: endpoint.target },
     headers: [
       ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
       ...['MCP-Protocol-Version', version as string, 'Mcp-Method', 'server/discover'],

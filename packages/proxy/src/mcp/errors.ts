@@ -59,7 +59,6 @@ export const refusals = {
   headerMismatch: refusal('header_mismatch', 400, codes.headerMismatch, 'Headers and body disagree'),
   unsupportedVersion: refusal('unsupported_version', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   unsupportedLegacyVersion: refusal('unsupported_version', 400, codes.server, 'Unsupported protocol version'),
-  legacyUpstream: refusal('legacy_upstream', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   modernUpstream: refusal('modern_upstream', 200, codes.invalidParams, 'Unsupported protocol version'),
   unknownMethod: refusal('unknown_method', 200, codes.methodNotFound, 'Method not found'),
   unknownModernMethod: refusal('unknown_method', 404, codes.methodNotFound, 'Method not found'),
@@ -71,6 +70,8 @@ export const refusals = {
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
   unknownResource: refusal('denied', 200, codes.invalidParams, 'Resource not found'),
+  // Limits: as a result where a tool was called.
+  rateLimited: refusal('rate_limited', 429, codes.server, 'Too many calls; try again later'),
   // The upstream leg: in-band, because the request itself was fine.
   upstreamUnreachable: refusal('upstream_unreachable', 200, codes.internal, 'The upstream server cannot be reached'),
   upstreamTimeout: refusal('upstream_timeout', 200, codes.internal, 'The upstream server did not answer in time'),

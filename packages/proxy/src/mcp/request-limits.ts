@@ -63,6 +63,10 @@ export interface RequestLimits {
   readonly bridge: BridgeLimits;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Allowances of rate limits that are remembered, all policies together. */
+  readonly rateLimitBuckets: number;
+  /** The card of an agent. Beyond: the request fails. */
+  readonly cardBytes: number;
 }
 
 /** What a node uses unless its settings say otherwise. */
@@ -99,4 +103,6 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   toolsPerBackend: 10_000,
   bridge: defaultBridgeLimits,
   federation: defaultFederationLimits,
+  rateLimitBuckets: 100_000,
+  cardBytes: 1_048_576,
 });

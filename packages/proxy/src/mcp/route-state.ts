@@ -1,11 +1,11 @@
-import type { RouteEntry } from '@signalbox/config';
+import type { McpRouteEntry } from '@signalbox/config';
 import { type Endpoint, endpointOf } from './endpoint.ts';
 import type { MemberState } from '../federation/member-leg.ts';
 import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts';
 
 /** What requests on a route need beyond its table entry, worked out once for each entry. */
 export interface RouteState extends Endpoint {
-  readonly entry: RouteEntry;
+  readonly entry: McpRouteEntry;
   /** Revision as events hold it. */
   readonly revision: number;
   /** Of a federation, in the order of its members. */
@@ -22,17 +22,17 @@ export const metadataPrefix = '/.well-known/oauth-protected-resource';
 /** Route states by table entry; they live exactly as long as the entry. */
 export class RouteStates {
   readonly #tokens: TokenVerifier;
-  readonly #states = new WeakMap<RouteEntry, RouteState>();
+  readonly #states = new WeakMap<McpRouteEntry, RouteState>();
 
   constructor(tokens: TokenVerifier) {
     this.#tokens = tokens;
   }
 
-  of(entry: RouteEntry): RouteState {
+  of(entry: McpRouteEntry): RouteState {
     return this.#states.get(entry) ?? this.#add(entry);
   }
 
-  #add(entry: RouteEntry): RouteState {
+  #add(entry: McpRouteEntry): RouteState {
     const { member: first, federation } = entry.mcp;
     const state = {
       ...{ entry, revision: Number(entry.revision), ...endpointOf(first.backend) },

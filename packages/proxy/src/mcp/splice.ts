@@ -17,14 +17,20 @@ export interface Stretch {
 /** The bytes with every edit made. Edits must be in order and apart. The bytes between them are copied as they are. */
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return bytes;
-  const parts: Buffer[] = [];
-  let from = 0;
+  let length = bytes.length;
   for (const { start, end, text } of edits) {
-    parts.push(bytes.subarray(from, start), typeof text === 'string' ? Buffer.from(text, 'utf8') : text);
+    length += (typeof text === 'string' ? Buffer.byteLength(text) : text.length) - (end - start);
+  }
+  const out = Buffer.allocUnsafe(length);
+  let from = 0;
+  let at = 0;
+  for (const { start, end, text } of edits) {
+    at += bytes.copy(out, at, from, start);
+    at += typeof text === 'string' ? out.write(text, at) : text.copy(out, at);
     from = end;
   }
-  parts.push(bytes.subarray(from));
-  return Buffer.concat(parts);
+  bytes.copy(out, at, from);
+  return out;
 }
 
 /** One edit with ASCII text, in one allocation: for the minted ids of requests. */

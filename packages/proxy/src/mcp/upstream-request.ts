@@ -12,6 +12,7 @@ export function postRequest(
   return {
     origin,
     poolKey: backend.key,
+    peer: backend,
     method: 'POST',
     target,
     headers,
@@ -33,6 +34,7 @@ export function sessionRequest(
   return {
     origin,
     poolKey: backend.key,
+    peer: backend,
     method: isGet ? 'GET' : 'DELETE',
     target,
     headers,

@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import { locate, type Located } from '../federation/locate.ts';
 import { decideFor, type Standing, subjectOf } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
@@ -58,10 +58,10 @@ function decideAt(call: Call, rule: MethodRule, standing: Standing, located: Loc
   if (located === 'unknown') return refuse(call, refusals.membersMissing);
   if (located === 'nobody') return refuseAsUnknown(call, rule);
   call.target = located;
-  return decideOn(call, rule, standing, call.subject as Subject);
+  return decideOn(call, rule, standing, call.subject as McpSubject);
 }
 
-function decideOn(call: Call, rule: MethodRule, standing: Standing, subject: Subject): Step {
+function decideOn(call: Call, rule: MethodRule, standing: Standing, subject: McpSubject): Step {
   const decision = decideFor(call, standing, subject);
   call.decidedBy = decision.rule;
   if (decision.allowed) return allow(call);

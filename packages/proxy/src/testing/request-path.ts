@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
   compileOperator,
   compileTenant,
+  decodeDocument,
   encodeResource,
   makeSnapshot,
   operatorScope,
@@ -39,6 +40,10 @@ export interface TableOptions {
   readonly deny?: readonly string[];
   readonly backendUrl?: string;
   readonly routes?: readonly string[];
+  /** Spec of a virtual server of several members: backends `tools` and `more`, the second one at port 3002. */
+  readonly federated?: MessageInitShape<typeof VirtualServerSchema>;
+  /** More of the tenant's resources: kind, name and spec. */
+  readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
 
 /** Everything but the tool `hidden`. */
@@ -46,17 +51,22 @@ const usualRules = ['tool.name != "hidden"', 'prompt.name != "hidden"', 'resourc
 
 export const audience = 'signalbox';
 
+const moreUrl = 'http://127.0.0.1:3002/mcp';
+
 export function tableOf(options: TableOptions = {}): RoutingTable {
   const operator = makeSnapshot(operatorScope, 1n, [
     encodeResource('Gateway', 'default', create(GatewaySchema, { listeners: [{ name: 'http', port: 8080 }] })),
     encodeResource('Tenant', 'acme', create(TenantSchema, {})),
   ]);
   const { revision = 1, backendUrl = 'http://127.0.0.1:3001/mcp', routes = ['assistant'] } = options;
+  const { federated = { members: [{ backend: 'tools' }] } } = options;
   const tenant = makeSnapshot('acme', BigInt(revision), [
     encodeResource('Backend', 'tools', create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl } } })),
-    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
+    encodeResource('Backend', 'more', create(BackendSchema, { kind: { case: 'mcp', value: { url: moreUrl } } })),
+    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, federated)),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
+    ...(options.more ?? []).map(storedOf),
   ]);
   const compiledOperator = compileOperator(operator);
   const operatorTable = compiledOperator.table;
@@ -64,6 +74,13 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
   if (!operatorTable || !compiled?.table)
     throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
   return assembleRoutingTable({ operator: operatorTable, tenants: [compiled.table] });
+}
+
+function storedOf([kind, name, spec]: readonly [kind: string, name: string, spec: object]) {
+  const json = JSON.parse(JSON.stringify(spec)) as JsonValue;
+  const { resource, problems } = decodeDocument({ kind, tenant: 'acme', name, spec: json });
+  if (!resource) throw new Error(JSON.stringify(problems));
+  return resource.stored;
 }
 
 function routeOf(name: string) {

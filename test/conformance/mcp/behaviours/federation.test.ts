@@ -226,6 +226,22 @@ describe('a virtual server of several members', () => {
     expect(await client.call('two__other')).toHaveProperty('result');
   });
 
+  it('47. A member without a stream of its own is noticed to be back by what it answers.', async () => {
+    await two.stop();
+    two = await startMemberServer({ tools: ['search', 'other'], withoutStream: true });
+    await present();
+    const client = await connect();
+    const stream = (await client.get()).stream;
+    await two.requests.first('the GET', ({ method }) => method === 'GET');
+    await two.stop();
+    expect(await client.toolNames()).toHaveLength(6);
+    await two.start();
+    expect(await client.call('two__other')).toHaveProperty('result');
+    expect(
+      await stream?.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed'),
+    ).toBeDefined();
+  });
+
   it('48. What policy denies is absent from lists and answered as unknown, by presented and by own names.', async () => {
     const ui = { name: 'panel', inputSchema: {}, _meta: { ui: { resourceUri: 'ui://panel' } } };
     one.become({
@@ -234,10 +250,10 @@ describe('a virtual server of several members', () => {
       prompts: ['greeting'],
     });
     const rules = [
-      'tool.name.startsWith("one__") || backend.name == "two" && tool.name == "two__other"',
+      'tool.name == "one__panel" || backend.name == "two" && tool.name == "two__other"',
       'resource.uri == "one+test://readme"',
     ];
-    const guard = { target: { backend: 'one' }, authorization: [{ effect: 'ALLOW', when: 'tool.name == "never"' }] };
+    const guard = { target: { backend: 'one' }, authorization: [{ effect: 'ALLOW', when: 'tool.name == "search"' }] };
     await present({}, rules);
     await system.apply([
       { apiVersion: 'signalbox.dev/v1', kind: 'Policy', metadata: { tenant: 'acme', name: 'guard' }, spec: guard },
@@ -258,6 +274,19 @@ describe('a virtual server of several members', () => {
       error: { code: -32602 },
     });
     await system.remove('acme', [['Policy', 'guard']]);
+  });
+
+  it('48. Limits of a policy on a backend count the calls that go there, and no others.', async () => {
+    await present();
+    const limits = { callsPerMinute: 1, burst: 1 };
+    const limited = { target: { backend: 'one' }, limits };
+    const metadata = { tenant: 'acme', name: 'limited' };
+    await system.apply([{ apiVersion: 'signalbox.dev/v1', kind: 'Policy', metadata, spec: limited }]);
+    const client = await connect();
+    expect(await client.call('one__search')).toHaveProperty('result');
+    expect(await client.call('one__search')).toMatchObject({ result: { isError: true } });
+    for (let at = 0; at < 3; at += 1) expect(await client.call('two__search')).toHaveProperty('result');
+    await system.remove('acme', [['Policy', 'limited']]);
   });
 
   it('50. The user interface of an App is found under the URI that its tool names.', async () => {
@@ -318,7 +347,7 @@ describe('a virtual server of several members', () => {
     await present();
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     one.push({ jsonrpc: '2.0', id: 'p-1', method: 'ping' });
     expect(await one.answers.first('a pong', ({ id }) => id === 'p-1')).toEqual({
       jsonrpc: '2.0',
@@ -334,7 +363,7 @@ describe('a virtual server of several members', () => {
     await present();
     const [client, other] = [await connect(), await connect('bob-key')];
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     for (const [at, member] of [one, two, three].entries()) {
       member.become({ tools: [`new-${at}`] });
       member.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
@@ -354,7 +383,7 @@ describe('a virtual server of several members', () => {
     await present({}, ['resource.uri != "one+test://secret"']);
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     await result(client, 'resources/subscribe', { uri: 'one+test://readme' });
     expect(JSON.parse(one.requests.of('resources/subscribe')[0]?.body ?? '')).toMatchObject({
       params: { uri: 'test://readme' },
@@ -475,7 +504,7 @@ describe('a virtual server of several members', () => {
     });
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of the members', () => [one, two].every((member) => member.streams() === 1));
+    await untilTrue('the streams of the members', () => [one, two].every((member) => member.streams() === 1));
     const held = client.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'one__hold' } });
     await one.held.atLeast(1);
     await present({
@@ -485,7 +514,7 @@ describe('a virtual server of several members', () => {
       ],
     });
     await stream?.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed');
-    await until('the streams of the new members', () => three.streams() === 1 && two.streams() === 0);
+    await untilTrue('the streams of the new members', () => three.streams() === 1 && two.streams() === 0);
     expect((await client.toolNames()).filter((name) => !name.startsWith('one__'))).toEqual(['three__search']);
     one.held.items[0]?.finish();
     expect((await held).message).toMatchObject({ id: 1, result: { content: [{ text: 'hold' }] } });
@@ -496,7 +525,7 @@ describe('a virtual server of several members', () => {
     await present();
     const client = await connect();
     const stream = (await client.get()).stream;
-    await until('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
+    await untilTrue('the streams of all members', () => [one, two, three].every((member) => member.streams() === 1));
     const log = (data: string): object => ({
       jsonrpc: '2.0',
       method: 'notifications/message',
@@ -562,3 +591,8 @@ describe('a virtual server of several members', () => {
     expect(answer.headers['mcp-session-id']).toBeUndefined();
   });
 });
+
+/** Waits until a condition holds. */
+function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<true> {
+  return until(what, async () => ((await holds()) ? true : undefined));
+}

@@ -16,6 +16,7 @@ import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { resultKind, toLegacyAnswer } from './to-legacy.ts';
 import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
+import { WholeRequest } from '../whole-request.ts';
 
 /**
  * One request of a legacy client at a modern server.
@@ -25,7 +26,7 @@ import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
  * 2. Rounds are bounded in number, and each in the time that the client may take.
  * 3. Notifications about the call go on as they come; the answer is worded in the client's era.
  */
-export class BridgedCall implements UpstreamExchange, AnswerListener {
+export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener {
   readonly #context: BridgeContext;
   readonly #session: BridgedSession;
   readonly #request: UpstreamRequest;
@@ -53,6 +54,7 @@ export class BridgedCall implements UpstreamExchange, AnswerListener {
     { request, message }: { readonly request: UpstreamRequest; readonly message: ScannedMessage },
     handler: UpstreamHandler,
   ) {
+    super();
     this.#context = context;
     this.#session = session;
     this.#request = request;

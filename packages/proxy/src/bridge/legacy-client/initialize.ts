@@ -17,6 +17,7 @@ import { headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
+import { WholeRequest } from '../whole-request.ts';
 
 /** Characters of a session id: sealed with the rest, it must still fit into a header. */
 const maxSessionId = 1_024;
@@ -26,7 +27,7 @@ const maxSessionId = 1_024;
  * client's. Only a server that refuses it as one of the modern era does is asked to `server/discover`, and the answer
  * to that becomes the answer to `initialize`, with a session that exists only here.
  */
-export class BridgedInitialize implements UpstreamExchange, UpstreamHandler, AnswerListener {
+export class BridgedInitialize extends WholeRequest implements UpstreamExchange, UpstreamHandler, AnswerListener {
   readonly #context: BridgeContext;
   readonly #request: UpstreamRequest;
   readonly #message: ScannedMessage;
@@ -41,6 +42,7 @@ export class BridgedInitialize implements UpstreamExchange, UpstreamHandler, Ans
     { request, message }: { readonly request: UpstreamRequest; readonly message: ScannedMessage },
     handler: UpstreamHandler,
   ) {
+    super();
     this.#context = context;
     this.#request = request;
     this.#message = message;

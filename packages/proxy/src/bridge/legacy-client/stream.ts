@@ -16,13 +16,14 @@ import type { BridgedSession } from './session.ts';
 import { headOf } from '../local-answer.ts';
 import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
+import { WholeRequest } from '../whole-request.ts';
 
 /**
  * The GET stream of a legacy client at a modern server: a `subscriptions/listen` for every change of a list and for the
  * resources that the client has subscribed to. When those change, another listen takes the place of the first as soon
  * as the server has acknowledged it.
  */
-export class BridgedStream implements UpstreamExchange {
+export class BridgedStream extends WholeRequest implements UpstreamExchange {
   readonly #context: BridgeContext;
   readonly #session: BridgedSession;
   readonly #request: UpstreamRequest;
@@ -33,6 +34,7 @@ export class BridgedStream implements UpstreamExchange {
   #over = false;
 
   constructor(context: BridgeContext, session: BridgedSession, request: UpstreamRequest, handler: UpstreamHandler) {
+    super();
     this.#context = context;
     this.#session = session;
     this.#request = request;

@@ -10,6 +10,7 @@ import type {
   UpstreamHead,
   UpstreamRequest,
 } from '../../upstream/upstream.ts';
+import { ActingExchange } from '../acting-exchange.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
@@ -103,7 +104,7 @@ export class ModernCall implements AnswerListener {
     const ifPresent = (act: () => void) => () => {
       if (this.#handler === handler) act();
     };
-    return {
+    return new ActingExchange({
       pause: ifPresent(() => this.#exchange?.pause()),
       resume: ifPresent(() => this.#exchange?.resume()),
       detach: ifPresent(() => this.#exchange?.detach()),
@@ -111,7 +112,7 @@ export class ModernCall implements AnswerListener {
         this.#handler = undefined;
         this.#cancel('The client has left');
       }),
-    };
+    });
   }
 
   #open(): void {
@@ -253,7 +254,11 @@ export class ModernCall implements AnswerListener {
 
   /** The client has come back with answers, all or some of them. */
   #goOn({ inputResponses }: RoundParams): void {
-    if (this.#over) return;
+    if (this.#over) {
+      return this.#respond(
+        `"error":{"code":${codes.invalidParams},"message":"The call no longer waits: make the request again"}`,
+      );
+    }
     // A refused answer costs the call nothing: the same state may be brought back again.
     if ([...this.#questions.keys()].some((key) => !isObject(inputResponses.get(key) ?? '{'))) {
       return this.#respond(

@@ -1,6 +1,7 @@
 import { memberValue } from '../../json/members.ts';
 import { metaKeys, modernCodec } from '../../mcp/codec/rev2026-07-28.ts';
 import type { UpstreamExchange, UpstreamHandler } from '../../upstream/upstream.ts';
+import { ActingExchange } from '../acting-exchange.ts';
 import { headOf, jsonType } from '../local-answer.ts';
 import type { ModernRequest } from './call.ts';
 import type { LegacySession, LegacySessions } from './legacy-sessions.ts';
@@ -25,7 +26,7 @@ export function discoverLegacy(
     handler.onEnd();
   });
   const nothing = () => undefined;
-  return { pause: nothing, resume: nothing, detach: nothing, abort: () => void (aborted = true) };
+  return new ActingExchange({ pause: nothing, resume: nothing, detach: nothing, abort: () => void (aborted = true) });
 }
 
 function discovered({ greeting: { bytes, result } }: LegacySession): string {

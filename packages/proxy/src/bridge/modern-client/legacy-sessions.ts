@@ -23,7 +23,7 @@ export interface LegacySession {
 
 /** Where a session is, and for whom: equal parts share one, since capabilities are fixed when it begins. */
 export interface SessionPlace {
-  readonly request: Pick<UpstreamRequest, 'origin' | 'poolKey' | 'target' | 'timeouts'>;
+  readonly request: Pick<UpstreamRequest, 'origin' | 'poolKey' | 'target' | 'timeouts' | 'peer'>;
   /** Whose requests they are. */
   readonly caller: string;
   readonly claims: Claims;
@@ -130,7 +130,13 @@ export class LegacySessions {
   #add(key: string, place: SessionPlace): Pooled {
     const { limits, clock } = this.#context;
     if (this.#pool.size >= limits.bridge.sessions) this.#drop([...this.#pool.values()].reduce(older));
-    const added: Pooled = { key, place, session: undefined, opening: undefined, usedAtMs: clock.monotonic() };
+    const added: Pooled = {
+      key,
+      place: { ...place, request: endpointOf(place.request) },
+      session: undefined,
+      opening: undefined,
+      usedAtMs: clock.monotonic(),
+    };
     this.#pool.set(key, added);
     this.#sweep ??= clock.interval(Math.max(1_000, limits.bridge.idleMs / 4), () => this.#dropIdle());
     return added;
@@ -148,6 +154,11 @@ export class LegacySessions {
     this.#pool.delete(pooled.key);
     if (pooled.session) this.end(pooled.session, pooled.place.request);
   }
+}
+
+/** Where the session is, without what a request of it was about. */
+function endpointOf({ origin, poolKey, target, timeouts, peer }: SessionPlace['request']): SessionPlace['request'] {
+  return { origin, poolKey, target, timeouts, ...(peer === undefined ? {} : { peer }) };
 }
 
 function older(a: Pooled, b: Pooled): Pooled {

@@ -9,6 +9,7 @@ import { eventType, headOf } from '../local-answer.ts';
 import type { ModernRequest } from './call.ts';
 import { hasCapability, type LegacySession, type LegacySessions, readMessage } from './legacy-sessions.ts';
 import { claimsOf } from './to-legacy-request.ts';
+import { WholeRequest } from '../whole-request.ts';
 
 /** What a client wants to hear of, as far as the server can tell. */
 interface Filter {
@@ -22,7 +23,7 @@ interface Filter {
  * A `subscriptions/listen` of a modern client at a legacy server: a session of its own with a GET stream and the
  * subscriptions that were asked for. It ends with the client, or with the server's stream.
  */
-export class ModernListen implements UpstreamExchange, UpstreamHandler, SseHandler {
+export class ModernListen extends WholeRequest implements UpstreamExchange, UpstreamHandler, SseHandler {
   readonly #context: BridgeContext;
   readonly #sessions: LegacySessions;
   readonly #listen: ModernRequest;
@@ -34,6 +35,7 @@ export class ModernListen implements UpstreamExchange, UpstreamHandler, SseHandl
   #over = false;
 
   constructor(context: BridgeContext, sessions: LegacySessions, listen: ModernRequest, handler: UpstreamHandler) {
+    super();
     this.#context = context;
     this.#sessions = sessions;
     this.#listen = listen;

@@ -153,7 +153,8 @@ export type Member = Message<"signalbox.config.v1.Member"> & {
 
   /**
    * Its tools and prompts are named `<prefix>__<name>`, its resources `<prefix>+<uri>`. 1 to 32 lower-case letters,
-   * digits and '-', a letter first. Empty: names as they are; resources then go by the name of the backend.
+   * digits and '-', a letter first. Empty: names and URIs as they are; where several members have no
+   * prefix, the name of the backend stands in front of URIs.
    *
    * @generated from field: string prefix = 2;
    */
