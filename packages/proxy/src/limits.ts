@@ -2,6 +2,8 @@ import type { TenantDemandLimits } from './discovery/tenant-demand.ts';
 import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
+import { bridgeLimitsOf } from './bridge/settings.ts';
+import { federationLimitsOf } from './federation/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
 
@@ -90,6 +92,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     eraHorizonMs: settings.eraHorizon,
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
+    bridge: bridgeLimitsOf(settings),
+    federation: federationLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

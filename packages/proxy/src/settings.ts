@@ -12,6 +12,8 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { bridgeSettings } from './bridge/settings.ts';
+import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -507,6 +509,9 @@ export const proxySettings = {
     request.cardBytes,
     'The card of an A2A agent. Beyond: the request fails.',
   ),
+
+  ...bridgeSettings,
+  ...federationSettings,
 
   // Events and the end.
   maxEvents: count(

@@ -1,5 +1,6 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
 import type { McpSubject } from '@signalbox/config';
+import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
@@ -44,6 +45,12 @@ export class Call {
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
   subject: McpSubject | undefined;
+  /** Of a federation: the member that the message is for. */
+  target: CallTarget | undefined;
+  /** How that member is spoken to; set when the message is on its way. */
+  leg: MemberLeg | undefined;
+  /** A modern request whose upstream speaks only the legacy era. */
+  isForLegacy = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -157,7 +164,7 @@ export class Call {
       principal: this.credential?.principal.id ?? '',
       session: this.sessionName,
       virtualServer: entry?.mcp.virtualServer ?? '',
-      backend: entry?.mcp.member.backend.name ?? '',
+      backend: this.#backend(),
       era: this.era,
       protocolVersion: this.version,
       method: this.method,
@@ -171,6 +178,13 @@ export class Call {
       responseBytes: exchange.responseBytes,
       traceId: traceIdOf(exchange.head.header('traceparent')),
     });
+  }
+
+  /** Name of the backend that the message was for; empty when it was for several. */
+  #backend(): string {
+    const mcp = this.route?.entry.mcp;
+    if (this.target) return this.target.state.backend.name;
+    return mcp?.federation === null ? mcp.member.backend.name : '';
   }
 
   #refusalHeaders(refusal: Refusal): readonly string[] {
@@ -193,6 +207,13 @@ export class Call {
     if (metadata !== '') parts.push(`resource_metadata="${originOf(this.exchange)}${metadata}"`);
     return parts.length === 0 ? 'Bearer' : `Bearer ${parts.join(', ')}`;
   }
+}
+
+/** Where a message for one member of a federation goes. */
+export interface CallTarget {
+  readonly state: MemberState;
+  /** Name or URI as the member has it. */
+  readonly own: string;
 }
 
 /** Headers of JSON answers. */
