@@ -26,7 +26,7 @@ function answer(id: unknown, letter: string, size: number): object {
 }
 
 // Answers travel in memory that is used again: no client may ever see the bytes of another, however late it reads.
-describe.each(['own', 'node'])('clients of the %s codec that read late', (codec) => {
+describe('clients that read late', () => {
   let upstream: RawUpstream;
   let system: System;
 
@@ -40,8 +40,7 @@ describe.each(['own', 'node'])('clients of the %s codec that read late', (codec)
       }
       socket.write(jsonAnswer(answer(message.id, letter, size)));
     });
-    const settings = { SIGNALBOX_PROXY_HTTP_CODEC: codec };
-    system = await startSystem({ pgUrl: inject('pgUrl'), settings });
+    system = await startSystem({ pgUrl: inject('pgUrl') });
     await system.apply([gateway(), tenant(), ...mcpRoute({ name: 'raw', url: upstream.url, keys, rules: ['true'] })]);
   });
 
