@@ -1,11 +1,12 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createSecureServer } from 'node:tls';
-import type { Counter, TlsFiles } from '@signalbox/runtime';
+import type { TlsFiles } from '@signalbox/runtime';
 import { AnswerHeads } from './answer-head.ts';
 import type { Exchange } from './exchange.ts';
 import { type ConnectionOwner, Http1Connection, type TickLimits } from './http1-connection.ts';
-import type { Http1Exchange } from './http1-exchange.ts';
 import type { HttpServer, HttpServerLimits, HttpServerOptions, JudgeHost } from './http-server.ts';
+import { type ListenerCodec, ListeningSocket } from './listening-socket.ts';
+import { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 import { followFiles, secureOptions } from './secure-server.ts';
 
@@ -15,132 +16,60 @@ import { followFiles, secureOptions } from './secure-server.ts';
  * timeouts hang on one interval.
  */
 export function createHttp1Server(options: HttpServerOptions, onExchange: (exchange: Exchange) => void): HttpServer {
-  return new Http1Server(options, onExchange);
+  const server = newServer(options.tls, options.limits.headersTimeoutMs);
+  const codec = new Http1Codec(options, onExchange);
+  server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => codec.connected(socket));
+  return new ListeningSocket(server, options, codec);
 }
 
-class Http1Server implements HttpServer, ConnectionOwner {
+class Http1Codec implements ConnectionOwner, ListenerCodec {
   readonly limits: HttpServerLimits;
   readonly heads: AnswerHeads;
   readonly judgeHost: JudgeHost;
   readonly refusals: RefusalCounter;
+  readonly exchanges: OpenExchanges;
   tick = 0;
   draining = false;
-  readonly #options: HttpServerOptions;
-  readonly #onExchange: (exchange: Exchange) => void;
-  readonly #server: Server;
   readonly #connections = new Set<Http1Connection>();
-  /** With TLS: what connections are made on, also those whose handshake is not done. */
-  readonly #sockets = new Set<Socket>();
-  readonly #active = new Map<Http1Exchange, Http1Connection>();
-  readonly #stalled: Counter;
   readonly #tickLimits: TickLimits;
-  #sweep: Disposable | undefined;
-  #closing = false;
 
   constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
-    const { limits, metrics, clock } = options;
-    this.#options = options;
-    this.#onExchange = onExchange;
+    const { limits, clock } = options;
     this.limits = limits;
     this.judgeHost = options.judgeHost;
     this.heads = new AnswerHeads(clock, limits.keepAliveTimeoutMs);
     this.refusals = new RefusalCounter(options);
+    this.exchanges = new OpenExchanges(options, onExchange);
     this.#tickLimits = tickLimitsOf(limits);
-    const dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
-    this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
-    const server = newServer(options.tls, limits.headersTimeoutMs);
-    server.maxConnections = limits.maxConnections;
-    if (options.tls) server.on('connection', (socket: Socket) => this.#remember(socket));
-    server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) =>
-      this.#connections.add(new Http1Connection(this, socket)),
-    );
-    server.on('drop', () => dropped.add());
-    this.#server = server;
   }
 
-  listen(host: string, port: number): Promise<{ readonly port: number }> {
-    const { clock, logger } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => logger.error('listener failed', { error: String(error) }));
-        this.#sweep = clock.interval(Math.max(1, this.limits.checkIntervalMs), () => this.#checkTimes());
-        resolve({ port: (this.#server.address() as AddressInfo).port });
-      });
-    });
-  }
-
-  drain(): void {
-    this.draining = true;
-  }
-
-  async close(deadline: AbortSignal): Promise<void> {
-    this.draining = true;
-    this.#closing = true;
-    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
-    this.#destroyAll((connection) => connection.idle);
-    // Those that never said a word: their handshake would lead to nothing.
-    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
-    const destroy = () => {
-      this.#destroyAll(() => true);
-      for (const socket of this.#sockets) socket.destroy();
-    };
-    if (deadline.aborted) destroy();
-    else deadline.addEventListener('abort', destroy, { once: true });
-    await closed;
-    deadline.removeEventListener('abort', destroy);
-    this.#sweep?.[Symbol.dispose]();
+  connected(socket: Socket): void {
+    this.#connections.add(new Http1Connection(this, socket));
   }
 
   get connections(): number {
     return this.#connections.size;
   }
 
-  get inFlight(): number {
-    return this.#active.size;
-  }
-
-  begin(exchange: Http1Exchange, connection: Http1Connection): void {
-    this.#active.set(exchange, connection);
-    try {
-      this.#onExchange(exchange);
-    } catch (error) {
-      this.#options.logger.error('a request failed', { error: String(error) });
-      if (!exchange.answered) exchange.respond(500, [], undefined);
-    }
-  }
-
-  finished(exchange: Http1Exchange): void {
-    this.#active.delete(exchange);
-  }
-
   closed(connection: Http1Connection): void {
     this.#connections.delete(connection);
   }
 
-  #remember(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on('close', () => void this.#sockets.delete(socket));
+  drain(): void {
+    this.draining = true;
   }
 
-  #checkTimes(): void {
+  checkTimes(): void {
     this.tick += 1;
-    const { writeTimeoutMs, minWriteBytesPerSecond } = this.limits;
-    const now = this.#options.clock.monotonic();
-    for (const [exchange, connection] of this.#active) {
-      if (!exchange.isStalled(now, writeTimeoutMs, minWriteBytesPerSecond)) continue;
-      this.#stalled.add();
-      connection.destroy();
-    }
-    for (const connection of this.#connections) {
-      if (this.#closing && connection.idle) connection.destroy();
-      else connection.checkTime(this.#tickLimits);
-    }
+    for (const connection of this.#connections) connection.checkTime(this.#tickLimits);
   }
 
-  #destroyAll(which: (connection: Http1Connection) => boolean): void {
-    for (const connection of this.#connections) if (which(connection)) connection.destroy();
+  closeIdle(): void {
+    for (const connection of this.#connections) if (connection.idle) connection.destroy();
+  }
+
+  destroyAll(): void {
+    for (const connection of this.#connections) connection.destroy();
   }
 }
 
