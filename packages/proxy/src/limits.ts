@@ -70,6 +70,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     keySetFreshMs: settings.keySetFresh,
     keySetStaleMs: settings.keySetStale,
     sessionMs: settings.sessionAge,
+    sessionIdleMs: settings.sessionIdle,
     openedSessions: settings.maxSessions,
     endedSessions: settings.maxEndedSessions,
     inFlightPerSession: settings.maxInFlightPerSession,

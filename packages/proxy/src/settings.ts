@@ -332,6 +332,11 @@ export const proxySettings = {
     doc: 'Keys that seal session ids: 32 bytes each in base64, separated by commas. The first seals, all of them open. Empty: one of this process alone, so that its sessions end with it.',
   }),
   sessionAge: ms('SIGNALBOX_PROXY_SESSION_AGE', request.sessionMs, 'Longest life of a session.'),
+  sessionIdle: ms(
+    'SIGNALBOX_PROXY_SESSION_IDLE',
+    request.sessionIdleMs,
+    'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
+  ),
   maxSessions: count(
     'SIGNALBOX_PROXY_MAX_SESSIONS',
     request.openedSessions,

@@ -5,6 +5,7 @@ import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
+import type { OpenCall } from '../table/open-calls.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
@@ -49,6 +50,7 @@ export class Call {
   #status = 0;
   #writer: BodyWriter | undefined;
   #ended = false;
+  #watched: OpenCall | undefined;
   /** Runs when the call ends, whatever ended it: what was begun elsewhere is taken back there. */
   onEnded: (() => void) | undefined;
 
@@ -74,6 +76,19 @@ export class Call {
     const { message } = this;
     if (!message?.id || (message.idType !== 'string' && message.idType !== 'integer')) return 'null';
     return message.bytes.toString('utf8', message.id.start, message.id.end);
+  }
+
+  /** From now on, and until the call ends, `watched` sees each table that comes. */
+  watchTables(watched: OpenCall): void {
+    if (this.#ended || !this.admission) return;
+    this.#watched = watched;
+    this.services.streams.calls.begin(watched, this.admission.table);
+  }
+
+  /** Somebody else sees them. */
+  unwatchTables(): void {
+    if (this.#watched) this.services.streams.calls.end(this.#watched);
+    this.#watched = undefined;
   }
 
   setBody(body: Buffer): void {
@@ -110,8 +125,8 @@ export class Call {
   }
 
   /** Breaks off: an error when no answer has begun, a broken answer otherwise. */
-  abandon(refusal: Refusal): void {
-    if (!this.#writer) return this.refuse(refusal);
+  abandon(refusal: Refusal, detail: ErrorDetail = {}): void {
+    if (!this.#writer) return this.refuse(refusal, detail);
     this.#writer.abort();
     this.end(refusal.name);
   }
@@ -128,6 +143,7 @@ export class Call {
     this.#ended = true;
     const { services } = this;
     const durationMs = services.clock.monotonic() - this.#startedAt;
+    this.unwatchTables();
     this.onEnded?.();
     services.requestMetrics.ended(this.era, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));

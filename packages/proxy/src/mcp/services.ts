@@ -67,6 +67,7 @@ export function createServices(deps: RequestPathDeps): Services {
     sessions: new Sessions({
       seal: new SessionSeal(sessionKeys, random),
       clock,
+      idleMs: limits.sessionIdleMs,
       maxOpened: limits.openedSessions,
       maxEnded: limits.endedSessions,
       maxInFlight: limits.inFlightPerSession,
