@@ -132,7 +132,8 @@ export class Tail implements ChangeFeed {
   }
 
   async #pass(): Promise<void> {
-    const { low, committed } = await this.#options.database.readAll((sql) => this.#read(sql));
+    const { low, committed } =
+      (await this.#readOnePage()) ?? (await this.#options.database.readAll((sql) => this.#read(sql)));
     this.#passes.add();
     if (committed.length > 0) this.#listener?.committed(committed);
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
@@ -153,7 +154,18 @@ export class Tail implements ChangeFeed {
     return { low: horizon?.low ?? '0', committed, older };
   }
 
-  async #read(sql: StoreSql): Promise<{ low: string; committed: readonly CommittedRevision[] }> {
+  /** What nearly every pass is: one statement. Undefined when that is not all of it. */
+  async #readOnePage(): Promise<Read | undefined> {
+    const { database, pageRows } = this.#options;
+    const page = await database.readAllAtOnce((sql) => readPage(sql, { xid: this.#low, seq: -1n }, pageRows));
+    if (page.rows.length >= pageRows) return undefined;
+    const { revisions, gaps } = groupRevisions(page.rows, this.#known);
+    if (gaps.length > 0) return undefined;
+    this.#rows.add(page.rows.length);
+    return { low: page.horizon ?? this.#low, committed: revisions };
+  }
+
+  async #read(sql: StoreSql): Promise<Read> {
     const pages = await readPages(sql, this.#low, this.#options);
     this.#rows.add(pages.rows.length);
     if (!pages.complete) {
@@ -173,6 +185,12 @@ export class Tail implements ChangeFeed {
   }
 }
 
+/** What a pass has read. */
+interface Read {
+  readonly low: string;
+  readonly committed: readonly CommittedRevision[];
+}
+
 interface Pages {
   readonly low: string;
   readonly rows: readonly LogRow[];
@@ -188,22 +206,38 @@ async function readPages(
 ): Promise<Pages> {
   const rows: LogRow[] = [];
   let nextLow = low;
-  let from = { xid: low, seq: -1n };
+  let from: LogPosition = { xid: low, seq: -1n };
   for (;;) {
-    const page = await sql<(LogRow & { horizon: string })[]>`
-      select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
-      left join lateral (
-        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
-        from signalbox.change_log c
-        where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${pageRows}) l on true`;
-    nextLow = page[0]?.horizon ?? nextLow;
-    const found = page.filter((row) => row.seq !== null);
-    rows.push(...found);
-    const last = found.at(-1);
-    if (!last || found.length < pageRows) return { low: nextLow, rows, complete: true };
+    const page = await readPage(sql, from, pageRows);
+    nextLow = page.horizon ?? nextLow;
+    rows.push(...page.rows);
+    const last = page.rows.at(-1);
+    if (!last || page.rows.length < pageRows) return { low: nextLow, rows, complete: true };
     if (rows.length >= passRows) return { low: nextLow, rows, complete: false };
     from = { xid: last.xid, seq: last.seq };
   }
+}
+
+/** A place in the log: after this transaction id, and in it after this number. */
+interface LogPosition {
+  readonly xid: string;
+  readonly seq: bigint;
+}
+
+interface Page {
+  /** xmin of the statement's snapshot. */
+  readonly horizon: string | undefined;
+  readonly rows: readonly LogRow[];
+}
+
+async function readPage(sql: StoreSql, from: LogPosition, limit: number): Promise<Page> {
+  const rows = await sql<(LogRow & { horizon: string })[]>`
+    select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
+    left join lateral (
+      select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
+      from signalbox.change_log c
+      where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${limit}) l on true`;
+  return { horizon: rows[0]?.horizon, rows: rows.filter((row) => row.seq !== null) };
 }
 
 interface ScopeRow {

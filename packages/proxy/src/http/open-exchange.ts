@@ -1,4 +1,4 @@
-import type { Counter } from '@signalbox/runtime';
+import { type Counter, notRostered, Roster, type Rostered } from '@signalbox/runtime';
 import type { Exchange } from './exchange.ts';
 import type { HttpServerLimits, HttpServerOptions } from './http-server.ts';
 
@@ -6,7 +6,8 @@ import type { HttpServerLimits, HttpServerOptions } from './http-server.ts';
  * How far an exchange has come: the same for every codec, which adds how bytes come and go. A base class and not a part,
  * so that a request costs no object more.
  */
-export abstract class OpenExchange {
+export abstract class OpenExchange implements Rostered {
+  place = notRostered;
   #answered = false;
   #complete = false;
   #gone = false;
@@ -91,7 +92,7 @@ type OpenExchangesOptions = Pick<HttpServerOptions, 'limits' | 'clock' | 'logger
 export class OpenExchanges {
   readonly #options: OpenExchangesOptions;
   readonly #onExchange: (exchange: Exchange) => void;
-  readonly #open = new Set<OpenExchange>();
+  readonly #open = new Roster<OpenExchange>();
   readonly #stalled: Counter;
 
   constructor(options: OpenExchangesOptions, onExchange: (exchange: Exchange) => void) {

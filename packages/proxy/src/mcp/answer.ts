@@ -1,10 +1,10 @@
 import type { RoutingTable } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
 import type { InFlight } from '../session/sessions.ts';
-import type { OpenCall } from '../table/open-calls.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
-import { type Call, jsonHeaders } from './call.ts';
+import { type Call, jsonHeaders, type SeesTables } from './call.ts';
 import { CallRole } from './call-stream.ts';
 import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
@@ -21,10 +21,11 @@ import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
  * JSON: a small answer is held and sent at once with its length; a larger one passes through unread; one that policy
  * must look into is held whole. Event streams go to an `EventRelay`.
  */
-export class Answer implements UpstreamHandler, InFlight, OpenCall {
+export class Answer implements UpstreamHandler, InFlight, SeesTables {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
+  place = notRostered;
   /** Of a `subscriptions/listen`. */
   listens: ListenFilter | undefined;
   readonly #call: Call;

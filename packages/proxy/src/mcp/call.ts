@@ -1,5 +1,6 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { Subject } from '@signalbox/config';
+import type { RoutingTable, Subject } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
@@ -14,11 +15,17 @@ import type { Services } from './services.ts';
 /** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
 export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'get' | 'delete' | 'none';
 
+/** Hears of each table that comes while a call is under way. */
+export interface SeesTables {
+  onSwap(next: RoutingTable): void;
+}
+
 /**
  * One HTTP request on its way from admission to its outcome. Phases fill its fields in order and read those of earlier
  * phases; whoever ends it, it ends once, and then its event is recorded and its table released.
  */
-export class Call {
+export class Call implements OpenCall {
+  place = notRostered;
   readonly services: Services;
   readonly exchange: Exchange;
   readonly #arrivedAt: number;
@@ -50,7 +57,7 @@ export class Call {
   #status = 0;
   #writer: BodyWriter | undefined;
   #ended = false;
-  #watched: OpenCall | undefined;
+  #seesTables: SeesTables | undefined;
   /** Runs when the call ends, whatever ended it: what was begun elsewhere is taken back there. */
   onEnded: (() => void) | undefined;
 
@@ -78,17 +85,21 @@ export class Call {
     return message.bytes.toString('utf8', message.id.start, message.id.end);
   }
 
-  /** From now on, and until the call ends, `watched` sees each table that comes. */
-  watchTables(watched: OpenCall): void {
+  /** From now on, and until the call ends, `seesTables` sees each table that comes. */
+  watchTables(seesTables: SeesTables): void {
     if (this.#ended || !this.admission) return;
-    this.#watched = watched;
-    this.services.streams.calls.begin(watched, this.admission.table);
+    this.#seesTables = seesTables;
+    this.services.streams.calls.begin(this, this.admission.table);
   }
 
   /** Somebody else sees them. */
   unwatchTables(): void {
-    if (this.#watched) this.services.streams.calls.end(this.#watched);
-    this.#watched = undefined;
+    if (this.#seesTables) this.services.streams.calls.end(this);
+    this.#seesTables = undefined;
+  }
+
+  onSwap(next: RoutingTable): void {
+    this.#seesTables?.onSwap(next);
   }
 
   setBody(body: Buffer): void {

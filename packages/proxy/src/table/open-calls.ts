@@ -1,9 +1,9 @@
 import type { RoutingTable } from '@signalbox/config';
-import type { Clock, Logger } from '@signalbox/runtime';
+import { type Clock, type Logger, Roster, type Rostered } from '@signalbox/runtime';
 import { TimeSlice } from './time-slice.ts';
 
 /** A call on its way, which may outlive the table it was admitted under. Its route is pinned, its permission is not. */
-export interface OpenCall {
+export interface OpenCall extends Rostered {
   /** After each swap: ends itself when it is no longer allowed. */
   onSwap(next: RoutingTable): void;
 }
@@ -18,8 +18,10 @@ export interface OpenCallsOptions {
 /** Every call that waits for its answer, or for the rest of it. There are no more than exchanges of clients. */
 export class OpenCalls {
   readonly #options: OpenCallsOptions;
-  readonly #open = new Set<OpenCall>();
+  readonly #open = new Roster<OpenCall>();
   #present: RoutingTable | undefined;
+  /** A call came that saw another table than the present one. */
+  #isBehind = false;
   #checking: Promise<void> | undefined;
 
   constructor(options: OpenCallsOptions) {
@@ -52,25 +54,26 @@ export class OpenCalls {
   }
 
   #check(): void {
+    this.#isBehind = true;
     this.#checking ??= this.#checkAll();
   }
 
   async #checkAll(): Promise<void> {
     const slice = new TimeSlice(this.#options.clock, this.#options.sliceMs);
     await slice.pause();
-    for (let seen: RoutingTable | undefined; seen !== this.#present;) {
-      seen = this.#present as RoutingTable;
+    while (this.#isBehind) {
+      this.#isBehind = false;
       for (const call of this.#open) {
-        this.#bring(call, seen);
+        this.#bringToPresent(call);
         if (slice.spent) await slice.pause();
       }
     }
     this.#checking = undefined;
   }
 
-  #bring(call: OpenCall, table: RoutingTable): void {
+  #bringToPresent(call: OpenCall): void {
     try {
-      call.onSwap(table);
+      call.onSwap(this.#present as RoutingTable);
     } catch (error) {
       this.#options.logger.error('an open call failed its check after a swap', { error: String(error) });
     }
