@@ -30,6 +30,9 @@ export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {
     minWriteBytesPerSecond: settings.minWriteRate,
     maxConnections: settings.maxConnections,
     maxRequestsPerConnection: settings.maxRequestsPerConnection,
+    maxStreamsPerConnection: settings.maxStreamsPerConnection,
+    streamWindowBytes: settings.streamWindowBytes,
+    maxStreamFaults: settings.maxStreamFaults,
   };
 }
 

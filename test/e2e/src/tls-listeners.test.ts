@@ -148,10 +148,14 @@ describe('with certificates', () => {
     expect(doubtful.err).toMatch(/certificate/);
   });
 
-  it('only HTTP/1.1 is offered to agents and callers of the API, and no old TLS', async () => {
+  it('agents may have HTTP/2, callers of the API only HTTP/1.1, and nobody old TLS', async () => {
+    for (const port of [listeners.own, listeners.node]) {
+      expect((await shown(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpn).toBe('h2');
+      await expect(shown(port, { ALPNProtocols: ['h3'] })).rejects.toThrow(/alert/);
+    }
+    await expect(shown(apiPort(), { ALPNProtocols: ['h2'] })).rejects.toThrow(/alert/);
     for (const port of [listeners.own, listeners.node, apiPort()]) {
       expect((await shown(port, { ALPNProtocols: ['http/1.1'] })).alpn).toBe('http/1.1');
-      await expect(shown(port, { ALPNProtocols: ['h2'] })).rejects.toThrow(/alert/);
       await expect(shown(port, { maxVersion: 'TLSv1.1' })).rejects.toThrow(/protocol|version|alert/i);
     }
   });

@@ -1,6 +1,12 @@
 import type { Readable } from 'node:stream';
 import { RequestBody } from './request-body.ts';
 
+/** What requests are read from. */
+interface AbortableStream extends Readable {
+  /** Cut short by its client. */
+  readonly aborted: boolean;
+}
+
 /** Gathers the body of a request from a stream of Node.js, up to a bound. */
 export class BodyCollector {
   readonly #maxBytes: number;
@@ -17,12 +23,12 @@ export class BodyCollector {
   }
 
   /** Resolves with undefined when the body exceeds its bound, or is abandoned. */
-  read(stream: Readable): Promise<Buffer | undefined> {
+  read(stream: AbortableStream): Promise<Buffer | undefined> {
     const take = (chunk: Buffer) => {
       if (!this.#take(chunk)) stream.off('data', take).resume();
     };
     stream.on('data', take);
-    if (this.#expected === undefined) stream.on('end', () => this.#settle(this.#body.take()));
+    if (this.#expected === undefined) stream.on('end', () => this.#end(stream));
     return new Promise((resolve) => void (this.#resolve = resolve));
   }
 
@@ -30,6 +36,12 @@ export class BodyCollector {
   abandon(): void {
     this.#body.drop();
     this.#settle(undefined);
+  }
+
+  /** node:http2 ends a stream that its client has cut short like one that is complete. */
+  #end(stream: AbortableStream): void {
+    if (stream.aborted) this.abandon();
+    else this.#settle(this.#body.take());
   }
 
   /** @returns false when no more is wanted. */

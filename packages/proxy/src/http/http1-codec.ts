@@ -1,28 +1,20 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createSecureServer } from 'node:tls';
-import type { TlsFiles } from '@signalbox/runtime';
 import { AnswerHeads } from './answer-head.ts';
-import type { Exchange } from './exchange.ts';
-import { type ConnectionOwner, Http1Connection, type TickLimits } from './http1-connection.ts';
-import type { HttpServer, HttpServerLimits, HttpServerOptions, JudgeHost } from './http-server.ts';
-import { type ListenerCodec, ListeningSocket } from './listening-socket.ts';
-import { OpenExchanges } from './open-exchange.ts';
+import { type ConnectionOwner, Http1Connection } from './http1-connection.ts';
+import type { HttpServerLimits, HttpServerOptions, JudgeHost } from './http-server.ts';
+import type { ListenerCodec } from './listening-socket.ts';
+import type { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 import { followFiles, secureOptions } from './secure-server.ts';
+import { type TickLimits, tickLimitsOf } from './tick-limits.ts';
 
 /**
  * HTTP/1.1 by our own reader and writer behind the `Exchange` seam: stricter than node:http, never looser, and at a
  * fraction of its cost (docs/rfd/0010). Follows the same rules as the codec over node:http (node-http-codec.ts). All
  * timeouts hang on one interval.
  */
-export function createHttp1Server(options: HttpServerOptions, onExchange: (exchange: Exchange) => void): HttpServer {
-  const server = newServer(options.tls, options.limits.headersTimeoutMs);
-  const codec = new Http1Codec(options, onExchange);
-  server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => codec.connected(socket));
-  return new ListeningSocket(server, options, codec);
-}
-
-class Http1Codec implements ConnectionOwner, ListenerCodec {
+export class Http1Codec implements ConnectionOwner, ListenerCodec {
   readonly limits: HttpServerLimits;
   readonly heads: AnswerHeads;
   readonly judgeHost: JudgeHost;
@@ -33,13 +25,13 @@ class Http1Codec implements ConnectionOwner, ListenerCodec {
   readonly #connections = new Set<Http1Connection>();
   readonly #tickLimits: TickLimits;
 
-  constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
+  constructor(options: HttpServerOptions, exchanges: OpenExchanges) {
     const { limits, clock } = options;
     this.limits = limits;
     this.judgeHost = options.judgeHost;
     this.heads = new AnswerHeads(clock, limits.keepAliveTimeoutMs);
     this.refusals = new RefusalCounter(options);
-    this.exchanges = new OpenExchanges(options, onExchange);
+    this.exchanges = exchanges;
     this.#tickLimits = tickLimitsOf(limits);
   }
 
@@ -73,22 +65,11 @@ class Http1Codec implements ConnectionOwner, ListenerCodec {
   }
 }
 
-function newServer(tls: TlsFiles | undefined, handshakeTimeoutMs: number): Server {
+/** The socket to listen on for connections that are read by this codec. */
+export function http1Server({ tls, limits, http2 }: HttpServerOptions): Server {
   const options = { noDelay: true, allowHalfOpen: true };
   if (!tls) return createServer(options);
-  const server = createSecureServer({ ...options, ...secureOptions(tls, handshakeTimeoutMs) });
+  const server = createSecureServer({ ...options, ...secureOptions(tls, limits.headersTimeoutMs, http2 !== 'off') });
   followFiles(server, tls);
   return server;
-}
-
-/** One tick more than fits, since the first may come at once. */
-function tickLimitsOf(limits: HttpServerLimits): TickLimits {
-  const ticks = (ms: number) =>
-    ms === 0 ? Number.POSITIVE_INFINITY : Math.ceil(ms / Math.max(1, limits.checkIntervalMs));
-  return {
-    head: ticks(limits.headersTimeoutMs),
-    request: ticks(limits.requestTimeoutMs),
-    keepAlive: ticks(limits.keepAliveTimeoutMs),
-    ending: ticks(limits.writeTimeoutMs),
-  };
 }

@@ -8,6 +8,7 @@ import type { OpenExchanges } from './open-exchange.ts';
 import type { RefusalCounter } from './refusal-counter.ts';
 import { type BodyLength, type MessageFault, MessageReader, type MessageSink } from './message-reader.ts';
 import { type PassedHead, passGate, servedMethods } from './request-gate.ts';
+import type { TickLimits } from './tick-limits.ts';
 
 /** What a connection shares with the others of its listener. */
 export interface ConnectionOwner {
@@ -22,15 +23,6 @@ export interface ConnectionOwner {
   readonly exchanges: OpenExchanges;
   /** The connection is gone. */
   closed(connection: Http1Connection): void;
-}
-
-/** Timeouts in ticks of the owner; infinite where they are switched off. */
-export interface TickLimits {
-  readonly head: number;
-  readonly request: number;
-  readonly keepAlive: number;
-  /** For a client to take the last words. */
-  readonly ending: number;
 }
 
 /**

@@ -4,7 +4,8 @@ import type { OpenExchanges } from './open-exchange.ts';
 
 /** What a codec does with the connections of a listener. */
 export interface ListenerCodec {
-  readonly exchanges: OpenExchanges;
+  /** A connection for it was made. */
+  connected(socket: Socket): void;
   /** Open connections. */
   readonly connections: number;
   /** From now on answers end their connections. */
@@ -17,20 +18,28 @@ export interface ListenerCodec {
   destroyAll(): void;
 }
 
+/** The codecs of a listener, and the exchanges that all of them begin. */
+export interface Served {
+  readonly exchanges: OpenExchanges;
+  readonly codecs: readonly ListenerCodec[];
+}
+
 /** A listener: bound, bounded and closed in the same way whichever codec reads what comes over it. */
 export class ListeningSocket implements HttpServer {
   readonly #server: Server;
   readonly #options: HttpServerOptions;
-  readonly #codec: ListenerCodec;
+  readonly #exchanges: OpenExchanges;
+  readonly #codecs: readonly ListenerCodec[];
   /** What connections are made on, with TLS also those whose handshake is not done. */
   readonly #sockets = new Set<Socket>();
   #sweep: Disposable | undefined;
   #closing = false;
 
-  constructor(server: Server, options: HttpServerOptions, codec: ListenerCodec) {
+  constructor(server: Server, options: HttpServerOptions, served: Served) {
     this.#server = server;
     this.#options = options;
-    this.#codec = codec;
+    this.#exchanges = served.exchanges;
+    this.#codecs = served.codecs;
     const { limits, metrics } = options;
     const dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
     server.maxConnections = limits.maxConnections;
@@ -55,18 +64,18 @@ export class ListeningSocket implements HttpServer {
   }
 
   drain(): void {
-    this.#codec.drain();
+    for (const codec of this.#codecs) codec.drain();
   }
 
   async close(deadline: AbortSignal): Promise<void> {
     this.#closing = true;
-    this.#codec.drain();
+    this.drain();
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
-    this.#codec.closeIdle();
+    this.#closeIdle();
     // Those that never said a word are about to begin, or their handshake would lead to nothing.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const destroy = () => {
-      this.#codec.destroyAll();
+      for (const codec of this.#codecs) codec.destroyAll();
       for (const socket of this.#sockets) socket.destroy();
     };
     if (deadline.aborted) destroy();
@@ -77,16 +86,20 @@ export class ListeningSocket implements HttpServer {
   }
 
   get connections(): number {
-    return this.#codec.connections;
+    return this.#codecs.reduce((sum, { connections }) => sum + connections, 0);
   }
 
   get inFlight(): number {
-    return this.#codec.exchanges.size;
+    return this.#exchanges.size;
   }
 
   #checkTimes(): void {
-    this.#codec.exchanges.cutStalled();
-    this.#codec.checkTimes();
-    if (this.#closing) this.#codec.closeIdle();
+    this.#exchanges.cutStalled();
+    for (const codec of this.#codecs) codec.checkTimes();
+    if (this.#closing) this.#closeIdle();
+  }
+
+  #closeIdle(): void {
+    for (const codec of this.#codecs) codec.closeIdle();
   }
 }

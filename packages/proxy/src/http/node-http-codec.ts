@@ -10,14 +10,22 @@ import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsFiles } from '@signalbox/runtime';
-import type { Exchange } from './exchange.ts';
-import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
-import { type ListenerCodec, ListeningSocket } from './listening-socket.ts';
+import type { HttpServerOptions, Refusal } from './http-server.ts';
+import type { ListenerCodec } from './listening-socket.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
-import { OpenExchanges } from './open-exchange.ts';
+import type { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 import { passGate, servedMethods } from './request-gate.ts';
 import { followFiles, secureOptions } from './secure-server.ts';
+
+type Serve = (this: Server, connection: Socket) => void;
+
+/** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
+interface Connection extends Socket {
+  busy?: NodeHttpExchange | 'refused' | undefined;
+  /** Exchanges so far. */
+  exchanges?: number;
+}
 
 /**
  * HTTP/1.1 by node:http behind the `Exchange` seam.
@@ -28,50 +36,34 @@ import { followFiles, secureOptions } from './secure-server.ts';
  *    connection, once that answer is out (RFC 9112 §9.3.2 lets clients repeat it).
  * 3. Nothing waits for ever: heads and bodies by node:http's timeouts, answers by `OpenExchanges`.
  */
-export function createNodeHttpServer(options: HttpServerOptions, onExchange: (exchange: Exchange) => void): HttpServer {
-  const { limits, tls } = options;
-  const server = newServer(tls, {
-    requireHostHeader: false,
-    insecureHTTPParser: false,
-    joinDuplicateHeaders: false,
-    maxHeaderSize: limits.maxHeaderBytes,
-    headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: limits.checkIntervalMs,
-  });
-  server.maxHeadersCount = 0;
-  server.timeout = 0;
-  return new ListeningSocket(server, options, new NodeHttpCodec(server, options, onExchange));
-}
-
-/** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
-interface Connection extends Socket {
-  busy?: NodeHttpExchange | 'refused' | undefined;
-  /** Exchanges so far. */
-  exchanges?: number;
-}
-
-class NodeHttpCodec implements ExchangeOwner, ListenerCodec {
+export class NodeHttpCodec implements ExchangeOwner, ListenerCodec {
   readonly exchanges: OpenExchanges;
   connections = 0;
   draining = false;
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   readonly #refusals: RefusalCounter;
+  /** What node:http does with a connection. */
+  readonly #serve: readonly Serve[];
 
-  constructor(server: Server, options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
+  /** Takes over what `server` does with connections: it gets only those that `connected` is called with. */
+  constructor(server: Server, options: HttpServerOptions, exchanges: OpenExchanges) {
     this.#server = server;
     this.#options = options;
     this.#refusals = new RefusalCounter(options);
-    this.exchanges = new OpenExchanges(options, onExchange);
-    server.on(options.tls ? 'secureConnection' : 'connection', (connection: Connection) => {
-      this.connections += 1;
-      connection.on('close', () => void (this.connections -= 1));
-    });
+    this.exchanges = exchanges;
+    const event = options.tls ? 'secureConnection' : 'connection';
+    this.#serve = server.listeners(event) as Serve[];
+    server.removeAllListeners(event);
     const take = this.#take.bind(this);
     server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
     server.on('clientError', this.#onClientError.bind(this));
+  }
+
+  connected(connection: Connection): void {
+    this.connections += 1;
+    connection.on('close', () => void (this.connections -= 1));
+    for (const serve of this.#serve) serve.call(this.#server, connection);
   }
 
   finished(exchange: NodeHttpExchange): void {
@@ -159,9 +151,26 @@ class NodeHttpCodec implements ExchangeOwner, ListenerCodec {
   }
 }
 
-function newServer(tls: TlsFiles | undefined, options: ServerOptions): Server {
-  if (!tls) return createServer(options);
-  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout) });
+/** The socket to listen on for connections that are read by this codec. */
+export function nodeHttpServer({ tls, limits, http2 }: HttpServerOptions): Server {
+  const options: ServerOptions = {
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    joinDuplicateHeaders: false,
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+  };
+  const server = tls ? newSecureServer(tls, options, http2 !== 'off') : createServer(options);
+  server.maxHeadersCount = 0;
+  server.timeout = 0;
+  return server;
+}
+
+function newSecureServer(tls: TlsFiles, options: ServerOptions, offersHttp2: boolean): Server {
+  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout ?? 0, offersHttp2) });
   followFiles(server, tls);
   return server;
 }

@@ -106,6 +106,10 @@ export class OpenExchanges {
     return this.#open.size;
   }
 
+  [Symbol.iterator](): Iterator<OpenExchange> {
+    return this.#open[Symbol.iterator]();
+  }
+
   /** Hands an exchange on. */
   begin(exchange: Exchange & OpenExchange): void {
     this.#open.add(exchange);
