@@ -1,7 +1,6 @@
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { ConnectionAddresses } from './gated-head.ts';
-import { GatedHead } from './gated-head.ts';
+import { type ConnectionAddresses, GatedHead } from './gated-head.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import { readHttp2Head } from './http2-head.ts';
 import type { HttpServerLimits, JudgeHost, Refusal } from './http-server.ts';
@@ -92,19 +91,18 @@ export class Http2Connection {
     stream.on('error', ignore);
     // Reset in the same read that began it: nobody waits for an answer.
     if (stream.destroyed || stream.closed) return this.#fault();
-    const { owner, session } = { owner: this.#owner, session: this.#session };
-    if (this.#streams >= owner.limits.maxRequestsPerConnection) session.close();
+    const owner = this.#owner;
+    if (this.#streams >= owner.limits.maxRequestsPerConnection) this.end();
     this.#open += 1;
     const parsed = readHttp2Head(fields, !stream.endAfterHeaders, owner.limits.maxHeaderBytes);
     if (parsed.refusal) return this.#refuse(stream, parsed.refusal, '');
     const { request } = parsed;
     const passed = passGate(request, owner.limits);
     if (passed.refusal) return this.#refuse(stream, passed.refusal, request.method);
-    const { head } = passed;
-    const { method } = request;
-    const refusal = owner.judgeHost(new GatedHead(method, head, this.#addresses));
-    if (refusal) return this.#refuse(stream, refusal, method);
-    const exchange = new Http2Exchange(stream, { method, head, addresses: this.#addresses, tick: owner.tick });
+    const head = new GatedHead(request.method, passed.head, this.#addresses);
+    const refusal = owner.judgeHost(head);
+    if (refusal) return this.#refuse(stream, refusal, request.method);
+    const exchange = new Http2Exchange(stream, head, passed.head, owner.tick);
     stream.on('close', () => {
       owner.exchanges.finished(exchange);
       const delivered = exchange.streamClosed();

@@ -1,20 +1,10 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { BodyCollector } from './body-collector.ts';
 import type { BodyWriter, Exchange } from './exchange.ts';
-import type { ConnectionAddresses } from './gated-head.ts';
-import { GatedHead } from './gated-head.ts';
+import type { GatedHead } from './gated-head.ts';
 import { http2AnswerHead } from './http2-head.ts';
+import type { AnnouncedBody } from './http1-exchange.ts';
 import { byteLength, mayHaveBody, OpenExchange } from './open-exchange.ts';
-import type { PassedHead } from './request-gate.ts';
-
-/** A request on a stream of HTTP/2. */
-export interface StreamRequest {
-  readonly method: string;
-  readonly head: PassedHead;
-  readonly addresses: ConnectionAddresses;
-  /** Tick of the sweep at which it came. */
-  readonly tick: number;
-}
 
 /** One request and its answer over a stream of HTTP/2. */
 export class Http2Exchange extends OpenExchange implements Exchange {
@@ -25,13 +15,14 @@ export class Http2Exchange extends OpenExchange implements Exchange {
   readonly #tick: number;
   #body: BodyCollector | undefined;
 
-  constructor(stream: ServerHttp2Stream, request: StreamRequest) {
+  /** @param tick of the sweep at which the request came. */
+  constructor(stream: ServerHttp2Stream, head: GatedHead, body: AnnouncedBody, tick: number) {
     super();
-    this.head = new GatedHead(request.method, request.head, request.addresses);
+    this.head = head;
     this.#stream = stream;
-    this.#contentLength = request.head.contentLength;
-    this.#expectsContinue = request.head.expectsContinue;
-    this.#tick = request.tick;
+    this.#contentLength = body.contentLength;
+    this.#expectsContinue = body.expectsContinue;
+    this.#tick = tick;
   }
 
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {
