@@ -90,7 +90,10 @@ export class Http2Connection {
     this.#streams += 1;
     stream.on('error', ignore);
     // Reset in the same read that began it: nobody waits for an answer.
-    if (stream.destroyed || stream.closed) return this.#fault();
+    if (stream.destroyed || stream.closed) {
+      this.#owner.refusals.refused(0);
+      return this.#fault();
+    }
     const owner = this.#owner;
     if (this.#streams >= owner.limits.maxRequestsPerConnection) this.end();
     this.#open += 1;
