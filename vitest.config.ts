@@ -26,8 +26,22 @@ const wireStories = [
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'], isolate: false } },
-      { test: { ...e2e, name: 'e2e', include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'],
+          isolate: false,
+          // Property tests on a machine that others use as well.
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          ...e2e,
+          name: 'e2e',
+          include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts', 'test/fault/src/**/*.test.ts'],
+        },
+      },
       {
         test: {
           ...e2e,

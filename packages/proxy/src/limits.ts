@@ -87,5 +87,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     eraHorizonMs: settings.eraHorizon,
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
+    rateLimitBuckets: settings.maxRateLimitBuckets,
+    cardBytes: settings.maxCardBytes,
   };
 }

@@ -1,10 +1,21 @@
 import type { Readable } from 'node:stream';
+import type { BodySink } from './exchange.ts';
 import { RequestBody } from './request-body.ts';
 
 /** What requests are read from. */
 interface AbortableStream extends Readable {
   /** Cut short by its client. */
   readonly aborted: boolean;
+}
+
+/** Passes the body of a request on in pieces as they come, until its exchange is over. */
+export function passBodyOn(stream: AbortableStream, sink: BodySink, exchange: { readonly gone: boolean }): void {
+  stream.on('data', (chunk: Buffer) => {
+    if (!exchange.gone && !sink.onBodyData(chunk)) stream.pause();
+  });
+  stream.on('end', () => {
+    if (!exchange.gone && !stream.aborted) sink.onBodyEnd();
+  });
 }
 
 /** Gathers the body of a request from a stream of Node.js, up to a bound. */

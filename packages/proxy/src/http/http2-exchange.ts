@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { BodyCollector } from './body-collector.ts';
-import type { BodyWriter, Exchange } from './exchange.ts';
+import { BodyCollector, passBodyOn } from './body-collector.ts';
+import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import type { GatedHead } from './gated-head.ts';
 import { http2AnswerHead } from './http2-head.ts';
 import type { AnnouncedBody } from './http1-exchange.ts';
@@ -14,6 +14,7 @@ export class Http2Exchange extends OpenExchange implements Exchange {
   readonly #expectsContinue: boolean;
   readonly #tick: number;
   #body: BodyCollector | undefined;
+  #sink: BodySink | undefined;
 
   /** @param tick of the sweep at which the request came. */
   constructor(stream: ServerHttp2Stream, head: GatedHead, body: AnnouncedBody, tick: number) {
@@ -36,6 +37,19 @@ export class Http2Exchange extends OpenExchange implements Exchange {
     }
     if (this.#expectsContinue) this.#stream.additionalHeaders({ ':status': 100 });
     return this.#body.read(this.#stream);
+  }
+
+  bodyTo(sink: BodySink): void {
+    if (this.#body || this.#sink) throw new Error('the body of a request is read once');
+    if (this.closed) return;
+    if (this.#contentLength === 0) return sink.onBodyEnd();
+    this.#sink = sink;
+    if (this.#expectsContinue) this.#stream.additionalHeaders({ ':status': 100 });
+    passBodyOn(this.#stream, sink, this);
+  }
+
+  resumeBody(): void {
+    this.#stream.resume();
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
@@ -89,7 +103,8 @@ export class Http2Exchange extends OpenExchange implements Exchange {
   checkTime(tick: number, maxTicks: number): void {
     const stream = this.#stream;
     const isWhole = this.#contentLength === 0 || stream.endAfterHeaders || stream.readableEnded;
-    if (isWhole || this.answered || this.closed || tick - this.#tick <= maxTicks) return;
+    // Whoever passes a body on sees to it that it does not take for ever.
+    if (isWhole || this.#sink || this.answered || this.closed || tick - this.#tick <= maxTicks) return;
     this.respond(408, [], undefined);
     this.#body?.abandon();
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { BodyWriter, Exchange } from './exchange.ts';
-import { BodyCollector } from './body-collector.ts';
+import { BodyCollector, passBodyOn } from './body-collector.ts';
+import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import { GatedHead } from './gated-head.ts';
 import { byteLength, discardableBytes, mayHaveBody, OpenExchange } from './open-exchange.ts';
 import type { PassedHead } from './request-gate.ts';
@@ -31,6 +31,7 @@ export class NodeHttpExchange extends OpenExchange implements Exchange {
   readonly #contentLength: number | undefined;
   readonly #expectsContinue: boolean;
   #body: BodyCollector | undefined;
+  #sink: BodySink | undefined;
   #lastOfConnection = false;
 
   constructor(owner: ExchangeOwner, parts: RequestParts) {
@@ -59,6 +60,19 @@ export class NodeHttpExchange extends OpenExchange implements Exchange {
     }
     if (this.#expectsContinue) this.#response.writeContinue();
     return collector.read(this.#request);
+  }
+
+  bodyTo(sink: BodySink): void {
+    if (this.#body || this.#sink) throw new Error('the body of a request is read once');
+    if (this.closed) return;
+    if (this.#contentLength === 0) return sink.onBodyEnd();
+    this.#sink = sink;
+    if (this.#expectsContinue) this.#response.writeContinue();
+    passBodyOn(this.#request, sink, this);
+  }
+
+  resumeBody(): void {
+    this.#request.resume();
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
@@ -128,8 +142,9 @@ export class NodeHttpExchange extends OpenExchange implements Exchange {
   #headers(headers: readonly string[]): string[] {
     const all = headers.slice();
     const length = this.#contentLength;
-    const unread = length !== 0 && !this.#request.complete && (length === undefined || length > discardableBytes);
-    const unanswered = this.#expectsContinue && !this.#body;
+    const kept = length !== undefined && length <= discardableBytes && !this.#sink;
+    const unread = length !== 0 && !this.#request.complete && !kept;
+    const unanswered = this.#expectsContinue && !this.#body && !this.#sink;
     const last = this.#lastOfConnection || this.#owner.draining || unread || unanswered;
     if (last && !all.includes('close')) all.push('Connection', 'close');
     return all;

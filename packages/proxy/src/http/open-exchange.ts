@@ -26,6 +26,11 @@ export abstract class OpenExchange implements Rostered {
     return this.#answered;
   }
 
+  /** The client has left, or the answer is out. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
   get closed(): boolean {
     return this.#complete || this.#gone;
   }

@@ -1,7 +1,8 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { RoutingTable, Subject } from '@signalbox/config';
+import type { McpSubject, RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
+import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
@@ -48,7 +49,7 @@ export class Call implements OpenCall {
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
-  subject: Subject | undefined;
+  subject: McpSubject | undefined;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -142,6 +143,12 @@ export class Call implements OpenCall {
     this.end(refusal.name);
   }
 
+  /** Leaves the request to whoever serves its route: this call neither answers nor ends. @returns what it held. */
+  handOver(): Admission {
+    this.#ended = true;
+    return this.admission as Admission;
+  }
+
   /** The codec has answered by itself, or the client left: nothing more can be sent. */
   endUnanswered(status: number, error: string): void {
     this.#status = status;
@@ -232,20 +239,4 @@ function decisionOf(refusal: Refusal): OutcomeDecision {
 /** Status for what cannot be answered in-band, because the message was not a request. */
 function outOfBand(refusal: Refusal): number {
   return refusal.code === codes.internal ? 502 : 400;
-}
-
-/** Trace id of a W3C `traceparent`; empty when there is none or it is malformed. */
-function traceIdOf(traceparent: string | undefined): string {
-  if (traceparent === undefined || traceparent.length < traceparentLength) return '';
-  if (traceparent[2] !== '-' || traceparent[traceIdEnd] !== '-') return '';
-  for (let i = traceIdStart; i < traceIdEnd; i += 1) if (!isLowerHex(traceparent.charCodeAt(i))) return '';
-  return traceparent.slice(traceIdStart, traceIdEnd);
-}
-
-const traceIdStart = 3;
-const traceIdEnd = 35;
-const traceparentLength = 55;
-
-function isLowerHex(code: number): boolean {
-  return (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
 }

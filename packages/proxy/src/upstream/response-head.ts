@@ -25,6 +25,10 @@ export class ResponseHead implements UpstreamHead {
     this.#values = parts.values;
   }
 
+  entries(): readonly string[] {
+    return this.#names.flatMap((name, i) => [name, this.#values[i] as string]);
+  }
+
   header(name: string): string | undefined {
     return joinedValue(this.#names, this.#values, name);
   }
