@@ -109,7 +109,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
    * Permission is not pinned, whatever form the answer takes: a call that is no longer allowed ends, and its answer goes
    * nowhere (docs/rfd/0012). One whose route or backend is gone runs on to its deadline.
    */
-  onSwap(next: RoutingTable): void {
+  recheck(next: RoutingTable): void {
     const checked = recheck(this.#call, this.#standing, next, []);
     if (checked.kind === 'allowed') this.#standing = checked.standing;
     else if (checked.kind === 'ended' && isWithdrawn(checked.refusal))

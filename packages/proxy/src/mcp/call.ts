@@ -18,7 +18,7 @@ export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'g
 
 /** Hears of each table that comes while a call is under way. */
 export interface SeesTables {
-  onSwap(next: RoutingTable): void;
+  recheck(next: RoutingTable): void;
 }
 
 /**
@@ -99,8 +99,8 @@ export class Call implements OpenCall {
     this.#seesTables = undefined;
   }
 
-  onSwap(next: RoutingTable): void {
-    this.#seesTables?.onSwap(next);
+  recheck(next: RoutingTable): void {
+    this.#seesTables?.recheck(next);
   }
 
   setBody(body: Buffer): void {

@@ -5,7 +5,7 @@ import { TimeSlice } from './time-slice.ts';
 /** A call on its way, which may outlive the table it was admitted under. Its route is pinned, its permission is not. */
 export interface OpenCall extends Rostered {
   /** After each swap: ends itself when it is no longer allowed. */
-  onSwap(next: RoutingTable): void;
+  recheck(next: RoutingTable): void;
 }
 
 export interface OpenCallsOptions {
@@ -73,7 +73,7 @@ export class OpenCalls {
 
   #bringToPresent(call: OpenCall): void {
     try {
-      call.onSwap(this.#present as RoutingTable);
+      call.recheck(this.#present as RoutingTable);
     } catch (error) {
       this.#options.logger.error('an open call failed its check after a swap', { error: String(error) });
     }
