@@ -327,6 +327,72 @@ describe('a stream of HTTP/2', () => {
     expect(await second).toEqual([200, 'x']);
   });
 
+  it('may be cancelled at any time', async () => {
+    let ended = 0;
+    const words: unknown[] = [];
+    await using test = await RunningServer.start(
+      (exchange) => {
+        exchange.onClientGone(() => void (ended += 1));
+        const later = (turns: number, act: () => void): void => {
+          if (turns > 0) return void setImmediate(() => later(turns - 1, act));
+          try {
+            act();
+          } catch (error) {
+            words.push(error);
+          }
+        };
+        const turns = test.exchanges.length % 5;
+        later(turns, () => {
+          void Promise.resolve(exchange.body(100)).then(() => undefined);
+          if (turns % 2 === 0) return void exchange.respond(200, [], Buffer.alloc(50_000));
+          const writer = exchange.stream(200, []);
+          writer.write('x');
+          later(1, () => writer.end('y'));
+        });
+      },
+      { ...http2, limits: { maxStreamFaults: 1_000 } },
+    );
+    const { session } = await test.connectHttp2();
+    for (let i = 0; i < 300; i += 1) {
+      const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'a.test' });
+      stream.on('error', () => undefined);
+      if (i % 3 > 0) stream.end('abc');
+      for (let turns = i % 7; turns > 0; turns -= 1) await turn();
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+    while (test.server.inFlight > 0) await turn();
+    session.destroy();
+    await connections(test, 0);
+    expect(words).toEqual([]);
+    expect(ended).toBeGreaterThan(50);
+    expect(test.logger.lines).toEqual([]);
+  });
+
+  it.each([
+    ['in order', constants.NGHTTP2_NO_ERROR],
+    ['as cancelled', constants.NGHTTP2_CANCEL],
+  ])('that is reset %s while its body is not read is noticed, and takes no answer', async (_, code) => {
+    const gone = Promise.withResolvers<void>();
+    const heard: string[] = [];
+    await using test = await RunningServer.start((exchange) => {
+      exchange.onClientGone(gone.resolve);
+      const onBodyData = (chunk: Buffer) => heard.push(chunk.toString()) === 0;
+      exchange.bodyTo({ onBodyData, onBodyEnd: () => void heard.push('end') });
+    }, http2);
+    const client = await test.connect();
+    const piece = (text: string) => frame(frames.data, 0, 1, Buffer.from(text));
+    const open = frame(frames.headers, endHeaders, 1, headBlock({ ':method': 'POST' }));
+    client.send(Buffer.concat([clientPreface, open, piece('x')]).toString('latin1'));
+    while (heard.length === 0) await turn();
+    const reset = frame(frames.reset, 0, 1, Buffer.from([0, 0, 0, code]));
+    client.send(Buffer.concat([piece('y'), reset]).toString('latin1'));
+    await gone.promise;
+    const exchange = test.exchanges[0] as Exchange;
+    exchange.respond(200, [], 'late');
+    while (test.server.inFlight > 0) await turn();
+    expect([heard, exchange.responseBytes]).toEqual([['x'], 0]);
+  });
+
   it('whose client does not read is cut off alone', async () => {
     const gone = Promise.withResolvers<void>();
     let writer: BodyWriter | undefined;

@@ -106,6 +106,8 @@ export class Http2Connection {
     const refusal = owner.judgeHost(head);
     if (refusal) return this.#refuse(stream, refusal, request.method);
     const exchange = new Http2Exchange(stream, head, passed.head, owner.tick);
+    // Comes before `close` does, which waits until what was sent of the body is read. Not at once: it may be our own doing.
+    stream.on('aborted', () => process.nextTick(leave, stream, exchange));
     stream.on('close', () => {
       owner.exchanges.finished(exchange);
       const delivered = exchange.streamClosed();
@@ -163,6 +165,11 @@ function sessionOptions(limits: HttpServerLimits) {
       enablePush: false,
     },
   };
+}
+
+function leave(stream: ServerHttp2Stream, exchange: Http2Exchange): void {
+  exchange.streamClosed();
+  stream.resume();
 }
 
 function ignore(): void {}

@@ -28,7 +28,7 @@ export class Http2Exchange extends OpenExchange implements Exchange {
 
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {
     if (this.#body) throw new Error('the body of a request is read once');
-    if (this.closed) return undefined;
+    if (this.closed || !this.#isOpen) return undefined;
     if (this.#contentLength === 0) return noBytes;
     this.#body = new BodyCollector(maxBytes, undefined, () => this.#tooLarge());
     if (this.#contentLength !== undefined && this.#contentLength > maxBytes) {
@@ -41,7 +41,7 @@ export class Http2Exchange extends OpenExchange implements Exchange {
 
   bodyTo(sink: BodySink): void {
     if (this.#body || this.#sink) throw new Error('the body of a request is read once');
-    if (this.closed) return;
+    if (this.closed || !this.#isOpen) return;
     if (this.#contentLength === 0) return sink.onBodyEnd();
     this.#sink = sink;
     if (this.#expectsContinue) this.#stream.additionalHeaders({ ':status': 100 });
@@ -74,6 +74,15 @@ export class Http2Exchange extends OpenExchange implements Exchange {
     this.begun();
     this.#stream.respond(head, { endStream: !hasBody });
     return writer;
+  }
+
+  /** Between the reset of a stream and its `close` event node:http2 throws at whoever answers it. */
+  protected override mayBegin(): boolean {
+    return super.mayBegin() && this.#isOpen;
+  }
+
+  get #isOpen(): boolean {
+    return !this.#stream.closed && !this.#stream.destroyed;
   }
 
   protected get needsDrain(): boolean {
