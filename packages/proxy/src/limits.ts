@@ -33,6 +33,9 @@ export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {
     minWriteBytesPerSecond: settings.minWriteRate,
     maxConnections: settings.maxConnections,
     maxRequestsPerConnection: settings.maxRequestsPerConnection,
+    maxStreamsPerConnection: settings.maxStreamsPerConnection,
+    streamWindowBytes: settings.streamWindowBytes,
+    maxStreamFaults: settings.maxStreamFaults,
   };
 }
 
@@ -79,6 +82,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     keySetFreshMs: settings.keySetFresh,
     keySetStaleMs: settings.keySetStale,
     sessionMs: settings.sessionAge,
+    sessionIdleMs: settings.sessionIdle,
     openedSessions: settings.maxSessions,
     endedSessions: settings.maxEndedSessions,
     inFlightPerSession: settings.maxInFlightPerSession,

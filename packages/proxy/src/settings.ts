@@ -15,7 +15,7 @@ import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
-import { defaultHttpServerLimits } from './http/http-server.ts';
+import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { defaultHttp1ClientLimits } from './upstream/http1-client.ts';
@@ -356,6 +356,30 @@ export const proxySettings = {
     server.maxRequestsPerConnection,
     'Requests on a connection; the last answer closes it.',
   ),
+  http2: choice({
+    name: 'SIGNALBOX_PROXY_HTTP2',
+    fallback: 'tls',
+    options: http2Modes,
+    doc: 'Where HTTP/2 of clients is spoken beside HTTP/1.1: nowhere, on encrypted connections whose client asks for it, or always: also on others that begin with it (prior knowledge).',
+  }),
+  maxStreamsPerConnection: count(
+    'SIGNALBOX_PROXY_HTTP2_STREAMS',
+    server.maxStreamsPerConnection,
+    'Requests at a time on one connection of HTTP/2. More are refused, and may be sent again.',
+  ),
+  streamWindowBytes: integer({
+    name: 'SIGNALBOX_PROXY_HTTP2_WINDOW_BYTES',
+    fallback: String(server.streamWindowBytes),
+    unit: 'bytes',
+    min: 1_024,
+    max: 2 ** 31 - 1,
+    doc: 'Bytes of a request that may come over HTTP/2 before they are read.',
+  }),
+  maxStreamFaults: count(
+    'SIGNALBOX_PROXY_HTTP2_FAULTS',
+    server.maxStreamFaults,
+    'Requests of one connection of HTTP/2 that may be cancelled, broken or refused before the connection is closed; a tenth of them is forgiven each second.',
+  ),
 
   // Streams and sessions.
   maxStreams: count('SIGNALBOX_PROXY_MAX_STREAMS', 20_000, 'Open streams of this node. Beyond: 503.'),
@@ -375,6 +399,11 @@ export const proxySettings = {
     doc: 'Keys that seal session ids: 32 bytes each in base64, separated by commas. The first seals, all of them open. Empty: one of this process alone, so that its sessions end with it.',
   }),
   sessionAge: ms('SIGNALBOX_PROXY_SESSION_AGE', request.sessionMs, 'Longest life of a session.'),
+  sessionIdle: ms(
+    'SIGNALBOX_PROXY_SESSION_IDLE',
+    request.sessionIdleMs,
+    'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
+  ),
   maxSessions: count(
     'SIGNALBOX_PROXY_MAX_SESSIONS',
     request.openedSessions,

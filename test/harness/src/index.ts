@@ -4,6 +4,7 @@ export { type ControlPlaneProcess, startControlPlaneProcess } from './control-pl
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';
+export { httpCodecSettings } from './http-codec.ts';
 export { type HttpFixture, readBody, startHttpFixture } from './http-fixture.ts';
 export { Inbox } from './inbox.ts';
 export { type JwtIssuer, startJwtIssuer, type TokenOptions } from './jwt-issuer.ts';

@@ -34,6 +34,8 @@ export interface RequestLimits {
   readonly keySetStaleMs: number;
   /** Age at which a legacy session expires, however busy it is. */
   readonly sessionMs: number;
+  /** How long a legacy session may go unused; 0: as long as it lives. */
+  readonly sessionIdleMs: number;
   /** Opened session ids that are remembered. */
   readonly openedSessions: number;
   /** Ended sessions whose ids are remembered as ended. */
@@ -87,7 +89,8 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   keySetRefetchMs: 30_000,
   keySetFreshMs: 600_000,
   keySetStaleMs: 86_400_000,
-  sessionMs: 86_400_000,
+  sessionMs: 43_200_000,
+  sessionIdleMs: 1_800_000,
   openedSessions: 20_000,
   endedSessions: 20_000,
   inFlightPerSession: 256,

@@ -95,6 +95,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     sessions: new Sessions({
       seal: new SessionSeal(sessionKeys, random),
       clock,
+      idleMs: limits.sessionIdleMs,
       maxOpened: limits.openedSessions,
       maxEnded: limits.endedSessions,
       maxInFlight: limits.inFlightPerSession,

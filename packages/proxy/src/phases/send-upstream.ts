@@ -90,6 +90,7 @@ function sendRequest(call: Call): Step {
   }
   call.exchange.onClientGone(() => answer.clientGone());
   const request = postRequest(call, route, requestHeaders(call), body);
+  call.watchTables(answer);
   answer.upstream = services.upstream.dispatch(request, new GuardedHandler(call, answer));
   return 'stop';
 }

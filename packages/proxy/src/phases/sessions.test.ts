@@ -107,6 +107,65 @@ describe('a legacy session', () => {
     expect((await elsewhere.request(session, 'ping')).status).toBe(404);
   });
 
+  describe('that goes unused', () => {
+    const idle = { limits: { sessionIdleMs: 60_000 } };
+
+    it('does not exist after the idle time, and stays so; its client begins another', async () => {
+      const path = new RequestPath(idle);
+      const session = await path.initialize();
+      await path.clock.advance(59_000);
+      await path.request(session, 'ping');
+      path.upstream.last.result({});
+      await path.clock.advance(59_000);
+      const used = await path.request(session, 'ping');
+      path.upstream.last.result({});
+      expect(used.status).toBe(200);
+      await path.clock.advance(60_000);
+      for (let i = 0; i < 2; i += 1) {
+        const late = await path.request(session, 'ping');
+        expect([late.status, late.json]).toMatchObject([404, { error: { code: -32001 } }]);
+      }
+      const another = await path.initialize();
+      await path.request(another, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+
+    it('is in use while a call or a GET stream of it is open', async () => {
+      const path = new RequestPath(idle);
+      const session = await path.initialize();
+      await path.request(session, 'tools/call', { name: 'echo' });
+      const slow = path.upstream.last;
+      await path.clock.advance(61_000);
+      path.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+      const stream = path.upstream.last;
+      expect(stream.request.method).toBe('GET');
+      stream.openEvents();
+      slow.result({});
+      await path.clock.advance(300_000);
+      stream.end();
+      await path.clock.advance(59_000);
+      await path.request(session, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+
+    it('is judged by each node from what it has seen itself', async () => {
+      const first = new RequestPath(idle);
+      const session = await first.initialize();
+      const second = new RequestPath({ ...idle, sessionKeys: first.sessionKeys, seed: 2 });
+      await second.clock.advance(61_000);
+      await second.request(session, 'ping');
+      expect(second.upstream.last.message.method).toBe('ping');
+    });
+
+    it('lives on where there is no idle time', async () => {
+      const path = new RequestPath({ limits: { sessionIdleMs: 0 } });
+      const session = await path.initialize();
+      await path.clock.advance(40_000_000);
+      await path.request(session, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+  });
+
   it('ends with DELETE, here and upstream; after that it does not exist', async () => {
     const path = new RequestPath();
     const session = await path.initialize();
