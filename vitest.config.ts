@@ -3,7 +3,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'], isolate: false } },
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts', 'test/sim/src/**/*.test.ts'],
+          isolate: false,
+        },
+      },
       {
         test: {
           name: 'e2e',

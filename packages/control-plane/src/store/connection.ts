@@ -42,7 +42,7 @@ export function connect(wanted: ConnectOptions): StoreSql {
   return postgres(url, options);
 }
 
-export type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
+type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
 
 /** How a transaction begins. */
 export interface TransactionBegin {
