@@ -8,6 +8,8 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts', 'test/sim/src/**/*.test.ts'],
           isolate: false,
+          // Property tests on a machine that others use as well.
+          testTimeout: 30_000,
         },
       },
       {

@@ -22,6 +22,8 @@ export {
 } from './raw-mcp-client.ts';
 export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } from './raw-upstream.ts';
 export {
+  forwardRoute,
+  type ForwardRouteOptions,
   gateway,
   mcpRoute,
   type McpRouteOptions,

@@ -5,6 +5,7 @@ import {
 import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
+import { checkLimits } from './limits.ts';
 import { nameFault } from './name.ts';
 
 const limits = { rules: 500 };
@@ -18,8 +19,9 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   if (policy.authentication !== undefined) checkAuthentication(policy.authentication, found);
   const rules = policy.authorization;
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
-  if (policy.authentication === undefined && rules.length === 0) {
-    found.warn('missing-field', 'spec', 'has no effect: add authentication or authorization');
+  if (policy.limits !== undefined) checkLimits(policy.limits, found);
+  if (policy.authentication === undefined && policy.limits === undefined && rules.length === 0) {
+    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization or limits');
   }
 }
 

@@ -1,7 +1,7 @@
 import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
-import type { Collection, CollectionSource } from '@signalbox/xds';
-import type { ConfigurationView, Projection } from '../projections/projection.ts';
+import type { ClientNode, Collection, CollectionSource } from '@signalbox/xds';
+import type { ConfigurationView, Projection, ProjectionVariant } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
 import { ViewCollection } from './view-collection.ts';
 
@@ -20,6 +20,7 @@ export interface ViewSourceOptions {
 
 interface View {
   readonly gateway: string;
+  readonly variant: string;
   /** Null: all. */
   readonly tenants: ReadonlySet<string> | null;
   readonly debounce: Debounce;
@@ -67,8 +68,8 @@ export class ViewSource implements CollectionSource {
    * The view of a kind of credential, made when it is needed first.
    * @returns its id; undefined if there are too many in use.
    */
-  open(gateway: string, tenants: ReadonlySet<string> | null): string | undefined {
-    const id = JSON.stringify([gateway, tenants && [...tenants].sort()]);
+  open(gateway: string, tenants: ReadonlySet<string> | null, variant = ''): string | undefined {
+    const id = JSON.stringify([gateway, tenants && [...tenants].sort(), variant]);
     const known = this.#views.get(id);
     if (known) {
       if (known.isStale) this.#renew(id, known);
@@ -76,10 +77,15 @@ export class ViewSource implements CollectionSource {
     }
     if (this.#views.size >= this.#options.maxViews && !this.#dropIdle()) return undefined;
     const debounce = new Debounce(this.#options.debounce, this.#options.clock, () => this.#renewed(id));
-    const collection = this.#project(id, { gateway, tenants }, undefined);
-    this.#views.set(id, { gateway, tenants, debounce, collection, streams: 0, isStale: false });
+    const collection = this.#project(id, { gateway, tenants, variant }, undefined);
+    this.#views.set(id, { gateway, tenants, variant, debounce, collection, streams: 0, isStale: false });
     this.#notify(id);
     return id;
+  }
+
+  /** What a node gets that is too old for the rest. */
+  variantOf(node: ClientNode): ProjectionVariant | undefined {
+    return this.#options.projection.variantOf?.(node);
   }
 
   /** A stream begins to read views. */
@@ -133,14 +139,18 @@ export class ViewSource implements CollectionSource {
     this.#notify(id);
   }
 
-  #project(id: string, view: Pick<View, 'gateway' | 'tenants'>, before: ViewCollection | undefined): ViewCollection {
+  #project(
+    id: string,
+    view: Pick<View, 'gateway' | 'tenants' | 'variant'>,
+    before: ViewCollection | undefined,
+  ): ViewCollection {
     const seen = this.#viewed(view);
     const covers = new Map([[operatorScope, seen.operator.revision]]);
     for (const [name, { revision }] of seen.tenants) covers.set(name, revision);
     return ViewCollection.of(id, this.#options.projection.project(seen), covers, before);
   }
 
-  #viewed({ gateway, tenants }: Pick<View, 'gateway' | 'tenants'>): ConfigurationView {
+  #viewed({ gateway, tenants, variant }: Pick<View, 'gateway' | 'tenants' | 'variant'>): ConfigurationView {
     const { published } = this.#options;
     const operator = published.snapshot(operatorScope);
     if (!operator) throw new Error('a view was opened before anything was published');
@@ -149,7 +159,7 @@ export class ViewSource implements CollectionSource {
       const snapshot = published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
-    return { gateway, operator, tenants: new Map(snapshots) };
+    return { gateway, variant, operator, tenants: new Map(snapshots) };
   }
 
   #notify(id: string): void {

@@ -1,4 +1,5 @@
 // Parts of the control plane on their own, for tests against a real Postgres and for simulations.
+export { evaluateAsAgentgateway, parsesForAgentgateway, Timestamp } from './agentgateway-cel.ts';
 export { WritePlanner } from '../api/plan-write.ts';
 export { nativeFamily } from '../projections/native.ts';
 export { Publisher } from '../publish/publisher.ts';

@@ -8,18 +8,21 @@ import type { Authentication } from "./authentication_pb.ts";
 import { file_signalbox_config_v1_authentication } from "./authentication_pb.ts";
 import type { AuthorizationRule } from "./authorization_pb.ts";
 import { file_signalbox_config_v1_authorization } from "./authorization_pb.ts";
+import type { Limits } from "./limits_pb.ts";
+import { file_signalbox_config_v1_limits } from "./limits_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/policy.proto.
  */
 export const file_signalbox_config_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSK3AQoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZSKJAQoMUG9saWN5VGFyZ2V0EjMKBnRlbmFudBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVGVuYW50VGFyZ2V0SAASDwoFcm91dGUYAiABKAlIABIYCg52aXJ0dWFsX3NlcnZlchgDIAEoCUgAEhEKB2JhY2tlbmQYBCABKAlIAEIGCgRraW5kIg4KDFRlbmFudFRhcmdldGIGcHJvdG8z", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization]);
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSLkAQoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZRIrCgZsaW1pdHMYBCABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLkxpbWl0cyKJAQoMUG9saWN5VGFyZ2V0EjMKBnRlbmFudBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVGVuYW50VGFyZ2V0SAASDwoFcm91dGUYAiABKAlIABIYCg52aXJ0dWFsX3NlcnZlchgDIAEoCUgAEhEKB2JhY2tlbmQYBCABKAlIAEIGCgRraW5kIg4KDFRlbmFudFRhcmdldGIGcHJvdG8z", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization, file_signalbox_config_v1_limits]);
 
 /**
  * Rules attached to a target. Of all policies that apply to a request, the narrowest one with `authentication` says
  * who may come in; the `authorization` rules of all are read from the broadest target to the narrowest
  * (tenant, route, virtual server, backend) and, on the same target, by policy name. First match wins; no match denies.
+ * The `limits` of all apply, each by itself.
  *
  * @generated from message signalbox.config.v1.Policy
  */
@@ -38,6 +41,11 @@ export type Policy = Message<"signalbox.config.v1.Policy"> & {
    * @generated from field: repeated signalbox.config.v1.AuthorizationRule authorization = 3;
    */
   authorization: AuthorizationRule[];
+
+  /**
+   * @generated from field: signalbox.config.v1.Limits limits = 4;
+   */
+  limits?: Limits | undefined;
 };
 
 /**
