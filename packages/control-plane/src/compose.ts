@@ -260,7 +260,10 @@ function servedParts(
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
-  const questions = new RelayService({ ...base, admission, credentials: tokens, directory });
+  const questions = new RelayService({
+    ...{ ...base, admission, credentials: tokens, directory },
+    ...{ reports: new PostgresFleetStore(database), maxReportRows: settings.fleetReportRows },
+  });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),

@@ -6,25 +6,38 @@ import {
   type IdentifyNodeResponse,
   IdentifyNodeResponseSchema,
   RelayService as RelayServiceDescription,
+  type ReportRequest,
+  type ReportResponse,
+  ReportResponseSchema,
 } from '@signalbox/proto/signalbox/node/v1/relay_service_pb.ts';
+import { operatorScope } from '@signalbox/config';
 import type { Logger, Metrics } from '@signalbox/runtime';
 import { serviceDefinition } from '@signalbox/xds';
 
 import type { TenantDirectory } from '../publish/tenant-directory.ts';
+import type { FleetReports } from '../store/fleet-store.ts';
 import { isSubscriber, type TokenRecord } from '../store/tokens.ts';
 import type { NodeAdmission } from './node-admission.ts';
 import type { NodeCredentials, NodeIdentity } from './node-identity.ts';
+import { replicaOf, reportOf } from './relayed-report.ts';
 import { CallFailure, unaryHandler } from './unary-handler.ts';
 
 export interface RelayServiceOptions {
   readonly admission: Pick<NodeAdmission, 'whoIs'>;
   readonly credentials: NodeCredentials;
   readonly directory: Pick<TenantDirectory, 'covers'>;
+  /** Where replicas tell what their nodes run. */
+  readonly reports: FleetReports;
+  /** Nodes, and scopes, of one report. */
+  readonly maxReportRows: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** Answers relays: who the nodes below them are. A relay learns of credentials of its own gateway only. */
+/**
+ * Answers relays: who the nodes below them are; and hears from them what those run. A relay learns of credentials of its own
+ * gateway only, and speaks for nodes of no other.
+ */
 export class RelayService {
   readonly #options: RelayServiceOptions;
 
@@ -39,6 +52,9 @@ export class RelayService {
         'identifyNode',
         (call: ServerUnaryCall<IdentifyNodeRequest, IdentifyNodeResponse>) => this.#identify(call),
       ),
+      report: unaryHandler(this.#options, 'report', (call: ServerUnaryCall<ReportRequest, ReportResponse>) =>
+        this.#report(call),
+      ),
     });
   }
 
@@ -49,6 +65,27 @@ export class RelayService {
       throw new CallFailure(status.NOT_FOUND, 'no node of this gateway has such a credential');
     }
     return this.#answer(record, relay);
+  }
+
+  async #report(call: ServerUnaryCall<ReportRequest, ReportResponse>): Promise<ReportResponse> {
+    const relay = await this.#relayOf(call);
+    const { request } = call;
+    const { reports, maxReportRows } = this.#options;
+    if (request.leaves) {
+      await reports.leave(replicaOf(relay.tokenId, request.instance));
+      return create(ReportResponseSchema, {});
+    }
+    if (request.nodes.length > maxReportRows || request.scopes.length > maxReportRows) {
+      const message = `a report has at most ${maxReportRows} nodes and scopes: lower SIGNALBOX_FLEET_ROWS of the relay`;
+      throw new CallFailure(status.INVALID_ARGUMENT, message);
+    }
+    const { isForgotten: forgotten, nowMs } = await reports.report(
+      reportOf(request, {
+        ...relay,
+        covers: (scope) => scope === operatorScope || this.#options.directory.covers(relay.tenants, scope),
+      }),
+    );
+    return create(ReportResponseSchema, { forgotten, nowMs });
   }
 
   /** @throws CallFailure if it is none. */

@@ -17,6 +17,7 @@ import {
 import { AdsClient, type AdsClientTls } from '@signalbox/xds';
 
 import { DiscoveryService } from '../discovery/discovery-service.ts';
+import { FleetReporter } from '../discovery/fleet-reporter.ts';
 import { NodeAdmission } from '../discovery/node-admission.ts';
 import { NodeRegistry } from '../discovery/node-registry.ts';
 import { RelayService } from '../discovery/relay-service.ts';
@@ -27,12 +28,14 @@ import { Publisher } from '../publish/publisher.ts';
 import { ScopedSources } from '../publish/scoped-sources.ts';
 import { TenantDirectory } from '../publish/tenant-directory.ts';
 import { ViewSource } from '../publish/view-source.ts';
+import { DatabaseTime } from '../store/database-time.ts';
 import { SnapshotFile } from '../store/snapshot-file.ts';
 import { RelayClient } from './relay-client.ts';
 import type { RelaySettings } from './settings.ts';
 import { StatusServer } from './status-server.ts';
 import { UpstreamCredentials } from './upstream-credentials.ts';
 import { UpstreamFeed } from './upstream-feed.ts';
+import { UpstreamReports } from './upstream-reports.ts';
 
 export interface RelayOptions {
   readonly settings: RelaySettings;
@@ -87,6 +90,15 @@ export async function startRelay(options: RelayOptions): Promise<RunningRelay> {
     },
     { name: 'upstream', stop: () => upstream.client.stop() },
     ...(settings.state === '' ? [] : [{ name: 'snapshot', start: () => file.start(), stop: () => file.stop() }]),
+    {
+      name: 'fleet',
+      // The upstream may be away: nodes are served nevertheless.
+      start: () => void served.reporter.start(),
+      stop: async () => {
+        await served.reporter.stop();
+        served.registry.stop();
+      },
+    },
     {
       name: 'discovery',
       start: async () => void (started.discovery = await served.discovery.start()),
@@ -224,8 +236,8 @@ function adsClient(
 }
 
 /** What it serves to those below. */
-function servedParts(base: Base, { feed, credentials }: ReturnType<typeof upstreamParts>) {
-  const { settings, clock, projections } = base;
+function servedParts(base: Base, { feed, credentials, questions: client }: ReturnType<typeof upstreamParts>) {
+  const { settings, clock, projections, random } = base;
   const debounce = { quietMs: settings.debounceQuietMs, maxMs: settings.debounceMaxMs };
   const { rememberedChanges: maxRememberedChanges, trustDomain } = settings;
   const publisher = new Publisher({ ...base, feed, debounce, maxRememberedChanges });
@@ -242,19 +254,28 @@ function servedParts(base: Base, { feed, credentials }: ReturnType<typeof upstre
     }),
   }));
   const admission = new NodeAdmission({ ...base, authenticator: credentials, trustDomain, scopes, views });
-  const questions = new RelayService({ ...base, admission, credentials, directory });
+  const reports = new UpstreamReports(client);
+  const { fleetReportRows: maxRows, fleetReportMs: coalesceMs, replicaLeaseMs: leaseMs } = settings;
+  const questions = new RelayService({ ...base, admission, credentials, directory, reports, maxReportRows: maxRows });
+  const time = new DatabaseTime(clock);
+  const name = settings.id || hostname();
+  const registry = new NodeRegistry({
+    ...{ source: publisher, replica: name, time, metrics: base.metrics },
+    ...{ maxDisconnectedNodes: settings.rememberedNodes, maxRevisions: 1 },
+  });
+  const reporter = new FleetReporter({
+    ...{ ...base, replica: { id: random.uuid(), name }, registry, store: reports, time, isPartial: true },
+    ...{ coalesceMs, leaseMs, maxRows, retentionMs: leaseMs, onOutage: () => undefined },
+  });
   const discovery = new DiscoveryService({
     ...base,
     listen: addressOf(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     ...{ source: publisher, views, admission },
     services: [(server) => questions.addTo(server)],
-    observer: new NodeRegistry({
-      ...{ source: publisher, replica: 'relay', time: base.clock, metrics: base.metrics },
-      ...{ maxDisconnectedNodes: settings.rememberedNodes, maxRevisions: 1 },
-    }),
+    observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { publisher, scopes, views, discovery };
+  return { publisher, scopes, views, registry, reporter, discovery };
 }
 
 function statusServer(

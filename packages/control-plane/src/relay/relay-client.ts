@@ -4,6 +4,8 @@ import {
   IdentifyNodeRequestSchema,
   type IdentifyNodeResponse,
   RelayService,
+  type ReportRequest,
+  type ReportResponse,
 } from '@signalbox/proto/signalbox/node/v1/relay_service_pb.ts';
 import type { Clock, Secret } from '@signalbox/runtime';
 import { type AdsClientTls, serviceDefinition } from '@signalbox/xds';
@@ -52,6 +54,13 @@ export class RelayClient {
   /** Undefined: nobody of this gateway. @throws UpstreamUnavailable, or Error if this relay is refused. */
   identify(credential: Credential): Promise<IdentifyNodeResponse | undefined> {
     return this.#call<IdentifyNodeResponse>('identifyNode', create(IdentifyNodeRequestSchema, { credential }));
+  }
+
+  /** Tells what the nodes below run. @throws UpstreamUnavailable, or Error if this relay is refused. */
+  async report(request: ReportRequest): Promise<ReportResponse> {
+    const response = await this.#call<ReportResponse>('report', request);
+    if (!response) throw new Error('the upstream does not know what a report is');
+    return response;
   }
 
   close(): void {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/node/v1/relay_service.proto.
  */
 export const file_signalbox_node_v1_relay_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaWduYWxib3gvbm9kZS92MS9yZWxheV9zZXJ2aWNlLnByb3RvEhFzaWduYWxib3gubm9kZS52MSKOAQoTSWRlbnRpZnlOb2RlUmVxdWVzdBIuCgV0b2tlbhgBIAEoCzIdLnNpZ25hbGJveC5ub2RlLnYxLlRva2VuUHJvb2ZIABI5CgtjZXJ0aWZpY2F0ZRgCIAEoCzIiLnNpZ25hbGJveC5ub2RlLnYxLkNlcnRpZmljYXRlTmFtZUgAQgwKCmNyZWRlbnRpYWwiJgoKVG9rZW5Qcm9vZhIKCgJpZBgBIAEoCRIMCgRoYXNoGAIgASgMIkAKD0NlcnRpZmljYXRlTmFtZRIPCgdnYXRld2F5GAEgASgJEgwKBG5vZGUYAiABKAkSDgoGc2VyaWFsGAMgASgJItUBChRJZGVudGlmeU5vZGVSZXNwb25zZRIQCgh0b2tlbl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB2dhdGV3YXkYAyABKAkSDgoGZmFtaWx5GAQgASgJEhMKC2FsbF90ZW5hbnRzGAUgASgIEg8KB3RlbmFudHMYBiADKAkSFwoPdGVuYW50X3NlbGVjdG9yGAcgASgJEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJlbGF5GAkgASgIMm8KDFJlbGF5U2VydmljZRJfCgxJZGVudGlmeU5vZGUSJi5zaWduYWxib3gubm9kZS52MS5JZGVudGlmeU5vZGVSZXF1ZXN0Gicuc2lnbmFsYm94Lm5vZGUudjEuSWRlbnRpZnlOb2RlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiVzaWduYWxib3gvbm9kZS92MS9yZWxheV9zZXJ2aWNlLnByb3RvEhFzaWduYWxib3gubm9kZS52MSKOAQoTSWRlbnRpZnlOb2RlUmVxdWVzdBIuCgV0b2tlbhgBIAEoCzIdLnNpZ25hbGJveC5ub2RlLnYxLlRva2VuUHJvb2ZIABI5CgtjZXJ0aWZpY2F0ZRgCIAEoCzIiLnNpZ25hbGJveC5ub2RlLnYxLkNlcnRpZmljYXRlTmFtZUgAQgwKCmNyZWRlbnRpYWwiJgoKVG9rZW5Qcm9vZhIKCgJpZBgBIAEoCRIMCgRoYXNoGAIgASgMIkAKD0NlcnRpZmljYXRlTmFtZRIPCgdnYXRld2F5GAEgASgJEgwKBG5vZGUYAiABKAkSDgoGc2VyaWFsGAMgASgJItUBChRJZGVudGlmeU5vZGVSZXNwb25zZRIQCgh0b2tlbl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB2dhdGV3YXkYAyABKAkSDgoGZmFtaWx5GAQgASgJEhMKC2FsbF90ZW5hbnRzGAUgASgIEg8KB3RlbmFudHMYBiADKAkSFwoPdGVuYW50X3NlbGVjdG9yGAcgASgJEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJlbGF5GAkgASgIIpICCg1SZXBvcnRSZXF1ZXN0EhAKCGluc3RhbmNlGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGbnVtYmVyGAMgASgEEhAKCGxlYXNlX21zGAQgASgEEg0KBXdob2xlGAUgASgIEgsKA2N1dBgGIAEoCBIOCgZsZWF2ZXMYByABKAgSLgoFbm9kZXMYCCADKAsyHy5zaWduYWxib3gubm9kZS52MS5SZXBvcnRlZE5vZGUSFwoPZm9yZ290dGVuX25vZGVzGAkgAygJEjAKBnNjb3BlcxgKIAMoCzIgLnNpZ25hbGJveC5ub2RlLnYxLlJlcG9ydGVkU2NvcGUSGAoQZm9yZ290dGVuX3Njb3BlcxgLIAMoCSIzCg5SZXBvcnRSZXNwb25zZRIRCglmb3Jnb3R0ZW4YASABKAgSDgoGbm93X21zGAIgASgBIjAKDVJlcG9ydGVkU2NvcGUSDQoFc2NvcGUYASABKAkSEAoIcmV2aXNpb24YAiABKAQigQQKDFJlcG9ydGVkTm9kZRILCgNrZXkYASABKAkSCgoCaWQYAiABKAkSEAoIaWRlbnRpdHkYAyABKAkSDgoGZmFtaWx5GAQgASgJEhIKCnVzZXJfYWdlbnQYBSABKAkSDwoHdmVyc2lvbhgGIAEoCRIWCg5yZW1vdGVfYWRkcmVzcxgHIAEoCRIaChJjb25uZWN0ZWRfc2luY2VfbXMYCCABKAESFwoKbGVmdF9hdF9tcxgJIAEoAUgAiAEBEhQKDGxhc3Rfc2Vlbl9tcxgKIAEoARIYCgtsYXN0X2Fja19tcxgLIAEoAUgBiAEBEjYKCWxhc3RfbmFjaxgMIAEoCzIjLnNpZ25hbGJveC5ub2RlLnYxLlJlcG9ydGVkUmVmdXNhbHMSEgoKYWxsX3Njb3BlcxgNIAEoCBIOCgZzY29wZXMYDiADKAkSDQoFZnJlc2gYDyABKAgSOwoGYmVoaW5kGBAgAygLMisuc2lnbmFsYm94Lm5vZGUudjEuUmVwb3J0ZWROb2RlLkJlaGluZEVudHJ5Gk0KC0JlaGluZEVudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLnNpZ25hbGJveC5ub2RlLnYxLlJlcG9ydGVkTGFnOgI4AUINCgtfbGVmdF9hdF9tc0IOCgxfbGFzdF9hY2tfbXMiYgoLUmVwb3J0ZWRMYWcSDAoEc2VudBgBIAEoBBIPCgdhcHBsaWVkGAIgASgEEjQKB3JlZnVzZWQYAyABKAsyIy5zaWduYWxib3gubm9kZS52MS5SZXBvcnRlZFJlZnVzYWxzIngKEFJlcG9ydGVkUmVmdXNhbHMSDQoFYXRfbXMYASABKAESDQoFc2NvcGUYAiABKAkSEAoIcmV2aXNpb24YAyABKAQSNAoIcmVmdXNhbHMYBCADKAsyIi5zaWduYWxib3gubm9kZS52MS5SZXBvcnRlZFJlZnVzYWwiQgoPUmVwb3J0ZWRSZWZ1c2FsEgwKBHR5cGUYASABKAkSEAoIcmVzb3VyY2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCTK+AQoMUmVsYXlTZXJ2aWNlEl8KDElkZW50aWZ5Tm9kZRImLnNpZ25hbGJveC5ub2RlLnYxLklkZW50aWZ5Tm9kZVJlcXVlc3QaJy5zaWduYWxib3gubm9kZS52MS5JZGVudGlmeU5vZGVSZXNwb25zZRJNCgZSZXBvcnQSIC5zaWduYWxib3gubm9kZS52MS5SZXBvcnRSZXF1ZXN0GiEuc2lnbmFsYm94Lm5vZGUudjEuUmVwb3J0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message signalbox.node.v1.IdentifyNodeRequest
@@ -168,6 +168,329 @@ export const IdentifyNodeResponseSchema: GenMessage<IdentifyNodeResponse> = /*@_
   messageDesc(file_signalbox_node_v1_relay_service, 3);
 
 /**
+ * What has changed since the last report. All of it is seen at once or not at all.
+ *
+ * @generated from message signalbox.node.v1.ReportRequest
+ */
+export type ReportRequest = Message<"signalbox.node.v1.ReportRequest"> & {
+  /**
+   * Of one process of the relay: a UUID.
+   *
+   * @generated from field: string instance = 1;
+   */
+  instance: string;
+
+  /**
+   * For people.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * 1, 2, 3, …
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number: bigint;
+
+  /**
+   * How long from now the relay counts as alive, with its nodes.
+   *
+   * @generated from field: uint64 lease_ms = 4;
+   */
+  leaseMs: bigint;
+
+  /**
+   * Replaces everything that it has said before.
+   *
+   * @generated from field: bool whole = 5;
+   */
+  whole: boolean;
+
+  /**
+   * There is more to say, in the next report.
+   *
+   * @generated from field: bool cut = 6;
+   */
+  cut: boolean;
+
+  /**
+   * It stops: nobody need wait for it. Nothing else is said then.
+   *
+   * @generated from field: bool leaves = 7;
+   */
+  leaves: boolean;
+
+  /**
+   * @generated from field: repeated signalbox.node.v1.ReportedNode nodes = 8;
+   */
+  nodes: ReportedNode[];
+
+  /**
+   * @generated from field: repeated string forgotten_nodes = 9;
+   */
+  forgottenNodes: string[];
+
+  /**
+   * @generated from field: repeated signalbox.node.v1.ReportedScope scopes = 10;
+   */
+  scopes: ReportedScope[];
+
+  /**
+   * @generated from field: repeated string forgotten_scopes = 11;
+   */
+  forgottenScopes: string[];
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportRequest.
+ * Use `create(ReportRequestSchema)` to create a new message.
+ */
+export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 4);
+
+/**
+ * @generated from message signalbox.node.v1.ReportResponse
+ */
+export type ReportResponse = Message<"signalbox.node.v1.ReportResponse"> & {
+  /**
+   * Nothing of what was said before is there: all has to be said again.
+   *
+   * @generated from field: bool forgotten = 1;
+   */
+  forgotten: boolean;
+
+  /**
+   * What time it is in the database, in milliseconds since the epoch, as all times here.
+   *
+   * @generated from field: double now_ms = 2;
+   */
+  nowMs: number;
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportResponse.
+ * Use `create(ReportResponseSchema)` to create a new message.
+ */
+export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 5);
+
+/**
+ * What the relay offers of a scope.
+ *
+ * @generated from message signalbox.node.v1.ReportedScope
+ */
+export type ReportedScope = Message<"signalbox.node.v1.ReportedScope"> & {
+  /**
+   * @generated from field: string scope = 1;
+   */
+  scope: string;
+
+  /**
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportedScope.
+ * Use `create(ReportedScopeSchema)` to create a new message.
+ */
+export const ReportedScopeSchema: GenMessage<ReportedScope> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 6);
+
+/**
+ * @generated from message signalbox.node.v1.ReportedNode
+ */
+export type ReportedNode = Message<"signalbox.node.v1.ReportedNode"> & {
+  /**
+   * Unique below the relay: credential and id.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * Name of its credential.
+   *
+   * @generated from field: string identity = 3;
+   */
+  identity: string;
+
+  /**
+   * @generated from field: string family = 4;
+   */
+  family: string;
+
+  /**
+   * @generated from field: string user_agent = 5;
+   */
+  userAgent: string;
+
+  /**
+   * @generated from field: string version = 6;
+   */
+  version: string;
+
+  /**
+   * @generated from field: string remote_address = 7;
+   */
+  remoteAddress: string;
+
+  /**
+   * @generated from field: double connected_since_ms = 8;
+   */
+  connectedSinceMs: number;
+
+  /**
+   * Unset while it is connected.
+   *
+   * @generated from field: optional double left_at_ms = 9;
+   */
+  leftAtMs?: number | undefined;
+
+  /**
+   * @generated from field: double last_seen_ms = 10;
+   */
+  lastSeenMs: number;
+
+  /**
+   * @generated from field: optional double last_ack_ms = 11;
+   */
+  lastAckMs?: number | undefined;
+
+  /**
+   * @generated from field: signalbox.node.v1.ReportedRefusals last_nack = 12;
+   */
+  lastNack?: ReportedRefusals | undefined;
+
+  /**
+   * It serves all that the relay offers; otherwise `scopes`.
+   *
+   * @generated from field: bool all_scopes = 13;
+   */
+  allScopes: boolean;
+
+  /**
+   * @generated from field: repeated string scopes = 14;
+   */
+  scopes: string[];
+
+  /**
+   * It may run anything.
+   *
+   * @generated from field: bool fresh = 15;
+   */
+  fresh: boolean;
+
+  /**
+   * By scope, where it does not run what the relay offers.
+   *
+   * @generated from field: map<string, signalbox.node.v1.ReportedLag> behind = 16;
+   */
+  behind: { [key: string]: ReportedLag };
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportedNode.
+ * Use `create(ReportedNodeSchema)` to create a new message.
+ */
+export const ReportedNodeSchema: GenMessage<ReportedNode> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 7);
+
+/**
+ * @generated from message signalbox.node.v1.ReportedLag
+ */
+export type ReportedLag = Message<"signalbox.node.v1.ReportedLag"> & {
+  /**
+   * @generated from field: uint64 sent = 1;
+   */
+  sent: bigint;
+
+  /**
+   * @generated from field: uint64 applied = 2;
+   */
+  applied: bigint;
+
+  /**
+   * @generated from field: signalbox.node.v1.ReportedRefusals refused = 3;
+   */
+  refused?: ReportedRefusals | undefined;
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportedLag.
+ * Use `create(ReportedLagSchema)` to create a new message.
+ */
+export const ReportedLagSchema: GenMessage<ReportedLag> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 8);
+
+/**
+ * @generated from message signalbox.node.v1.ReportedRefusals
+ */
+export type ReportedRefusals = Message<"signalbox.node.v1.ReportedRefusals"> & {
+  /**
+   * @generated from field: double at_ms = 1;
+   */
+  atMs: number;
+
+  /**
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+
+  /**
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * @generated from field: repeated signalbox.node.v1.ReportedRefusal refusals = 4;
+   */
+  refusals: ReportedRefusal[];
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportedRefusals.
+ * Use `create(ReportedRefusalsSchema)` to create a new message.
+ */
+export const ReportedRefusalsSchema: GenMessage<ReportedRefusals> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 9);
+
+/**
+ * @generated from message signalbox.node.v1.ReportedRefusal
+ */
+export type ReportedRefusal = Message<"signalbox.node.v1.ReportedRefusal"> & {
+  /**
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string resource = 2;
+   */
+  resource: string;
+
+  /**
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message signalbox.node.v1.ReportedRefusal.
+ * Use `create(ReportedRefusalSchema)` to create a new message.
+ */
+export const ReportedRefusalSchema: GenMessage<ReportedRefusal> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_relay_service, 10);
+
+/**
  * What a relay asks of the control plane that it is fed by. gRPC on the port of discovery; the caller is a relay, by its own
  * token or certificate, and learns only about nodes of its gateway and tenants that it may receive itself.
  *
@@ -183,6 +506,16 @@ export const RelayService: GenService<{
     methodKind: "unary";
     input: typeof IdentifyNodeRequestSchema;
     output: typeof IdentifyNodeResponseSchema;
+  },
+  /**
+   * Tells what the nodes below run, as replicas tell each other: so they count wherever somebody asks how far a revision is.
+   *
+   * @generated from rpc signalbox.node.v1.RelayService.Report
+   */
+  report: {
+    methodKind: "unary";
+    input: typeof ReportRequestSchema;
+    output: typeof ReportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_signalbox_node_v1_relay_service, 0);
