@@ -5,7 +5,8 @@
  * 1. The first request names the node; no later one may name another.
  * 2. At most one response of a type is unanswered. What is owed meanwhile goes into the next.
  * 3. A stream is brought from one position to the next in a round: data types in family order, at once; the type that
- *    closes the round only after every data response has been answered, by ACK or NACK.
+ *    closes the round right behind the last of them. A stream keeps its order and so does who reads it: nobody waits for
+ *    answers, and both directions are written once.
  * 4. The position moves only between rounds, so that what is asked for during a round is served as of the same position
  *    and no response mixes two revisions of a collection.
  * 5. A nonce that is not the one in flight changes no bookkeeping; on a delta stream the names of the request count all
@@ -317,8 +318,8 @@ class Turn {
   }
 
   /**
-   * Sends whatever may be sent: data types in family order; the closing type once all data is answered; what goes late
-   * once all of this is answered.
+   * Sends whatever may be sent: data types in family order; the closing type once all data is sent; what goes late once
+   * all of this is answered.
    */
   #pump(): void {
     const { data, closing, types, late } = this.#context.order;
@@ -328,7 +329,7 @@ class Turn {
       this.#send(typeUrl);
     }
     for (const typeUrl of this.#types.keys()) if (!types.has(typeUrl)) this.#send(typeUrl);
-    if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSettled(state))) {
+    if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSent(state))) {
       for (const typeUrl of closing) this.#send(typeUrl);
       for (const typeUrl of late) if (this.#everyType(isTypeSettled)) this.#sendLate(typeUrl);
     }

@@ -1,6 +1,7 @@
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -11,6 +12,7 @@ export interface Admin {
   readonly nodes: Client<typeof NodeService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
 /** How the API is spoken; Connect over HTTP/1.1 unless told otherwise. */
@@ -29,6 +31,7 @@ export function adminClient(url: string, token: string, ca?: Buffer, protocol: A
     nodes: createClient(NodeService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }
 

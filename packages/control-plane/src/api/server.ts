@@ -3,6 +3,7 @@ import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-conn
 import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -14,6 +15,7 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
 import type { ConfigApi } from './config-service.ts';
+import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
 import { Http2Sessions } from './http2-sessions.ts';
@@ -31,6 +33,7 @@ export interface ApiServerOptions {
     readonly tenants: TenantApi;
     readonly nodes: NodeApi;
     readonly tokens: TokenApi;
+    readonly dump: DumpApi;
   };
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
@@ -47,7 +50,7 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, TokenService] as const;
+const services = [ConfigService, TenantService, NodeService, TokenService, DumpService] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -129,9 +132,10 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, tokens } = this.#options.services;
+    const { config, tenants, nodes, tokens, dump } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
     router.service(NodeService, nodes).service(TokenService, tokens);
+    router.service(DumpService, dump);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */
