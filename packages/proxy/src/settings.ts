@@ -127,6 +127,11 @@ export const proxySettings = {
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',
     doc: 'One-time token ("signalbox token create --join") with which this node gets its certificate. The certificate is kept in the state folder and renewed; the token is used only while there is none, and need not be set later.',
   }),
+  joinAddress: hostPort({
+    name: 'SIGNALBOX_PROXY_JOIN_ADDRESS',
+    fallback: '',
+    doc: 'Discovery of the control plane that signs certificates, for a node below a relay, which signs none. Empty: where discovery is.',
+  }),
   discoveryCert: text(
     {
       name: 'SIGNALBOX_PROXY_DISCOVERY_CERT',

@@ -1,7 +1,7 @@
-import { applyChanges, type Change, makeSnapshot, operatorScope, type Snapshot } from '@signalbox/config';
-import type { Collection, CollectionSource } from '@signalbox/xds';
+import { applyChanges, type Change, makeSnapshot, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import type { Collection, CollectionSource, ResourceEntry } from '@signalbox/xds';
 
-import { projectSnapshot } from '../projections/native.ts';
+import { nativeName, projectManifest } from '../projections/native.ts';
 import type { CommittedChange } from '../store/change-feed.ts';
 import { typeChanges } from './publisher.ts';
 import { ScopeCollection } from './scope-collection.ts';
@@ -140,13 +140,24 @@ export class ScopedSource implements CollectionSource {
     for (const name of rights.names) this.#tenants.add(name);
     const operator = published.snapshot(operatorScope);
     if (!operator) return void (this.#operator = undefined);
-    const resources = [...operator.resources.values()].filter(
-      (resource) => resource.kind !== 'Tenant' || directory.coversResource(rights, resource),
-    );
+    const resources = [...directory.besideTenants(operator), ...directory.tenantsOf(rights, operator)];
     for (const { kind, name } of resources) if (kind === 'Tenant') this.#tenants.add(name);
     const snapshot = makeSnapshot(operatorScope, operator.revision, resources);
-    const entries = projectSnapshot(snapshot, snapshot.revision);
-    this.#operator = { snapshot, collection: ScopeCollection.initial(operatorScope, snapshot.revision, entries) };
+    this.#operator = { snapshot, collection: this.#collectionOf(snapshot) };
+  }
+
+  /** Resources as everybody has them, under a Manifest of their own. */
+  #collectionOf(snapshot: Snapshot): ScopeCollection {
+    const whole = this.#options.published.get(operatorScope);
+    const entries = new Map<string, ResourceEntry[]>();
+    for (const { kind, name } of snapshot.resources.values()) {
+      const entry = whole?.get(typeUrlOf(kind), nativeName(operatorScope, kind, name));
+      const known = entries.get(typeUrlOf(kind));
+      if (entry && known) known.push(entry);
+      else if (entry) entries.set(typeUrlOf(kind), [entry]);
+    }
+    entries.set(typeUrlOf('Manifest'), [projectManifest(snapshot, snapshot.revision)]);
+    return ScopeCollection.initial(operatorScope, snapshot.revision, entries);
   }
 
   /** Later than before, and the same: who has it has this revision, too. */

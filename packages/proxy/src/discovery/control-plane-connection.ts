@@ -39,7 +39,9 @@ export class ControlPlaneConnection {
   private constructor(options: ControlPlaneConnectionOptions, address: string, means: Means) {
     const { files } = means;
     this.#files = files;
-    this.#certificate = files && means.joins ? certificateOf(options, address, files) : undefined;
+    const { joinAddress } = options.settings;
+    const signer = joinAddress ? addressOf(joinAddress) : address;
+    this.#certificate = files && means.joins ? certificateOf(options, signer, files) : undefined;
     const certificate = this.#certificate;
     const tls = files && (() => certificate?.tls ?? filesTls(files));
     this.#client = adsClientOf(options, address, tls);
