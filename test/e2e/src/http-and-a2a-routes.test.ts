@@ -156,6 +156,16 @@ describe('routes beside MCP', () => {
     expect(answers[2]?.headers.get('retry-after')).toBe('1');
   });
 
+  it('say which rule decides a request, without making it', async () => {
+    const explained = (method: string, target: string) =>
+      system.admin.config.explain({ scope: 'acme', route: 'orders', method, target, principal: { subject: 'alice' } });
+    expect(await explained('GET', '/acme/orders/17')).toMatchObject({ allowed: true, rule: 'policy/orders/0' });
+    expect(await explained('GET', '/acme/orders/events')).toMatchObject({ allowed: false });
+    await expect(explained('GET', '/acme/elsewhere')).rejects.toThrow('is not below');
+    const agent = { scope: 'acme', route: 'planner', principal: { subject: 'alice' } };
+    expect(await system.admin.config.explain(agent)).toMatchObject({ allowed: true, rule: 'policy/planner/0' });
+  });
+
   it('refuse a gRPC route at the write, on a gateway that our proxy serves', async () => {
     const grpc = forwardRoute({ name: 'greeter', kind: 'grpc', url: 'http://127.0.0.1:1', keys, rules: ['true'] });
     const problems = await system.refused(grpc);
