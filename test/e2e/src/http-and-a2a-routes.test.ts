@@ -54,13 +54,13 @@ async function digestOf(stream: AsyncIterable<unknown> | Iterable<unknown>): Pro
   return hash.digest('hex');
 }
 
-describe('routes beside MCP', () => {
+describe.each(['own', 'node'])('routes beside MCP, over the codec %s,', (codec) => {
   let system: System;
   let [http, a2a]: HttpFixture[] = [];
 
   beforeAll(async () => {
     [http, a2a] = [await startHttpFixture(service), await startHttpFixture(agent)];
-    system = await startSystem({ pgUrl: inject('pgUrl') });
+    system = await startSystem({ pgUrl: inject('pgUrl'), settings: { SIGNALBOX_PROXY_HTTP_CODEC: codec } });
     await system.apply([
       gateway(),
       tenant(),
@@ -126,7 +126,7 @@ describe('routes beside MCP', () => {
   it('pass events on as they come, and end them when permission is withdrawn', async () => {
     const answer = await send('orders', '/events');
     const reader = answer.body?.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-    (open[0] as ServerResponse).write('data: 1\n\n');
+    (open.at(-1) as ServerResponse).write('data: 1\n\n');
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('data: 1\n\n');
     const from = Date.now();
     await system.apply([policy({ name: 'orders', keys, rules: ['http.path != "/acme/orders/events"'] })]);
