@@ -14,6 +14,9 @@ export function routeProblems(
   const backend = new URL(backendOf(route).url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
+    ...(route.kind !== 'mcp' || route.mcp.federation === null
+      ? []
+      : [problem('Envoy cannot present the members of a virtual server as one')]),
     ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
     ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>

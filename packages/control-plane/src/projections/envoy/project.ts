@@ -42,8 +42,9 @@ function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): reado
   return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-/** A query of a backend would get lost: its route is left out, which the check has reported. */
+/** A query of a backend would get lost, and so would members: such routes are left out, which the check has reported. */
 function reachable(route: RouteEntry): boolean {
+  if (route.kind === 'mcp' && route.mcp.federation !== null) return false;
   return new URL(backendOf(route).url).search === '';
 }
 
