@@ -4,8 +4,11 @@ import type { Probe, Verdict } from './capability.ts';
 /** A proxy of others, as far as it has to be said what it cannot do. */
 export interface ForeignPlane {
   readonly name: Exclude<DataPlane, 'native'>;
-  /** What it cannot enforce of a route, in a fixed order. Such a part of a policy denies there. */
-  routeProblems(route: RouteEntry): readonly Problem[];
+  /**
+   * What it cannot enforce of a tenant's routes, on gateways that it serves, in a fixed order. Such a part of a policy
+   * denies there. Pauses after each route.
+   */
+  problemsSteps(operator: OperatorTable, tenant: TenantTable): Generator<void, readonly Problem[]>;
   /** What is different for all routes that it serves: a sentence without end. */
   readonly differences: string;
   /** Whether it has a feature. */
@@ -14,26 +17,11 @@ export interface ForeignPlane {
 
 /** What a data plane cannot enforce of a tenant's routes, on gateways that it serves. */
 export function planeProblems(plane: ForeignPlane, operator: OperatorTable, tenant: TenantTable): readonly Problem[] {
-  const steps = planeProblemsSteps(plane, operator, tenant);
+  const steps = plane.problemsSteps(operator, tenant);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
   }
-}
-
-/** {@link planeProblems}, pausing after each route. */
-export function* planeProblemsSteps(
-  plane: ForeignPlane,
-  operator: OperatorTable,
-  tenant: TenantTable,
-): Generator<void, readonly Problem[]> {
-  const problems: Problem[] = [];
-  for (const route of tenant.routes.values()) {
-    if (!operator.gateways.get(route.gateway)?.dataPlanes.has(plane.name)) continue;
-    problems.push(...plane.routeProblems(route));
-    yield;
-  }
-  return problems;
 }
 
 /** What is different at gateways that a data plane serves, whatever their routes say. */

@@ -1,4 +1,4 @@
-import type { McpRouteEntry } from '@signalbox/config';
+import type { RouteEntry } from '@signalbox/config';
 import type { Verdict } from './capability.ts';
 import { sampleRoute } from './sample-route.ts';
 
@@ -8,10 +8,11 @@ import { sampleRoute } from './sample-route.ts';
  */
 export function probeRule(
   when: string,
-  gapsOf: (route: McpRouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
+  gapsOf: (route: RouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
 ): Verdict | undefined {
+  const protocol = /\b(http|a2a)\./.exec(when)?.[1] as 'http' | 'a2a' | undefined;
   const gaps = (authorization: readonly object[]): readonly string[] =>
-    [...gapsOf(sampleRoute({ authorization })).values()].flatMap((features) => [...features]);
+    [...gapsOf(sampleRoute({ authorization, ...(protocol && { protocol }) })).values()].flatMap((of) => [...of]);
   const toAllow = gaps([{ effect: 'ALLOW', when }]);
   const toDeny = gaps([
     { effect: 'DENY', when },

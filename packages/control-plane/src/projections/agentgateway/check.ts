@@ -1,40 +1,59 @@
-import type { Problem, RouteEntry } from '@signalbox/config';
+import type { OperatorTable, Problem, RouteEntry, TenantTable } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
-import { isOfRoute } from './limits.ts';
+import { divided, type LimitPlaces, limitPlaces, uncountable } from './limits.ts';
 import { type Enforcement, enforce, enforceA2a } from './rules.ts';
 import { backendOf } from './upstream.ts';
 
-/** What a stock agentgateway cannot enforce of a route, in a fixed order. */
-export function routeProblems(route: RouteEntry): readonly Problem[] {
-  return messages(route).map((message) => unenforceable(route, 'agentgateway', message));
+/** What a stock agentgateway cannot enforce of a tenant's routes, on gateways that it serves; pauses after each route. */
+export function* problemsSteps(operator: OperatorTable, tenant: TenantTable): Generator<void, readonly Problem[]> {
+  const problems: Problem[] = [];
+  const byGateway = Map.groupBy(tenant.routes.values(), ({ gateway }) => gateway);
+  for (const [gateway, routes] of byGateway) {
+    if (!operator.gateways.get(gateway)?.dataPlanes.has('agentgateway')) continue;
+    const places = limitPlaces(routes);
+    for (const route of routes) {
+      problems.push(...routeProblems(route, places));
+      yield;
+    }
+  }
+  return problems;
+}
+
+/** What it cannot enforce of a route, in a fixed order. */
+export function routeProblems(route: RouteEntry, places: LimitPlaces = new Map()): readonly Problem[] {
+  return messages(route, places).map((message) => unenforceable(route, 'agentgateway', message));
 }
 
 /** Whether it gets the route at all: otherwise it denies all of it. */
-export function isServed(route: RouteEntry): boolean {
-  return unservable(route).length === 0;
+export function isServed(route: RouteEntry, places: LimitPlaces): boolean {
+  return unservable(route, places).length === 0;
 }
 
-function messages(route: RouteEntry): readonly string[] {
-  const problems = unservable(route);
+function messages(route: RouteEntry, places: LimitPlaces): readonly string[] {
+  const problems = unservable(route, places);
   if (problems.length > 0) return problems;
   return [
     ...credentialProblems(route),
-    ...(route.kind === 'mcp' ? [...countingProblems(route), ...ruleProblems(enforce(route))] : []),
+    ...countingProblems(route, places),
+    ...(route.kind === 'mcp' ? ruleProblems(enforce(route)) : []),
     ...(isA2a(route) ? ruleProblems(enforceA2a(route, undefined)) : []),
   ];
 }
 
 /** Why it cannot serve the route at all, not even more strictly. */
-function unservable(route: RouteEntry): readonly string[] {
+function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
   if (route.kind !== 'mcp' && !isA2a(route)) return [`agentgateway gets no routes of kind ${route.kind} from here`];
   return [
     ...(new URL(backendOf(route).url).search === ''
       ? []
       : ['agentgateway cannot call a backend whose URL has a query']),
-    ...limitProblems(route),
+    ...uncountable(route, places).map(
+      ({ id }) =>
+        `agentgateway cannot count as ${id} asks: an allowance for each caller or tool, or one too small to share`,
+    ),
     ...backendProblems(route),
     ...(isA2a(route) ? [...cardProblems(route), ...forwardingProblems(route)] : []),
   ];
@@ -57,16 +76,15 @@ function credentialProblems({ authentication: { jwt, apiKeys } }: RouteEntry): r
   ];
 }
 
-/** Without the limit it would let more calls through. */
-function limitProblems({ limits }: RouteEntry): readonly string[] {
-  const others = limits.filter((limit) => !isOfRoute(limit));
-  return others.map(({ id }) => `agentgateway counts ${id} by route only: per: [ROUTE]`);
-}
-
-function countingProblems({ limits }: RouteEntry): readonly string[] {
-  return limits.map(
-    ({ id }) => `agentgateway counts for ${id} all requests of the route, also those that are no calls`,
-  );
+function countingProblems(route: RouteEntry, places: LimitPlaces): readonly string[] {
+  return [
+    ...divided(route, places).map(
+      ({ id }) => `agentgateway cannot count as ${id} asks: one allowance for several routes; each gets an even share`,
+    ),
+    ...(route.kind === 'mcp' ? route.limits : []).map(
+      ({ id }) => `agentgateway cannot count as ${id} asks: it counts all requests, also those that are no calls`,
+    ),
+  ];
 }
 
 function backendProblems(route: RouteEntry): readonly string[] {

@@ -21,8 +21,10 @@ export function expressionOf(formula: Formula): string {
       return formula.terms.map(grouped).join(' || ');
     case 'not':
       return `!(${expressionOf(formula.term)})`;
+    case 'path':
+      throw new Error('no route there has rules about paths');
     case 'header':
-      if (formula.match !== 'present') throw new Error(`no projection asks for the content of ${formula.name}`);
+      if (formula.match !== 'present') throw new Error(`no route there has rules about the content of ${formula.name}`);
       return `${quote(formula.name)} in request.headers`;
     case 'value': {
       const subject = reference(formula.path);

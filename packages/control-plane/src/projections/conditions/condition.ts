@@ -19,19 +19,21 @@ export interface Verdict {
 /** Fields that may be missing, in one expression: each multiplies the cases that are written out. */
 const maxOpenFields = 4;
 
-/**
- * The verdict on an expression.
- * @param read what a field is to the data plane
- * @param patternGap what of a pattern it cannot match
- */
-export function judge(
-  condition: RuleCondition,
-  read: (field: RuleField) => Reading,
-  patternGap: (pattern: string) => string | undefined,
-): Verdict {
-  const fields = openFields(condition, read);
+/** What a data plane knows of the requests that an expression is about. */
+export interface ConditionReader {
+  /** What a field is to it. */
+  readonly read: (field: RuleField) => Reading;
+  /** What of a pattern it cannot match; undefined: nothing. */
+  readonly patternGap: (pattern: string) => string | undefined;
+  /** What a header field is to it. Absent where no field is read as all header fields. */
+  readonly readHeader?: (path: readonly string[]) => Reading;
+}
+
+/** The verdict on an expression. */
+export function judge(condition: RuleCondition, reader: ConditionReader): Verdict {
+  const fields = openFields(condition, reader.read);
   if (fields.length > maxOpenFields) return gap(`a rule that reads more than ${maxOpenFields} arguments and claims`);
-  return split(condition, { read, patternGap, sights: new Map() }, fields);
+  return split(condition, { ...reader, sights: new Map() }, fields);
 }
 
 type OpenField = Extract<Reading, { kind: 'open' }>;
@@ -71,9 +73,7 @@ function split(condition: RuleCondition, context: Context, fields: readonly Open
   return { yes, no, yesGaps, noGaps, total: false };
 }
 
-interface Context {
-  readonly read: (field: RuleField) => Reading;
-  readonly patternGap: (pattern: string) => string | undefined;
+interface Context extends ConditionReader {
   readonly sights: ReadonlyMap<string, Sight>;
 }
 
@@ -122,6 +122,14 @@ function leaf(condition: Leaf, context: Context): Verdict {
       return ofText(condition, context, (match) => value(reading.filter, reading.path, match));
     case 'host':
       return ofHost(condition, context);
+    case 'method':
+      return ofText(condition, context, (match) => ({ kind: 'header', name: ':method', match }));
+    case 'path':
+      return ofText(condition, context, (match) => ({ kind: 'path', match }));
+    case 'header':
+      return ofHeader(condition, context, reading.name);
+    case 'headers':
+      return ofHeaders(condition, context);
     case 'groups':
       return ofGroups(condition, reading.path);
     case 'open':
@@ -179,6 +187,42 @@ function ofHost(condition: Leaf, context: Context): Verdict {
     ...{ kind: 'header', name: ':authority' },
     match: { ...match, ignoreCase: true },
   }));
+}
+
+/** A header field is a text, or not there. */
+function ofHeader(condition: Leaf, context: Context, name: string): Verdict {
+  const present: Formula = { kind: 'header', name, match: 'present' };
+  const at = (match: TextMatch): Formula => ({ kind: 'header', name, match });
+  switch (condition.kind) {
+    case 'has':
+      return total(present);
+    case 'equals':
+      if (typeof condition.value !== 'string') return partial(never, present);
+      return ofPresent(present, at({ is: 'exact', text: condition.value }));
+    case 'text': {
+      const match = textMatch(condition, context);
+      if (match === anyText) return partial(present, never);
+      return typeof match === 'string' ? gap(match) : ofPresent(present, at(match));
+    }
+    case 'holds':
+    case 'order':
+    case 'flag':
+      return error;
+  }
+}
+
+function ofPresent(present: Formula, yes: Formula): Verdict {
+  return partial(yes, all([present, not(yes)]));
+}
+
+/** Whether there is a field of a name. */
+function ofHeaders(condition: Leaf, { readHeader }: Context): Verdict {
+  if (condition.kind === 'has') return truth;
+  if (condition.kind !== 'holds') return gap('http.headers but for its fields');
+  if (typeof condition.value !== 'string') return falsehood;
+  const reading = readHeader?.([condition.value]) ?? { kind: 'unknown', feature: 'http.headers' };
+  if (reading.kind === 'unknown') return gap(reading.feature);
+  return reading.kind === 'header' ? total({ kind: 'header', name: reading.name, match: 'present' }) : falsehood;
 }
 
 function ofGroups(condition: Leaf, path: readonly string[] | undefined): Verdict {

@@ -1,6 +1,6 @@
 import type { MetadataFilter } from './formula.ts';
 
-/** What a request is about, and the methods that are about it. */
+/** What a request of MCP is about, and the methods that are about it. */
 export interface Topic {
   readonly name: 'tool' | 'prompt' | 'resource';
   readonly methods: readonly string[];
@@ -28,6 +28,12 @@ export type Reading =
   /** A text that every request has. */
   | { readonly kind: 'text'; readonly filter: MetadataFilter; readonly path: readonly string[] }
   | { readonly kind: 'host' }
+  /** Method, or path without query, of an HTTP request. */
+  | { readonly kind: 'method' | 'path' }
+  /** A header field that may be missing. */
+  | { readonly kind: 'header'; readonly name: string }
+  /** All header fields. */
+  | { readonly kind: 'headers' }
   /** A claim that is a text or a list of texts; undefined for callers without groups. */
   | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
   /** What may be missing, and of any type. */

@@ -1,3 +1,4 @@
+import type { RouteEntry } from '@signalbox/config';
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
 import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
@@ -15,8 +16,13 @@ export function probeEnvoy(probe: Probe): Verdict {
       return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
     }
     case 'rule':
-      return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
+      return probeRule(probe.when, gapsOf) ?? withArguments(probe.when);
   }
+}
+
+function gapsOf(route: RouteEntry): ReadonlyMap<string, ReadonlySet<string>> {
+  if (route.kind === 'a2a') return new Map([['all rules', new Set(['routes of kind a2a'])]]);
+  return enforce(route).gaps;
 }
 
 function withArguments(when: string): Verdict {

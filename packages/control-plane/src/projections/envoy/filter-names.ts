@@ -3,6 +3,7 @@ export const filterNames = {
   jwt: 'envoy.filters.http.jwt_authn',
   mcp: 'envoy.filters.http.mcp',
   rbac: 'envoy.filters.http.rbac',
+  limit: 'envoy.filters.http.local_ratelimit',
   router: 'envoy.filters.http.router',
   /** A second RBAC, in front. */
   origin: 'signalbox.origin',
