@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { type JsonObject } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
 import { controlPlaneSettings, type RunningControlPlane, startControlPlane } from '@signalbox/control-plane';
-import type { WatchPropagationResponse } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { Propagation } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Node } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { type Problem, ProblemsSchema } from '@signalbox/proto/signalbox/admin/v1/resource_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
-import { jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
+import { type Clock, jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
 
 import { type Admin, adminClient } from './admin.ts';
 import { createDatabase } from './databases.ts';
@@ -30,6 +30,8 @@ export interface StartSystemOptions {
   readonly controlPlane?: Readonly<Record<string, string>>;
   /** The control plane serves TLS with certificates of this authority. */
   readonly ca?: Buffer;
+  /** Of the control plane and of every node. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 export interface ApplyOptions {
@@ -44,6 +46,8 @@ export interface System {
   readonly apiUrl: string;
   readonly operatorToken: string;
   readonly databaseUrl: string;
+  /** `host:port` of discovery. */
+  readonly discoveryAddress: string;
   /** Variables with which a proxy in another process becomes a node of this system. */
   nodeSettings(): Record<string, string>;
   node(index: number): SystemNode;
@@ -65,7 +69,7 @@ export interface System {
   /** Resolves when every connected node runs the newest revision of every scope. */
   settled(): Promise<void>;
   /** The first propagation report of a revision that says it is done. */
-  propagation(scope: string, revision: bigint | undefined): Promise<WatchPropagationResponse>;
+  propagation(scope: string, revision: bigint | undefined): Promise<Propagation>;
   nodes(): Promise<readonly Node[]>;
   /** Another node; with a state folder, one that comes back. */
   startNode(settings?: Readonly<Record<string, string>>, id?: string, stateFolder?: string): Promise<SystemNode>;
@@ -134,10 +138,14 @@ class TestSystem implements System {
     return this.#operator;
   }
 
+  get discoveryAddress(): string {
+    return `127.0.0.1:${this.#ports.discovery}`;
+  }
+
   nodeSettings(): Record<string, string> {
     return {
       SIGNALBOX_PROXY_TOKEN: this.#credentials.nodeToken,
-      SIGNALBOX_PROXY_DISCOVERY_ADDRESS: `127.0.0.1:${this.#ports.discovery}`,
+      SIGNALBOX_PROXY_DISCOVERY_ADDRESS: this.discoveryAddress,
       SIGNALBOX_SESSION_KEYS: this.#sessionKey,
     };
   }
@@ -215,9 +223,9 @@ class TestSystem implements System {
     if (newest.has('operator')) await Promise.all(running.map((node) => nodeListens(node)));
   }
 
-  async propagation(scope: string, revision: bigint | undefined): Promise<WatchPropagationResponse> {
+  async propagation(scope: string, revision: bigint | undefined): Promise<Propagation> {
     const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: 10_000 });
-    for await (const report of reports) if (report.done) return report;
+    for await (const { propagation } of reports) if (propagation?.done) return propagation;
     throw new Error(`the reports about revision ${revision} of ${scope} ended before they were done`);
   }
 
@@ -239,6 +247,7 @@ class TestSystem implements System {
         ...settings,
       },
       logger: this.#logger,
+      clock: this.#options.clock,
     });
     this.#nodes.push(node);
     if (this.#controlPlane && this.#scopes.has('operator')) await nodeListens(node);
@@ -252,7 +261,9 @@ class TestSystem implements System {
       SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${this.#ports.discovery}`,
       ...this.#options.controlPlane,
     });
-    this.#controlPlane = await startControlPlane({ settings, logger: this.#logger.child({ part: 'control-plane' }) });
+    const logger = this.#logger.child({ part: 'control-plane' });
+    const { clock } = this.#options;
+    this.#controlPlane = await startControlPlane({ settings, logger, ...(clock && { clock }) });
     const token = this.#controlPlane.operatorToken?.reveal();
     if (token === undefined) return;
     const admin = adminClient(this.apiUrl, token, this.#options.ca);

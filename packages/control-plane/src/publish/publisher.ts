@@ -103,6 +103,14 @@ export class Publisher implements CollectionSource {
     return this.#published(scope)?.committedAtMs;
   }
 
+  /** The newest published revision of a scope; undefined if it is not published. */
+  newest(
+    scope: string,
+  ): { readonly scope: string; readonly revision: bigint; readonly committedAtMs: number } | undefined {
+    const published = this.#published(scope);
+    return published && { scope, revision: published.collection.revision, committedAtMs: published.committedAtMs };
+  }
+
   /** The scope as it is published; undefined if it is not. */
   snapshot(scope: string): Snapshot | undefined {
     return this.#published(scope)?.snapshot;

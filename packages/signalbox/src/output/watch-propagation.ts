@@ -19,7 +19,7 @@ export async function watchPropagation(
   { scope, revision, timeoutMs, quiet }: PropagationRequest,
 ): Promise<PropagationOutcome> {
   const view = quiet ? undefined : new PropagationView(cli.out);
-  const outcome = await followPropagation(client, {
+  return followPropagation(client, {
     scope,
     revision,
     timeoutMs,
@@ -27,10 +27,6 @@ export async function watchPropagation(
     signal: cli.interrupted,
     onChange: (state) => view?.show(state),
   });
-  if (!quiet && outcome.last?.nodes.length === 0) {
-    cli.out.write('  no node is connected; nodes take it when they connect\n');
-  }
-  return outcome;
 }
 
 /** @throws Failure if a node refused a revision or has not answered in time. */
@@ -43,10 +39,14 @@ export function failUnlessApplied(outcomes: ReadonlyMap<string, PropagationOutco
       `a node refused the revision of ${refused.join(', ')} and keeps the one before; see signalbox nodes`,
     );
   }
+  const left = scopesWith('left');
+  if (left.length > 0) {
+    const text = `committed, but a node of ${left.join(', ')} left without an answer and has not come back; see signalbox nodes`;
+    throw new Failure(text, 3);
+  }
   const late = scopesWith('timeout');
   if (late.length > 0) {
-    throw new Failure(
-      `committed, but a node of ${late.join(', ')} has not answered within ${timeoutMs / 1_000} s; see signalbox nodes`,
-    );
+    const text = `committed, but a node of ${late.join(', ')} has not answered within ${timeoutMs / 1_000} s; see signalbox nodes`;
+    throw new Failure(text, 3);
   }
 }
