@@ -4,7 +4,7 @@ import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
 import { isA2a } from './a2a.ts';
 import { routeProblems } from './check.ts';
-import { enforce, enforceA2a } from './rules.ts';
+import { enforce, enforceA2a, enforceHttp } from './rules.ts';
 
 /** Whether a stock agentgateway has a feature: its sample is projected, and what is reported decides. */
 export function probeAgentgateway(probe: Probe): Verdict {
@@ -34,7 +34,7 @@ function agentAtHome({ protocol }: Extract<Probe, { kind: 'route' }>): { readonl
 function gapsOf(route: RouteEntry): ReadonlyMap<string, ReadonlySet<string>> {
   if (route.kind === 'mcp') return enforce(route).gaps;
   if (isA2a(route)) return enforceA2a(route, undefined).gaps;
-  return new Map([['all rules', new Set([`routes of kind ${route.kind}`])]]);
+  return enforceHttp(route).gaps;
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

@@ -4,7 +4,7 @@ import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
 import { divided, type LimitPlaces, limitPlaces, uncountable } from './limits.ts';
-import { type Enforcement, enforce, enforceA2a } from './rules.ts';
+import { type Enforcement, enforce, enforceA2a, enforceHttp } from './rules.ts';
 import { backendOf } from './upstream.ts';
 
 /** What a stock agentgateway cannot enforce of a tenant's routes, on gateways that it serves; pauses after each route. */
@@ -39,13 +39,13 @@ function messages(route: RouteEntry, places: LimitPlaces): readonly string[] {
     ...credentialProblems(route),
     ...countingProblems(route, places),
     ...(route.kind === 'mcp' ? ruleProblems(enforce(route)) : []),
+    ...(route.kind === 'http' || route.kind === 'grpc' ? ruleProblems(enforceHttp(route)) : []),
     ...(isA2a(route) ? ruleProblems(enforceA2a(route, undefined)) : []),
   ];
 }
 
 /** Why it cannot serve the route at all, not even more strictly. */
 function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
-  if (route.kind !== 'mcp' && !isA2a(route)) return [`agentgateway gets no routes of kind ${route.kind} from here`];
   return [
     ...(new URL(backendOf(route).url).search === ''
       ? []
@@ -55,7 +55,8 @@ function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
         `agentgateway cannot count as ${id} asks: an allowance for each caller or tool, or one too small to share`,
     ),
     ...backendProblems(route),
-    ...(isA2a(route) ? [...cardProblems(route), ...forwardingProblems(route)] : []),
+    ...(route.kind === 'mcp' ? [] : forwardingProblems(route)),
+    ...(isA2a(route) ? cardProblems(route) : []),
   ];
 }
 

@@ -10,7 +10,7 @@ import { isA2a } from './a2a.ts';
 import { mcpResource, serverResource } from './backends.ts';
 import { isServed } from './check.ts';
 import { limitPlaces, limitResources } from './limits.ts';
-import { a2aRouteResources, mcpRouteResources } from './routes.ts';
+import { a2aRouteResources, httpRouteResources, mcpRouteResources } from './routes.ts';
 import { enforce } from './rules.ts';
 import { backendOf } from './upstream.ts';
 import { bindKey, gatewayNamespace, keyed, listenerKey } from './names.ts';
@@ -58,7 +58,8 @@ function servedRoute(gateway: GatewayEntry, route: RouteEntry): ServedRoute {
   }
   return {
     backends: [],
-    on: (listener) => (isA2a(route) ? a2aRouteResources({ gateway, listener }, route) : []),
+    on: (listener) =>
+      isA2a(route) ? a2aRouteResources({ gateway, listener }, route) : httpRouteResources({ gateway, listener }, route),
   };
 }
 

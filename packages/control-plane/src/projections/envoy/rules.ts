@@ -1,5 +1,6 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
 import { all, any, type Formula, not, value } from '../conditions/formula.ts';
+import { isGated } from '../conditions/http-gate.ts';
 import { orderedRules } from '../conditions/ordered-rules.ts';
 import type { Caller } from '../conditions/reading.ts';
 import { callersOf, isFrom } from './callers.ts';
@@ -46,38 +47,13 @@ function argumentPaths(formula: Formula): readonly string[] {
 }
 
 function isAbout(topic: EnvoyTopic): Formula {
-  if (topic.name === 'http') return all([servedMethod, not(oddPath)]);
+  if (topic.name === 'http') return isGated;
   const { methods, subject } = topic;
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
     value('mcp', ['params', subject], { is: 'any-text' }),
   ]);
 }
-
-/** What the gate of our own proxy lets pass. */
-const servedMethod: Formula = {
-  kind: 'header',
-  name: ':method',
-  match: { is: 'regex', text: 'GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS' },
-};
-
-/**
- * A path that our own proxy refuses because another one could mean the same: an empty or a dot segment, an escape that is
- * needless, malformed or hides a separator, a character that has to be escaped.
- */
-const oddPath: Formula = {
-  kind: 'path',
-  match: {
-    is: 'regex',
-    text: [
-      '(?s:.*)(?:',
-      ...['//|/\\.\\.?(?:/|$)|', '%(?:[^0-9A-F]|[0-9A-F][^0-9A-F]|[0-9A-F]?$)|'],
-      '%(?:00|2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])|',
-      "[^!$%&'()*+,./0-9:;=@A-Z\\[\\]_a-z~-]",
-      ')(?s:.*)',
-    ].join(''),
-  },
-};
 
 function anyMethod(): Formula {
   return any([
