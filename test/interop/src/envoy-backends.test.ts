@@ -39,7 +39,7 @@ function startGreeter(): Promise<{ port: number; server: grpc.Server }> {
   server.addService(greeter, {
     hello: ({ request, metadata }: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
       if (request.length > 0)
-        return done(null, Buffer.from(`hello ${request.toString()} ${metadata.get('x-kept').join()}`));
+        return done(null, Buffer.from(['hello', request.toString(), ...metadata.get('x-kept')].join(' ')));
       const trailers = new grpc.Metadata();
       trailers.set('x-reason', 'empty');
       return done({ code: grpc.status.INVALID_ARGUMENT, details: 'say who', metadata: trailers });
@@ -129,13 +129,13 @@ describe.skipIf(binary === '')('backends behind a stock Envoy and our proxy', ()
     ['named', 200, 'nobody'],
     ['shown', 200, 'URI:urn:gateway'],
     ['insecure', 200, 'nobody'],
-    ['strange', 5, ''],
-    ['misnamed', 5, ''],
+    ['strange', 'failed', ''],
+    ['misnamed', 'failed', ''],
   ])('speak TLS as they should: %s', async (name, status, body) => {
     for (const origin of Object.values(planes.origins)) {
       const answer = await fetch(`${origin}/acme/${name}/x`);
       const text = await answer.text();
-      const seen = status === 200 ? [answer.status, text] : [Math.floor(answer.status / 100), body];
+      const seen = answer.status < 500 ? [answer.status, text] : ['failed', ''];
       expect(seen).toEqual([status, body]);
     }
   });

@@ -18,7 +18,13 @@ function probeNative(probe: Probe): Verdict {
   if (probe.kind !== 'route') return everything;
   const { problems } = trySampleRoute({ ...probe, dataPlanes: ['NATIVE'] });
   const problem = problems.find(({ code }) => code === 'unenforceable');
-  return problem ? { support: 'no', note: problem.message.split(': ')[0] ?? '' } : everything;
+  return problem
+    ? {
+        support: 'no',
+        note:
+          problem.message.split(': ')[0]?.replace(/^the data plane NATIVE of gateway sample /, 'our own proxy ') ?? '',
+      }
+    : everything;
 }
 
 const everything: Verdict = { support: 'yes', note: '' };

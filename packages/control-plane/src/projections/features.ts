@@ -1,6 +1,7 @@
 import type { Feature } from './capability.ts';
 import { sampleKeySet } from './sample-route.ts';
 
+const agent = { url: 'https://a.example/agent', cardUrl: 'https://a.example/agent/.well-known/agent-card.json' };
 const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----';
 
 /** Features of the matrix, in the order in which it shows them. */
@@ -12,14 +13,14 @@ export const features: readonly Feature[] = [
   { name: 'backends whose URL has a query', probe: { kind: 'route', url: 'https://mcp.example/mcp?key=1' } },
   { name: 'routes of kind HTTP', probe: { kind: 'route', protocol: 'http' } },
   { name: 'routes of kind gRPC', probe: { kind: 'route', protocol: 'grpc' } },
-  { name: 'routes of kind A2A', probe: { kind: 'route', protocol: 'a2a' } },
+  { name: 'routes of kind A2A', probe: { kind: 'route', protocol: 'a2a', backend: { a2a: agent } } },
   forwarded('header fields changed', { requestHeaderModifier: { set: [{ name: 'x-a', value: 'b' }] } }),
   forwarded('timeouts', { timeouts: { request: '30s', backendRequest: '5s', idle: '1m' } }),
   forwarded('retries', { retry: { attempts: 2 } }),
   backend('own authorities and names in TLS', { tls: { hostname: 'a.example', caCertificates: pem } }),
   backend('client certificates', { tls: { clientCertificate: 'gateway' } }),
   backend('bounds of connections', { connections: { maxConnections: 8 }, timeouts: { connect: '1s' } }),
-  limit('of a route', {}),
+  limit('of a route', { per: ['ROUTE'] }),
   limit('of each caller', { per: ['PRINCIPAL'] }),
   limit('of each tool', { per: ['TOOL'] }),
   { name: 'anonymous callers', probe: { kind: 'route', authentication: { anonymous: {} } } },

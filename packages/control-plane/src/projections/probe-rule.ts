@@ -1,6 +1,6 @@
 import type { RouteEntry } from '@signalbox/config';
 import type { Verdict } from './capability.ts';
-import { sampleRoute } from './sample-route.ts';
+import { sampleRoute, type SampleRoute } from './sample-route.ts';
 
 /**
  * What a data plane makes of a rule that allows, and of one that denies. Undefined: all of it.
@@ -10,9 +10,8 @@ export function probeRule(
   when: string,
   gapsOf: (route: RouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
 ): Verdict | undefined {
-  const protocol = /\b(http|a2a)\./.exec(when)?.[1] as 'http' | 'a2a' | undefined;
   const gaps = (authorization: readonly object[]): readonly string[] =>
-    [...gapsOf(sampleRoute({ authorization, ...(protocol && { protocol }) })).values()].flatMap((of) => [...of]);
+    [...gapsOf(sampleRoute({ authorization, ...protocolOf(when) })).values()].flatMap((features) => [...features]);
   const toAllow = gaps([{ effect: 'ALLOW', when }]);
   const toDeny = gaps([
     { effect: 'DENY', when },
@@ -22,4 +21,10 @@ export function probeRule(
   if (toAllow.length > 0 && toDeny.length > 0) return { support: 'no', note };
   if (toAllow.length > 0) return { support: 'partly', note: `only in rules that deny; ${note}` };
   return toDeny.length > 0 ? { support: 'partly', note: `only in rules that allow; ${note}` } : undefined;
+}
+
+/** The kind of route whose requests a rule is about. */
+function protocolOf(when: string): Pick<SampleRoute, 'protocol'> {
+  if (/\bhttp\./.test(when)) return { protocol: 'http' };
+  return /\ba2a\./.test(when) ? { protocol: 'a2a' } : {};
 }

@@ -20,7 +20,7 @@ export interface SampleRoute {
   readonly route?: object;
   readonly backend?: object;
   /** Data planes of its gateway. */
-  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY')[];
+  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
 }
 
 /** A key set that every data plane can use. */

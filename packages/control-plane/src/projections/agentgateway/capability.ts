@@ -12,9 +12,8 @@ export function probeAgentgateway(probe: Probe): Verdict {
     case 'behaviour':
       return behaviours[probe.id];
     case 'route': {
-      const [problem] = routeProblems(
-        sampleRoute({ authentication: { anonymous: {} }, ...probe, ...agentAtHome(probe) }),
-      );
+      const sample = sampleRoute({ authentication: { anonymous: {} }, ...probe, ...agentAtHome(probe) });
+      const [problem] = routeProblems(sample, { routes: [sample] });
       if (problem) return { support: 'no', note: problem.message.split(';')[0] ?? '' };
       return probe.protocol === 'a2a' ? { support: 'partly', note: cardNote } : yes;
     }

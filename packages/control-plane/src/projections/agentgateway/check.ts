@@ -1,5 +1,5 @@
-import type { OperatorTable, Problem, RouteEntry, TenantTable } from '@signalbox/config';
-import { unenforceable } from '../foreign-plane.ts';
+import type { Problem, RouteEntry } from '@signalbox/config';
+import { type RoutePlace, unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
@@ -7,24 +7,18 @@ import { divided, type LimitPlaces, limitPlaces, uncountable } from './limits.ts
 import { type Enforcement, enforce, enforceA2a, enforceHttp } from './rules.ts';
 import { backendOf } from './upstream.ts';
 
-/** What a stock agentgateway cannot enforce of a tenant's routes, on gateways that it serves; pauses after each route. */
-export function* problemsSteps(operator: OperatorTable, tenant: TenantTable): Generator<void, readonly Problem[]> {
-  const problems: Problem[] = [];
-  const byGateway = Map.groupBy(tenant.routes.values(), ({ gateway }) => gateway);
-  for (const [gateway, routes] of byGateway) {
-    if (!operator.gateways.get(gateway)?.dataPlanes.has('agentgateway')) continue;
-    const places = limitPlaces(routes);
-    for (const route of routes) {
-      problems.push(...routeProblems(route, places));
-      yield;
-    }
-  }
-  return problems;
+/** What a stock agentgateway cannot enforce of a route, in a fixed order. */
+export function routeProblems(route: RouteEntry, { routes }: Pick<RoutePlace, 'routes'>): readonly Problem[] {
+  return messages(route, placesOf(routes)).map((message) => unenforceable(route, 'agentgateway', message));
 }
 
-/** What it cannot enforce of a route, in a fixed order. */
-export function routeProblems(route: RouteEntry, places: LimitPlaces = new Map()): readonly Problem[] {
-  return messages(route, places).map((message) => unenforceable(route, 'agentgateway', message));
+/** Counted once for all routes of a gateway. */
+const counted = new WeakMap<readonly RouteEntry[], LimitPlaces>();
+
+function placesOf(routes: readonly RouteEntry[]): LimitPlaces {
+  const places = counted.get(routes) ?? limitPlaces(routes);
+  counted.set(routes, places);
+  return places;
 }
 
 /** Whether it gets the route at all: otherwise it denies all of it. */

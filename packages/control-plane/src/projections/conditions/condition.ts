@@ -1,6 +1,18 @@
 import type { RuleCondition, RuleField, RuleLiteral, TextTest } from '@signalbox/config';
 import type { Reading } from './reading.ts';
-import { all, always, any, type Formula, type Match, never, not, same, type TextMatch, value } from './formula.ts';
+import {
+  all,
+  always,
+  any,
+  type Formula,
+  type Match,
+  never,
+  not,
+  type Option,
+  same,
+  type TextMatch,
+  value,
+} from './formula.ts';
 
 /**
  * When an expression is true and when it is false, as far as a data plane can tell. Each is a condition that holds only if the
@@ -19,21 +31,19 @@ export interface Verdict {
 /** Fields that may be missing, in one expression: each multiplies the cases that are written out. */
 const maxOpenFields = 4;
 
-/** What a data plane knows of the requests that an expression is about. */
-export interface ConditionReader {
-  /** What a field is to it. */
-  readonly read: (field: RuleField) => Reading;
-  /** What of a pattern it cannot match; undefined: nothing. */
-  readonly patternGap: (pattern: string) => string | undefined;
-  /** What a header field is to it. Absent where no field is read as all header fields. */
-  readonly readHeader?: (path: readonly string[]) => Reading;
-}
-
-/** The verdict on an expression. */
-export function judge(condition: RuleCondition, reader: ConditionReader): Verdict {
-  const fields = openFields(condition, reader.read);
+/**
+ * The verdict on an expression.
+ * @param read what a field is to the data plane
+ * @param patternGap what of a pattern it cannot match
+ */
+export function judge(
+  condition: RuleCondition,
+  read: (field: RuleField) => Reading,
+  patternGap: (pattern: string) => string | undefined,
+): Verdict {
+  const fields = openFields(condition, read);
   if (fields.length > maxOpenFields) return gap(`a rule that reads more than ${maxOpenFields} arguments and claims`);
-  return split(condition, { ...reader, sights: new Map() }, fields);
+  return split(condition, { read, patternGap, sights: new Map() }, fields);
 }
 
 type OpenField = Extract<Reading, { kind: 'open' }>;
@@ -73,7 +83,9 @@ function split(condition: RuleCondition, context: Context, fields: readonly Open
   return { yes, no, yesGaps, noGaps, total: false };
 }
 
-interface Context extends ConditionReader {
+interface Context {
+  readonly read: (field: RuleField) => Reading;
+  readonly patternGap: (pattern: string) => string | undefined;
   readonly sights: ReadonlyMap<string, Sight>;
 }
 
@@ -126,10 +138,12 @@ function leaf(condition: Leaf, context: Context): Verdict {
       return ofText(condition, context, (match) => ({ kind: 'header', name: ':method', match }));
     case 'path':
       return ofText(condition, context, (match) => ({ kind: 'path', match }));
+    case 'one-of':
+      return ofOneOf(condition, reading.options);
     case 'header':
       return ofHeader(condition, context, reading.name);
     case 'headers':
-      return ofHeaders(condition, context);
+      return ofHeaders(condition, reading.read);
     case 'groups':
       return ofGroups(condition, reading.path);
     case 'open':
@@ -189,6 +203,15 @@ function ofHost(condition: Leaf, context: Context): Verdict {
   }));
 }
 
+/** Each option by itself is known when the configuration is made. */
+function ofOneOf(condition: Leaf, options: readonly Option[]): Verdict {
+  const verdicts = options.map(({ text, when }) => ({ when, verdict: ofConstant(condition, text) }));
+  const where = (side: 'yes' | 'no'): Formula => any(verdicts.map(({ when, verdict }) => all([when, verdict[side]])));
+  const [first] = verdicts;
+  const gaps = first?.verdict.yesGaps ?? [];
+  return { yes: where('yes'), no: where('no'), yesGaps: gaps, noGaps: gaps, total: gaps.length === 0 };
+}
+
 /** A header field is a text, or not there. */
 function ofHeader(condition: Leaf, context: Context, name: string): Verdict {
   const present: Formula = { kind: 'header', name, match: 'present' };
@@ -216,11 +239,11 @@ function ofPresent(present: Formula, yes: Formula): Verdict {
 }
 
 /** Whether there is a field of a name. */
-function ofHeaders(condition: Leaf, { readHeader }: Context): Verdict {
+function ofHeaders(condition: Leaf, read: (name: string) => Reading): Verdict {
   if (condition.kind === 'has') return truth;
   if (condition.kind !== 'holds') return gap('http.headers but for its fields');
   if (typeof condition.value !== 'string') return falsehood;
-  const reading = readHeader?.([condition.value]) ?? { kind: 'unknown', feature: 'http.headers' };
+  const reading = read(condition.value);
   if (reading.kind === 'unknown') return gap(reading.feature);
   return reading.kind === 'header' ? total({ kind: 'header', name: reading.name, match: 'present' }) : falsehood;
 }

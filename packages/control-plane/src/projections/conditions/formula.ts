@@ -12,6 +12,12 @@ export type Formula =
   /** The path without query, as it was sent. */
   | { readonly kind: 'path'; readonly match: TextMatch };
 
+/** A text that a field can be, and when it is. */
+export interface Option {
+  readonly text: string;
+  readonly when: Formula;
+}
+
 /** Where a value comes from: the message, or the verified caller. For Envoy, the filter that sets its metadata. */
 export type MetadataFilter = 'mcp' | 'jwt';
 

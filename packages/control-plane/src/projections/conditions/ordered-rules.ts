@@ -5,9 +5,9 @@ import {
   type RuleCondition,
   type RuleField,
 } from '@signalbox/config';
-import { type ConditionReader, judge, type Verdict } from './condition.ts';
+import { judge, type Verdict } from './condition.ts';
 import { all, any, type Formula, sizeOf } from './formula.ts';
-import { type Caller, describeCaller, type Reading, topics } from './reading.ts';
+import { type Caller, describeCaller, type Reading } from './reading.ts';
 
 /** What a data plane knows of requests on a route. */
 export interface RouteReader<T extends { readonly name: string }> {
@@ -17,8 +17,7 @@ export interface RouteReader<T extends { readonly name: string }> {
   /** What a field is for requests of a caller about a topic. */
   read(field: RuleField, topic: T, caller: Caller): Reading;
   /** What of a pattern it cannot match as our proxy does; undefined: nothing. */
-  readonly patternGap: ConditionReader['patternGap'];
-  readonly readHeader?: NonNullable<ConditionReader['readHeader']>;
+  readonly patternGap: (pattern: string) => string | undefined;
   /** Whether a request is from one of these callers. */
   isFrom(callers: readonly Caller[]): Formula;
   isAbout(topic: T): Formula;
@@ -96,15 +95,11 @@ function addTopic<T extends { readonly name: string }>(found: Findings, part: Pa
   const { reader, rules, topic, callers, alone } = part;
   const [caller] = callers;
   if (caller === undefined) return;
-  const { patternGap, readHeader } = reader;
-  const conditionReader: ConditionReader = {
-    ...{ patternGap, read: (field) => reader.read(field, topic, caller) },
-    ...(readHeader && { readHeader }),
-  };
+  const read = (field: RuleField): Reading => reader.read(field, topic, caller);
   const earlier: JudgedRule[] = [];
   for (const { rule, condition } of rules) {
     if (!concerns(rule, topic.name)) continue;
-    const judged = { rule, condition, verdict: judge(condition, conditionReader) };
+    const judged = { rule, condition, verdict: judge(condition, read, reader.patternGap) };
     if (rule.effect === 'allow') {
       const terms = [
         reader.isFrom(callers),
@@ -122,12 +117,10 @@ function addTopic<T extends { readonly name: string }>(found: Findings, part: Pa
   }
 }
 
-const topicsOfMcp: ReadonlySet<string> = new Set(topics.map(({ name }) => name));
-
 /** As at our own proxy: a rule that reads `mcp` says nothing about requests that are not of it. */
 function concerns({ expression }: CompiledRule, topic: string): boolean {
   if (expression.topic !== 'any') return expression.topic === topic;
-  return topicsOfMcp.has(topic) || !expression.readsMcp;
+  return !expression.readsMcp || (topic !== 'http' && topic !== 'a2a');
 }
 
 /** That no rule before one that allows comes to another decision, or errs. */

@@ -1,6 +1,6 @@
-import type { MetadataFilter } from './formula.ts';
+import type { MetadataFilter, Option } from './formula.ts';
 
-/** What a request of MCP is about, and the methods that are about it. */
+/** What a request is about, and the methods that are about it. */
 export interface Topic {
   readonly name: 'tool' | 'prompt' | 'resource';
   readonly methods: readonly string[];
@@ -30,10 +30,12 @@ export type Reading =
   | { readonly kind: 'host' }
   /** Method, or path without query, of an HTTP request. */
   | { readonly kind: 'method' | 'path' }
+  /** One of a few texts, each of which has its condition; requests of which none holds are denied. */
+  | { readonly kind: 'one-of'; readonly options: readonly Option[] }
   /** A header field that may be missing. */
   | { readonly kind: 'header'; readonly name: string }
   /** All header fields. */
-  | { readonly kind: 'headers' }
+  | { readonly kind: 'headers'; readonly read: (name: string) => Reading }
   /** A claim that is a text or a list of texts; undefined for callers without groups. */
   | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
   /** What may be missing, and of any type. */

@@ -1,4 +1,3 @@
-import type { RouteEntry } from '@signalbox/config';
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
 import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
@@ -13,16 +12,12 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+      if (!problem) return yes;
+      return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
-      return probeRule(probe.when, gapsOf) ?? withArguments(probe.when);
+      return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
   }
-}
-
-function gapsOf(route: RouteEntry): ReadonlyMap<string, ReadonlySet<string>> {
-  if (route.kind === 'a2a') return new Map([['all rules', new Set(['routes of kind a2a'])]]);
-  return enforce(route).gaps;
 }
 
 function withArguments(when: string): Verdict {

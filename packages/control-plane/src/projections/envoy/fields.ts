@@ -1,18 +1,15 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from '../conditions/formula.ts';
-import { type Caller, noClaim, type Reading, type Topic, topics } from '../conditions/reading.ts';
+import { type Caller, noClaim, type Reading, type Topic, topics as mcpTopics } from '../conditions/reading.ts';
+import { operationOptions, versionOptions } from './a2a.ts';
 import { backendOf } from './upstream.ts';
 
-/** What a request can be about. */
-export type EnvoyTopic = Topic | HttpTopic;
-
-interface HttpTopic {
-  readonly name: 'http';
-}
-
 /** What requests of a route can be about. */
+export type EnvoyTopic = Topic | { readonly name: 'http' | 'a2a' };
+
 export function topicsOf({ kind }: RouteEntry): readonly EnvoyTopic[] {
-  return kind === 'mcp' ? topics : [{ name: 'http' }];
+  if (kind === 'mcp') return mcpTopics;
+  return [{ name: kind === 'a2a' ? 'a2a' : 'http' }];
 }
 
 /** Methods of the protocol itself, in either era: everyone who is authenticated may use them, as at our own proxy. */
@@ -42,13 +39,17 @@ export function readField(
     case 'tool.name':
     case 'prompt.name':
     case 'resource.uri':
-      return topic.name === 'http' ? unread : { kind: 'text', filter: 'mcp', path: ['params', topic.subject] };
+      return 'subject' in topic ? { kind: 'text', filter: 'mcp', path: ['params', topic.subject] } : elsewhere;
     case 'tenant.name':
       return { kind: 'constant', value: route.tenant };
     case 'backend.name':
       return { kind: 'constant', value: backendOf(route).name };
     case 'request.path':
       return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : { kind: 'path' };
+    case 'a2a.method':
+      return { kind: 'one-of', options: operationOptions };
+    case 'a2a.version':
+      return { kind: 'one-of', options: versionOptions };
     case 'http.method':
       return { kind: 'method' };
     case 'http.path':
@@ -58,7 +59,7 @@ export function readField(
     case 'request.host':
       return { kind: 'host' };
     case 'mcp.method': {
-      if (topic.name === 'http') return unread;
+      if (!('methods' in topic)) return elsewhere;
       const [only, ...others] = topic.methods;
       if (only !== undefined && others.length === 0) return { kind: 'constant', value: only };
       return { kind: 'text', filter: 'mcp', path: ['method'] };
@@ -81,13 +82,14 @@ export function readField(
   }
 }
 
-/** Rules that read it are about something else. */
-const unread: Reading = { kind: 'unreachable' };
+/** What a rule about other requests reads. */
+const elsewhere: Reading = { kind: 'unreachable' };
 
 /** What a header field is to rules: names in another case, and credentials, are never there. */
-export function readHeader([name, ...deeper]: readonly string[]): Reading {
-  if (name === undefined) return { kind: 'headers' };
-  if (name !== name.toLowerCase() || credentials.has(name) || deeper.length > 0) return { kind: 'absent' };
+function readHeader([name, ...deeper]: readonly string[]): Reading {
+  if (name === undefined) return { kind: 'headers', read: (one) => readHeader([one]) };
+  if (deeper.length > 0) return elsewhere;
+  if (name !== name.toLowerCase() || credentials.has(name)) return { kind: 'absent' };
   if (!/^[a-z0-9_-]+$/.test(name)) return { kind: 'unknown', feature: 'header fields with odd names' };
   if (rewritten.has(name) || name.startsWith('x-envoy-')) {
     return { kind: 'unknown', feature: `the header field ${name}, which Envoy writes or removes by itself` };

@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ForwardRouteEntry, HeaderChanges } from '@signalbox/config';
 import {
   type HeaderValueOption,
@@ -9,13 +9,14 @@ import {
   type RetryPolicy,
   RetryPolicySchema,
   type Route,
+  type RouteActionSchema,
   RouteSchema,
 } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
 import { milliseconds } from './pack.ts';
 import { stringMatcher } from './permission.ts';
 import { backendUpstream } from './upstream.ts';
 
-/** What is the same in both messages of a route. */
+/** What is the same for routes of all kinds. */
 export type RouteParts = Pick<Route, 'typedPerFilterConfig'> & {
   readonly headers: NonNullable<Route['match']>['headers'];
 };
@@ -32,24 +33,29 @@ const forwarded: readonly (readonly [string, string])[] = [
   ['x-forwarded-host', '%REQ(:AUTHORITY)%'],
 ];
 
-/** A route of kind http or grpc. Below a base path with a slash at its end another slash would be too much. */
-export function forwardMessages(entry: ForwardRouteEntry, parts: RouteParts): readonly Route[] {
+/**
+ * The message of a route of kind http or grpc, for its path and what is below. It is one, since Envoy counts calls by
+ * message. Behind a base path with a slash at its end another slash would be too much.
+ */
+export function forwardMessage(entry: ForwardRouteEntry, parts: RouteParts): Route {
   const { endpoint, kind, backend } = entry;
-  const base = kind === 'grpc' ? endpoint : new URL(backend.url).pathname;
-  if (!base.endsWith('/')) return [message(entry, parts, { case: 'pathSeparatedPrefix', value: endpoint }, base)];
-  return [
-    message(entry, parts, { case: 'path', value: endpoint }, base),
-    message(entry, parts, { case: 'prefix', value: `${endpoint}/` }, base),
-  ];
+  const match: PathSpecifier = { case: 'pathSeparatedPrefix', value: endpoint };
+  if (kind === 'grpc') return messageOf(entry, parts, match, {});
+  const { pathname } = new URL(backend.url);
+  if (!pathname.endsWith('/')) return messageOf(entry, parts, match, { prefixRewrite: pathname });
+  const pattern = { regex: `^${endpoint.replaceAll(/[.~]/g, '\\$&')}/?` };
+  return messageOf(entry, parts, match, { regexRewrite: { pattern, substitution: pathname } });
 }
 
-type PathSpecifier = { readonly case: 'path' | 'prefix' | 'pathSeparatedPrefix'; readonly value: string };
+type PathSpecifier = { readonly case: 'path' | 'pathSeparatedPrefix'; readonly value: string };
+type Rewrite = Pick<MessageInitShape<typeof RouteActionSchema>, 'prefixRewrite' | 'regexRewrite'>;
 
-function message(
+/** A message of a route of another kind than mcp. */
+export function messageOf(
   entry: ForwardRouteEntry,
   { headers, typedPerFilterConfig }: RouteParts,
   pathSpecifier: PathSpecifier,
-  rewritten: string,
+  rewrite: Rewrite,
 ): Route {
   const { tenant, name, backend, forwarding } = entry;
   const { requestHeaders, responseHeaders, timeouts } = forwarding;
@@ -61,7 +67,7 @@ function message(
       case: 'route',
       value: {
         clusterSpecifier: { case: 'cluster', value: backendUpstream(entry).cluster },
-        ...(rewritten === pathSpecifier.value ? {} : { prefixRewrite: rewritten }),
+        ...rewrite,
         hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: new URL(backend.url).host },
         timeout: milliseconds(timeouts.requestMs ?? defaultMs),
         idleTimeout: milliseconds(timeouts.idleMs ?? defaultMs),

@@ -4,6 +4,7 @@ import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listen
 import { PolicySchema, RBAC_Action } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { JwtAuthenticationSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
 import { Mcp_TrafficMode, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
+import { HeaderMutationSchema } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
 import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
@@ -69,7 +70,7 @@ function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], opt
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
+    ...(options.hasMcpFilters ? messageFilters(options) : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     // Only what is allowed is counted; only routes have limits.
@@ -77,6 +78,13 @@ function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], opt
     [filterNames.router, pack(RouterSchema, {})],
   ] as const;
   return filters.map(([name, config]) => ({ name, configType: typed(config) }));
+}
+
+function messageFilters({ maxMessageBytes }: EnvoyOptions) {
+  return [
+    [filterNames.accept, pack(HeaderMutationSchema, {})],
+    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+  ] as const;
 }
 
 function strictMcp(maxMessageBytes: number) {

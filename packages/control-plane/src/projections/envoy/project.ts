@@ -4,9 +4,9 @@ import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
-import { type EnforcedRoute, routesResource } from './routes.ts';
-import { enforce } from './rules.ts';
 import { limitShares } from './rate-limits.ts';
+import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
+import { enforce } from './rules.ts';
 import { secretResources } from './secrets.ts';
 import { backendOf, backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
 
@@ -25,8 +25,7 @@ export function projectEnvoy(
   const routes = routesOf(gateway, tenants).filter(reachable);
   const shares = limitShares(gateway, routes);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
-  // Routes that it denies lead nowhere, and ask for no tokens.
-  const served = routes.filter(({ kind }) => kind !== 'mcp' || options.hasMcpFilters);
+  const served = routes.filter((route) => isServed(route, options));
   const upstreams = upstreamsOf(served);
   return [
     ...upstreams.map((upstream) => clusterResource(upstream, options)),
@@ -40,10 +39,7 @@ export function projectEnvoy(
 function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
   const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
-  return entries
-    .filter((entry) => entry.kind !== 'a2a')
-    .filter(({ gateway }) => gateway === name)
-    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** A query of a backend would get lost: its route is left out, which the check has reported. */

@@ -11,7 +11,8 @@ import { Mcp_TrafficMode, McpOverrideSchema } from '@signalbox/proto/envoy/exten
 import { RBACPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { create } from '@bufbuild/protobuf';
 import type { PlainResource } from '@signalbox/xds';
-import { forwardMessages } from './forward-messages.ts';
+import { forwardMessage } from './forward-messages.ts';
+import { a2aMessage, acceptsAll, strictJsonRpc } from './a2a.ts';
 import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
@@ -48,7 +49,7 @@ export function routesResource(
   options: EnvoyOptions,
 ): PlainResource {
   const ordered = [...routes].sort(byPrecedence);
-  const messages = new Map(ordered.map((route) => [route, routeMessages(route, shares, options)]));
+  const messages = new Map(ordered.map((route) => [route, routeMessage(route, shares, options)]));
   const byRoutes = new Map<string, { domains: string[]; routes: EnforcedRoute[] }>();
   for (const host of [...listener.hostnames].sort()) {
     const served = ordered.filter(({ entry }) => entry.condition.hostnames?.has(host) ?? true);
@@ -84,20 +85,22 @@ function byPrecedence({ entry: a }: EnforcedRoute, { entry: b }: EnforcedRoute):
   );
 }
 
-function routeMessages(
-  { entry, enforcement }: EnforcedRoute,
-  shares: LimitShares,
-  options: EnvoyOptions,
-): readonly Route[] {
+/** Whether an Envoy knows of messages what the route needs; else it denies the route. */
+export function isServed({ kind }: RouteEntry, { hasMcpFilters }: EnvoyOptions): boolean {
+  return hasMcpFilters || kind === 'http' || kind === 'grpc';
+}
+
+function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares, options: EnvoyOptions): Route {
+  if (!isServed(entry, options)) return deniedRoute(entry);
   const headers = headersOf(entry);
-  if (entry.kind === 'mcp' && !options.hasMcpFilters) return [deniedRoute(entry)];
   const typedPerFilterConfig = sortedRecord(filterConfigs(entry, enforcement, shares, options));
   if (entry.kind !== 'mcp') {
     const { match } = create(RouteSchema, { match: { headers } });
-    return forwardMessages(entry, { headers: match?.headers ?? [], typedPerFilterConfig });
+    const parts = { headers: match?.headers ?? [], typedPerFilterConfig };
+    return entry.kind === 'a2a' ? a2aMessage(entry, parts) : forwardMessage(entry, parts);
   }
   const url = new URL(entry.mcp.member.backend.url);
-  const message = create(RouteSchema, {
+  return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
     match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers },
     action: {
@@ -114,7 +117,6 @@ function routeMessages(
     requestHeadersToRemove: credentials,
     typedPerFilterConfig,
   });
-  return [message];
 }
 
 function headersOf({ condition }: RouteEntry) {
@@ -124,7 +126,7 @@ function headersOf({ condition }: RouteEntry) {
   }));
 }
 
-/** What an Envoy has of a route of MCP that knows nothing of messages. */
+/** What an Envoy has of a route that knows nothing of messages. */
 function deniedRoute(entry: RouteEntry): Route {
   const text = `Route ${entry.tenant}/${entry.name} needs an Envoy of version 1.40 or newer.\n`;
   return create(RouteSchema, {
@@ -149,12 +151,24 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
   const policies = sortedRecord([...allow].map(([name, formula]) => [name, policyOf(formula)] as const));
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
-    ...(options.hasMcpFilters
-      ? [[filterNames.mcp, entry.kind === 'mcp' ? strictMcp(entry, paths, options) : disabled] as const]
-      : []),
+    ...(entry.kind === 'a2a' ? [[filterNames.accept, acceptsAll] as const] : []),
+    [filterNames.mcp, messageConfig(entry, paths, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
   ] as const;
+}
+
+/** How the filter for MCP reads messages of a route. */
+function messageConfig(entry: RouteEntry, paths: readonly string[], options: EnvoyOptions) {
+  switch (entry.kind) {
+    case 'mcp':
+      return strictMcp(entry, paths, options);
+    case 'a2a':
+      return strictJsonRpc(options);
+    case 'http':
+    case 'grpc':
+      return disabled;
+  }
 }
 
 const disabled = pack(FilterConfigSchema, { disabled: true });

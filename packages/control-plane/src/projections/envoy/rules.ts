@@ -3,8 +3,9 @@ import { all, any, type Formula, not, value } from '../conditions/formula.ts';
 import { isGated } from '../conditions/http-gate.ts';
 import { orderedRules } from '../conditions/ordered-rules.ts';
 import type { Caller } from '../conditions/reading.ts';
+import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
-import { type EnvoyTopic, protocolMethods, readField, readHeader, topicsOf } from './fields.ts';
+import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -22,7 +23,7 @@ export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
   const { allow: byRule, gaps } = orderedRules(route, {
-    ...{ topics: topicsOf(route), callers, isFrom, isAbout, patternGap, readHeader },
+    ...{ topics: topicsOf(route), callers, isFrom, isAbout, patternGap },
     read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
   });
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
@@ -48,6 +49,7 @@ function argumentPaths(formula: Formula): readonly string[] {
 
 function isAbout(topic: EnvoyTopic): Formula {
   if (topic.name === 'http') return isGated;
+  if (topic.name === 'a2a' || !('methods' in topic)) return isCarriedRequest;
   const { methods, subject } = topic;
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
