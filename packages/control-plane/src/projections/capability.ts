@@ -30,6 +30,8 @@ export type Probe =
       readonly match?: object;
       readonly url?: string;
       readonly authentication?: object;
+      readonly members?: readonly object[];
+      readonly conflicts?: string;
     }
   /** What no resource asks for: the projection declares it. */
   | { readonly kind: 'behaviour'; readonly id: BehaviourId };

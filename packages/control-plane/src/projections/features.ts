@@ -1,6 +1,11 @@
 import type { Feature } from './capability.ts';
 import { sampleKeySet } from './sample-route.ts';
 
+const prefixed = [
+  { backend: 'sample', prefix: 'a' },
+  { backend: 'other', prefix: 'b' },
+];
+
 /** Features of the matrix, in the order in which it shows them. Our own proxy has all of them. */
 export const features: readonly Feature[] = [
   { name: 'routes by path', probe: { kind: 'route' } },
@@ -30,6 +35,15 @@ export const features: readonly Feature[] = [
         jwt: [jwt({ inline: sampleKeySet })],
       },
     },
+  },
+  { name: 'virtual servers: members with prefixes', probe: { kind: 'route', members: prefixed } },
+  {
+    name: 'virtual servers: members without prefix',
+    probe: { kind: 'route', members: [{ backend: 'sample' }, { backend: 'other' }], conflicts: 'PRIORITY' },
+  },
+  {
+    name: 'virtual servers: selection, new names, descriptions',
+    probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),

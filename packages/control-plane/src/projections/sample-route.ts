@@ -6,6 +6,10 @@ export interface SampleRoute {
   readonly url?: string;
   readonly authentication?: object;
   readonly authorization?: readonly object[];
+  /** Of the virtual server: backends are `sample` and `other`. */
+  readonly members?: readonly object[];
+  /** What members without prefix do with names that several have. */
+  readonly conflicts?: string;
 }
 
 /** A key set that every data plane can use. */
@@ -19,7 +23,8 @@ const anyone = {
 };
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */
-export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): McpRouteEntry {
+export function sampleRoute(sample: SampleRoute): McpRouteEntry {
+  const { match, url, authentication, authorization, members = [{ backend: 'sample' }], conflicts } = sample;
   const operator = compileOperator(
     makeSnapshot('operator', 1n, [
       stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes: ['NATIVE'] }),
@@ -35,7 +40,8 @@ export function sampleRoute({ match, url, authentication, authorization }: Sampl
   const { table, problems } = compileTenant(
     makeSnapshot('acme', 1n, [
       stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
-      stored('VirtualServer', 'acme', 'sample', { members: [{ backend: 'sample' }] }),
+      stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
+      stored('VirtualServer', 'acme', 'sample', { members, ...(conflicts && { conflicts }) }),
       stored('Route', 'acme', 'sample', {
         ...{ gateway: 'sample', match: { path: '/acme/sample', ...match }, mcp: { virtualServer: 'sample' } },
       }),

@@ -12,7 +12,8 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+      if (problem) return { support: 'no', note: problem.message.split(';')[0] ?? '' };
+      return route.mcp.federation === null ? yes : ofMembers;
     }
     case 'rule':
       return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
@@ -26,6 +27,11 @@ function withArguments(when: string): Verdict {
 }
 
 const yes: Verdict = { support: 'yes', note: '' };
+
+const ofMembers: Verdict = {
+  support: 'partly',
+  note: 'legacy era only, without GET, DELETE and completion; URIs in results stay the members’ own, so do ui:// and skill://; its own instructions; lists of what answers',
+};
 
 const behaviours: Readonly<Record<BehaviourId, Verdict>> = {
   'call-decisions': yes,

@@ -1,5 +1,6 @@
 import type { Problem, McpRouteEntry } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
+import { memberProblems } from './members.ts';
 import type { Enforcement } from './rules.ts';
 
 /** What a stock Envoy cannot enforce of a route, by rule and feature, in a fixed order. */
@@ -8,8 +9,10 @@ export function routeProblems(route: McpRouteEntry, { gaps }: Enforcement): read
   const backend = new URL(route.mcp.member.backend.url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
-    ...(route.mcp.federation === null ? [] : [problem('Envoy cannot present the members of a virtual server as one')]),
-    ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
+    ...memberProblems(route).map(problem),
+    ...(route.mcp.federation !== null || backend.search === ''
+      ? []
+      : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...[...gaps].flatMap(([rule, features]) =>
       [...features].map((feature) => problem(`Envoy cannot enforce what ${rule} asks: ${feature}`)),
     ),

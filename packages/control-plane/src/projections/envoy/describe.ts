@@ -4,6 +4,8 @@ import { ClusterLoadAssignmentSchema } from '@signalbox/proto/envoy/config/endpo
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import * as jwtAuthn from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
+import * as composite from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
+import { McpRouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import { McpOverrideSchema, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACPerRouteSchema, RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
@@ -13,6 +15,12 @@ import type { ProjectedResource } from '../projection.ts';
 
 const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema];
 const registry = createRegistry(
+  ...[
+    composite.CompositeSchema,
+    composite.CompositePerRouteSchema,
+    composite.ExecuteFilterActionSchema,
+    McpRouterSchema,
+  ],
   ...schemas,
   ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
   ...[RBACSchema, RBACPerRouteSchema, RouterSchema, HttpConnectionManagerSchema, UpstreamTlsContextSchema],

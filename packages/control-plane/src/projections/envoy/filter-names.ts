@@ -4,6 +4,8 @@ export const filterNames = {
   mcp: 'envoy.filters.http.mcp',
   rbac: 'envoy.filters.http.rbac',
   router: 'envoy.filters.http.router',
+  /** Where routes to several members put what presents them as one. */
+  members: 'signalbox.members',
   /** A second RBAC, in front. */
   origin: 'signalbox.origin',
 } as const;

@@ -3,6 +3,7 @@ import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/conf
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { PolicySchema, RBAC_Action } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { JwtAuthenticationSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
+import { CompositeSchema } from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
 import { Mcp_TrafficMode, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
@@ -71,6 +72,7 @@ function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], 
     ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
+    ...(options.hasMcpFilters ? [[filterNames.members, pack(CompositeSchema, {})] as const] : []),
     [filterNames.router, pack(RouterSchema, {})],
   ] as const;
   return filters.map(([name, config]) => ({ name, configType: typed(config) }));

@@ -4,9 +4,10 @@ import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
+import { presentsMembers } from './members.ts';
 import { type EnforcedRoute, routesResource } from './routes.ts';
 import { enforce } from './rules.ts';
-import { backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
+import { backendUpstreams, keySetUpstream, type Upstream } from './upstream.ts';
 
 /**
  * Everything that an Envoy of a gateway needs: clusters, endpoints, listeners, routes. Pure, with equal bytes for equal
@@ -42,16 +43,17 @@ function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): reado
     .sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-/** A query of a backend would get lost, and so would members: such routes are left out, which the check has reported. */
-function reachable({ mcp }: McpRouteEntry): boolean {
-  return mcp.federation === null && new URL(mcp.member.backend.url).search === '';
+/** A query of a backend would get lost, and so would what members are called: such routes are left out, as reported. */
+function reachable(route: McpRouteEntry): boolean {
+  const members = route.mcp.federation?.members ?? [route.mcp.member];
+  return presentsMembers(route) && members.every(({ backend }) => new URL(backend.url).search === '');
 }
 
 function upstreamsOf(routes: readonly McpRouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));
-    for (const upstream of [backendUpstream(route), ...keySets.map(keySetUpstream)]) {
+    for (const upstream of [...backendUpstreams(route), ...keySets.map(keySetUpstream)]) {
       byCluster.set(upstream.cluster, upstream);
     }
   }

@@ -11,6 +11,7 @@ import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
+import { membersFilter } from './members.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds, sortedRecord } from './pack.ts';
 import { permissionOf, stringMatcher } from './permission.ts';
@@ -117,6 +118,7 @@ function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { ma
     requirement === undefined
       ? ({ case: 'disabled', value: true } as const)
       : ({ case: 'requirementName', value: requirement } as const);
+  const members = membersFilter(entry);
   const policies = sortedRecord([...allow].map(([name, formula]) => [name, policyOf(formula)] as const));
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
@@ -130,6 +132,7 @@ function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { ma
       }),
     ],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
+    ...(members === undefined ? [] : [[filterNames.members, members] as const]),
   ] as const;
 }
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { McpRouteEntry } from '@signalbox/config';
+import type { BackendEntry, McpRouteEntry } from '@signalbox/config';
 
 /** A server that Envoy connects to: an MCP server, or one with a key set. */
 export interface Upstream {
@@ -15,8 +15,17 @@ export interface Upstream {
 
 /** The server of a route's backend. */
 export function backendUpstream({ mcp }: McpRouteEntry): Upstream {
-  const { key, url } = mcp.member.backend;
+  return upstreamOf(mcp.member.backend);
+}
+
+export function upstreamOf({ key, url }: BackendEntry): Upstream {
   return upstreamAt(key, new URL(url));
+}
+
+/** The servers of a route: of its backend, or of all its members. */
+export function backendUpstreams({ mcp }: McpRouteEntry): readonly Upstream[] {
+  const members = mcp.federation?.members ?? [mcp.member];
+  return members.map(({ backend }) => upstreamOf(backend));
 }
 
 /** The server of a remote key set. */
