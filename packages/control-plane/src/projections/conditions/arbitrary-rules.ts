@@ -6,6 +6,7 @@ import {
   decodeDocument,
   makeSnapshot,
   type McpRouteEntry,
+  resolveName,
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { sampleKeySet } from '../sample-route.ts';
@@ -83,8 +84,11 @@ export function anyRules(fields: readonly [string, ...string[]]): fc.Arbitrary<r
   });
 }
 
-/** A route with these rules, for callers with a token and for others. */
-export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry {
+/** A route with these rules, for callers with a token and for others. @param members of its virtual server */
+export function routeWith(
+  authorization: readonly WrittenRule[],
+  members: readonly object[] = [{ backend: 'b' }],
+): McpRouteEntry {
   const scope = (documents: Parameters<typeof decodeDocument>[0][]) =>
     documents.flatMap((document) => decodeDocument(document).resource?.stored ?? []);
   const operator = compileOperator(
@@ -105,7 +109,8 @@ export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry 
       1n,
       scope([
         of('Backend', 'b', { mcp: { url: 'http://127.0.0.1/mcp' } }),
-        of('VirtualServer', 'v', { members: [{ backend: 'b' }] }),
+        of('Backend', 'c', { mcp: { url: 'http://127.0.0.2/mcp' } }),
+        of('VirtualServer', 'v', { members }),
         of('Route', 'r', { gateway: 'edge', match: { path: '/acme/r' }, mcp: { virtualServer: 'v' } }),
         of('Policy', 'p', policySpec(kept)),
       ]),
@@ -123,8 +128,15 @@ function policySpec(authorization: readonly object[]): object {
   return { target: { tenant: {} }, authentication, authorization };
 }
 
-/** What our proxy decides. */
-export function decideAs(route: McpRouteEntry, { name, args: given, claims: of }: Call): boolean {
+/** What our proxy decides. At several members a name has to lead to one of them. */
+export function decideAs(route: McpRouteEntry, call: Call): boolean {
+  const { federation, member } = route.mcp;
+  if (federation === null) return decideAt(route, call, member.backend.name);
+  const [found] = resolveName(federation, 'tools', call.name);
+  return found !== undefined && decideAt(route, call, found.member.backend.name);
+}
+
+function decideAt(route: McpRouteEntry, { name, args: given, claims: of }: Call, backend: string): boolean {
   const groups = of?.['groups'];
   const principal = of
     ? {
@@ -134,7 +146,7 @@ export function decideAs(route: McpRouteEntry, { name, args: given, claims: of }
       }
     : { id: 'x', kind: 'anonymous' as const, subject: 'ab', issuer: '', groups: [], claims: new Map() };
   return decide(route.authorization, {
-    ...{ principal, tenant: 'acme', backend: 'b', session: '', nowMs: 0 },
+    ...{ principal, tenant: 'acme', backend, session: '', nowMs: 0 },
     subject: { kind: 'tool', name, args: argsFromValue(given) ?? new Map() },
     mcp: { method: 'tools/call', era: 'modern', version: '2026-07-28' },
     request: { host: 'localhost', path: '/acme/r/mcp' },
