@@ -58,7 +58,18 @@ export {
   type RuleLiteral,
   type TextTest,
 } from './policy/rule-condition.ts';
-export { decide, explain, type ExplainStep, type Explanation, visibleTools } from './policy/decide.ts';
+export {
+  decide,
+  decideForMember,
+  explain,
+  explainForMember,
+  type ExplainStep,
+  type Explanation,
+  visibleTools,
+} from './policy/decide.ts';
+export type { FederatedMember, Federation, MemberName, MemberUri, NameKind, NameMap } from './federation/federation.ts';
+export { nameDelimiter, presentedName, resolveName } from './federation/names.ts';
+export { unwrapUri, wrapUri } from './federation/uris.ts';
 export {
   type Decoded,
   decodeDocument,

@@ -1,6 +1,7 @@
 import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
+import { federationLimitsOf } from './federation/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
 
@@ -83,6 +84,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     eraHorizonMs: settings.eraHorizon,
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
+    federation: federationLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

@@ -11,6 +11,7 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -474,6 +475,8 @@ export const proxySettings = {
     request.cardBytes,
     'The card of an A2A agent. Beyond: the request fails.',
   ),
+
+  ...federationSettings,
 
   // Events and the end.
   maxEvents: count(

@@ -37,6 +37,8 @@ export type Probe =
       /** More of the specs of a route and backend that are not of MCP. */
       readonly route?: object;
       readonly backend?: object;
+      readonly members?: readonly object[];
+      readonly conflicts?: string;
     }
   /** What no resource asks for: the projection declares it. */
   | { readonly kind: 'behaviour'; readonly id: BehaviourId };

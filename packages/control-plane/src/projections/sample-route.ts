@@ -21,6 +21,10 @@ export interface SampleRoute {
   readonly backend?: object;
   /** Data planes of its gateway. */
   readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
+  /** Of the virtual server: backends are `sample` and `other`. */
+  readonly members?: readonly object[];
+  /** What members without prefix do with names that several have. */
+  readonly conflicts?: string;
 }
 
 /** A key set that every data plane can use. */
@@ -68,10 +72,11 @@ export function trySampleRoute(sample: SampleRoute): {
   return { ...(route && { route }), problems };
 }
 
-function mcpResources({ match, url }: SampleRoute) {
+function mcpResources({ match, url, members = [{ backend: 'sample' }], conflicts }: SampleRoute) {
   return [
     stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
-    stored('VirtualServer', 'acme', 'sample', { members: [{ backend: 'sample' }] }),
+    stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
+    stored('VirtualServer', 'acme', 'sample', { members, ...(conflicts && { conflicts }) }),
     stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
   ];
 }

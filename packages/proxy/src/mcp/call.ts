@@ -1,5 +1,6 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
 import type { McpSubject } from '@signalbox/config';
+import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
@@ -7,6 +8,7 @@ import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
+import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
@@ -42,6 +44,10 @@ export class Call {
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
   subject: McpSubject | undefined;
+  /** Of a federation: the member that the message is for. */
+  target: CallTarget | undefined;
+  /** How that member is spoken to; set when the message is on its way. */
+  leg: MemberLeg | undefined;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -88,6 +94,14 @@ export class Call {
     if (this.decision === 'none') this.decision = decisionOf(refusal);
     const status = refusal.status === 200 && this.kind !== 'request' ? outOfBand(refusal) : refusal.status;
     this.respond(status, this.#refusalHeaders(refusal), errorMessage(this.clientId, refusal, detail), refusal.name);
+  }
+
+  /** Tells clients that can negotiate to fall back to `initialize`. */
+  refuseForLegacyUpstream(): void {
+    this.refuse(refusals.legacyUpstream, {
+      message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
+      data: { supported: legacyCodec.versions, requested: this.version },
+    });
   }
 
   /**
@@ -155,7 +169,7 @@ export class Call {
       principal: this.credential?.principal.id ?? '',
       session: this.sessionName,
       virtualServer: entry?.mcp.virtualServer ?? '',
-      backend: entry?.mcp.member.backend.name ?? '',
+      backend: this.#backend(),
       era: this.era,
       protocolVersion: this.version,
       method: this.method,
@@ -169,6 +183,13 @@ export class Call {
       responseBytes: exchange.responseBytes,
       traceId: traceIdOf(exchange.head.header('traceparent')),
     });
+  }
+
+  /** Name of the backend that the message was for; empty when it was for several. */
+  #backend(): string {
+    const mcp = this.route?.entry.mcp;
+    if (this.target) return this.target.state.backend.name;
+    return mcp?.federation === null ? mcp.member.backend.name : '';
   }
 
   #refusalHeaders(refusal: Refusal): readonly string[] {
@@ -191,6 +212,13 @@ export class Call {
     if (metadata !== '') parts.push(`resource_metadata="${originOf(this.exchange)}${metadata}"`);
     return parts.length === 0 ? 'Bearer' : `Bearer ${parts.join(', ')}`;
   }
+}
+
+/** Where a message for one member of a federation goes. */
+export interface CallTarget {
+  readonly state: MemberState;
+  /** Name or URI as the member has it. */
+  readonly own: string;
 }
 
 /** Headers of JSON answers. */

@@ -83,6 +83,9 @@ export const refusals = {
     'The upstream server gave an answer that is not MCP',
   ),
   upstreamTooLarge: refusal('upstream_too_large', 200, codes.internal, "The upstream server's answer is too large"),
+  // Virtual servers of several members.
+  otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
+  membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

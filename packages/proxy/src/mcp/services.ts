@@ -1,6 +1,12 @@
 import { EventIds, type Recorder } from '@signalbox/audit';
 import type { ForwardRouteEntry } from '@signalbox/config';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import { HiddenNames } from '../federation/hidden-names.ts';
+import { FederatedSessions } from '../federation/legs.ts';
+import { ListCursors } from '../federation/list-cursor.ts';
+import { MemberHealth } from '../federation/member-health.ts';
+import { MemberIds } from '../federation/member-ids.ts';
+import { MemberNames } from '../federation/member-names.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
@@ -50,6 +56,12 @@ export interface Services extends RequestPathDeps {
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly eras: EraProbe;
+  readonly memberHealth: MemberHealth;
+  readonly memberNames: MemberNames;
+  readonly memberIds: MemberIds;
+  readonly hiddenNames: HiddenNames;
+  readonly listCursors: ListCursors;
+  readonly federatedSessions: FederatedSessions;
   readonly catalog: Catalog;
   readonly keepAlive: KeepAlive;
   readonly requestIds: RequestIds;
@@ -83,6 +95,12 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
       maxInFlight: limits.inFlightPerSession,
     }),
     eras: new EraProbe(deps),
+    memberHealth: new MemberHealth(deps, limits.federation, limits.backends),
+    memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
+    memberIds: new MemberIds(sessionKeys),
+    hiddenNames: new HiddenNames(deps),
+    listCursors: new ListCursors(sessionKeys, random),
+    federatedSessions: new FederatedSessions(),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

@@ -1,10 +1,10 @@
+import { sendFederated } from '../federation/send-federated.ts';
 import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
 import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
 import type { Era } from '../mcp/codec/codec.ts';
-import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
 import { endings, refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
 import { GetStream } from '../mcp/get-stream.ts';
@@ -25,6 +25,10 @@ import { refuse, type Step } from './step.ts';
 export function sendUpstream(call: Call): Step | Promise<Step> {
   if (call.exchange.closed) {
     call.endUnanswered(0, endings.clientGone);
+    return 'stop';
+  }
+  if (call.route?.entry.mcp.federation) {
+    sendFederated(call);
     return 'stop';
   }
   switch (call.kind) {
@@ -59,12 +63,9 @@ function sendModern(call: Call): Step | Promise<Step> {
   });
 }
 
-/** Tells clients that can negotiate to fall back to `initialize`. */
 function refuseForLegacyUpstream(call: Call): Step {
-  return refuse(call, refusals.legacyUpstream, {
-    message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
-    data: { supported: legacyCodec.versions, requested: call.version },
-  });
+  call.refuseForLegacyUpstream();
+  return 'stop';
 }
 
 function sendRequest(call: Call): Step {
@@ -104,8 +105,8 @@ const initializeHeaders: readonly string[] = [
 
 function sendNotification(call: Call): Step {
   if (call.method !== cancelledMethod) return forward(call, call.body as Buffer);
-  const body = cancelledForUpstream(call);
-  if (body) return forward(call, body);
+  const cancelled = cancelledForUpstream(call);
+  if (cancelled) return forward(call, cancelled.body);
   call.respond(202, [], undefined);
   return 'stop';
 }

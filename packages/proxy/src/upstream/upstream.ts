@@ -99,7 +99,11 @@ export interface UpstreamError {
     | 'idle-timeout'
     | 'total-timeout'
     | 'closed-early'
-    | 'protocol';
+    | 'protocol'
+    /** Not sent: the member of a virtual server failed several times in a row. */
+    | 'breaker-open'
+    /** Not sent: the member speaks another era than the client. */
+    | 'other-era';
   readonly message: string;
   /** True if no byte of the request can have been acted on. */
   readonly notAccepted: boolean;

@@ -40,6 +40,9 @@ function messages(route: RouteEntry, places: LimitPlaces): readonly string[] {
 
 /** Why it cannot serve the route at all, not even more strictly. */
 function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
+  if (route.kind === 'mcp' && route.mcp.federation !== null) {
+    return ['agentgateway gets no virtual servers of several members, prefixes or selections from here'];
+  }
   return [
     ...(new URL(backendOf(route).url).search === ''
       ? []

@@ -7,6 +7,7 @@ import {
   makeSnapshot,
   type McpRouteEntry,
   type Principal,
+  resolveName,
   type RouteEntry,
 } from '@signalbox/config';
 import fc from 'fast-check';
@@ -85,11 +86,15 @@ export function anyRules(fields: readonly [string, ...string[]]): fc.Arbitrary<r
   });
 }
 
-/** A route of MCP with these rules, for callers with a token and for others. */
-export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry {
+/** A route of MCP with these rules, for callers with a token and for others. @param members of its virtual server */
+export function routeWith(
+  authorization: readonly WrittenRule[],
+  members: readonly object[] = [{ backend: 'b' }],
+): McpRouteEntry {
   const route = compiled(authorization, [
     ['Backend', 'b', { mcp: { url: 'http://127.0.0.1/mcp' } }],
-    ['VirtualServer', 'v', { members: [{ backend: 'b' }] }],
+    ['Backend', 'c', { mcp: { url: 'http://127.0.0.2/mcp' } }],
+    ['VirtualServer', 'v', { members }],
     ['Route', 'r', { gateway: 'edge', match: { path: '/acme/r' }, mcp: { virtualServer: 'v' } }],
   ]);
   if (route.kind !== 'mcp') throw new Error('it is of MCP');
@@ -134,10 +139,17 @@ function policySpec(authorization: readonly object[]): object {
   return { target: { tenant: {} }, authentication, authorization };
 }
 
-/** What our proxy decides. */
-export function decideAs(route: McpRouteEntry, { name, args: given, claims }: Call): boolean {
+/** What our proxy decides. At several members a name has to lead to one of them. */
+export function decideAs(route: McpRouteEntry, call: Call): boolean {
+  const { federation, member } = route.mcp;
+  if (federation === null) return decideAt(route, call, member.backend.name);
+  const [found] = resolveName(federation, 'tools', call.name);
+  return found !== undefined && decideAt(route, call, found.member.backend.name);
+}
+
+function decideAt(route: McpRouteEntry, { name, args: given, claims }: Call, backend: string): boolean {
   return decide(route.authorization, {
-    ...{ principal: principalOf(claims), tenant: 'acme', backend: 'b', session: '', nowMs: 0 },
+    ...{ principal: principalOf(claims), tenant: 'acme', backend, session: '', nowMs: 0 },
     subject: { kind: 'tool', name, args: argsFromValue(given) ?? new Map() },
     mcp: { method: 'tools/call', era: 'modern', version: '2026-07-28' },
     request: { host: 'localhost', path: '/acme/r/mcp' },

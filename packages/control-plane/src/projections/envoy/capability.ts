@@ -12,8 +12,9 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      if (!problem) return yes;
-      return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
+      if (problem)
+        return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
+      return route.kind === 'mcp' && route.mcp.federation !== null ? ofMembers : yes;
     }
     case 'rule':
       return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
@@ -27,6 +28,11 @@ function withArguments(when: string): Verdict {
 }
 
 const yes: Verdict = { support: 'yes', note: '' };
+
+const ofMembers: Verdict = {
+  support: 'partly',
+  note: 'legacy era only, without GET, DELETE and completion; URIs in results stay the members’ own, so do ui:// and skill://; its own instructions; lists of what answers',
+};
 
 const behaviours: Readonly<Record<BehaviourId, Verdict>> = {
   'call-decisions': yes,

@@ -5,6 +5,8 @@ import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listen
 import { FilterConfigSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import * as jwtAuthn from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
+import * as composite from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
+import { McpRouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import {
   HeaderMutationPerRouteSchema,
   HeaderMutationSchema,
@@ -21,6 +23,12 @@ import type { ProjectedResource } from '../projection.ts';
 
 const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, SecretSchema, ListenerSchema, RouteConfigurationSchema];
 const registry = createRegistry(
+  ...[
+    composite.CompositeSchema,
+    composite.CompositePerRouteSchema,
+    composite.ExecuteFilterActionSchema,
+    McpRouterSchema,
+  ],
   ...schemas,
   ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
   ...[HeaderMutationSchema, HeaderMutationPerRouteSchema],

@@ -17,6 +17,7 @@ import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
+import { membersFilter } from './members.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds, sortedRecord } from './pack.ts';
 import { permissionOf, stringMatcher } from './permission.ts';
@@ -148,6 +149,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
     requirement === undefined
       ? ({ case: 'disabled', value: true } as const)
       : ({ case: 'requirementName', value: requirement } as const);
+  const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const policies = sortedRecord([...allow].map(([name, formula]) => [name, policyOf(formula)] as const));
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
@@ -155,6 +157,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
     [filterNames.mcp, messageConfig(entry, paths, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
+    ...(members === undefined ? [] : [[filterNames.members, members] as const]),
   ] as const;
 }
 

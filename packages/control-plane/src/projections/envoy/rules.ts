@@ -1,11 +1,12 @@
-import type { RouteEntry, RuleField } from '@signalbox/config';
-import { all, any, type Formula, not, value } from '../conditions/formula.ts';
+import type { Federation, McpRouteEntry, RouteEntry, RuleField } from '@signalbox/config';
+import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
 import { isGated } from '../conditions/http-gate.ts';
-import { orderedRules } from '../conditions/ordered-rules.ts';
+import { type OrderedRules, orderedRules } from '../conditions/ordered-rules.ts';
 import type { Caller } from '../conditions/reading.ts';
 import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
 import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
+import { isOfMembers } from './members.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -22,21 +23,49 @@ export interface Enforcement {
 export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
-  const { allow: byRule, gaps } = orderedRules(route, {
-    ...{ topics: topicsOf(route), callers, isFrom, isAbout, patternGap },
-    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
-  });
+  const isFederated = route.kind === 'mcp' && route.mcp.federation !== null;
+  const { allow: byRule, gaps } = isFederated ? rulesOfMembers(route, route.mcp.federation) : rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
   const common: readonly (readonly [string, Formula])[] =
     isEmpty || route.kind !== 'mcp'
       ? []
       : [
-          ['protocol', all([isFrom(callers), anyMethod()])],
+          ['protocol', all([isFrom(callers), anyMethod(route)])],
           ['streams', all([isFrom(callers), anyStream()])],
         ];
   const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
   const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
   return { allow, paths, gaps };
+}
+
+function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): OrderedRules {
+  return orderedRules(route, {
+    ...{ topics: topicsOf(route), callers: callersOf(route.authentication), isFrom, isAbout: about, patternGap },
+    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
+  });
+}
+
+/**
+ * The rules of a route to several members, for each by itself if they read which backend it is. Rules of policies on
+ * backends come after those of the route: without them a call is denied, which has been reported for those that allow.
+ */
+function rulesOfMembers(route: McpRouteEntry, federation: Federation): OrderedRules {
+  const { members } = federation;
+  const readsBackend = route.authorization.rules.some(({ when }) => /\bbackend\b/.test(when));
+  const groups = readsBackend ? members.map((member) => [member]) : [members];
+  const allow = new Map<string, Formula>();
+  const gaps = new Map<string, ReadonlySet<string>>();
+  for (const group of groups) {
+    const [member = route.mcp.member] = group;
+    const asMember: McpRouteEntry = { ...route, mcp: { ...route.mcp, member } };
+    const about = (topic: EnvoyTopic): Formula => all([isAbout(topic), isOfMembers(federation, group, topic)]);
+    const found = rulesOf(asMember, about);
+    const suffix = readsBackend ? ` ${member.backend.name}` : '';
+    for (const [name, formula] of found.allow)
+      allow.set(name + suffix, any([allow.get(name + suffix) ?? never, formula]));
+    for (const [rule, features] of found.gaps) gaps.set(rule, new Set([...(gaps.get(rule) ?? []), ...features]));
+  }
+  return { allow, gaps };
 }
 
 /** Paths of arguments in a condition. */
@@ -57,10 +86,12 @@ function isAbout(topic: EnvoyTopic): Formula {
   ]);
 }
 
-function anyMethod(): Formula {
+/** At several members completion is a matter of policy, too, which Envoy does not see. */
+function anyMethod({ mcp }: McpRouteEntry): Formula {
+  const methods = mcp.federation === null ? protocolMethods : protocolMethods.filter((name) => name !== completion);
   return any([
     value('mcp', ['method'], { is: 'prefix', text: 'notifications/' }),
-    ...protocolMethods.map((text) => value('mcp', ['method'], { is: 'exact', text })),
+    ...methods.map((text) => value('mcp', ['method'], { is: 'exact', text })),
   ]);
 }
 
@@ -71,3 +102,5 @@ function anyStream(): Formula {
     not(value('mcp', ['method'], { is: 'present' })),
   ]);
 }
+
+const completion = 'completion/complete';
