@@ -10,7 +10,10 @@ import { ModernLeg } from './modern-leg.ts';
  * era of the call and of the member.
  */
 export function legFor(call: Call, state: MemberState): MemberLeg {
-  if (call.era === 'modern') return new ModernLeg(call.services, state, call.version);
+  if (call.era === 'modern') {
+    const principal = call.credential?.principal.id ?? '';
+    return new ModernLeg(call.services, state, { version: call.version, principal });
+  }
   return federatedSession(call).member(state);
 }
 
