@@ -46,6 +46,7 @@ export { compileTenant, compileTenantSteps } from './compile/tenant.ts';
 export { type Change, diffSnapshots } from './diff.ts';
 export { digestOf } from './digest.ts';
 export type { MessageOf } from './messages.ts';
+export { type A2aOperation, a2aOperations, getAgentCard, pushConfigurations } from './policy/a2a-operations.ts';
 export { argsFromJson, argsFromValue } from './policy/args.ts';
 export { compileAuthorization, type RuleSource } from './policy/compile-rules.ts';
 export {

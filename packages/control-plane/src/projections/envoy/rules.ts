@@ -1,10 +1,12 @@
-import type { Federation, McpRouteEntry, RuleField } from '@signalbox/config';
+import type { RouteEntry, RuleField } from '@signalbox/config';
 import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
+import { isGated } from '../conditions/http-gate.ts';
 import { type OrderedRules, orderedRules } from '../conditions/ordered-rules.ts';
-import { type Caller, type Topic, topics } from '../conditions/reading.ts';
+import type { Caller } from '../conditions/reading.ts';
+import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
-import { protocolMethods, readField } from './fields.ts';
-import { isOfMembers } from './members.ts';
+import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
+import { isFederated, isOfMembers } from './members.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -18,26 +20,28 @@ export interface Enforcement {
 }
 
 /** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
-export function enforce(route: McpRouteEntry): Enforcement {
+export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
-  const { allow: byRule, gaps } = route.mcp.federation === null ? rulesOf(route, isAbout) : rulesOfMembers(route);
+  const { allow: byRule, gaps } = rulesOfMembers(route) ?? rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
-  const common: readonly (readonly [string, Formula])[] = isEmpty
-    ? []
-    : [
-        ['protocol', all([isFrom(callers), anyMethod(route)])],
-        ['streams', all([isFrom(callers), anyStream()])],
-      ];
+  const common: readonly (readonly [string, Formula])[] =
+    isEmpty || route.kind !== 'mcp'
+      ? []
+      : [
+          ['protocol', all([isFrom(callers), anyMethod(route)])],
+          ['streams', all([isFrom(callers), anyStream()])],
+        ];
   const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
   const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
   return { allow, paths, gaps };
 }
 
-function rulesOf(route: McpRouteEntry, about: (topic: Topic) => Formula): OrderedRules {
+function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): OrderedRules {
+  const callers = callersOf(route.authentication);
   return orderedRules(route, {
-    ...{ topics, callers: callersOf(route.authentication), isFrom, isAbout: about, patternGap },
-    read: (field: RuleField, topic: Topic, caller: Caller) => readField(field, route, topic, caller),
+    ...{ topics: topicsOf(route), callers, isFrom, isAbout: about, patternGap },
+    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
   });
 }
 
@@ -45,18 +49,18 @@ function rulesOf(route: McpRouteEntry, about: (topic: Topic) => Formula): Ordere
  * The rules of a route to several members, for each by itself if they read which backend it is. Rules of policies on
  * backends come after those of the route: without them a call is denied, which has been reported for those that allow.
  */
-function rulesOfMembers(route: McpRouteEntry): OrderedRules {
-  const { members } = route.mcp.federation as Federation;
+function rulesOfMembers(route: RouteEntry): OrderedRules | undefined {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
+  if (route.kind !== 'mcp' || federation === null) return undefined;
+  const { members } = federation;
   const readsBackend = route.authorization.rules.some(({ when }) => /\bbackend\b/.test(when));
   const groups = readsBackend ? members.map((member) => [member]) : [members];
   const allow = new Map<string, Formula>();
   const gaps = new Map<string, ReadonlySet<string>>();
   for (const group of groups) {
     const [member = route.mcp.member] = group;
-    const asMember: McpRouteEntry = { ...route, mcp: { ...route.mcp, member } };
-    const about = (topic: Topic): Formula =>
-      all([isAbout(topic), isOfMembers(route.mcp.federation as Federation, group, topic)]);
-    const found = rulesOf(asMember, about);
+    const asMember: RouteEntry = { ...route, mcp: { ...route.mcp, member } };
+    const found = rulesOf(asMember, (topic) => all([isAbout(topic), isOfMembers(federation, group, topic)]));
     const suffix = readsBackend ? ` ${member.backend.name}` : '';
     for (const [name, formula] of found.allow)
       allow.set(name + suffix, any([allow.get(name + suffix) ?? never, formula]));
@@ -73,7 +77,10 @@ function argumentPaths(formula: Formula): readonly string[] {
   return isArgument ? [formula.path.join('.')] : [];
 }
 
-function isAbout({ methods, subject }: Topic): Formula {
+function isAbout(topic: EnvoyTopic): Formula {
+  if (topic.name === 'http') return isGated;
+  if (topic.name === 'a2a' || !('methods' in topic)) return isCarriedRequest;
+  const { methods, subject } = topic;
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
     value('mcp', ['params', subject], { is: 'any-text' }),
@@ -81,8 +88,8 @@ function isAbout({ methods, subject }: Topic): Formula {
 }
 
 /** At several members completion is a matter of policy, too, which Envoy does not see. */
-function anyMethod({ mcp }: McpRouteEntry): Formula {
-  const methods = mcp.federation === null ? protocolMethods : protocolMethods.filter((name) => name !== completion);
+function anyMethod(route: RouteEntry): Formula {
+  const methods = isFederated(route) ? protocolMethods.filter((name) => name !== completion) : protocolMethods;
   return any([
     value('mcp', ['method'], { is: 'prefix', text: 'notifications/' }),
     ...methods.map((text) => value('mcp', ['method'], { is: 'exact', text })),
