@@ -30,6 +30,9 @@ export type Probe =
       readonly match?: object;
       readonly url?: string;
       readonly authentication?: object;
+      /** Of the virtual server. */
+      readonly members?: readonly object[];
+      readonly conflicts?: string;
       /** Of its policy. */
       readonly limits?: object;
       /** Empty: mcp. */
@@ -37,8 +40,6 @@ export type Probe =
       /** More of the specs of a route and backend that are not of MCP. */
       readonly route?: object;
       readonly backend?: object;
-      readonly members?: readonly object[];
-      readonly conflicts?: string;
     }
   /** What no resource asks for: the projection declares it. */
   | { readonly kind: 'behaviour'; readonly id: BehaviourId };

@@ -13,6 +13,10 @@ export interface SampleRoute {
   readonly url?: string;
   readonly authentication?: object;
   readonly authorization?: readonly object[];
+  /** Of the virtual server: backends are `sample` and `other`. */
+  readonly members?: readonly object[];
+  /** What members without prefix do with names that several have. */
+  readonly conflicts?: string;
   readonly limits?: object;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
@@ -21,10 +25,6 @@ export interface SampleRoute {
   readonly backend?: object;
   /** Data planes of its gateway. */
   readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
-  /** Of the virtual server: backends are `sample` and `other`. */
-  readonly members?: readonly object[];
-  /** What members without prefix do with names that several have. */
-  readonly conflicts?: string;
 }
 
 /** A key set that every data plane can use. */

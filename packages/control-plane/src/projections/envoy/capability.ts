@@ -12,9 +12,8 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      if (problem)
-        return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
-      return route.kind === 'mcp' && route.mcp.federation !== null ? ofMembers : yes;
+      if (!problem) return route.kind === 'mcp' && route.mcp.federation !== null ? ofMembers : yes;
+      return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
       return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);

@@ -1,7 +1,7 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
+import { isFederated, memberProblems } from './members.ts';
 import { limitGaps, type LimitShares } from './rate-limits.ts';
-import { memberProblems } from './members.ts';
 import type { Enforcement } from './rules.ts';
 import { backendOf } from './upstream.ts';
 
@@ -13,11 +13,12 @@ export function routeProblems(
 ): readonly Problem[] {
   const problem = (message: string): Problem => unenforceable(route, 'Envoy', message);
   const backend = new URL(backendOf(route).url);
-  const isFederated = route.kind === 'mcp' && route.mcp.federation !== null;
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
-    ...(isFederated || backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...(route.kind === 'mcp' ? memberProblems(route).map(problem) : []),
+    ...(isFederated(route) || backend.search === ''
+      ? []
+      : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
     ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
       features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),

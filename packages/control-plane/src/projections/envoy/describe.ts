@@ -5,12 +5,12 @@ import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listen
 import { FilterConfigSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import * as jwtAuthn from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
-import * as composite from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
-import { McpRouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import {
   HeaderMutationPerRouteSchema,
   HeaderMutationSchema,
 } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
+import * as composite from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
+import { McpRouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { McpOverrideSchema, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACPerRouteSchema, RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
@@ -23,14 +23,14 @@ import type { ProjectedResource } from '../projection.ts';
 
 const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, SecretSchema, ListenerSchema, RouteConfigurationSchema];
 const registry = createRegistry(
+  ...schemas,
+  ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
   ...[
     composite.CompositeSchema,
     composite.CompositePerRouteSchema,
     composite.ExecuteFilterActionSchema,
     McpRouterSchema,
   ],
-  ...schemas,
-  ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
   ...[HeaderMutationSchema, HeaderMutationPerRouteSchema],
   ...[FilterConfigSchema, LocalRateLimitSchema, HttpProtocolOptionsSchema],
   ...[RBACSchema, RBACPerRouteSchema, RouterSchema, HttpConnectionManagerSchema, UpstreamTlsContextSchema],

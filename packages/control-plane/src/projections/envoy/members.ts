@@ -1,4 +1,4 @@
-import type { FederatedMember, Federation, McpRouteEntry } from '@signalbox/config';
+import type { FederatedMember, Federation, McpRouteEntry, RouteEntry } from '@signalbox/config';
 import {
   CompositePerRouteSchema,
   ExecuteFilterActionSchema,
@@ -8,7 +8,7 @@ import {
   ValidationPolicy_Mode,
 } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { all, any, type Formula, not, value } from '../conditions/formula.ts';
+import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
 import { type EnvoyTopic, payloadKey } from './fields.ts';
 import { filterNames } from './filter-names.ts';
 import { pack, seconds } from './pack.ts';
@@ -40,9 +40,13 @@ export function memberProblems({ mcp }: McpRouteEntry): readonly string[] {
   ];
 }
 
+export function isFederated(route: RouteEntry): boolean {
+  return route.kind === 'mcp' && route.mcp.federation !== null;
+}
+
 /** Whether it gets a route at all: members that it cannot present would be others there. */
-export function presentsMembers(route: McpRouteEntry): boolean {
-  const { federation } = route.mcp;
+export function presentsMembers(route: RouteEntry): boolean {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
   if (federation === null) return true;
   const { members } = federation;
   return members.length > 1 && members.every(({ prefix, isWhole }) => prefix !== '' && isWhole);
@@ -57,7 +61,8 @@ export function isOfMembers(
   members: readonly FederatedMember[],
   topic: EnvoyTopic,
 ): Formula {
-  if ('subject' in topic && topic.subject === 'uri') return any(members.map(({ key }) => hasUri(key)));
+  if (!('subject' in topic)) return never;
+  if (topic.subject === 'uri') return any(members.map(({ key }) => hasUri(key)));
   const isShort = value('mcp', ['params', 'name'], {
     is: 'regex',
     text: `[\\x00-\\x7f]{0,${maxNameLength}}`,

@@ -9,7 +9,7 @@ import { limitShares } from './rate-limits.ts';
 import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
 import { enforce } from './rules.ts';
 import { secretResources } from './secrets.ts';
-import { backendsOf, backendUpstreams, keySetUpstream, type Upstream } from './upstream.ts';
+import { backendsOf, keySetUpstream, type Upstream, upstreamOf } from './upstream.ts';
 
 /**
  * Everything that an Envoy of a gateway needs: clusters, endpoints, listeners, routes. Pure, with equal bytes for equal
@@ -45,15 +45,14 @@ function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): reado
 
 /** A query of a backend would get lost, and so would what members are called: such routes are left out, as reported. */
 function reachable(route: RouteEntry): boolean {
-  const presents = route.kind !== 'mcp' || presentsMembers(route);
-  return presents && backendsOf(route).every(({ url }) => new URL(url).search === '');
+  return presentsMembers(route) && backendsOf(route).every(({ url }) => new URL(url).search === '');
 }
 
 function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));
-    for (const upstream of [...backendUpstreams(route), ...keySets.map(keySetUpstream)]) {
+    for (const upstream of [...backendsOf(route).map(upstreamOf), ...keySets.map(keySetUpstream)]) {
       byCluster.set(upstream.cluster, upstream);
     }
   }

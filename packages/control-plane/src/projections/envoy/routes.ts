@@ -144,12 +144,12 @@ function deniedRoute(entry: RouteEntry): Route {
 
 function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares: LimitShares, options: EnvoyOptions) {
   const limit = rateLimitConfig(entry, shares);
+  const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const requirement = requirementName(entry);
   const specifier =
     requirement === undefined
       ? ({ case: 'disabled', value: true } as const)
       : ({ case: 'requirementName', value: requirement } as const);
-  const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const policies = sortedRecord([...allow].map(([name, formula]) => [name, policyOf(formula)] as const));
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
@@ -157,7 +157,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
     [filterNames.mcp, messageConfig(entry, paths, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
-    ...(members === undefined ? [] : [[filterNames.members, members] as const]),
+    ...(members ? [[filterNames.members, members] as const] : []),
   ] as const;
 }
 

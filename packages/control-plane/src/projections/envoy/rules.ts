@@ -1,4 +1,4 @@
-import type { Federation, McpRouteEntry, RouteEntry, RuleField } from '@signalbox/config';
+import type { RouteEntry, RuleField } from '@signalbox/config';
 import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
 import { isGated } from '../conditions/http-gate.ts';
 import { type OrderedRules, orderedRules } from '../conditions/ordered-rules.ts';
@@ -6,7 +6,7 @@ import type { Caller } from '../conditions/reading.ts';
 import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
 import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
-import { isOfMembers } from './members.ts';
+import { isFederated, isOfMembers } from './members.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -23,8 +23,7 @@ export interface Enforcement {
 export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
-  const isFederated = route.kind === 'mcp' && route.mcp.federation !== null;
-  const { allow: byRule, gaps } = isFederated ? rulesOfMembers(route, route.mcp.federation) : rulesOf(route, isAbout);
+  const { allow: byRule, gaps } = rulesOfMembers(route) ?? rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
   const common: readonly (readonly [string, Formula])[] =
     isEmpty || route.kind !== 'mcp'
@@ -39,8 +38,9 @@ export function enforce(route: RouteEntry): Enforcement {
 }
 
 function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): OrderedRules {
+  const callers = callersOf(route.authentication);
   return orderedRules(route, {
-    ...{ topics: topicsOf(route), callers: callersOf(route.authentication), isFrom, isAbout: about, patternGap },
+    ...{ topics: topicsOf(route), callers, isFrom, isAbout: about, patternGap },
     read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
   });
 }
@@ -49,7 +49,9 @@ function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): Orde
  * The rules of a route to several members, for each by itself if they read which backend it is. Rules of policies on
  * backends come after those of the route: without them a call is denied, which has been reported for those that allow.
  */
-function rulesOfMembers(route: McpRouteEntry, federation: Federation): OrderedRules {
+function rulesOfMembers(route: RouteEntry): OrderedRules | undefined {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
+  if (route.kind !== 'mcp' || federation === null) return undefined;
   const { members } = federation;
   const readsBackend = route.authorization.rules.some(({ when }) => /\bbackend\b/.test(when));
   const groups = readsBackend ? members.map((member) => [member]) : [members];
@@ -57,9 +59,8 @@ function rulesOfMembers(route: McpRouteEntry, federation: Federation): OrderedRu
   const gaps = new Map<string, ReadonlySet<string>>();
   for (const group of groups) {
     const [member = route.mcp.member] = group;
-    const asMember: McpRouteEntry = { ...route, mcp: { ...route.mcp, member } };
-    const about = (topic: EnvoyTopic): Formula => all([isAbout(topic), isOfMembers(federation, group, topic)]);
-    const found = rulesOf(asMember, about);
+    const asMember: RouteEntry = { ...route, mcp: { ...route.mcp, member } };
+    const found = rulesOf(asMember, (topic) => all([isAbout(topic), isOfMembers(federation, group, topic)]));
     const suffix = readsBackend ? ` ${member.backend.name}` : '';
     for (const [name, formula] of found.allow)
       allow.set(name + suffix, any([allow.get(name + suffix) ?? never, formula]));
@@ -87,8 +88,8 @@ function isAbout(topic: EnvoyTopic): Formula {
 }
 
 /** At several members completion is a matter of policy, too, which Envoy does not see. */
-function anyMethod({ mcp }: McpRouteEntry): Formula {
-  const methods = mcp.federation === null ? protocolMethods : protocolMethods.filter((name) => name !== completion);
+function anyMethod(route: RouteEntry): Formula {
+  const methods = isFederated(route) ? protocolMethods.filter((name) => name !== completion) : protocolMethods;
   return any([
     value('mcp', ['method'], { is: 'prefix', text: 'notifications/' }),
     ...methods.map((text) => value('mcp', ['method'], { is: 'exact', text })),

@@ -25,24 +25,19 @@ export function backendOf(route: RouteEntry): BackendEntry {
   return route.kind === 'mcp' ? route.mcp.member.backend : route.backend;
 }
 
-/** Its backend, or those of all its members. */
-export function backendsOf(route: RouteEntry): readonly BackendEntry[] {
-  const members = route.kind === 'mcp' ? route.mcp.federation?.members : undefined;
-  return members?.map(({ backend }) => backend) ?? [backendOf(route)];
-}
-
 /** The server of a route's backend. */
 export function backendUpstream(route: RouteEntry): Upstream {
   return upstreamOf(backendOf(route));
 }
 
-export function upstreamOf({ key, url, kind, tenant, tls: ownTls, connection }: BackendEntry): Upstream {
-  return { ...upstreamAt(key, new URL(url)), http2: kind === 'grpc', tenant, ownTls, connection };
+/** The backends of a route: those of all its members. */
+export function backendsOf(route: RouteEntry): readonly BackendEntry[] {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
+  return federation?.members.map(({ backend }) => backend) ?? [backendOf(route)];
 }
 
-/** The servers of a route: of its backend, or of all its members. */
-export function backendUpstreams(route: RouteEntry): readonly Upstream[] {
-  return backendsOf(route).map(upstreamOf);
+export function upstreamOf({ key, url, kind, tenant, tls: ownTls, connection }: BackendEntry): Upstream {
+  return { ...upstreamAt(key, new URL(url)), http2: kind === 'grpc', tenant, ownTls, connection };
 }
 
 /** The server of a remote key set. */
