@@ -156,7 +156,10 @@ export const rules: readonly Rule[] = [
     name: 'config does no I/O',
     check: (repository) =>
       matches(
-        code(repository, /^packages\/config\/src\/(?!json-schema\/main\.ts|digest\.ts|.*\.test\.ts)/),
+        code(
+          repository,
+          /^packages\/config\/src\/(?!json-schema\/main\.ts|digest\.ts|resources\/certificates\.ts|.*\.test\.ts)/,
+        ),
         /['"]node:[a-z_/]+['"]|@signalbox\/runtime/,
       ),
   },
