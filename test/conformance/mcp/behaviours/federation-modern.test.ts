@@ -121,6 +121,22 @@ describe('a virtual server of several members of the modern era', () => {
     expect(one.requests.of('prompts/get')[0]?.headers['mcp-name']).toBe(encoded('grüße'));
   });
 
+  it('19. A tool whose header annotations are wrong is hidden, behind one server and behind several.', async () => {
+    const good = {
+      name: 'good',
+      inputSchema: { type: 'object', properties: { a: { type: 'string', 'x-mcp-header': 'A' } } },
+    };
+    const bad = {
+      name: 'bad',
+      inputSchema: { type: 'object', properties: { a: { type: 'number', 'x-mcp-header': 'A' } } },
+    };
+    one.become({ tools: [good, bad, 'plain'] });
+    await present();
+    expect(await client.toolNamesModern()).toEqual(['one__good', 'one__plain', 'two__search']);
+    await present({ members: [{ backend: 'one' }] });
+    expect(await client.toolNamesModern()).toEqual(['good', 'plain']);
+  });
+
   it('49. Lists are private with the shortest time to live, whatever members say of theirs.', async () => {
     await present();
     for (const method of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list']) {
