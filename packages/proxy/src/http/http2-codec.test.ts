@@ -119,6 +119,39 @@ describe('a connection of HTTP/2', () => {
     expect(await slow).toEqual([200, 's']);
   });
 
+  it('goes on for as long as its requests are answered, however many there are', async () => {
+    await using test = await RunningServer.start(
+      (exchange) => {
+        const answer = (body: Buffer | undefined) => {
+          if (exchange.head.path === '/stream') exchange.stream(200, []).end(body);
+          else if (exchange.head.path === '/nothing') exchange.respond(202, [], undefined);
+          else exchange.respond(200, [], body);
+        };
+        if (exchange.head.path === '/unread') answer(Buffer.from('unread'));
+        else void Promise.resolve(exchange.body(10_000)).then(answer);
+      },
+      { ...http2, limits: { maxStreamFaults: 3 } },
+    );
+    const { session } = await test.connectHttp2();
+    const statuses: number[] = [];
+    for (const path of ['/', '/stream', '/nothing', '/unread']) {
+      for (const method of ['POST', 'GET', 'HEAD']) {
+        for (let i = 0; i < 5; i += 1) {
+          const hasBody = method === 'POST';
+          const stream = session.request(
+            { ':method': method, ':path': path, ':authority': 'a.test' },
+            { endStream: !hasBody },
+          );
+          const answer = answerOf(stream);
+          if (hasBody) stream.end('x'.repeat(5_000));
+          statuses.push((await answer)[0]);
+        }
+      }
+    }
+    expect(new Set(statuses)).toEqual(new Set([200, 202]));
+    expect(test.server.connections).toBe(1);
+  });
+
   it('hands heads on as HTTP/1.1 would', async () => {
     await using test = await RunningServer.start(echo, http2);
     const { session } = await test.connectHttp2();

@@ -102,7 +102,9 @@ export class Http2Exchange extends OpenExchange implements Exchange {
 
   /** The stream is over. @returns false when it was cut short. */
   streamClosed(): boolean {
-    const delivered = this.closed && this.#stream.writableFinished;
+    // A stream may be closed, all of it sent, before it tells of its `finish`.
+    const { aborted, rstCode } = this.#stream;
+    const delivered = this.closed && !aborted && rstCode === constants.NGHTTP2_NO_ERROR;
     this.#body?.abandon();
     this.ended(delivered);
     return delivered;
