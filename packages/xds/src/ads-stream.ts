@@ -171,7 +171,7 @@ export class AdsStream {
     const family = families.get(grant.family);
     if (!family) return this.close(notServed(grant.family));
     const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
-    const position = new StreamPosition(family.newest, grant.collections);
+    const position = new StreamPosition(family.newestFor(info), grant.collections);
     const context = this.#context(node, family, position);
     const opened = { info, family, position, context, session: newServerSession };
     this.#opened = opened;
@@ -302,6 +302,7 @@ function notServed(family: string): StreamEnd {
 
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
   if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family) return false;
+  if (String(a.identity.groups ?? []) !== String(b.identity.groups ?? [])) return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;
   const seen = b.collections;
