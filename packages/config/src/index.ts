@@ -44,6 +44,7 @@ export {
   type RuleLiteral,
   type TextTest,
 } from './policy/rule-condition.ts';
+export { type HealthLimits, type RolloutPlan, rolloutPlanOf, type StagePlan } from './policy/rollout.ts';
 export { decide, explain, type ExplainStep, type Explanation, visibleTools } from './policy/decide.ts';
 export {
   type Decoded,

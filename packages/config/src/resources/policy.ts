@@ -3,9 +3,11 @@ import {
   AuthorizationRule_Effect,
 } from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
 import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import type { Rollout } from '@signalbox/proto/signalbox/config/v1/rollout_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
 import { nameFault } from './name.ts';
+import { checkRollout } from './rollout.ts';
 
 const limits = { rules: 500 };
 
@@ -18,8 +20,9 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   if (policy.authentication !== undefined) checkAuthentication(policy.authentication, found);
   const rules = policy.authorization;
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
-  if (policy.authentication === undefined && rules.length === 0) {
-    found.warn('missing-field', 'spec', 'has no effect: add authentication or authorization');
+  if (policy.rollout !== undefined) checkTenantRollout(policy, policy.rollout, found);
+  if (policy.authentication === undefined && rules.length === 0 && policy.rollout === undefined) {
+    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization or rollout');
   }
 }
 
@@ -35,6 +38,16 @@ function checkTarget(target: PolicyTarget | undefined, found: ProblemList): void
     case undefined:
       found.error('missing-field', 'spec.target', 'needs a target: tenant: {}, route, virtualServer or backend');
   }
+}
+
+/** Revisions are of the whole tenant, and so is the way in which they reach nodes. */
+function checkTenantRollout({ target }: Policy, rollout: Rollout, found: ProblemList): void {
+  if (target?.kind.case === 'tenant') return checkRollout(rollout, 'spec.rollout', found);
+  found.error(
+    'invalid-value',
+    'spec.rollout',
+    'goes with the target tenant: {} only: a revision is of the whole tenant',
+  );
 }
 
 function checkRules(rules: readonly AuthorizationRule[], found: ProblemList): void {
