@@ -198,7 +198,7 @@ function snapshotFileOf(
     await tokens.remember();
     const { publisher, feed } = served();
     if (feed.stalenessMs > 0) return undefined;
-    return { scopes: publisher.committed(), tokens: tokens.remembered.all() };
+    return { ...publisher.committed(), tokens: tokens.remembered.all() };
   };
   const { state: folder, snapshotMs: intervalMs, snapshotBytes: maxBytes } = settings;
   return new SnapshotFile({ ...base, folder, intervalMs, maxBytes, collect });

@@ -195,7 +195,7 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     if (found.plan.outcome === 'no-such-revision') throw new Error('a plan of resources names no revision');
     const { candidate, warnings } = found.plan;
     const changes = diffSnapshots(found.current, candidate);
-    return this.#written(scope, { outcome: 'unchanged', revision, committed: false, changes, warnings });
+    return this.#written(scope, { outcome: 'unchanged', revision, committed: false, staged: false, changes, warnings });
   }
 
   async #plan(scope: string, plan: (inputs: WriteInputs) => Promise<WritePlan>) {

@@ -1,15 +1,18 @@
 import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
-import type { Collection, CollectionSource } from '@signalbox/xds';
+import type { Collection, CollectionSource, StagedCollection } from '@signalbox/xds';
 import type { ConfigurationView, Projection } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
+import type { ScopeStages } from './scope-stages.ts';
 import { ViewCollection } from './view-collection.ts';
+import { ViewStages } from './view-stages.ts';
 
 export interface ViewSourceOptions {
   readonly projection: Projection;
   /** What is published: the publisher. */
   readonly published: Pick<CollectionSource, 'ready' | 'ids' | 'onChange'> & {
     snapshot(scope: string): Snapshot | undefined;
+    staged(scope: string): ScopeStages | undefined;
   };
   readonly clock: Clock;
   /** How changes that follow each other closely are folded into one. */
@@ -24,6 +27,8 @@ interface View {
   readonly tenants: ReadonlySet<string> | null;
   readonly debounce: Debounce;
   collection: ViewCollection;
+  /** Of whose tenants some subscribers get another revision than others; undefined: all get the same. */
+  stages: ViewStages | undefined;
   /** Streams that read it. */
   streams: number;
   /** Something changed that is not in it: nobody reads it. */
@@ -54,6 +59,10 @@ export class ViewSource implements CollectionSource {
     return this.#views.get(id)?.collection;
   }
 
+  staged(id: string): StagedCollection | undefined {
+    return this.#views.get(id)?.stages;
+  }
+
   ids(): Iterable<string> {
     return this.#views.keys();
   }
@@ -77,7 +86,9 @@ export class ViewSource implements CollectionSource {
     if (this.#views.size >= this.#options.maxViews && !this.#dropIdle()) return undefined;
     const debounce = new Debounce(this.#options.debounce, this.#options.clock, () => this.#renewed(id));
     const collection = this.#project(id, { gateway, tenants }, undefined);
-    this.#views.set(id, { gateway, tenants, debounce, collection, streams: 0, isStale: false });
+    const view: View = { gateway, tenants, debounce, collection, stages: undefined, streams: 0, isStale: false };
+    view.stages = this.#stages(id, view);
+    this.#views.set(id, view);
     this.#notify(id);
     return id;
   }
@@ -130,23 +141,46 @@ export class ViewSource implements CollectionSource {
   #renew(id: string, view: View): void {
     view.isStale = false;
     view.collection = this.#project(id, view, view.collection);
+    view.stages = this.#stages(id, view);
     this.#notify(id);
   }
 
-  #project(id: string, view: Pick<View, 'gateway' | 'tenants'>, before: ViewCollection | undefined): ViewCollection {
-    const seen = this.#viewed(view);
+  #stages(id: string, view: View): ViewStages | undefined {
+    const { published, maxViews } = this.#options;
+    const ids = [...published.ids()].filter((scope) => view.tenants?.has(scope) ?? true).sort();
+    const scopes = ids.flatMap((scope) => {
+      const stages = published.staged(scope);
+      return stages ? [[scope, stages] as const] : [];
+    });
+    if (scopes.length === 0) return undefined;
+    const project = (bases: ReadonlyMap<string, Snapshot>, before: ViewCollection | undefined) =>
+      this.#project(id, view, before, bases);
+    return new ViewStages({ newest: view.collection, scopes, project, maxVariants: maxViews, before: view.stages });
+  }
+
+  /** @param bases what some tenants are to be seen as, in place of their newest snapshots. */
+  #project(
+    id: string,
+    view: Pick<View, 'gateway' | 'tenants'>,
+    before: ViewCollection | undefined,
+    bases: ReadonlyMap<string, Snapshot> = new Map(),
+  ): ViewCollection {
+    const seen = this.#viewed(view, bases);
     const covers = new Map([[operatorScope, seen.operator.revision]]);
     for (const [name, { revision }] of seen.tenants) covers.set(name, revision);
     return ViewCollection.of(id, this.#options.projection.project(seen), covers, before);
   }
 
-  #viewed({ gateway, tenants }: Pick<View, 'gateway' | 'tenants'>): ConfigurationView {
+  #viewed(
+    { gateway, tenants }: Pick<View, 'gateway' | 'tenants'>,
+    bases: ReadonlyMap<string, Snapshot>,
+  ): ConfigurationView {
     const { published } = this.#options;
     const operator = published.snapshot(operatorScope);
     if (!operator) throw new Error('a view was opened before anything was published');
     const names = [...published.ids()].filter((id) => id !== operatorScope && (tenants?.has(id) ?? true)).sort();
     const snapshots = names.flatMap((name) => {
-      const snapshot = published.snapshot(name);
+      const snapshot = bases.get(name) ?? published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
     return { gateway, operator, tenants: new Map(snapshots) };

@@ -31,6 +31,7 @@ function fixture(snapshot?: Omit<FoundSnapshot, 'asOfMs'>) {
   const listener: ChangeListener = {
     loaded: (scopes) => void told.push(`loaded ${scopes.map((each) => each.scope).join(' ')}`),
     committed: () => undefined,
+    holds: () => false,
   };
   const staleness = () => /^signalbox_config_staleness_seconds (.*)$/m.exec(metrics.expose())?.[1];
   return { feed, listener, told, clock, database, tail, staleness };
@@ -38,7 +39,7 @@ function fixture(snapshot?: Omit<FoundSnapshot, 'asOfMs'>) {
 
 describe('a replica whose database is down', () => {
   it('starts from its snapshot, says how old it is, and catches up when the database is back', async () => {
-    const { feed, listener, told, clock, database, staleness } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, told, clock, database, staleness } = fixture({ scopes: [scope], staged: [], tokens: [] });
     await feed.start(listener);
     expect(told).toEqual(['loaded acme']);
     expect(staleness()).toBe('60');
@@ -58,13 +59,13 @@ describe('a replica whose database is down', () => {
   });
 
   it('does not start from a snapshot when the database answers, but cannot be used', async () => {
-    const { feed, listener, database } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, database } = fixture({ scopes: [scope], staged: [], tokens: [] });
     database.error = new Error('migration 0001 has changed');
     await expect(feed.start(listener)).rejects.toThrow('has changed');
   });
 
   it('stops while it waits', async () => {
-    const { feed, listener, told } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, told } = fixture({ scopes: [scope], staged: [], tokens: [] });
     await feed.start(listener);
     await feed.stop();
     expect(told).toEqual(['loaded acme', 'stopped']);
