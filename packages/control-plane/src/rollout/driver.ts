@@ -1,0 +1,156 @@
+import type { Clock, Counter, Logger, Metrics } from '@signalbox/runtime';
+
+import { isOutage } from '../store/outage.ts';
+import type { RolloutStore } from '../store/rollout-store.ts';
+import { decide, type Decision, type FleetNode, type FleetView, next } from './decide.ts';
+import { noHealth } from './health.ts';
+import type { HealthCollector } from './health-collector.ts';
+import type { Rollout } from './rollout.ts';
+import { halt, type Transition, transition } from './transition.ts';
+
+/** The nodes that serve a tenant. */
+export interface RolloutFleet {
+  /** Keeps what is known of nodes fresh, until disposed of. */
+  follow(): Disposable;
+  /** Nodes as a rollout sees them; or why not all of them are known. */
+  nodes(rollout: Rollout): readonly FleetNode[] | { readonly incomplete: string };
+}
+
+/** Writes the revision that returns to what was before. */
+export interface TakeBack {
+  /** @returns why it is refused; undefined if it was written, or the scope was changed by somebody else meanwhile. */
+  (rollout: Rollout, why: { readonly reason: string; readonly actor: string }): Promise<string | undefined>;
+}
+
+export interface RolloutDriverOptions {
+  readonly store: Pick<RolloutStore, 'underWay' | 'change' | 'report' | 'health' | 'sweep'>;
+  readonly fleet: RolloutFleet;
+  readonly health: HealthCollector;
+  readonly takeBack: TakeBack;
+  /** Whether this replica knows of a rollout that is under way: without one, nothing is asked of the database. */
+  readonly isNeeded: () => boolean;
+  /** A UUID, of this process. */
+  readonly replica: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Time between two looks at what is under way, in milliseconds. */
+  readonly intervalMs: number;
+}
+
+/**
+ * Moves rollouts on. Every replica has one, and none leads: each looks at the same rows, decides the same way and writes a
+ * decision only on top of the version that it has seen. Without the database every rollout stays where it is.
+ */
+export class RolloutDriver {
+  readonly #options: RolloutDriverOptions;
+  readonly #decisions: (kind: string) => Counter;
+  #timer: Disposable | undefined;
+  #turn: Promise<void> | undefined;
+  #following: Disposable | undefined;
+  #failing = false;
+
+  constructor(options: RolloutDriverOptions) {
+    this.#options = options;
+    this.#decisions = (kind) =>
+      options.metrics.counter('signalbox_rollout_decisions_total', 'Changes of rollouts by this replica.', { kind });
+  }
+
+  start(): void {
+    this.#timer = this.#options.clock.interval(this.#options.intervalMs, () => this.kick());
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    await this.#turn;
+    this.#following?.[Symbol.dispose]();
+  }
+
+  /** Looks now, unless it does already. */
+  kick(): void {
+    this.#turn ??= this.#look().finally(() => {
+      this.#turn = undefined;
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (this.#options.isNeeded()) await this.#lookAtAll();
+      else this.#rest();
+      this.#failing = false;
+    } catch (error) {
+      const fields = { error: String(error) };
+      if (!isOutage(error)) logger.error('rollouts cannot be moved on', fields);
+      else if (!this.#failing) logger.warn('the database does not answer: rollouts stay where they are', fields);
+      this.#failing = true;
+    }
+  }
+
+  #rest(): void {
+    if (!this.#following) return;
+    this.#following[Symbol.dispose]();
+    this.#following = undefined;
+    this.#options.health.follow([]);
+    void this.#options.store.sweep().catch(() => undefined);
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const { store, fleet, health, replica } = this.#options;
+    this.#following ??= fleet.follow();
+    const said = health.takeChanged();
+    if (said.length > 0) {
+      await store.report(replica, said).catch((error: unknown) => {
+        health.giveBack(said);
+        throw error;
+      });
+    }
+    const { nowMs, rollouts } = await store.underWay();
+    health.follow(rollouts);
+    for (const rollout of rollouts) {
+      const nodes = fleet.nodes(rollout);
+      if ('incomplete' in nodes) continue;
+      const decision = decide(rollout, await this.#view(rollout, nodes), nowMs);
+      if (decision) await this.act(rollout, decision, { nowMs, actor: '' });
+    }
+  }
+
+  async #view(rollout: Rollout, nodes: readonly FleetNode[]): Promise<FleetView> {
+    const { denialsPercent, upstreamErrorsPercent, latencyPercent } = rollout.plan.limits;
+    const isLimited = denialsPercent + upstreamErrorsPercent + latencyPercent > 0;
+    const none = { candidate: noHealth, base: noHealth };
+    return { nodes, ...(isLimited ? await this.#options.store.health(rollout) : none) };
+  }
+
+  /** Does what was decided. @returns false if somebody else has changed the rollout meanwhile. */
+  async act(
+    rollout: Rollout,
+    decision: Decision,
+    { nowMs, actor }: { readonly nowMs: number; readonly actor: string },
+  ): Promise<boolean> {
+    if (decision.kind !== 'take-back') return this.#write(transition(rollout, decision, { nowMs, actor }));
+    const { reason } = decision;
+    const refusal = await this.#options.takeBack(rollout, { reason, actor });
+    if (refusal !== undefined) return this.#write(halt(rollout, `${reason}; it cannot be taken back: ${refusal}`));
+    this.#note(rollout, 'rolled-back', reason);
+    return true;
+  }
+
+  /** Moves on to the next stage, or to all nodes, whatever the present one has shown. */
+  async promote(rollout: Rollout, to: 'next' | 'all', by: { nowMs: number; actor: string }): Promise<boolean> {
+    const nodes = this.#options.fleet.nodes(rollout);
+    const connected = 'incomplete' in nodes ? [] : nodes.filter((node) => node.connected);
+    return this.act(rollout, to === 'all' ? { kind: 'complete' } : next(rollout, connected), by);
+  }
+
+  async #write(change: Transition): Promise<boolean> {
+    if (!(await this.#options.store.change(change))) return false;
+    this.#note(change.rollout, change.event.event, change.event.detail);
+    return true;
+  }
+
+  #note({ scope, revision }: Rollout, event: string, detail: string): void {
+    this.#decisions(event).add();
+    this.#options.logger.info('a rollout goes on', { scope, revision: String(revision), event, detail });
+  }
+}
