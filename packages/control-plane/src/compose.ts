@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
 import { CertificateAuthority } from '@signalbox/certificates';
 import {
@@ -19,11 +20,15 @@ import { ConfigApi } from './api/config-service.ts';
 import { Explainer } from './api/explainer.ts';
 import { NodeApi } from './api/node-service.ts';
 import { WritePlanner } from './api/plan-write.ts';
+import { PropagationApi } from './api/propagation-service.ts';
 import { ApiServer } from './api/server.ts';
+import { StateStreams } from './api/state-streams.ts';
+import { StreamAccess } from './api/stream-access.ts';
 import { TenantApi } from './api/tenant-service.ts';
 import { TokenApi } from './api/token-service.ts';
-import { PropagationWatch } from './api/watch-propagation.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
+import { Fleet } from './discovery/fleet.ts';
+import { FleetReporter } from './discovery/fleet-reporter.ts';
 import { JoinService } from './discovery/join-service.ts';
 import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
@@ -35,8 +40,10 @@ import { ViewSource } from './publish/view-source.ts';
 import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import { Database } from './store/database.ts';
+import { DatabaseTime } from './store/database-time.ts';
 import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
+import { PostgresFleetStore } from './store/postgres-fleet-store.ts';
 import { PostgresStore } from './store/postgres-store.ts';
 import { RememberingStore } from './store/remembering-store.ts';
 import { SnapshotFile } from './store/snapshot-file.ts';
@@ -95,6 +102,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
       stop: () => stopPublishing(served),
     },
     ...(settings.state === '' ? [] : [snapshotPart(snapshotFile)]),
+    { name: 'fleet', start: () => served.reporter.start(), stop: () => stopFleet(served) },
     {
       name: 'discovery',
       start: async () => void (addresses.discovery = await served.discovery.start()),
@@ -208,7 +216,11 @@ function snapshotPart(file: SnapshotFile): Part {
   return { name: 'snapshot', start: () => file.start(), stop: () => file.stop() };
 }
 
-function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof storeParts>, snapshotFile: SnapshotFile) {
+function servedParts(
+  base: Base,
+  { database, tail, tokens, prepare }: ReturnType<typeof storeParts>,
+  snapshotFile: SnapshotFile,
+) {
   const { settings, clock, projections } = base;
   const loadSnapshot = async () => {
     const snapshot = settings.state === '' ? undefined : await snapshotFile.load();
@@ -223,11 +235,7 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     debounce,
     maxRememberedChanges: settings.rememberedChanges,
   });
-  const registry = new NodeRegistry({
-    ...base,
-    source: publisher,
-    maxDisconnectedNodes: settings.rememberedNodes,
-  });
+  const { registry, reporter, fleet } = fleetParts(base, database, publisher);
   const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
   const views = projections.map((projection) => ({
     family: projection.family,
@@ -247,30 +255,51 @@ function servedParts(base: Base, { tail, tokens, prepare }: ReturnType<typeof st
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { feed, publisher, registry, discovery, views };
+  return { feed, publisher, registry, reporter, fleet, discovery, views };
+}
+
+/** What is known of nodes: of this replica by their streams, of the others by what they tell. */
+function fleetParts(base: Base, database: Database, publisher: Publisher) {
+  const { settings, clock, random } = base;
+  const { discoveryListen, replicaName, propagationRevisions: maxRevisions } = settings;
+  const name = replicaName === '' ? `${hostname()}:${discoveryListen?.port ?? 0}` : replicaName;
+  const replica = { id: random.uuid(), name };
+  const time = new DatabaseTime(clock);
+  const store = new PostgresFleetStore(database);
+  const registry = new NodeRegistry({
+    ...base,
+    ...{ replica: name, time, source: publisher, maxRevisions, maxDisconnectedNodes: settings.rememberedNodes },
+  });
+  const { replicaLeaseMs: leaseMs, replicaRetentionMs: retentionMs } = settings;
+  const { fleetReportMs: coalesceMs, fleetReportRows: maxRows, fleetPollMs: pollMs } = settings;
+  const parts = { ...base, replica, registry, store, time, leaseMs };
+  const reporter = new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs });
+  return { registry, reporter, fleet: new Fleet({ ...parts, pollMs }) };
 }
 
 function apiServer(
   base: Base,
   { store: database, tokens }: ReturnType<typeof storeParts>,
-  { feed, publisher, registry, discovery }: ReturnType<typeof servedParts>,
+  { feed, publisher, fleet, discovery }: ReturnType<typeof servedParts>,
 ): ApiServer {
   const { settings, clock, projections } = base;
   const store = new RememberingStore(database, publisher, base.metrics);
   const families = [nativeFamily.name, ...projections.map(({ family }) => family.name)];
   const limits = apiLimits(settings);
   const planner = new WritePlanner({ clock, ...planLimits(settings) });
-  const propagation = new PropagationWatch({
-    ...{ nodes: registry, source: publisher, clock },
-    ...{ maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
+  const streams = new StateStreams({
+    ...{ fleet, clock, maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
   });
+  const access = new StreamAccess({ tokens, clock, recheckMs: settings.watchRecheckMs });
+  const watching = { store, fleet, streams, access, returnMs: settings.nodesReturnMs };
+  const propagation = new PropagationApi({ ...watching, published: (scope) => publisher.newest(scope) });
   return new ApiServer({
     ...base,
     listen: listenAddress(settings.apiListen, 'SIGNALBOX_API_LISTEN'),
     services: {
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
-      nodes: new NodeApi(registry),
+      nodes: new NodeApi(watching),
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
@@ -278,6 +307,13 @@ function apiServer(
     stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },
   });
+}
+
+/** Nodes have gone by then: the others are told that they have, and that nobody need wait for this replica. */
+async function stopFleet({ registry, reporter, fleet }: ReturnType<typeof servedParts>): Promise<void> {
+  fleet.stop();
+  await reporter.stop();
+  registry.stop();
 }
 
 async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {

@@ -252,17 +252,22 @@ export const controlPlaneSettings = {
   watches: integer({
     name: 'SIGNALBOX_API_WATCHES',
     ...{ unit: 'streams', min: 1, max: 100_000, fallback: '200' },
-    doc: 'Propagation streams that may be open at once.',
+    doc: 'Streams of the API that may be open at once: of propagation and of nodes.',
+  }),
+  watchRecheckMs: integer({
+    name: 'SIGNALBOX_API_RECHECK',
+    ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '2000' },
+    doc: 'How often the token behind an open stream of the API is checked again: a revoked one ends it.',
   }),
   watchMs: integer({
     name: 'SIGNALBOX_API_WATCH_MAX',
     ...{ unit: 'ms', min: 1 * seconds, max: 86_400 * seconds, fallback: '600000' },
-    doc: 'Longest life of a propagation stream.',
+    doc: 'Longest life of a stream of the API.',
   }),
   watchIntervalMs: integer({
     name: 'SIGNALBOX_API_WATCH_INTERVAL',
     ...{ unit: 'ms', min: 0, max: 60 * seconds, fallback: '20' },
-    doc: 'Shortest time between two messages of a propagation stream.',
+    doc: 'Shortest time between two messages of a stream of the API.',
   }),
 
   debounceQuietMs: integer({
@@ -359,6 +364,49 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_NODES_REMEMBERED',
     ...{ unit: 'nodes', min: 0, max: 1_000_000, fallback: '1000' },
     doc: 'Nodes that are remembered after their stream has ended.',
+  }),
+  nodesReturnMs: integer({
+    name: 'SIGNALBOX_NODES_RETURN',
+    ...{ unit: 'ms', min: 0, max: 3_600 * seconds, fallback: '35000' },
+    doc: 'How long a revision waits for a node that left without having answered: it may be about to come back, here or to another replica. Longer than nodes wait between attempts.',
+  }),
+  replicaName: text(
+    {
+      name: 'SIGNALBOX_REPLICA',
+      fallback: '',
+      doc: 'Name of this control plane among its replicas, for people. Empty: the name of the host and the port of discovery.',
+    },
+    'name',
+  ),
+  replicaLeaseMs: integer({
+    name: 'SIGNALBOX_REPLICA_LEASE',
+    ...{ unit: 'ms', min: 500, max: 600 * seconds, fallback: '10000' },
+    doc: 'A replica that has not told the others anything for so long counts as gone, with the nodes that it has. It tells something three times as often.',
+  }),
+  replicaRetentionMs: integer({
+    name: 'SIGNALBOX_REPLICA_RETENTION',
+    ...{ unit: 'ms', min: 1 * seconds, max: 30 * 86_400 * seconds, fallback: '3600000' },
+    doc: 'How long what a replica told is kept after it has gone.',
+  }),
+  fleetReportMs: integer({
+    name: 'SIGNALBOX_FLEET_REPORT',
+    ...{ unit: 'ms', min: 1, max: 60 * seconds, fallback: '100' },
+    doc: 'Changes of nodes within this time are told to the other replicas at once.',
+  }),
+  fleetReportRows: integer({
+    name: 'SIGNALBOX_FLEET_ROWS',
+    ...{ unit: 'rows', min: 10, max: 100_000, fallback: '2000' },
+    doc: 'Nodes, and scopes, of one report to the other replicas; with more there are several.',
+  }),
+  fleetPollMs: integer({
+    name: 'SIGNALBOX_FLEET_POLL',
+    ...{ unit: 'ms', min: 10, max: 60 * seconds, fallback: '100' },
+    doc: 'How often the reports of other replicas are read while somebody watches nodes or a revision.',
+  }),
+  propagationRevisions: integer({
+    name: 'SIGNALBOX_PROPAGATION_REVISIONS',
+    ...{ unit: 'revisions', min: 1, max: 100, fallback: '5' },
+    doc: 'Revisions of each scope of which it is remembered how fast they reached the nodes.',
   }),
 };
 

@@ -1,5 +1,5 @@
-/** Exit statuses: 1 it did not work, 2 it was called wrongly, 130 it was interrupted. */
-export type ExitCode = 0 | 1 | 2 | 130;
+/** Exit statuses: 1 it did not work, 2 it was called wrongly, 3 committed but not everywhere yet, 130 it was interrupted. */
+export type ExitCode = 0 | 1 | 2 | 3 | 130;
 
 /** An error with nothing left to explain: its message says what happened, where, and what to do. */
 export class Failure extends Error {

@@ -338,7 +338,8 @@ describe('WatchPropagation', () => {
     const scope = await newTenant();
     const { revision } = await api.operator.config.apply({ scope, resources: [backend(scope, 'a')] });
     const messages = [];
-    for await (const message of api.operator.config.watchPropagation({ scope, revision })) messages.push(message);
+    for await (const { propagation } of api.operator.config.watchPropagation({ scope, revision }))
+      messages.push(propagation);
     expect(messages.at(-1)).toMatchObject({ scope, revision, done: true, nodes: [] });
   });
 

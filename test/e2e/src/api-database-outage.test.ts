@@ -52,7 +52,8 @@ describe('while the database is down', () => {
     const { revision } = await api.operator.config.apply({ scope: 'acme', resources: [backend('after')] });
     expect(revision).toBe(2n);
     const last = [];
-    for await (const message of api.operator.config.watchPropagation({ scope: 'acme', revision })) last.push(message);
+    for await (const { propagation } of api.operator.config.watchPropagation({ scope: 'acme', revision }))
+      last.push(propagation);
     expect(last.at(-1)).toMatchObject({ revision: 2n, done: true });
     const { resources } = await api.operator.config.list({ scope: 'acme' });
     expect(resources.map(({ document }) => document?.name)).toEqual(['after', 'before']);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type JsonObject } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
 import { controlPlaneSettings, type RunningControlPlane, startControlPlane } from '@signalbox/control-plane';
-import type { WatchPropagationResponse } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { Propagation } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Node } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { type Problem, ProblemsSchema } from '@signalbox/proto/signalbox/admin/v1/resource_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -65,7 +65,7 @@ export interface System {
   /** Resolves when every connected node runs the newest revision of every scope. */
   settled(): Promise<void>;
   /** The first propagation report of a revision that says it is done. */
-  propagation(scope: string, revision: bigint | undefined): Promise<WatchPropagationResponse>;
+  propagation(scope: string, revision: bigint | undefined): Promise<Propagation>;
   nodes(): Promise<readonly Node[]>;
   /** Another node; with a state folder, one that comes back. */
   startNode(settings?: Readonly<Record<string, string>>, id?: string, stateFolder?: string): Promise<SystemNode>;
@@ -215,9 +215,9 @@ class TestSystem implements System {
     if (newest.has('operator')) await Promise.all(running.map((node) => nodeListens(node)));
   }
 
-  async propagation(scope: string, revision: bigint | undefined): Promise<WatchPropagationResponse> {
+  async propagation(scope: string, revision: bigint | undefined): Promise<Propagation> {
     const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: 10_000 });
-    for await (const report of reports) if (report.done) return report;
+    for await (const { propagation } of reports) if (propagation?.done) return propagation;
     throw new Error(`the reports about revision ${revision} of ${scope} ended before they were done`);
   }
 

@@ -10,6 +10,7 @@ import type {
   GetRevisionRequest,
   ListRequest,
   ListRevisionsRequest,
+  GetPropagationRequest,
   RollbackRequest,
   WatchPropagationRequest,
 } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
@@ -17,18 +18,18 @@ import type {
 import type { ConfigStore, RevisionInfo, WriteInputs, WriteOutcome, WritePlan } from '../store/store.ts';
 import { callerOf, noSuchScope, requireScope } from './authorize.ts';
 import { changeMessage, resourceMessage } from './documents.ts';
-import { invalidArgument, problemMessage, refusal } from './errors.ts';
+import { invalidArgument, noSuchRevision, problemMessage, refusal } from './errors.ts';
 import type { Explainer } from './explainer.ts';
 import type { WantedResources, WritePlanner } from './plan-write.ts';
+import type { PropagationApi } from './propagation-service.ts';
 import { decodeWanted, kindIn, type WantedDocuments } from './wanted.ts';
-import type { PropagationWatch } from './watch-propagation.ts';
 import { fingerprint, writeOptions } from './write-options.ts';
 
 export interface ConfigServiceParts {
   readonly store: ConfigStore;
   readonly planner: WritePlanner;
   readonly explainer: Explainer;
-  readonly propagation: PropagationWatch;
+  readonly propagation: PropagationApi;
   readonly limits: ApiLimits;
 }
 
@@ -147,10 +148,12 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     return { revision, committed, changes };
   }
 
-  async *watchPropagation(request: WatchPropagationRequest, context: HandlerContext) {
-    const { scope } = request;
-    requireScope(callerOf(context), scope);
-    yield* this.#parts.propagation.watch(await this.#watched(scope, request.revision), context.signal);
+  getPropagation(request: GetPropagationRequest, context: HandlerContext) {
+    return this.#parts.propagation.getPropagation(request, context);
+  }
+
+  watchPropagation(request: WatchPropagationRequest, context: HandlerContext) {
+    return this.#parts.propagation.watchPropagation(request, context);
   }
 
   async explain(request: ExplainRequest, context: HandlerContext) {
@@ -162,16 +165,6 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     );
     if (!inputs) throw noSuchScope(scope);
     return this.#parts.explainer.explain(request, inputs);
-  }
-
-  async #watched(scope: string, revision: bigint) {
-    const page = { limit: 1, before: revision === 0n ? undefined : revision + 1n };
-    const revisions = await this.#parts.store.revisions(scope, page);
-    if (!revisions) throw noSuchScope(scope);
-    const [found] = revisions;
-    if (!found && revision === 0n) return { scope, revision: 0n, committedAtMs: 0 };
-    if (!found || (revision !== 0n && found.revision !== revision)) throw noSuchRevision(scope, revision);
-    return { scope, revision: found.revision, committedAtMs: found.at.getTime() };
   }
 
   #decode(request: WantedDocuments): WantedResources {
@@ -247,10 +240,6 @@ export function successful(scope: string, outcome: WriteOutcome, maxProblems: nu
 function revisionMismatch(scope: string, newest: bigint): ConnectError {
   const text = `"${scope}" is at revision ${newest}: look at what changed, then try again on top of it`;
   return new ConnectError(text, Code.FailedPrecondition);
-}
-
-function noSuchRevision(scope: string, revision: bigint): ConnectError {
-  return new ConnectError(`"${scope}" has no revision ${revision}`, Code.NotFound);
 }
 
 function revisionMessage(info: RevisionInfo) {

@@ -30,6 +30,10 @@ export function invalidArgument(message: string): ConnectError {
   return new ConnectError(message, Code.InvalidArgument);
 }
 
+export function noSuchRevision(scope: string, revision: bigint): ConnectError {
+  return new ConnectError(`"${scope}" has no revision ${revision}`, Code.NotFound);
+}
+
 /**
  * What a caller is told of an error. Only errors that were made for callers keep their text; of all others nothing
  * leaves the process.

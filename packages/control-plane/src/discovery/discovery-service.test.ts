@@ -51,7 +51,8 @@ async function start() {
     ...{ ...common, feed, debounce: { quietMs: 5, maxMs: 50 }, maxRememberedChanges: 100 },
   });
   const registry = new NodeRegistry({
-    ...{ source: publisher, clock: systemClock, metrics: new Metrics(), maxDisconnectedNodes: 10 },
+    ...{ source: publisher, replica: 'r1', time: systemClock, metrics: new Metrics() },
+    ...{ maxDisconnectedNodes: 10, maxRevisions: 3 },
   });
   const service = new DiscoveryService({
     listen: { host: '127.0.0.1', port: 0 },
@@ -117,7 +118,7 @@ async function start() {
     cleanups.push(() => client.stop());
     return handler;
   };
-  const scope = (name: string) => registry.list()[0]?.scopes.get(name);
+  const scope = (name: string) => registry.list()[0]?.scope(name);
   return { feed, service, registry, connect, until, scope };
 }
 
@@ -128,7 +129,7 @@ describe('the discovery service', () => {
     await until(() => scope('acme')?.applied === 1n && scope('globex')?.applied === 1n);
     feed.commit('acme', { 'Backend/b': '2' });
     await until(() => scope('acme')?.applied === 2n);
-    expect(scope('acme')).toMatchObject({ desired: 2n, sent: 2n, refused: undefined });
+    expect(scope('acme')).toMatchObject({ sent: 2n, refused: undefined });
   });
 
   it('shows a node the operator’s scope and the tenants of its token, and nothing else', async () => {
@@ -136,7 +137,7 @@ describe('the discovery service', () => {
     const node = connect('acme');
     await until(() => scope('acme')?.applied === 1n && scope('operator')?.applied === 2n);
     expect([...node.names].filter((name) => name.includes('/globex/'))).toEqual([]);
-    expect([...(registry.list()[0]?.scopes.keys() ?? [])].sort()).toEqual(['acme', 'operator']);
+    expect([...(registry.list()[0]?.scopes() ?? [])].sort()).toEqual(['acme', 'operator']);
   });
 
   it.each([
@@ -157,9 +158,9 @@ describe('the discovery service', () => {
     node.refuse = ({ resources }) => resources.map(({ name }) => ({ name, error: 'too large for this node' }));
     feed.commit('acme', { 'Backend/big': '1' });
     await until(() => scope('acme')?.refused !== undefined);
-    expect(scope('acme')).toMatchObject({ desired: 2n, applied: 1n });
+    expect(scope('acme')).toMatchObject({ sent: 2n, applied: 1n });
     expect(registry.list()[0]?.lastNack).toMatchObject({
-      ...{ scope: 'acme', revision: 2n, current: true },
+      ...{ scope: 'acme', revision: 2n },
       refusals: [
         { type: 'Backend', resource: 'big', message: 'too large for this node' },
         { type: 'Manifest', resource: 'current', message: 'too large for this node' },

@@ -1,35 +1,39 @@
-/** Who runs what: every subscriber that is or was connected to this replica. */
-export interface NodeDirectory {
-  list(): readonly NodeStatus[];
-  /** Called after any change of any node, coalesced. */
-  onChange(listener: () => void): Disposable;
-}
-
+/** A node, on whichever replica. Times are the database's, in milliseconds since the epoch. */
 export interface NodeStatus {
+  /** Credential and id: what makes it this node. The same after a reconnect and on every replica. */
+  readonly key: string;
   readonly id: string;
   readonly gateway: string;
   /** Name of the token that it authenticated with. */
   readonly identity: string;
+  /** Name of the family of resources that it is served. */
+  readonly family: string;
   readonly userAgent: string;
   readonly version: string;
   readonly remoteAddress: string;
+  /** Name of the replica that it is or was connected to. */
+  readonly replica: string;
   readonly connected: boolean;
   readonly connectedSinceMs: number;
+  /** Undefined while it is connected. */
+  readonly leftAtMs: number | undefined;
   readonly lastSeenMs: number;
   readonly lastAckMs: number | undefined;
   /** Of whichever scope. */
   readonly lastNack: NodeNack | undefined;
-  readonly scopes: ReadonlyMap<string, NodeScopeStatus>;
+  /** How far it is in a scope; undefined if the scope is not published or the node does not see it. */
+  scope(name: string): NodeScopeStatus | undefined;
+  /** Published scopes that it sees. */
+  scopes(): Iterable<string>;
 }
 
 export interface NodeScopeStatus {
-  /** Newest revision of the scope that this replica knows. */
-  readonly desired: bigint;
   /** Newest revision whose Manifest was sent; 0 if none. */
   readonly sent: bigint;
-  /** Newest revision whose Manifest was acknowledged; 0 if none. */
+  /** Newest revision whose Manifest was acknowledged; 0 if none, or if the node has not proved yet what it runs. */
   readonly applied: bigint;
-  readonly appliedAtMs: number | undefined;
+  /** Milliseconds from the commit of the newest revision until the node ran it; undefined if it does not, or unknown. */
+  readonly appliedAfterMs: number | undefined;
   /** The newest revision that the node refused and has not replaced by one that it applied. */
   readonly refused: NodeNack | undefined;
 }
@@ -39,6 +43,17 @@ export interface NodeNack {
   readonly scope: string;
   readonly revision: bigint;
   readonly refusals: readonly { readonly type: string; readonly resource: string; readonly message: string }[];
-  /** The node still runs an older revision because of it. */
-  readonly current: boolean;
+}
+
+/** A process of the control plane. */
+export interface ReplicaStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly startedAtMs: number;
+  readonly leaseUntilMs: number;
+  readonly isAlive: boolean;
+  /** The one that is asked. */
+  readonly isSelf: boolean;
+  /** Newest revision of a scope that it offers to nodes; undefined if it offers none, or has not said yet. */
+  offered(scope: string): bigint | undefined;
 }

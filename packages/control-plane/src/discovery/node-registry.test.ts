@@ -6,21 +6,30 @@ import { describe, expect, it } from 'vitest';
 import { NodeRegistry } from './node-registry.ts';
 
 /** A registry over published revisions that a test sets. */
-function registered(published: Record<string, bigint> = { acme: 5n, globex: 3n }) {
+function registered(initial: Record<string, bigint> = { acme: 5n, globex: 3n }) {
+  const published = new Map(Object.entries(initial));
+  const listeners: ((scopes: readonly string[]) => void)[] = [];
   const clock = new ManualClock(1_000);
   const metrics = new Metrics();
   const registry = new NodeRegistry({
     source: {
-      get: (id) => (published[id] === undefined ? undefined : ({ id, revision: published[id] } as Collection)),
-      ids: () => Object.keys(published),
+      get: (id) => (published.has(id) ? ({ id, revision: published.get(id) } as Collection) : undefined),
+      ids: () => published.keys(),
       committedAtMs: () => 900,
+      onChange: (listener) => {
+        listeners.push(listener);
+        return { [Symbol.dispose]: () => undefined };
+      },
     },
-    clock,
-    metrics,
-    maxDisconnectedNodes: 2,
+    ...{ replica: 'r1', time: clock, metrics, maxDisconnectedNodes: 2, maxRevisions: 3 },
   });
-  const scope = (name: string, node = 0) => registry.list()[node]?.scopes.get(name);
-  return { registry, clock, metrics, published, scope };
+  const publish = (scope: string, revision: bigint | undefined) => {
+    if (revision === undefined) published.delete(scope);
+    else published.set(scope, revision);
+    for (const listener of listeners) listener([scope]);
+  };
+  const scope = (name: string, node = 0) => registry.list()[node]?.scope(name);
+  return { registry, clock, metrics, publish, scope };
 }
 
 let streams = 0;
@@ -65,8 +74,8 @@ describe('the node registry', () => {
         ...{ connected: true, connectedSinceMs: 1_000, lastAckMs: undefined, lastNack: undefined },
       },
     ]);
-    expect(registry.list()[0]?.scopes.get('acme')).toEqual({
-      ...{ desired: 5n, sent: 0n, applied: 0n, appliedAtMs: undefined, refused: undefined },
+    expect(registry.list()[0]?.scope('acme')).toEqual({
+      ...{ sent: 0n, applied: 0n, appliedAfterMs: undefined, refused: undefined },
     });
   });
 
@@ -78,7 +87,7 @@ describe('the node registry', () => {
     expect(scope('acme')).toMatchObject({ sent: 5n, applied: 0n });
     await clock.advance(40);
     registry.acked(node, [{ id: 'acme', revision: 5n }]);
-    expect(scope('acme')).toMatchObject({ applied: 5n, appliedAtMs: 1_040 });
+    expect(scope('acme')).toMatchObject({ applied: 5n });
     expect(registry.list()[0]?.lastAckMs).toBe(1_040);
   });
 
@@ -90,7 +99,7 @@ describe('the node registry', () => {
     expect(scope('globex')).toMatchObject({ applied: 3n, refused: undefined });
     expect(scope('acme')).toMatchObject({ applied: 0n, refused: { revision: 5n } });
     expect(registry.list()[0]?.lastNack).toEqual({
-      ...{ atMs: 1_000, scope: 'acme', revision: 5n, current: true },
+      ...{ atMs: 1_000, scope: 'acme', revision: 5n },
       refusals: [{ type: 'Manifest', resource: 'current', message: 'set does not match' }],
     });
   });
@@ -108,13 +117,13 @@ describe('the node registry', () => {
   });
 
   it('keeps the reasons of refused resources with the refusal of their revision', () => {
-    const { registry } = registered();
+    const { registry, scope } = registered();
     const node = stream();
     const route = discoveryName({ kind: 'Route', scope: 'acme', name: 'r' });
     registry.opened(node);
     registry.nacked(node, refusal([{ name: route, error: 'too many rules' }], false));
     registry.nacked(node, refusal([{ name: manifest('acme'), error: 'set is incomplete' }]));
-    expect(registry.list()[0]?.scopes.get('acme')?.refused?.refusals).toEqual([
+    expect(scope('acme')?.refused?.refusals).toEqual([
       { type: 'Route', resource: 'r', message: 'too many rules' },
       { type: 'Manifest', resource: 'current', message: 'set is incomplete' },
     ]);
@@ -131,14 +140,14 @@ describe('the node registry', () => {
   });
 
   it('remembers a refusal that is over, as over', () => {
-    const { registry, published, scope } = registered();
+    const { registry, publish, scope } = registered();
     const node = stream();
     registry.opened(node);
     registry.nacked(node, refusal([{ name: manifest('acme'), error: 'no' }]));
-    published['acme'] = 6n;
+    publish('acme', 6n);
     registry.acked(node, [{ id: 'acme', revision: 6n }]);
     expect(scope('acme')).toMatchObject({ applied: 6n, refused: undefined });
-    expect(registry.list()[0]?.lastNack).toMatchObject({ revision: 5n, current: false });
+    expect(registry.list()[0]?.lastNack).toMatchObject({ revision: 5n });
   });
 
   it('keeps the refusals of two scopes apart', () => {
@@ -195,12 +204,12 @@ describe('the node registry', () => {
   });
 
   it('shows a node only the scopes that it may see and that exist', () => {
-    const { registry, published, scope } = registered();
+    const { registry, publish, scope } = registered();
     const node = stream('node-1', { collections: new Set(['acme', 'later']) });
     registry.opened(node);
-    expect([...(registry.list()[0]?.scopes.keys() ?? [])]).toEqual(['acme']);
+    expect([...(registry.list()[0]?.scopes() ?? [])]).toEqual(['acme']);
     registry.acked(node, [{ id: 'acme', revision: 5n }]);
-    delete published['acme'];
+    publish('acme', undefined);
     registry.acked(node, [{ id: 'acme', revision: undefined }]);
     expect(scope('acme')).toBeUndefined();
   });
@@ -229,15 +238,92 @@ describe('the node registry', () => {
   });
 
   it('measures commit to applied, but not what a node had before its stream', () => {
-    const { registry, metrics, published } = registered();
+    const { registry, metrics, publish } = registered();
     const node = stream();
     const count = () => /propagation_seconds_count (\d+)/.exec(metrics.expose())?.[1];
     registry.opened(node);
     registry.acked(node, [{ id: 'acme', revision: 5n }]);
     expect(count()).toBe('0');
-    published['acme'] = 6n;
+    publish('acme', 6n);
     registry.acked(node, [{ id: 'acme', revision: 6n }]);
     expect(count()).toBe('1');
     expect(metrics.expose()).toContain('propagation_seconds_sum 0.1');
+  });
+
+  it('lets a node run what it ran when a newer revision is offered, until it says otherwise', () => {
+    const { registry, publish, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.acked(node, [
+      { id: 'acme', revision: 5n },
+      { id: 'globex', revision: 3n },
+    ]);
+    publish('acme', 6n);
+    publish('acme', 7n);
+    expect(scope('acme')).toMatchObject({ sent: 5n, applied: 5n });
+    registry.sent(node, [{ id: 'acme', revision: 6n }]);
+    expect(scope('acme')).toMatchObject({ sent: 6n, applied: 5n });
+    registry.acked(node, [{ id: 'acme', revision: 6n }]);
+    expect(scope('acme')).toMatchObject({ applied: 6n });
+    registry.acked(node, [{ id: 'acme', revision: 7n }]);
+    expect([scope('acme')?.applied, scope('globex')?.applied]).toEqual([7n, 3n]);
+  });
+
+  it('does not take a tenant for applied that came after the first answer of a node', () => {
+    const { registry, publish, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    expect(scope('globex')?.applied).toBe(0n);
+    publish('initech', 1n);
+    expect(scope('initech')).toMatchObject({ sent: 0n, applied: 0n });
+  });
+
+  it('remembers of a node that left what it ran then, whatever is offered since', () => {
+    const { registry, publish, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    registry.closed(node);
+    publish('acme', 6n);
+    expect(scope('acme')?.applied).toBe(5n);
+    expect(registry.list()[0]).toMatchObject({ connected: false, leftAtMs: 1_000 });
+  });
+
+  it('knows how long each node took to the newest revision, and how long all took to those that they jumped over', async () => {
+    const { registry, clock, publish, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    publish('acme', 6n);
+    publish('acme', 7n);
+    await clock.advance(100);
+    registry.acked(node, [{ id: 'acme', revision: 7n }]);
+    expect(scope('acme')?.appliedAfterMs).toBe(200);
+    const counts = registry.offered.history('acme').map(({ revision, latency }) => [revision, Object.values(latency)]);
+    expect(counts).toEqual([
+      [5n, []],
+      [6n, [1]],
+      [7n, [1]],
+    ]);
+  });
+
+  it('counts the nodes that are behind, and those that are because they refuse', () => {
+    const { registry, metrics, publish } = registered();
+    const node = stream();
+    const gauges = () => /nodes_behind (\d)[^]*nodes_refusing (\d)/.exec(metrics.expose())?.slice(1);
+    registry.opened(node);
+    registry.acked(node, [
+      { id: 'acme', revision: 5n },
+      { id: 'globex', revision: 3n },
+    ]);
+    expect(gauges()).toEqual(['0', '0']);
+    publish('acme', 6n);
+    expect(gauges()).toEqual(['1', '0']);
+    registry.nacked(node, {
+      ...refusal([{ name: manifest('acme'), error: 'no' }]),
+      collections: [{ id: 'acme', revision: 6n }],
+    });
+    expect(gauges()).toEqual(['1', '1']);
   });
 });

@@ -1,50 +1,23 @@
-import type { Clock, Counter, Histogram, Metrics } from '@signalbox/runtime';
-import type { CollectionRevision, CollectionSource, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
-import type { NodeDirectory, NodeNack, NodeScopeStatus, NodeStatus } from './node-directory.ts';
-import { refusalsByScope, type ResourceRefusal } from './refusals.ts';
+import type { Counter, Histogram, Metrics } from '@signalbox/runtime';
+import type { CollectionRevision, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
 
-export interface NodeRegistryOptions {
-  /** What is published: the publisher. */
-  readonly source: Pick<CollectionSource, 'get' | 'ids'> & {
-    /** When the newest revision of a scope was committed, in milliseconds since the epoch. */
-    committedAtMs(scope: string): number | undefined;
-  };
-  readonly clock: Clock;
+import type { NodeScopeStatus, NodeStatus } from './node-directory.ts';
+import { nodeKey, NodeRecord } from './node-record.ts';
+import { OfferedScopes, type OfferedScopesOptions } from './offered-scopes.ts';
+import { refusalsByScope } from './refusals.ts';
+
+export interface NodeRegistryOptions extends OfferedScopesOptions {
+  /** Name of this replica. */
+  readonly replica: string;
+  /** The database's time, by which revisions are committed. */
+  readonly time: { now(): number };
   readonly metrics: Metrics;
   /** Nodes remembered after their stream ended; beyond it the one that left first is forgotten. */
   readonly maxDisconnectedNodes: number;
 }
 
-/** A revision that a node has refused, or resources of it. */
-interface Nack {
-  readonly atMs: number;
-  readonly scope: string;
-  readonly revision: bigint;
-  readonly refusals: readonly ResourceRefusal[];
-}
-
-interface ScopeRecord {
-  sent: bigint;
-  applied: bigint;
-  appliedAtMs: number | undefined;
-  /** Resources refused so far of a revision that the node has not answered for yet. */
-  faulty: Nack | undefined;
-  /** The newest revision refused as a whole and not superseded by one applied. */
-  refused: Nack | undefined;
-}
-
-interface NodeRecord {
-  stream: StreamInfo;
-  connected: boolean;
-  connectedSinceMs: number;
-  lastSeenMs: number;
-  lastAckMs: number | undefined;
-  lastNack: Nack | undefined;
-  readonly scopes: Map<string, ScopeRecord>;
-}
-
 /**
- * Who runs what, exactly: told by the streams themselves.
+ * Who runs what on this replica, exactly: told by the streams themselves.
  *
  * 1. A revision counts as applied only when the response that closes it was acknowledged on the node's present stream.
  *    A node that reconnects proves again what it runs.
@@ -53,184 +26,237 @@ interface NodeRecord {
  * 3. A node is its credential and its id: nobody takes another's place by claiming its id.
  * 4. When a node has two streams the newer one counts.
  */
-export class NodeRegistry implements NodeDirectory, StreamObserver {
+export class NodeRegistry implements StreamObserver {
   readonly #options: NodeRegistryOptions;
+  readonly #offered: OfferedScopes;
   readonly #nodes = new Map<string, NodeRecord>();
   /** The records of connected nodes, by their newest stream. */
   readonly #byStream = new Map<number, NodeRecord>();
+  /** Nodes that see a scope by name; those that see all are looked at for each. */
+  readonly #seeing = new Map<string, Set<NodeRecord>>();
+  readonly #seeingAll = new Set<NodeRecord>();
   readonly #listeners = new Set<() => void>();
+  readonly #subscription: Disposable;
   readonly #latency: Histogram;
   readonly #refusals: Counter;
+  #version = 0;
   #notifying = false;
 
   constructor(options: NodeRegistryOptions) {
-    const { metrics } = options;
+    const { metrics, source } = options;
     this.#options = options;
+    this.#offered = new OfferedScopes(options);
+    this.#subscription = source.onChange((scopes) => this.#published(scopes));
     this.#latency = metrics.histogram(
       'signalbox_discovery_propagation_seconds',
       'From commit to the moment at which a connected node runs the revision.',
     );
     this.#refusals = metrics.counter('signalbox_discovery_refusals_total', 'Responses that nodes refused.');
     const connected = metrics.gauge('signalbox_discovery_nodes', 'Nodes that are connected.');
-    metrics.onCollect(() => connected.set([...this.#nodes.values()].filter((node) => node.connected).length));
+    const behind = metrics.gauge(
+      'signalbox_discovery_nodes_behind',
+      'Connected nodes that do not run the newest revision of some scope.',
+    );
+    const refusing = metrics.gauge(
+      'signalbox_discovery_nodes_refusing',
+      'Connected nodes that run an older revision of some scope because they refused a newer one.',
+    );
+    metrics.onCollect(() => {
+      const nodes = [...this.#byStream.values()];
+      connected.set(nodes.length);
+      behind.set(nodes.filter((node) => node.isFresh || node.behind.size > 0).length);
+      refusing.set(nodes.filter(({ behind: lags }) => [...lags.values()].some(({ refused }) => refused)).length);
+    });
+  }
+
+  /** What this replica offers to nodes. */
+  get offered(): Pick<OfferedScopes, 'revision' | 'scopes' | 'history' | 'takeChanged'> {
+    return this.#offered;
+  }
+
+  /** Nodes that are connected, and those that left last. */
+  records(): Iterable<NodeRecord> {
+    return this.#nodes.values();
   }
 
   list(): readonly NodeStatus[] {
     return Array.from(this.#nodes.values(), (record) => this.#status(record)).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** Called after any change of any node and after every new revision, coalesced. */
   onChange(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  stop(): void {
+    this.#subscription[Symbol.dispose]();
+  }
+
   opened(stream: StreamInfo): void {
-    const now = this.#options.clock.now();
-    const key = keyOf(stream);
-    const before = this.#nodes.get(key);
-    if (before) this.#byStream.delete(before.stream.id);
+    const before = this.#nodes.get(nodeKey(stream));
+    if (before) {
+      this.#byStream.delete(before.stream.id);
+      this.#forget(before);
+    }
     this.#forgetNamesakes(stream);
-    const record: NodeRecord = {
-      stream,
-      connected: true,
-      connectedSinceMs: now,
-      lastSeenMs: now,
-      lastAckMs: before?.lastAckMs,
-      lastNack: before?.lastNack,
-      scopes: new Map(),
-    };
-    this.#nodes.set(key, record);
+    const record = new NodeRecord(stream, this.#now(), before);
+    this.#nodes.set(record.key, record);
     this.#byStream.set(stream.id, record);
-    this.#changed();
+    this.#enlist(record);
+    this.#changed(record);
   }
 
   heard(stream: StreamInfo): void {
-    const record = this.#record(stream);
-    if (record) record.lastSeenMs = this.#options.clock.now();
+    const record = this.#byStream.get(stream.id);
+    if (record) record.lastSeenMs = this.#now();
   }
 
   sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
-    const record = this.#record(stream);
+    const record = this.#byStream.get(stream.id);
     if (!record) return;
-    for (const { id, revision } of collections) {
-      if (revision !== undefined) scopeRecord(record, id).sent = revision;
-    }
-    this.#changed();
+    record.sent(collections);
+    this.#changed(record);
   }
 
   acked(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
-    const record = this.#record(stream);
+    const record = this.#byStream.get(stream.id);
     if (!record) return;
-    record.lastAckMs = this.#options.clock.now();
-    for (const collection of collections) this.#applied(record, collection);
-    this.#changed();
+    record.lastAckMs = this.#now();
+    const wasFresh = record.isFresh;
+    record.answered(this.#offered.scopes());
+    for (const collection of collections) this.#applied(record, collection, !wasFresh);
+    this.#changed(record);
   }
 
   nacked(stream: StreamInfo, refusal: Refusal): void {
-    const record = this.#record(stream);
+    const record = this.#byStream.get(stream.id);
     if (!record) return;
-    const atMs = this.#options.clock.now();
+    const atMs = this.#now();
     const byScope = refusalsByScope(refusal);
+    const wasFresh = record.isFresh;
+    if (refusal.closesRound) record.answered(this.#offered.scopes());
     for (const collection of refusal.collections) {
-      const refusals = byScope.get(collection.id);
-      if (refusals && collection.revision !== undefined) {
-        const nack = { atMs, scope: collection.id, revision: collection.revision, refusals };
-        record.lastNack = refused(scopeRecord(record, collection.id), nack, refusal.closesRound);
-      } else if (refusal.closesRound) this.#applied(record, collection);
+      const { id: scope, revision } = collection;
+      const refusals = byScope.get(scope);
+      if (refusals && revision !== undefined) {
+        const nack = { atMs, scope, revision, refusals };
+        record.refused(nack, refusal.closesRound, this.#offered.revision(scope) ?? 0n);
+      } else if (refusal.closesRound) this.#applied(record, collection, !wasFresh);
     }
     this.#refusals.add();
-    this.#changed();
+    this.#changed(record);
   }
 
   closed(stream: StreamInfo): void {
-    const record = this.#record(stream);
+    const record = this.#byStream.get(stream.id);
     if (!record) return;
-    const key = keyOf(stream);
     this.#byStream.delete(stream.id);
-    record.connected = false;
-    record.lastSeenMs = this.#options.clock.now();
+    record.leftAtMs = this.#now();
+    record.lastSeenMs = record.leftAtMs;
     // Last in the map: the nodes that left first are forgotten first.
-    this.#nodes.delete(key);
-    this.#nodes.set(key, record);
+    this.#nodes.delete(record.key);
+    this.#nodes.set(record.key, record);
     this.#forgetOldest();
+    this.#changed(record);
+  }
+
+  #now(): number {
+    return this.#options.time.now();
+  }
+
+  #published(scopes: readonly string[]): void {
+    for (const scope of scopes) {
+      const before = this.#offered.follow(scope);
+      const offered = this.#offered.revision(scope);
+      if (offered === before) continue;
+      for (const record of [...this.#seeingAll, ...(this.#seeing.get(scope) ?? [])]) {
+        if (offered === undefined) record.withdrawn(scope);
+        else record.offered(scope, before);
+        record.version = this.#version += 1;
+      }
+    }
     this.#changed();
   }
 
-  /** The record of a node, if this stream is its newest. */
-  #record(stream: StreamInfo): NodeRecord | undefined {
-    return this.#byStream.get(stream.id);
-  }
-
-  #applied(record: NodeRecord, { id, revision }: CollectionRevision): void {
-    if (revision === undefined) return void record.scopes.delete(id);
-    const { clock } = this.#options;
-    const scope = scopeRecord(record, id);
+  #applied(record: NodeRecord, { id, revision }: CollectionRevision, isMeasured: boolean): void {
+    const offered = this.#offered.revision(id);
+    if (revision === undefined || offered === undefined) return record.withdrawn(id);
+    const before = record.applied(id, revision, offered);
     // What a node applies first on its stream it may have had before: that says nothing about speed.
-    if (scope.applied !== 0n && scope.applied !== revision) this.#measure(id, revision);
-    if (scope.applied !== revision) scope.appliedAtMs = clock.now();
-    scope.applied = revision;
-    scope.faulty = undefined;
-    scope.refused = undefined;
+    if (isMeasured && before > 0n) this.#measure(record.key, { scope: id, from: before, to: revision });
   }
 
-  #measure(id: string, revision: bigint): void {
-    const { source, clock } = this.#options;
-    const committedAtMs = source.committedAtMs(id);
-    if (committedAtMs === undefined || source.get(id)?.revision !== revision) return;
-    this.#latency.observe(Math.max(0, clock.now() - committedAtMs) / 1_000);
+  #measure(node: string, step: { readonly scope: string; readonly from: bigint; readonly to: bigint }): void {
+    const { source, time } = this.#options;
+    const nowMs = time.now();
+    this.#offered.reached(node, step, nowMs);
+    const committedAtMs = source.committedAtMs(step.scope);
+    if (committedAtMs === undefined || step.from === step.to || source.get(step.scope)?.revision !== step.to) return;
+    this.#latency.observe(Math.max(0, nowMs - committedAtMs) / 1_000);
   }
 
   /** A node that has returned with another credential is not shown a second time as gone. */
   #forgetNamesakes(stream: StreamInfo): void {
-    for (const [key, record] of this.#nodes) {
-      if (!record.connected && record.stream.node.id === stream.node.id) this.#nodes.delete(key);
+    for (const record of this.#nodes.values()) {
+      if (!record.isConnected && record.stream.node.id === stream.node.id) this.#forget(record);
     }
   }
 
   #forgetOldest(): void {
-    const gone = [...this.#nodes].filter(([, record]) => !record.connected);
+    const gone = [...this.#nodes.values()].filter((record) => !record.isConnected);
     const excess = Math.max(0, gone.length - this.#options.maxDisconnectedNodes);
-    for (const [key] of gone.slice(0, excess)) this.#nodes.delete(key);
+    for (const record of gone.slice(0, excess)) this.#forget(record);
+  }
+
+  #enlist(record: NodeRecord): void {
+    const { sources, collections } = record.stream;
+    const seen = sources ?? collections;
+    if (seen === 'all') return void this.#seeingAll.add(record);
+    for (const scope of seen) {
+      const records = this.#seeing.get(scope) ?? new Set();
+      this.#seeing.set(scope, records.add(record));
+    }
+  }
+
+  #forget(record: NodeRecord): void {
+    this.#nodes.delete(record.key);
+    this.#seeingAll.delete(record);
+    const { sources, collections } = record.stream;
+    const seen = sources ?? collections;
+    if (seen === 'all') return;
+    for (const scope of seen) {
+      const records = this.#seeing.get(scope);
+      records?.delete(record);
+      if (records?.size === 0) this.#seeing.delete(scope);
+    }
   }
 
   #status(record: NodeRecord): NodeStatus {
-    const { stream, connected, connectedSinceMs, lastSeenMs, lastAckMs, lastNack } = record;
-    const { node, identity, remoteAddress } = stream;
+    const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack } = record;
+    const { node, identity, remoteAddress, family } = stream;
+    const { replica } = this.#options;
     return {
-      id: node.id,
-      gateway: node.cluster,
-      identity: identity.name,
-      userAgent: node.userAgentName,
-      version: node.userAgentVersion,
-      remoteAddress,
-      connected,
-      connectedSinceMs,
-      lastSeenMs,
-      lastAckMs,
-      lastNack: lastNack && this.#nackStatus(record, lastNack),
-      scopes: this.#scopes(record),
+      ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, replica, remoteAddress },
+      ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
+      ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
+      scope: (scope) => this.#scopeStatus(record, scope),
+      scopes: () => [...this.#offered.scopes()].filter((scope) => record.sees(scope)),
     };
   }
 
-  #nackStatus(record: NodeRecord, nack: Nack): NodeNack {
-    const exists = this.#options.source.get(nack.scope) !== undefined;
-    return { ...nack, current: exists && (record.scopes.get(nack.scope)?.applied ?? 0n) < nack.revision };
-  }
-
-  #scopes(record: NodeRecord): ReadonlyMap<string, NodeScopeStatus> {
-    const { source } = this.#options;
-    const scopes = new Map<string, NodeScopeStatus>();
-    for (const id of source.ids()) {
-      const desired = source.get(id)?.revision;
-      if (desired === undefined || !sees(record, id)) continue;
-      const { sent, applied: runs, appliedAtMs, refused: nack } = record.scopes.get(id) ?? untouched;
-      scopes.set(id, { desired, sent, applied: runs, appliedAtMs, refused: nack && { ...nack, current: true } });
-    }
-    return scopes;
+  #scopeStatus(record: NodeRecord, scope: string): NodeScopeStatus | undefined {
+    const offered = this.#offered.revision(scope);
+    if (offered === undefined || !record.sees(scope)) return undefined;
+    const { sent, applied, refused } = record.lag(scope, offered);
+    const appliedAfterMs = applied === offered ? this.#offered.appliedAfterMs(scope, record.key) : undefined;
+    return { sent, applied, appliedAfterMs, refused };
   }
 
   /** Tells the listeners once for all that changes in this turn of the event loop. */
-  #changed(): void {
+  #changed(record?: NodeRecord): void {
+    this.#version += 1;
+    if (record) record.version = this.#version;
     if (this.#notifying || this.#listeners.size === 0) return;
     this.#notifying = true;
     setImmediate(() => {
@@ -238,44 +264,4 @@ export class NodeRegistry implements NodeDirectory, StreamObserver {
       for (const listener of this.#listeners) listener();
     });
   }
-}
-
-const untouched: Readonly<ScopeRecord> = {
-  sent: 0n,
-  applied: 0n,
-  appliedAtMs: undefined,
-  faulty: undefined,
-  refused: undefined,
-};
-
-function keyOf({ identity, node }: StreamInfo): string {
-  return JSON.stringify([identity.credentialId, node.id]);
-}
-
-function sees({ stream }: NodeRecord, scope: string): boolean {
-  const seen = stream.sources ?? stream.collections;
-  return seen === 'all' || seen.has(scope);
-}
-
-function scopeRecord(record: NodeRecord, id: string): ScopeRecord {
-  let scope = record.scopes.get(id);
-  if (!scope) {
-    scope = { ...untouched };
-    record.scopes.set(id, scope);
-  }
-  return scope;
-}
-
-/** Takes down a refusal. What was refused of the same revision before, resource by resource, is part of the reason. */
-function refused(scope: ScopeRecord, nack: Nack, closesRound: boolean): Nack {
-  const earlier = scope.faulty?.revision === nack.revision ? scope.faulty.refusals : [];
-  // What was refused in part may be named again with the whole.
-  const repeats = ({ type, resource, message }: ResourceRefusal) =>
-    earlier.some((one) => one.type === type && one.resource === resource && one.message === message);
-  const whole = { ...nack, refusals: [...earlier, ...nack.refusals.filter((one) => !repeats(one))] };
-  if (closesRound) {
-    scope.refused = whole;
-    scope.faulty = undefined;
-  } else scope.faulty = whole;
-  return whole;
 }

@@ -101,6 +101,14 @@ export class Publisher implements CollectionSource {
     return this.#published(scope)?.state.committedAtMs;
   }
 
+  /** The newest published revision of a scope; undefined if it is not published. */
+  newest(
+    scope: string,
+  ): { readonly scope: string; readonly revision: bigint; readonly committedAtMs: number } | undefined {
+    const state = this.#published(scope)?.state;
+    return state && { scope, revision: state.collection.revision, committedAtMs: state.committedAtMs };
+  }
+
   /** The scope as it is published, at its newest revision; undefined if it is not. */
   snapshot(scope: string): Snapshot | undefined {
     return this.#published(scope)?.state.snapshot;

@@ -1,7 +1,4 @@
-import type {
-  NodePropagation,
-  WatchPropagationResponse,
-} from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import type { NodePropagation, Propagation } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { NodePropagation_State as State } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Screen } from '../cli.ts';
 import { printableLine } from './printable.ts';
@@ -26,12 +23,12 @@ export class PropagationView {
     this.#style = style(screen.colours);
   }
 
-  show(state: WatchPropagationResponse): void {
+  show(state: Propagation): void {
     if (this.#screen.isTerminal) this.#redraw(state);
     else this.#printAnswers(state);
   }
 
-  #redraw(state: WatchPropagationResponse): void {
+  #redraw(state: Propagation): void {
     const nodes = state.done ? state.nodes : state.nodes.slice(0, shownNodes);
     const hidden = state.nodes.length - nodes.length;
     const lines = nodes.flatMap((node) => nodeLines(node, this.#style));
@@ -41,7 +38,7 @@ export class PropagationView {
     this.#drawn = lines.length;
   }
 
-  #printAnswers(state: WatchPropagationResponse): void {
+  #printAnswers(state: Propagation): void {
     for (const node of state.nodes) {
       const answered = node.state !== State.PENDING && node.state !== State.SENT;
       if (!answered || this.#printed.get(node.node) === node.state) continue;
@@ -65,7 +62,9 @@ function nodeLines(node: NodePropagation, paint: Style): string[] {
     case State.REFUSED:
       return [`  ${paint.bad('✘')} ${name} refused, still runs revision ${node.appliedRevision}`, ...refusals];
     case State.DISCONNECTED:
-      return [`  ${paint.doubtful('○')} ${name} is not connected, runs revision ${node.appliedRevision}`];
+      return [`  ${paint.doubtful('○')} ${name} is not connected, ran revision ${node.appliedRevision}`];
+    case State.LEFT_UNANSWERED:
+      return [`  ${paint.bad('○')} ${name} left without an answer, ran revision ${node.appliedRevision}`];
     case State.SENT:
       return [`  ${paint.dim('…')} ${name} has it`];
     case State.PENDING:

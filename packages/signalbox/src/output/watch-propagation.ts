@@ -27,7 +27,7 @@ export async function watchPropagation(
     signal: cli.interrupted,
     onChange: (state) => view?.show(state),
   });
-  if (!quiet && outcome.last?.nodes.length === 0) {
+  if (!quiet && outcome.last?.counts?.connected === 0 && outcome.last.nodes.length === 0) {
     cli.out.write('  no node is connected; nodes take it when they connect\n');
   }
   return outcome;
@@ -43,10 +43,14 @@ export function failUnlessApplied(outcomes: ReadonlyMap<string, PropagationOutco
       `a node refused the revision of ${refused.join(', ')} and keeps the one before; see signalbox nodes`,
     );
   }
+  const left = scopesWith('left');
+  if (left.length > 0) {
+    const text = `committed, but a node of ${left.join(', ')} left without an answer and has not come back; see signalbox nodes`;
+    throw new Failure(text, 3);
+  }
   const late = scopesWith('timeout');
   if (late.length > 0) {
-    throw new Failure(
-      `committed, but a node of ${late.join(', ')} has not answered within ${timeoutMs / 1_000} s; see signalbox nodes`,
-    );
+    const text = `committed, but a node of ${late.join(', ')} has not answered within ${timeoutMs / 1_000} s; see signalbox nodes`;
+    throw new Failure(text, 3);
   }
 }

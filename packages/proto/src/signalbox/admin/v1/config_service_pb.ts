@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/config_service.proto.
  */
 export const file_signalbox_admin_v1_config_service: GenFile = /*@__PURE__*/
-  fileDesc("CidzaWduYWxib3gvYWRtaW4vdjEvY29uZmlnX3NlcnZpY2UucHJvdG8SEnNpZ25hbGJveC5hZG1pbi52MSKJAgoMQXBwbHlSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEjcKCXJlc291cmNlcxgCIAMoCzIkLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZURvY3VtZW50Ei8KBmRlbGV0ZRgDIAMoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZhINCgVwcnVuZRgEIAEoCBIVCghpZl9tYXRjaBgFIAEoBEgAiAEBEhIKCnJlcXVlc3RfaWQYBiABKAkSDwoHbWVzc2FnZRgHIAEoCRIPCgdkcnlfcnVuGAggASgIEhcKD2NvbmZpcm1fcmVtb3ZhbBgJIAEoCEILCglfaWZfbWF0Y2gikAEKDUFwcGx5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQSEQoJY29tbWl0dGVkGAIgASgIEisKB2NoYW5nZXMYAyADKAsyGi5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlEi0KCHdhcm5pbmdzGAQgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlByb2JsZW0i+gEKBkNoYW5nZRI3CglvcGVyYXRpb24YASABKA4yJC5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlLk9wZXJhdGlvbhIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSJwoGYmVmb3JlGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBImCgVhZnRlchgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiSgoJT3BlcmF0aW9uEhkKFU9QRVJBVElPTl9VTlNQRUNJRklFRBAAEgoKBkNSRUFURRABEgoKBlVQREFURRACEgoKBkRFTEVURRADImQKCFJlc291cmNlEjYKCGRvY3VtZW50GAEgASgLMiQuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlRG9jdW1lbnQSEAoIcmV2aXNpb24YAiABKAQSDgoGZGlnZXN0GAMgASgJIjcKCkdldFJlcXVlc3QSDQoFc2NvcGUYASABKAkSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIj0KC0dldFJlc3BvbnNlEi4KCHJlc291cmNlGAEgASgLMhwuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlIioKC0xpc3RSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEgwKBGtpbmQYAiABKAkiUQoMTGlzdFJlc3BvbnNlEi8KCXJlc291cmNlcxgBIAMoCzIcLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZRIQCghyZXZpc2lvbhgCIAEoBCKuAQoLRGlmZlJlcXVlc3QSDQoFc2NvcGUYASABKAkSNwoJcmVzb3VyY2VzGAIgAygLMiQuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlRG9jdW1lbnQSLwoGZGVsZXRlGAMgAygLMh8uc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlUmVmEg0KBXBydW5lGAQgASgIEhcKD2NvbmZpcm1fcmVtb3ZhbBgFIAEoCCJ8CgxEaWZmUmVzcG9uc2USKwoHY2hhbmdlcxgBIAMoCzIaLnNpZ25hbGJveC5hZG1pbi52MS5DaGFuZ2USLQoIcHJvYmxlbXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUHJvYmxlbRIQCghyZXZpc2lvbhgDIAEoBCKaAQoIUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAQSDgoGcGFyZW50GAIgASgEEg0KBWNhdXNlGAMgASgJEg4KBmF1dGhvchgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxjaGFuZ2VfY291bnQYByABKA0iRAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDQoFc2NvcGUYASABKAkSDQoFbGltaXQYAiABKA0SDgoGYmVmb3JlGAMgASgEIkgKFUxpc3RSZXZpc2lvbnNSZXNwb25zZRIvCglyZXZpc2lvbnMYASADKAsyHC5zaWduYWxib3guYWRtaW4udjEuUmV2aXNpb24iNQoSR2V0UmV2aXNpb25SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhAKCHJldmlzaW9uGAIgASgEInIKE0dldFJldmlzaW9uUmVzcG9uc2USLgoIcmV2aXNpb24YASABKAsyHC5zaWduYWxib3guYWRtaW4udjEuUmV2aXNpb24SKwoHY2hhbmdlcxgCIAMoCzIaLnNpZ25hbGJveC5hZG1pbi52MS5DaGFuZ2UilwEKD1JvbGxiYWNrUmVxdWVzdBINCgVzY29wZRgBIAEoCRITCgt0b19yZXZpc2lvbhgCIAEoBBIVCghpZl9tYXRjaBgDIAEoBEgAiAEBEhIKCnJlcXVlc3RfaWQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9jb25maXJtX3JlbW92YWwYBiABKAhCCwoJX2lmX21hdGNoImQKEFJvbGxiYWNrUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQSEQoJY29tbWl0dGVkGAIgASgIEisKB2NoYW5nZXMYAyADKAsyGi5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlIjoKF1dhdGNoUHJvcGFnYXRpb25SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhAKCHJldmlzaW9uGAIgASgEIq8BChhXYXRjaFByb3BhZ2F0aW9uUmVzcG9uc2USDQoFc2NvcGUYASABKAkSEAoIcmV2aXNpb24YAiABKAQSMAoMY29tbWl0dGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCgVub2RlcxgEIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUHJvcGFnYXRpb24SDAoEZG9uZRgFIAEoCCKnAgoPTm9kZVByb3BhZ2F0aW9uEgwKBG5vZGUYASABKAkSOAoFc3RhdGUYAiABKA4yKS5zaWduYWxib3guYWRtaW4udjEuTm9kZVByb3BhZ2F0aW9uLlN0YXRlEhgKEGFwcGxpZWRfcmV2aXNpb24YAyABKAQSGAoQYXBwbGllZF9hZnRlcl9tcxgEIAEoARI1CghyZWZ1c2FscxgFIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZnVzYWwiYQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABILCgdQRU5ESU5HEAESCAoEU0VOVBACEgsKB0FQUExJRUQQAxILCgdSRUZVU0VEEAQSEAoMRElTQ09OTkVDVEVEEAUiQgoPUmVzb3VyY2VSZWZ1c2FsEgwKBHR5cGUYASABKAkSEAoIcmVzb3VyY2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSKzAQoORXhwbGFpblJlcXVlc3QSDQoFc2NvcGUYASABKAkSDQoFcm91dGUYAiABKAkSNwoJcHJpbmNpcGFsGAMgASgLMiQuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5QcmluY2lwYWwSDgoGbWV0aG9kGAQgASgJEg4KBnRhcmdldBgFIAEoCRIqCglhcmd1bWVudHMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImwKEEV4cGxhaW5QcmluY2lwYWwSDwoHc3ViamVjdBgBIAEoCRIOCgZncm91cHMYAiADKAkSDgoGaXNzdWVyGAMgASgJEicKBmNsYWltcxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiggEKD0V4cGxhaW5SZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEgwKBHJ1bGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhAKCHJldmlzaW9uGAQgASgEEi4KBXN0ZXBzGAUgAygLMh8uc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5TdGVwIloKC0V4cGxhaW5TdGVwEgwKBHJ1bGUYASABKAkSDgoGZWZmZWN0GAIgASgJEgwKBHdoZW4YAyABKAkSDwoHb3V0Y29tZRgEIAEoCRIOCgZkZXRhaWwYBSABKAky5QYKDUNvbmZpZ1NlcnZpY2USUgoFQXBwbHkSIC5zaWduYWxib3guYWRtaW4udjEuQXBwbHlSZXF1ZXN0GiEuc2lnbmFsYm94LmFkbWluLnYxLkFwcGx5UmVzcG9uc2UiBOjgGAISTwoDR2V0Eh4uc2lnbmFsYm94LmFkbWluLnYxLkdldFJlcXVlc3QaHy5zaWduYWxib3guYWRtaW4udjEuR2V0UmVzcG9uc2UiB5ACAejgGAESUgoETGlzdBIfLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmVxdWVzdBogLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmVzcG9uc2UiB5ACAejgGAESUgoERGlmZhIfLnNpZ25hbGJveC5hZG1pbi52MS5EaWZmUmVxdWVzdBogLnNpZ25hbGJveC5hZG1pbi52MS5EaWZmUmVzcG9uc2UiB5ACAejgGAESbQoNTGlzdFJldmlzaW9ucxIoLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBopLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiB5ACAejgGAESZwoLR2V0UmV2aXNpb24SJi5zaWduYWxib3guYWRtaW4udjEuR2V0UmV2aXNpb25SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiB5ACAejgGAESWwoIUm9sbGJhY2sSIy5zaWduYWxib3guYWRtaW4udjEuUm9sbGJhY2tSZXF1ZXN0GiQuc2lnbmFsYm94LmFkbWluLnYxLlJvbGxiYWNrUmVzcG9uc2UiBOjgGAISdQoQV2F0Y2hQcm9wYWdhdGlvbhIrLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaFByb3BhZ2F0aW9uUmVxdWVzdBosLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaFByb3BhZ2F0aW9uUmVzcG9uc2UiBOjgGAEwARJbCgdFeHBsYWluEiIuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5SZXF1ZXN0GiMuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5SZXNwb25zZSIHkAIB6OAYAWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_signalbox_admin_v1_permission, file_signalbox_admin_v1_resource]);
+  fileDesc("CidzaWduYWxib3gvYWRtaW4vdjEvY29uZmlnX3NlcnZpY2UucHJvdG8SEnNpZ25hbGJveC5hZG1pbi52MSKJAgoMQXBwbHlSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEjcKCXJlc291cmNlcxgCIAMoCzIkLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZURvY3VtZW50Ei8KBmRlbGV0ZRgDIAMoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZhINCgVwcnVuZRgEIAEoCBIVCghpZl9tYXRjaBgFIAEoBEgAiAEBEhIKCnJlcXVlc3RfaWQYBiABKAkSDwoHbWVzc2FnZRgHIAEoCRIPCgdkcnlfcnVuGAggASgIEhcKD2NvbmZpcm1fcmVtb3ZhbBgJIAEoCEILCglfaWZfbWF0Y2gikAEKDUFwcGx5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQSEQoJY29tbWl0dGVkGAIgASgIEisKB2NoYW5nZXMYAyADKAsyGi5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlEi0KCHdhcm5pbmdzGAQgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlByb2JsZW0i+gEKBkNoYW5nZRI3CglvcGVyYXRpb24YASABKA4yJC5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlLk9wZXJhdGlvbhIMCgRraW5kGAIgASgJEgwKBG5hbWUYAyABKAkSJwoGYmVmb3JlGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBImCgVhZnRlchgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiSgoJT3BlcmF0aW9uEhkKFU9QRVJBVElPTl9VTlNQRUNJRklFRBAAEgoKBkNSRUFURRABEgoKBlVQREFURRACEgoKBkRFTEVURRADImQKCFJlc291cmNlEjYKCGRvY3VtZW50GAEgASgLMiQuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlRG9jdW1lbnQSEAoIcmV2aXNpb24YAiABKAQSDgoGZGlnZXN0GAMgASgJIjcKCkdldFJlcXVlc3QSDQoFc2NvcGUYASABKAkSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIj0KC0dldFJlc3BvbnNlEi4KCHJlc291cmNlGAEgASgLMhwuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlIioKC0xpc3RSZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEgwKBGtpbmQYAiABKAkiUQoMTGlzdFJlc3BvbnNlEi8KCXJlc291cmNlcxgBIAMoCzIcLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZRIQCghyZXZpc2lvbhgCIAEoBCKuAQoLRGlmZlJlcXVlc3QSDQoFc2NvcGUYASABKAkSNwoJcmVzb3VyY2VzGAIgAygLMiQuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlRG9jdW1lbnQSLwoGZGVsZXRlGAMgAygLMh8uc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlUmVmEg0KBXBydW5lGAQgASgIEhcKD2NvbmZpcm1fcmVtb3ZhbBgFIAEoCCJ8CgxEaWZmUmVzcG9uc2USKwoHY2hhbmdlcxgBIAMoCzIaLnNpZ25hbGJveC5hZG1pbi52MS5DaGFuZ2USLQoIcHJvYmxlbXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUHJvYmxlbRIQCghyZXZpc2lvbhgDIAEoBCKaAQoIUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAQSDgoGcGFyZW50GAIgASgEEg0KBWNhdXNlGAMgASgJEg4KBmF1dGhvchgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEiYKAmF0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxjaGFuZ2VfY291bnQYByABKA0iRAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDQoFc2NvcGUYASABKAkSDQoFbGltaXQYAiABKA0SDgoGYmVmb3JlGAMgASgEIkgKFUxpc3RSZXZpc2lvbnNSZXNwb25zZRIvCglyZXZpc2lvbnMYASADKAsyHC5zaWduYWxib3guYWRtaW4udjEuUmV2aXNpb24iNQoSR2V0UmV2aXNpb25SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEhAKCHJldmlzaW9uGAIgASgEInIKE0dldFJldmlzaW9uUmVzcG9uc2USLgoIcmV2aXNpb24YASABKAsyHC5zaWduYWxib3guYWRtaW4udjEuUmV2aXNpb24SKwoHY2hhbmdlcxgCIAMoCzIaLnNpZ25hbGJveC5hZG1pbi52MS5DaGFuZ2UilwEKD1JvbGxiYWNrUmVxdWVzdBINCgVzY29wZRgBIAEoCRITCgt0b19yZXZpc2lvbhgCIAEoBBIVCghpZl9tYXRjaBgDIAEoBEgAiAEBEhIKCnJlcXVlc3RfaWQYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9jb25maXJtX3JlbW92YWwYBiABKAhCCwoJX2lmX21hdGNoImQKEFJvbGxiYWNrUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAQSEQoJY29tbWl0dGVkGAIgASgIEisKB2NoYW5nZXMYAyADKAsyGi5zaWduYWxib3guYWRtaW4udjEuQ2hhbmdlIksKFUdldFByb3BhZ2F0aW9uUmVxdWVzdBINCgVzY29wZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIRCgltYXhfbm9kZXMYAyABKA0iTgoWR2V0UHJvcGFnYXRpb25SZXNwb25zZRI0Cgtwcm9wYWdhdGlvbhgBIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Qcm9wYWdhdGlvbiJNChdXYXRjaFByb3BhZ2F0aW9uUmVxdWVzdBINCgVzY29wZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIRCgltYXhfbm9kZXMYAyABKA0iUAoYV2F0Y2hQcm9wYWdhdGlvblJlc3BvbnNlEjQKC3Byb3BhZ2F0aW9uGAEgASgLMh8uc2lnbmFsYm94LmFkbWluLnYxLlByb3BhZ2F0aW9uIoAECgtQcm9wYWdhdGlvbhINCgVzY29wZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIwCgxjb21taXR0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKB291dGNvbWUYBCABKA4yJy5zaWduYWxib3guYWRtaW4udjEuUHJvcGFnYXRpb24uT3V0Y29tZRIMCgRkb25lGAUgASgIEjUKBmNvdW50cxgGIAEoCzIlLnNpZ25hbGJveC5hZG1pbi52MS5Qcm9wYWdhdGlvbkNvdW50cxI3CgdsYXRlbmN5GAcgASgLMiYuc2lnbmFsYm94LmFkbWluLnYxLlByb3BhZ2F0aW9uTGF0ZW5jeRIyCgVub2RlcxgIIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUHJvcGFnYXRpb24SOAoIcmVwbGljYXMYCSADKAsyJi5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYVByb3BhZ2F0aW9uEhIKCmluY29tcGxldGUYCiABKAkiZAoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASDwoLSU5fUFJPR1JFU1MQARIMCghDT01QTEVURRACEgwKCFJFSkVDVEVEEAMSEwoPTEVGVF9VTkFOU1dFUkVEEAQilgEKEVByb3BhZ2F0aW9uQ291bnRzEhEKCWNvbm5lY3RlZBgBIAEoDRIPCgdwZW5kaW5nGAIgASgNEgwKBHNlbnQYAyABKA0SDwoHYXBwbGllZBgEIAEoDRIPCgdyZWZ1c2VkGAUgASgNEhcKD2xlZnRfdW5hbnN3ZXJlZBgGIAEoDRIUCgxkaXNjb25uZWN0ZWQYByABKA0iUwoSUHJvcGFnYXRpb25MYXRlbmN5Eg0KBWNvdW50GAEgASgNEg4KBnA1MF9tcxgCIAEoARIOCgZwOTlfbXMYAyABKAESDgoGbWF4X21zGAQgASgBIj8KElJlcGxpY2FQcm9wYWdhdGlvbhIPCgdyZXBsaWNhGAEgASgJEhgKEG9mZmVyZWRfcmV2aXNpb24YAiABKAQizQIKD05vZGVQcm9wYWdhdGlvbhIMCgRub2RlGAEgASgJEjgKBXN0YXRlGAIgASgOMikuc2lnbmFsYm94LmFkbWluLnYxLk5vZGVQcm9wYWdhdGlvbi5TdGF0ZRIYChBhcHBsaWVkX3JldmlzaW9uGAMgASgEEhgKEGFwcGxpZWRfYWZ0ZXJfbXMYBCABKAESNQoIcmVmdXNhbHMYBSADKAsyIy5zaWduYWxib3guYWRtaW4udjEuUmVzb3VyY2VSZWZ1c2FsEg8KB3JlcGxpY2EYBiABKAkidgoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABILCgdQRU5ESU5HEAESCAoEU0VOVBACEgsKB0FQUExJRUQQAxILCgdSRUZVU0VEEAQSEAoMRElTQ09OTkVDVEVEEAUSEwoPTEVGVF9VTkFOU1dFUkVEEAYiQgoPUmVzb3VyY2VSZWZ1c2FsEgwKBHR5cGUYASABKAkSEAoIcmVzb3VyY2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSKzAQoORXhwbGFpblJlcXVlc3QSDQoFc2NvcGUYASABKAkSDQoFcm91dGUYAiABKAkSNwoJcHJpbmNpcGFsGAMgASgLMiQuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5QcmluY2lwYWwSDgoGbWV0aG9kGAQgASgJEg4KBnRhcmdldBgFIAEoCRIqCglhcmd1bWVudHMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImwKEEV4cGxhaW5QcmluY2lwYWwSDwoHc3ViamVjdBgBIAEoCRIOCgZncm91cHMYAiADKAkSDgoGaXNzdWVyGAMgASgJEicKBmNsYWltcxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiggEKD0V4cGxhaW5SZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEgwKBHJ1bGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhAKCHJldmlzaW9uGAQgASgEEi4KBXN0ZXBzGAUgAygLMh8uc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5TdGVwIloKC0V4cGxhaW5TdGVwEgwKBHJ1bGUYASABKAkSDgoGZWZmZWN0GAIgASgJEgwKBHdoZW4YAyABKAkSDwoHb3V0Y29tZRgEIAEoCRIOCgZkZXRhaWwYBSABKAky1wcKDUNvbmZpZ1NlcnZpY2USUgoFQXBwbHkSIC5zaWduYWxib3guYWRtaW4udjEuQXBwbHlSZXF1ZXN0GiEuc2lnbmFsYm94LmFkbWluLnYxLkFwcGx5UmVzcG9uc2UiBOjgGAISTwoDR2V0Eh4uc2lnbmFsYm94LmFkbWluLnYxLkdldFJlcXVlc3QaHy5zaWduYWxib3guYWRtaW4udjEuR2V0UmVzcG9uc2UiB5ACAejgGAESUgoETGlzdBIfLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmVxdWVzdBogLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmVzcG9uc2UiB5ACAejgGAESUgoERGlmZhIfLnNpZ25hbGJveC5hZG1pbi52MS5EaWZmUmVxdWVzdBogLnNpZ25hbGJveC5hZG1pbi52MS5EaWZmUmVzcG9uc2UiB5ACAejgGAESbQoNTGlzdFJldmlzaW9ucxIoLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBopLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiB5ACAejgGAESZwoLR2V0UmV2aXNpb24SJi5zaWduYWxib3guYWRtaW4udjEuR2V0UmV2aXNpb25SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiB5ACAejgGAESWwoIUm9sbGJhY2sSIy5zaWduYWxib3guYWRtaW4udjEuUm9sbGJhY2tSZXF1ZXN0GiQuc2lnbmFsYm94LmFkbWluLnYxLlJvbGxiYWNrUmVzcG9uc2UiBOjgGAIScAoOR2V0UHJvcGFnYXRpb24SKS5zaWduYWxib3guYWRtaW4udjEuR2V0UHJvcGFnYXRpb25SZXF1ZXN0Giouc2lnbmFsYm94LmFkbWluLnYxLkdldFByb3BhZ2F0aW9uUmVzcG9uc2UiB5ACAejgGAESdQoQV2F0Y2hQcm9wYWdhdGlvbhIrLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaFByb3BhZ2F0aW9uUmVxdWVzdBosLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaFByb3BhZ2F0aW9uUmVzcG9uc2UiBOjgGAEwARJbCgdFeHBsYWluEiIuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5SZXF1ZXN0GiMuc2lnbmFsYm94LmFkbWluLnYxLkV4cGxhaW5SZXNwb25zZSIHkAIB6OAYAWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_signalbox_admin_v1_permission, file_signalbox_admin_v1_resource]);
 
 /**
  * @generated from message signalbox.admin.v1.ApplyRequest
@@ -597,6 +597,54 @@ export const RollbackResponseSchema: GenMessage<RollbackResponse> = /*@__PURE__*
   messageDesc(file_signalbox_admin_v1_config_service, 16);
 
 /**
+ * @generated from message signalbox.admin.v1.GetPropagationRequest
+ */
+export type GetPropagationRequest = Message<"signalbox.admin.v1.GetPropagationRequest"> & {
+  /**
+   * @generated from field: string scope = 1;
+   */
+  scope: string;
+
+  /**
+   * 0: the newest.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * Nodes to name, those first that have not applied it; 0: 1000. The counts are always of all.
+   *
+   * @generated from field: uint32 max_nodes = 3;
+   */
+  maxNodes: number;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.GetPropagationRequest.
+ * Use `create(GetPropagationRequestSchema)` to create a new message.
+ */
+export const GetPropagationRequestSchema: GenMessage<GetPropagationRequest> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 17);
+
+/**
+ * @generated from message signalbox.admin.v1.GetPropagationResponse
+ */
+export type GetPropagationResponse = Message<"signalbox.admin.v1.GetPropagationResponse"> & {
+  /**
+   * @generated from field: signalbox.admin.v1.Propagation propagation = 1;
+   */
+  propagation?: Propagation | undefined;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.GetPropagationResponse.
+ * Use `create(GetPropagationResponseSchema)` to create a new message.
+ */
+export const GetPropagationResponseSchema: GenMessage<GetPropagationResponse> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 18);
+
+/**
  * @generated from message signalbox.admin.v1.WatchPropagationRequest
  */
 export type WatchPropagationRequest = Message<"signalbox.admin.v1.WatchPropagationRequest"> & {
@@ -611,6 +659,13 @@ export type WatchPropagationRequest = Message<"signalbox.admin.v1.WatchPropagati
    * @generated from field: uint64 revision = 2;
    */
   revision: bigint;
+
+  /**
+   * As in GetPropagationRequest.
+   *
+   * @generated from field: uint32 max_nodes = 3;
+   */
+  maxNodes: number;
 };
 
 /**
@@ -618,12 +673,31 @@ export type WatchPropagationRequest = Message<"signalbox.admin.v1.WatchPropagati
  * Use `create(WatchPropagationRequestSchema)` to create a new message.
  */
 export const WatchPropagationRequestSchema: GenMessage<WatchPropagationRequest> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 17);
+  messageDesc(file_signalbox_admin_v1_config_service, 19);
 
 /**
  * @generated from message signalbox.admin.v1.WatchPropagationResponse
  */
 export type WatchPropagationResponse = Message<"signalbox.admin.v1.WatchPropagationResponse"> & {
+  /**
+   * @generated from field: signalbox.admin.v1.Propagation propagation = 1;
+   */
+  propagation?: Propagation | undefined;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.WatchPropagationResponse.
+ * Use `create(WatchPropagationResponseSchema)` to create a new message.
+ */
+export const WatchPropagationResponseSchema: GenMessage<WatchPropagationResponse> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 20);
+
+/**
+ * How far a revision has got. A node that runs a newer one runs this one too.
+ *
+ * @generated from message signalbox.admin.v1.Propagation
+ */
+export type Propagation = Message<"signalbox.admin.v1.Propagation"> & {
   /**
    * @generated from field: string scope = 1;
    */
@@ -640,24 +714,221 @@ export type WatchPropagationResponse = Message<"signalbox.admin.v1.WatchPropagat
   committedAt?: Timestamp | undefined;
 
   /**
-   * @generated from field: repeated signalbox.admin.v1.NodePropagation nodes = 4;
+   * @generated from field: signalbox.admin.v1.Propagation.Outcome outcome = 4;
    */
-  nodes: NodePropagation[];
+  outcome: Propagation_Outcome;
 
   /**
-   * All connected nodes of the scope have answered.
+   * Nothing more is waited for: the outcome is not IN_PROGRESS.
    *
    * @generated from field: bool done = 5;
    */
   done: boolean;
+
+  /**
+   * @generated from field: signalbox.admin.v1.PropagationCounts counts = 6;
+   */
+  counts?: PropagationCounts | undefined;
+
+  /**
+   * Of the nodes that were connected when it was committed and run it.
+   *
+   * @generated from field: signalbox.admin.v1.PropagationLatency latency = 7;
+   */
+  latency?: PropagationLatency | undefined;
+
+  /**
+   * As many as were asked for.
+   *
+   * @generated from field: repeated signalbox.admin.v1.NodePropagation nodes = 8;
+   */
+  nodes: NodePropagation[];
+
+  /**
+   * Replicas that are alive. Only for callers who are not bound to tenants.
+   *
+   * @generated from field: repeated signalbox.admin.v1.ReplicaPropagation replicas = 9;
+   */
+  replicas: ReplicaPropagation[];
+
+  /**
+   * Why this may not be all: what other replicas know cannot be read. Never done then. Empty otherwise.
+   *
+   * @generated from field: string incomplete = 10;
+   */
+  incomplete: string;
 };
 
 /**
- * Describes the message signalbox.admin.v1.WatchPropagationResponse.
- * Use `create(WatchPropagationResponseSchema)` to create a new message.
+ * Describes the message signalbox.admin.v1.Propagation.
+ * Use `create(PropagationSchema)` to create a new message.
  */
-export const WatchPropagationResponseSchema: GenMessage<WatchPropagationResponse> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 18);
+export const PropagationSchema: GenMessage<Propagation> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 21);
+
+/**
+ * @generated from enum signalbox.admin.v1.Propagation.Outcome
+ */
+export const Propagation_Outcome = {
+  /**
+   * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
+   */
+  OUTCOME_UNSPECIFIED: 0,
+
+  /**
+   * Some node, or replica, has not answered yet.
+   *
+   * @generated from enum value: IN_PROGRESS = 1;
+   */
+  IN_PROGRESS: 1,
+
+  /**
+   * Every node that is connected runs it, and every one that was when it was committed.
+   *
+   * @generated from enum value: COMPLETE = 2;
+   */
+  COMPLETE: 2,
+
+  /**
+   * A node has refused it; all others have answered.
+   *
+   * @generated from enum value: REJECTED = 3;
+   */
+  REJECTED: 3,
+
+  /**
+   * A node left without an answer and has not come back in time; all others have answered, and none has refused it.
+   *
+   * @generated from enum value: LEFT_UNANSWERED = 4;
+   */
+  LEFT_UNANSWERED: 4,
+} as const;
+
+/**
+ * @generated from enum signalbox.admin.v1.Propagation.Outcome
+ */
+export type Propagation_Outcome = (typeof Propagation_Outcome)[keyof typeof Propagation_Outcome] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.admin.v1.Propagation.Outcome.
+ */
+export const Propagation_OutcomeSchema: GenEnum<Propagation_Outcome> = /*@__PURE__*/
+  enumDesc(file_signalbox_admin_v1_config_service, 21, 0);
+
+/**
+ * @generated from message signalbox.admin.v1.PropagationCounts
+ */
+export type PropagationCounts = Message<"signalbox.admin.v1.PropagationCounts"> & {
+  /**
+   * Connected: the sum of pending, sent, applied and refused.
+   *
+   * @generated from field: uint32 connected = 1;
+   */
+  connected: number;
+
+  /**
+   * It has not been sent to them.
+   *
+   * @generated from field: uint32 pending = 2;
+   */
+  pending: number;
+
+  /**
+   * Sent, and neither acknowledged nor refused.
+   *
+   * @generated from field: uint32 sent = 3;
+   */
+  sent: number;
+
+  /**
+   * @generated from field: uint32 applied = 4;
+   */
+  applied: number;
+
+  /**
+   * @generated from field: uint32 refused = 5;
+   */
+  refused: number;
+
+  /**
+   * Left since it was committed, or shortly before, without an answer.
+   *
+   * @generated from field: uint32 left_unanswered = 6;
+   */
+  leftUnanswered: number;
+
+  /**
+   * Not connected, and not waited for.
+   *
+   * @generated from field: uint32 disconnected = 7;
+   */
+  disconnected: number;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.PropagationCounts.
+ * Use `create(PropagationCountsSchema)` to create a new message.
+ */
+export const PropagationCountsSchema: GenMessage<PropagationCounts> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 22);
+
+/**
+ * Milliseconds from the commit until a node ran the revision. Quantiles are exact to 5 %.
+ *
+ * @generated from message signalbox.admin.v1.PropagationLatency
+ */
+export type PropagationLatency = Message<"signalbox.admin.v1.PropagationLatency"> & {
+  /**
+   * @generated from field: uint32 count = 1;
+   */
+  count: number;
+
+  /**
+   * @generated from field: double p50_ms = 2;
+   */
+  p50Ms: number;
+
+  /**
+   * @generated from field: double p99_ms = 3;
+   */
+  p99Ms: number;
+
+  /**
+   * @generated from field: double max_ms = 4;
+   */
+  maxMs: number;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.PropagationLatency.
+ * Use `create(PropagationLatencySchema)` to create a new message.
+ */
+export const PropagationLatencySchema: GenMessage<PropagationLatency> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 23);
+
+/**
+ * @generated from message signalbox.admin.v1.ReplicaPropagation
+ */
+export type ReplicaPropagation = Message<"signalbox.admin.v1.ReplicaPropagation"> & {
+  /**
+   * @generated from field: string replica = 1;
+   */
+  replica: string;
+
+  /**
+   * Newest revision of the scope that it offers to its nodes.
+   *
+   * @generated from field: uint64 offered_revision = 2;
+   */
+  offeredRevision: bigint;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.ReplicaPropagation.
+ * Use `create(ReplicaPropagationSchema)` to create a new message.
+ */
+export const ReplicaPropagationSchema: GenMessage<ReplicaPropagation> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_config_service, 24);
 
 /**
  * @generated from message signalbox.admin.v1.NodePropagation
@@ -681,7 +952,7 @@ export type NodePropagation = Message<"signalbox.admin.v1.NodePropagation"> & {
   appliedRevision: bigint;
 
   /**
-   * Milliseconds from commit to ACK; 0 until then.
+   * Milliseconds from commit to ACK, if it is known; 0 otherwise.
    *
    * @generated from field: double applied_after_ms = 4;
    */
@@ -691,6 +962,13 @@ export type NodePropagation = Message<"signalbox.admin.v1.NodePropagation"> & {
    * @generated from field: repeated signalbox.admin.v1.ResourceRefusal refusals = 5;
    */
   refusals: ResourceRefusal[];
+
+  /**
+   * Name of the replica that it is or was connected to. Only for callers who are not bound to tenants.
+   *
+   * @generated from field: string replica = 6;
+   */
+  replica: string;
 };
 
 /**
@@ -698,7 +976,7 @@ export type NodePropagation = Message<"signalbox.admin.v1.NodePropagation"> & {
  * Use `create(NodePropagationSchema)` to create a new message.
  */
 export const NodePropagationSchema: GenMessage<NodePropagation> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 19);
+  messageDesc(file_signalbox_admin_v1_config_service, 25);
 
 /**
  * @generated from enum signalbox.admin.v1.NodePropagation.State
@@ -730,9 +1008,18 @@ export const NodePropagation_State = {
   REFUSED: 4,
 
   /**
+   * Not connected since before the commit, or it has applied the revision and left.
+   *
    * @generated from enum value: DISCONNECTED = 5;
    */
   DISCONNECTED: 5,
+
+  /**
+   * Left since the commit, or shortly before, without an answer.
+   *
+   * @generated from enum value: LEFT_UNANSWERED = 6;
+   */
+  LEFT_UNANSWERED: 6,
 } as const;
 
 /**
@@ -744,7 +1031,7 @@ export type NodePropagation_State = (typeof NodePropagation_State)[keyof typeof 
  * Describes the enum signalbox.admin.v1.NodePropagation.State.
  */
 export const NodePropagation_StateSchema: GenEnum<NodePropagation_State> = /*@__PURE__*/
-  enumDesc(file_signalbox_admin_v1_config_service, 19, 0);
+  enumDesc(file_signalbox_admin_v1_config_service, 25, 0);
 
 /**
  * @generated from message signalbox.admin.v1.ResourceRefusal
@@ -771,7 +1058,7 @@ export type ResourceRefusal = Message<"signalbox.admin.v1.ResourceRefusal"> & {
  * Use `create(ResourceRefusalSchema)` to create a new message.
  */
 export const ResourceRefusalSchema: GenMessage<ResourceRefusal> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 20);
+  messageDesc(file_signalbox_admin_v1_config_service, 26);
 
 /**
  * @generated from message signalbox.admin.v1.ExplainRequest
@@ -817,7 +1104,7 @@ export type ExplainRequest = Message<"signalbox.admin.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 21);
+  messageDesc(file_signalbox_admin_v1_config_service, 27);
 
 /**
  * @generated from message signalbox.admin.v1.ExplainPrincipal
@@ -849,7 +1136,7 @@ export type ExplainPrincipal = Message<"signalbox.admin.v1.ExplainPrincipal"> & 
  * Use `create(ExplainPrincipalSchema)` to create a new message.
  */
 export const ExplainPrincipalSchema: GenMessage<ExplainPrincipal> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 22);
+  messageDesc(file_signalbox_admin_v1_config_service, 28);
 
 /**
  * @generated from message signalbox.admin.v1.ExplainResponse
@@ -888,7 +1175,7 @@ export type ExplainResponse = Message<"signalbox.admin.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 23);
+  messageDesc(file_signalbox_admin_v1_config_service, 29);
 
 /**
  * @generated from message signalbox.admin.v1.ExplainStep
@@ -927,7 +1214,7 @@ export type ExplainStep = Message<"signalbox.admin.v1.ExplainStep"> & {
  * Use `create(ExplainStepSchema)` to create a new message.
  */
 export const ExplainStepSchema: GenMessage<ExplainStep> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_config_service, 24);
+  messageDesc(file_signalbox_admin_v1_config_service, 30);
 
 /**
  * Resources and revisions of one scope: a tenant, or `operator` for Gateway and Tenant.
@@ -999,7 +1286,17 @@ export const ConfigService: GenService<{
     output: typeof RollbackResponseSchema;
   },
   /**
-   * Who runs the revision. Streams a message on every change until all nodes have answered or the caller leaves.
+   * Who runs a revision, on whichever replica.
+   *
+   * @generated from rpc signalbox.admin.v1.ConfigService.GetPropagation
+   */
+  getPropagation: {
+    methodKind: "unary";
+    input: typeof GetPropagationRequestSchema;
+    output: typeof GetPropagationResponseSchema;
+  },
+  /**
+   * The same, on every change until it is done or the caller leaves: a state each time, so a slow reader misses nothing.
    *
    * @generated from rpc signalbox.admin.v1.ConfigService.WatchPropagation
    */

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/node_service.proto.
  */
 export const file_signalbox_admin_v1_node_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSI8ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlIv0CCgROb2RlEgoKAmlkGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIaWRlbnRpdHkYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIPCgd2ZXJzaW9uGAUgASgJEhEKCWNvbm5lY3RlZBgGIAEoCBIzCg9jb25uZWN0ZWRfc2luY2UYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3Rfc2VlbhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGc2NvcGVzGAkgAygLMh0uc2lnbmFsYm94LmFkbWluLnYxLk5vZGVTY29wZRIvCgtsYXN0X2Fja19hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoJbGFzdF9uYWNrGAsgASgLMh8uc2lnbmFsYm94LmFkbWluLnYxLk5vZGVSZWZ1c2FsEhYKDnJlbW90ZV9hZGRyZXNzGAwgASgJIk4KCU5vZGVTY29wZRINCgVzY29wZRgBIAEoCRIYChBkZXNpcmVkX3JldmlzaW9uGAIgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YAyABKAQingEKC05vZGVSZWZ1c2FsEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVzY29wZRgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBI1CghyZWZ1c2FscxgEIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZnVzYWwSDwoHY3VycmVudBgFIAEoCDJwCgtOb2RlU2VydmljZRJhCglMaXN0Tm9kZXMSJC5zaWduYWxib3guYWRtaW4udjEuTGlzdE5vZGVzUmVxdWVzdBolLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIHkAIB6OAYBGIGcHJvdG8z", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
+  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSJ/ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlEi0KCHJlcGxpY2FzGAIgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlJlcGxpY2ESEgoKaW5jb21wbGV0ZRgDIAEoCSIiChFXYXRjaE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSKAAQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguc2lnbmFsYm94LmFkbWluLnYxLk5vZGUSLQoIcmVwbGljYXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYRISCgppbmNvbXBsZXRlGAMgASgJIq8BCgdSZXBsaWNhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWxpdmUYBCABKAgSLgoKZ29uZV9zaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbm9kZXMYBiABKA0SDAoEc2VsZhgHIAEoCCLJAwoETm9kZRIKCgJpZBgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGlkZW50aXR5GAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCgljb25uZWN0ZWQYBiABKAgSMwoPY29ubmVjdGVkX3NpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBnNjb3BlcxgJIAMoCzIdLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlU2NvcGUSLwoLbGFzdF9hY2tfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKCWxhc3RfbmFjaxgLIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUmVmdXNhbBIWCg5yZW1vdGVfYWRkcmVzcxgMIAEoCRIPCgdyZXBsaWNhGA0gASgJEg4KBmZhbWlseRgOIAEoCRITCgtzY29wZV9jb3VudBgPIAEoDRIUCgxiZWhpbmRfY291bnQYECABKA0iTgoJTm9kZVNjb3BlEg0KBXNjb3BlGAEgASgJEhgKEGRlc2lyZWRfcmV2aXNpb24YAiABKAQSGAoQYXBwbGllZF9yZXZpc2lvbhgDIAEoBCKeAQoLTm9kZVJlZnVzYWwSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXNjb3BlGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEjUKCHJlZnVzYWxzGAQgAygLMiMuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlUmVmdXNhbBIPCgdjdXJyZW50GAUgASgIMtUBCgtOb2RlU2VydmljZRJhCglMaXN0Tm9kZXMSJC5zaWduYWxib3guYWRtaW4udjEuTGlzdE5vZGVzUmVxdWVzdBolLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIHkAIB6OAYBBJjCgpXYXRjaE5vZGVzEiUuc2lnbmFsYm94LmFkbWluLnYxLldhdGNoTm9kZXNSZXF1ZXN0GiYuc2lnbmFsYm94LmFkbWluLnYxLldhdGNoTm9kZXNSZXNwb25zZSIE6OAYBDABYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.ListNodesRequest
@@ -44,6 +44,20 @@ export type ListNodesResponse = Message<"signalbox.admin.v1.ListNodesResponse"> 
    * @generated from field: repeated signalbox.admin.v1.Node nodes = 1;
    */
   nodes: Node[];
+
+  /**
+   * Of the control plane. Only for callers who are not bound to tenants.
+   *
+   * @generated from field: repeated signalbox.admin.v1.Replica replicas = 2;
+   */
+  replicas: Replica[];
+
+  /**
+   * Why these may not be all nodes: what other replicas know cannot be read. Empty otherwise.
+   *
+   * @generated from field: string incomplete = 3;
+   */
+  incomplete: string;
 };
 
 /**
@@ -52,6 +66,109 @@ export type ListNodesResponse = Message<"signalbox.admin.v1.ListNodesResponse"> 
  */
 export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
   messageDesc(file_signalbox_admin_v1_node_service, 1);
+
+/**
+ * @generated from message signalbox.admin.v1.WatchNodesRequest
+ */
+export type WatchNodesRequest = Message<"signalbox.admin.v1.WatchNodesRequest"> & {
+  /**
+   * As in ListNodesRequest.
+   *
+   * @generated from field: string scope = 1;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.WatchNodesRequest.
+ * Use `create(WatchNodesRequestSchema)` to create a new message.
+ */
+export const WatchNodesRequestSchema: GenMessage<WatchNodesRequest> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_node_service, 2);
+
+/**
+ * @generated from message signalbox.admin.v1.WatchNodesResponse
+ */
+export type WatchNodesResponse = Message<"signalbox.admin.v1.WatchNodesResponse"> & {
+  /**
+   * @generated from field: repeated signalbox.admin.v1.Node nodes = 1;
+   */
+  nodes: Node[];
+
+  /**
+   * @generated from field: repeated signalbox.admin.v1.Replica replicas = 2;
+   */
+  replicas: Replica[];
+
+  /**
+   * @generated from field: string incomplete = 3;
+   */
+  incomplete: string;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.WatchNodesResponse.
+ * Use `create(WatchNodesResponseSchema)` to create a new message.
+ */
+export const WatchNodesResponseSchema: GenMessage<WatchNodesResponse> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_node_service, 3);
+
+/**
+ * A process of the control plane.
+ *
+ * @generated from message signalbox.admin.v1.Replica
+ */
+export type Replica = Message<"signalbox.admin.v1.Replica"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp started_at = 3;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * Its lease is good. One that is not stays listed for a while, with the nodes that it had.
+   *
+   * @generated from field: bool alive = 4;
+   */
+  alive: boolean;
+
+  /**
+   * Unset while it is alive.
+   *
+   * @generated from field: google.protobuf.Timestamp gone_since = 5;
+   */
+  goneSince?: Timestamp | undefined;
+
+  /**
+   * Nodes that are connected to it.
+   *
+   * @generated from field: uint32 nodes = 6;
+   */
+  nodes: number;
+
+  /**
+   * The one that answers.
+   *
+   * @generated from field: bool self = 7;
+   */
+  self: boolean;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.Replica.
+ * Use `create(ReplicaSchema)` to create a new message.
+ */
+export const ReplicaSchema: GenMessage<Replica> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_node_service, 4);
 
 /**
  * @generated from message signalbox.admin.v1.Node
@@ -100,6 +217,8 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
   lastSeen?: Timestamp | undefined;
 
   /**
+   * Those first in which it does not run the newest revision; at most 100, unless the request names a scope.
+   *
    * @generated from field: repeated signalbox.admin.v1.NodeScope scopes = 9;
    */
   scopes: NodeScope[];
@@ -118,6 +237,32 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
    * @generated from field: string remote_address = 12;
    */
   remoteAddress: string;
+
+  /**
+   * Name of the replica that it is or was connected to. Only for callers who are not bound to tenants.
+   *
+   * @generated from field: string replica = 13;
+   */
+  replica: string;
+
+  /**
+   * What it is served: `native`, or the family of another kind of proxy.
+   *
+   * @generated from field: string family = 14;
+   */
+  family: string;
+
+  /**
+   * All scopes that it serves, and those of them in which it does not run the newest revision.
+   *
+   * @generated from field: uint32 scope_count = 15;
+   */
+  scopeCount: number;
+
+  /**
+   * @generated from field: uint32 behind_count = 16;
+   */
+  behindCount: number;
 };
 
 /**
@@ -125,7 +270,7 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_node_service, 2);
+  messageDesc(file_signalbox_admin_v1_node_service, 5);
 
 /**
  * @generated from message signalbox.admin.v1.NodeScope
@@ -152,7 +297,7 @@ export type NodeScope = Message<"signalbox.admin.v1.NodeScope"> & {
  * Use `create(NodeScopeSchema)` to create a new message.
  */
 export const NodeScopeSchema: GenMessage<NodeScope> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_node_service, 3);
+  messageDesc(file_signalbox_admin_v1_node_service, 6);
 
 /**
  * @generated from message signalbox.admin.v1.NodeRefusal
@@ -191,10 +336,10 @@ export type NodeRefusal = Message<"signalbox.admin.v1.NodeRefusal"> & {
  * Use `create(NodeRefusalSchema)` to create a new message.
  */
 export const NodeRefusalSchema: GenMessage<NodeRefusal> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_node_service, 4);
+  messageDesc(file_signalbox_admin_v1_node_service, 7);
 
 /**
- * Every subscriber of the discovery stream, and what it runs.
+ * Every subscriber of the discovery stream, whichever replica it is connected to, and what it runs.
  *
  * @generated from service signalbox.admin.v1.NodeService
  */
@@ -206,6 +351,16 @@ export const NodeService: GenService<{
     methodKind: "unary";
     input: typeof ListNodesRequestSchema;
     output: typeof ListNodesResponseSchema;
+  },
+  /**
+   * The same, whenever something has changed: a state each time, so a slow reader misses nothing.
+   *
+   * @generated from rpc signalbox.admin.v1.NodeService.WatchNodes
+   */
+  watchNodes: {
+    methodKind: "server_streaming";
+    input: typeof WatchNodesRequestSchema;
+    output: typeof WatchNodesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_signalbox_admin_v1_node_service, 0);

@@ -1,0 +1,243 @@
+import type { Clock, Counter, Logger, Metrics } from '@signalbox/runtime';
+
+import type { DatabaseTime } from '../store/database-time.ts';
+import type { FleetStore, ReportedLag, ReportedNack, ReportedNode, ReplicaReport } from '../store/fleet-store.ts';
+import type { NodeNack } from './node-directory.ts';
+import type { Lag, NodeRecord } from './node-record.ts';
+import type { NodeRegistry } from './node-registry.ts';
+
+export interface FleetReporterOptions {
+  /** This process: a UUID, and a name for people. */
+  readonly replica: { readonly id: string; readonly name: string };
+  readonly registry: Pick<NodeRegistry, 'records' | 'offered' | 'onChange'>;
+  readonly store: FleetStore;
+  readonly time: DatabaseTime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Changes within this time are told at once, in milliseconds: most nodes have answered by then. */
+  readonly coalesceMs: number;
+  /** How long this replica counts as alive after its last report, in milliseconds. */
+  readonly leaseMs: number;
+  /** Rows of one report. */
+  readonly maxRows: number;
+  /** What replicas said that are gone is kept so long, in milliseconds. */
+  readonly retentionMs: number;
+}
+
+/** Scopes in which a node may lag before it counts as running anything. */
+const maxLags = 1_000;
+/** Reasons of a refusal that are told, and characters of each. */
+const maxRefusals = 20;
+const maxReason = 1_000;
+/** The time of a node's last acknowledgement is told anew when it is older than this. */
+const refreshMs = 10_000;
+
+/** What was told of a node. */
+interface Told {
+  /** Of its record. */
+  readonly version: number;
+  /** Without the times that change all the time. */
+  readonly text: string;
+  readonly lastAckMs: number | undefined;
+  readonly atMs: number;
+}
+
+/**
+ * Tells the other replicas what this one knows of its nodes.
+ *
+ * 1. A report is one transaction. Nodes are told before the revisions that are offered to them, so nobody ever reads
+ *    that a node runs a revision that it does not run.
+ * 2. Only what has changed is told. If the database has lost it, or may not have taken it, everything is told again.
+ * 3. A replica that tells nothing for the length of its lease counts as gone, with the nodes that it has.
+ */
+export class FleetReporter {
+  readonly #options: FleetReporterOptions;
+  readonly #told = new Map<string, Told>();
+  /** Scopes of which something has to be told. */
+  readonly #dueScopes = new Set<string>();
+  readonly #timers = new DisposableStack();
+  readonly #reports: Counter;
+  readonly #failures: Counter;
+  #number = 0n;
+  #isWhole = true;
+  #failing = false;
+  #due: Disposable | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(options: FleetReporterOptions) {
+    const { metrics } = options;
+    this.#options = options;
+    this.#reports = metrics.counter('signalbox_fleet_reports_total', 'Reports to the other replicas.');
+    this.#failures = metrics.counter(
+      'signalbox_fleet_report_failures_total',
+      'Reports that the database did not take.',
+    );
+  }
+
+  /** Tells once that this replica is there, before nodes connect; then whatever changes. */
+  async start(): Promise<void> {
+    const { registry, clock, leaseMs, retentionMs, store } = this.#options;
+    await this.#run();
+    this.#timers.use(registry.onChange(() => this.#soon()));
+    this.#timers.use(clock.interval(Math.max(1, leaseMs / 3), () => this.#kick()));
+    this.#timers.use(
+      clock.interval(Math.max(leaseMs, retentionMs / 10), () => void store.sweep(retentionMs).catch(() => undefined)),
+    );
+  }
+
+  /** Tells what happened last, and that nobody need wait for this replica. */
+  async stop(): Promise<void> {
+    this.#timers.dispose();
+    this.#due?.[Symbol.dispose]();
+    await this.#running;
+    await this.#run();
+    this.#stopped = true;
+    if (!this.#failing) await this.#options.store.leave(this.#options.replica.id).catch(() => undefined);
+  }
+
+  #soon(): void {
+    const { clock, coalesceMs } = this.#options;
+    this.#due ??= clock.timer(coalesceMs, () => {
+      this.#due = undefined;
+      this.#kick();
+    });
+  }
+
+  #kick(): void {
+    this.#again = true;
+    this.#running ??= this.#runAll().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #runAll(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      await this.#run();
+    }
+  }
+
+  /** One report. What does not fit is told with the next, at once. */
+  async #run(): Promise<void> {
+    const { store, time, clock, logger } = this.#options;
+    const draft = this.#draft();
+    const askedAtMs = clock.monotonic();
+    try {
+      const receipt = await store.report(draft.report);
+      time.read(receipt.nowMs, askedAtMs);
+      this.#reports.add();
+      if (this.#failing) logger.info('other replicas are told again what nodes run');
+      this.#failing = false;
+      this.#isWhole = false;
+      draft.accept();
+      if (receipt.isForgotten) this.#forget();
+      this.#again ||= receipt.isForgotten || draft.isCut;
+    } catch (error) {
+      this.#failures.add();
+      if (!this.#failing) logger.warn('other replicas cannot be told what nodes run', { error: String(error) });
+      this.#failing = true;
+      this.#forget();
+    }
+  }
+
+  /** Everything has to be told again. */
+  #forget(): void {
+    this.#isWhole = true;
+    this.#told.clear();
+    for (const scope of this.#options.registry.offered.scopes()) this.#dueScopes.add(scope);
+  }
+
+  #draft(): Draft {
+    const { replica, leaseMs, maxRows, registry, time } = this.#options;
+    const nowMs = time.now();
+    const records = [...registry.records()];
+    const news = records.flatMap((record) => this.#news(record, nowMs)).slice(0, maxRows);
+    const keys = new Set(records.map(({ key }) => key));
+    const forgottenNodes = [...this.#told.keys()].filter((key) => !keys.has(key));
+    for (const scope of registry.offered.takeChanged()) this.#dueScopes.add(scope);
+    // Revisions are told when nothing is left to be told of nodes.
+    const scopes = news.length < maxRows ? [...this.#dueScopes].slice(0, maxRows) : [];
+    const forgottenScopes = scopes.filter((scope) => registry.offered.revision(scope) === undefined);
+    this.#number += 1n;
+    const report: ReplicaReport = {
+      ...{ replica: replica.id, name: replica.name, number: this.#number, leaseMs, isWhole: this.#isWhole },
+      ...{ nodes: news.map(({ node }) => node), forgottenNodes, forgottenScopes },
+      scopes: scopes.flatMap((scope) => reportedScope(registry, scope)),
+    };
+    const accept = () => {
+      for (const { node, told } of news) this.#told.set(node.key, told);
+      for (const key of forgottenNodes) this.#told.delete(key);
+    };
+    for (const scope of scopes) this.#dueScopes.delete(scope);
+    return { report, accept, isCut: news.length === maxRows || this.#dueScopes.size > 0 };
+  }
+
+  #news(record: NodeRecord, nowMs: number): readonly NodeNews[] {
+    const told = this.#told.get(record.key);
+    const { version, lastAckMs } = record;
+    const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
+    if (told?.version === version && !isOutdated) return [];
+    const node = reportedNode(record);
+    const text = JSON.stringify({ ...node, lastSeenMs: 0, lastAckMs: 0 });
+    if (told?.text === text && !isOutdated) {
+      this.#told.set(record.key, { ...told, version });
+      return [];
+    }
+    return [{ node, told: { version, text, lastAckMs, atMs: nowMs } }];
+  }
+}
+
+interface NodeNews {
+  readonly node: ReportedNode;
+  readonly told: Told;
+}
+
+interface Draft {
+  readonly report: ReplicaReport;
+  /** There is more to tell. */
+  readonly isCut: boolean;
+  /** The report was taken. */
+  accept(): void;
+}
+
+function reportedScope({ offered }: FleetReporterOptions['registry'], scope: string): ReplicaReport['scopes'] {
+  const revision = offered.revision(scope);
+  if (revision === undefined) return [];
+  const history = offered.history(scope).map((each) => ({ ...each, revision: each.revision.toString() }));
+  return [{ scope, revision, history }];
+}
+
+function reportedNode(record: NodeRecord): ReportedNode {
+  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind } = record;
+  const { node, identity, remoteAddress, family, sources, collections } = stream;
+  const seen = sources ?? collections;
+  const isLost = behind.size > maxLags;
+  return {
+    ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
+    ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
+    ...(leftAtMs !== undefined && { leftAtMs }),
+    lastSeenMs,
+    ...(lastAckMs !== undefined && { lastAckMs }),
+    ...(lastNack && { lastNack: reportedNack(lastNack) }),
+    scopes: seen === 'all' ? null : [...seen],
+    isFresh: record.isFresh || isLost,
+    behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
+  };
+}
+
+function reportedLag({ sent, applied, refused }: Lag): ReportedLag {
+  const lag = { sent: sent.toString(), applied: applied.toString() };
+  return refused ? { ...lag, refused: reportedNack(refused) } : lag;
+}
+
+function reportedNack({ atMs, scope, revision, refusals }: NodeNack): ReportedNack {
+  const told = refusals.slice(0, maxRefusals).map(({ type, resource, message }) => ({
+    type,
+    resource: resource.slice(0, maxReason),
+    message: message.slice(0, maxReason),
+  }));
+  return { atMs, scope, revision: revision.toString(), refusals: told };
+}
