@@ -33,6 +33,7 @@ describe('the plan of a rollout', () => {
     const stages = [{ groups: ['canary'], soak: '1h30m', promotion: 'MANUAL' }, { percent: 50 }];
     const operator = snapshot('operator', [['Tenant', 'acme', { rollout: { stages } }]]);
     expect(rolloutPlanOf(snapshot('acme', []), operator)).toEqual({
+      requiredBy: 'operator',
       stages: [
         { percent: 0, groups: ['canary'], soakMs: 5_400_000, manual: true },
         { percent: 50, groups: [], soakMs: 0, manual: false },

@@ -7,6 +7,8 @@ import { resourceKey, type Snapshot, type StoredResource } from '../snapshot.ts'
 
 /** In which steps a revision reaches nodes. Plain data: it is kept with each rollout that follows it. */
 export interface RolloutPlan {
+  /** Who asks for it. */
+  readonly requiredBy: 'operator' | 'tenant';
   readonly stages: readonly StagePlan[];
   readonly limits: HealthLimits;
 }
@@ -58,13 +60,14 @@ function planIn(resource: StoredResource): RolloutPlan | undefined {
   if (!known) {
     const schema = resource.kind === 'Tenant' ? TenantSchema : PolicySchema;
     const { rollout } = fromBinary(schema, resource.body);
-    known = { plan: rollout && planOf(rollout) };
+    const requiredBy = resource.kind === 'Tenant' ? 'operator' : 'tenant';
+    known = { plan: rollout && { requiredBy, ...planOf(rollout) } };
     plans.set(resource, known);
   }
   return known.plan;
 }
 
-function planOf({ stages, limits }: Rollout): RolloutPlan {
+function planOf({ stages, limits }: Rollout): Omit<RolloutPlan, 'requiredBy'> {
   return {
     stages: stages.map(({ percent, groups, soak, promotion }) => ({
       percent,

@@ -4,6 +4,7 @@ import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import type { Server as TlsServer } from 'node:tls';
@@ -18,6 +19,7 @@ import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
 import { observed } from './observe.ts';
 import { refusedAtGate } from './request-gate.ts';
+import type { RolloutApi } from './rollout-service.ts';
 import type { TenantApi } from './tenant-service.ts';
 import type { TokenApi } from './token-service.ts';
 
@@ -29,6 +31,7 @@ export interface ApiServerOptions {
     readonly config: ConfigApi;
     readonly tenants: TenantApi;
     readonly nodes: NodeApi;
+    readonly rollouts: RolloutApi;
     readonly tokens: TokenApi;
   };
   readonly tokens: Identifier;
@@ -46,7 +49,7 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, TokenService] as const;
+const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -116,9 +119,9 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, tokens } = this.#options.services;
+    const { config, tenants, nodes, rollouts, tokens } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
-    router.service(NodeService, nodes).service(TokenService, tokens);
+    router.service(NodeService, nodes).service(RolloutService, rollouts).service(TokenService, tokens);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */

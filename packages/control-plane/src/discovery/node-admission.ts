@@ -89,10 +89,10 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
 
 /** What a credential may see: scopes as they are, or for foreign families the view that is made of them. */
 function grantTo(
-  { tokenId, name, gateway, family, tenants }: NodeIdentity,
+  { tokenId, name, gateway, family, tenants, groups }: NodeIdentity,
   views: readonly ServedViews[],
 ): StreamGrant | StreamEnd {
-  const identity = { credentialId: tokenId, name };
+  const identity = { credentialId: tokenId, name, ...(groups && { groups }) };
   const scopes = tenants === null ? 'all' : new Set([operatorScope, ...tenants]);
   const served = views.find((each) => each.family.name === family);
   if (!served) return { identity, family, collections: scopes };

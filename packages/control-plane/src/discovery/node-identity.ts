@@ -13,6 +13,8 @@ export interface NodeIdentity {
   readonly family: string;
   /** Tenants that it may receive; null: all. */
   readonly tenants: ReadonlySet<string> | null;
+  /** Groups that the credential puts its nodes in. Absent: none. */
+  readonly groups?: readonly string[];
 }
 
 export interface NodeAuthenticator {

@@ -238,6 +238,7 @@ export class NodeRegistry implements StreamObserver {
     const { replica } = this.#options;
     return {
       ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, replica, remoteAddress },
+      groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),

@@ -52,6 +52,8 @@ export class Publisher implements CollectionSource {
   readonly #scopes = new Map<string, PublishedScope>();
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
   #tenants: ReadonlySet<string> = new Set();
+  /** Scopes with stages. */
+  readonly #staged = new Set<string>();
   #ready = false;
 
   constructor(options: PublisherOptions) {
@@ -96,6 +98,11 @@ export class Publisher implements CollectionSource {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  /** Some scope is in different states for different nodes. */
+  get isStaged(): boolean {
+    return this.#staged.size > 0;
+  }
+
   /** When the newest published revision of a scope was committed, in milliseconds since the epoch. */
   committedAtMs(scope: string): number | undefined {
     return this.#published(scope)?.state.committedAtMs;
@@ -136,6 +143,7 @@ export class Publisher implements CollectionSource {
       if (!scope || !each.base.state) continue;
       scope.staged = each;
       scope.stages = new ScopeStages(scope.state, firstState(each.base.state), each.members);
+      this.#staged.add(each.scope);
     }
     this.#tenants = this.#publishedTenants();
     this.#ready = true;
@@ -206,6 +214,8 @@ export class Publisher implements CollectionSource {
     published.waiting = [];
     published.state = nextState(middle, waiting.slice(upToBase.length), maxLogged);
     published.stages = staged && base && new ScopeStages(published.state, base, staged.members);
+    if (published.stages) this.#staged.add(scope);
+    else this.#staged.delete(scope);
     if (scope === operatorScope) {
       const before = this.#tenants;
       this.#tenants = this.#publishedTenants();

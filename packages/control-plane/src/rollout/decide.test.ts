@@ -24,7 +24,7 @@ function rollout(given: Partial<Rollout> = {}, plan: Partial<RolloutPlan> = {}):
       reason: '',
       version: 1,
     },
-    plan: { stages: [stage(), stage({ percent: 100 })], limits: unlimited, ...plan },
+    plan: { requiredBy: 'tenant', stages: [stage(), stage({ percent: 100 })], limits: unlimited, ...plan },
     ...given,
   };
 }
@@ -169,6 +169,7 @@ describe('a rollout', () => {
 });
 
 const plans = fc.record({
+  requiredBy: fc.constant('tenant' as const),
   stages: fc
     .array(
       fc.record({

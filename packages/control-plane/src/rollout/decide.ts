@@ -62,7 +62,10 @@ export function decide(rollout: Rollout, fleet: FleetView, nowMs: number): Decis
 }
 
 /** The next stage, or the end if there is none. */
-export function next(rollout: Rollout, connected: readonly FleetNode[]): Decision {
+export function next(
+  rollout: Rollout,
+  connected: readonly FleetNode[],
+): Extract<Decision, { kind: 'advance' | 'complete' }> {
   const stage = rollout.plan.stages[rollout.stage + 1];
   if (!stage) return { kind: 'complete' };
   const members = withStage(rollout.members, stage, connected);

@@ -6,12 +6,14 @@ import { decide, type Decision, type FleetNode, type FleetView, next } from './d
 import { noHealth } from './health.ts';
 import type { HealthCollector } from './health-collector.ts';
 import type { Rollout } from './rollout.ts';
-import { halt, type Transition, transition } from './transition.ts';
+import { halt, promotion, type Transition, transition } from './transition.ts';
 
 /** The nodes that serve a tenant. */
 export interface RolloutFleet {
   /** Keeps what is known of nodes fresh, until disposed of. */
   follow(): Disposable;
+  /** Reads now what other replicas know. Does not fail. */
+  refresh(): Promise<void>;
   /** Nodes as a rollout sees them; or why not all of them are known. */
   nodes(rollout: Rollout): readonly FleetNode[] | { readonly incomplete: string };
 }
@@ -137,10 +139,15 @@ export class RolloutDriver {
   }
 
   /** Moves on to the next stage, or to all nodes, whatever the present one has shown. */
-  async promote(rollout: Rollout, to: 'next' | 'all', by: { nowMs: number; actor: string }): Promise<boolean> {
+  async promote(
+    rollout: Rollout,
+    to: 'next' | 'all',
+    by: { readonly nowMs: number; readonly actor: string; readonly reason: string },
+  ): Promise<boolean> {
     const nodes = this.#options.fleet.nodes(rollout);
     const connected = 'incomplete' in nodes ? [] : nodes.filter((node) => node.connected);
-    return this.act(rollout, to === 'all' ? { kind: 'complete' } : next(rollout, connected), by);
+    const decision = to === 'all' ? ({ kind: 'complete' } as const) : next(rollout, connected);
+    return this.#write(promotion(transition(rollout, decision, by), by.reason));
   }
 
   async #write(change: Transition): Promise<boolean> {

@@ -73,6 +73,12 @@ export function halt(rollout: Rollout, reason: string): Transition {
   return changed(rollout, { state: 'halted', reason }, { event: 'halted', actor: '', detail: reason });
 }
 
+/** A change that somebody made who did not wait. */
+export function promotion({ rollout, event }: Transition, reason: string): Transition {
+  const where = rollout.state === 'completed' ? 'to all nodes' : `to stage ${event.stage}: ${event.detail}`;
+  return { rollout, event: { ...event, event: 'promoted', detail: reason === '' ? where : `${where}; ${reason}` } };
+}
+
 const running = { state: 'running', reason: '' } as const;
 
 function changed(rollout: Rollout, change: Partial<Rollout>, event: Omit<RolloutEvent, 'stage'>): Transition {

@@ -153,7 +153,17 @@ export class PostgresStore implements ConfigStore {
     const version = await insertRevision(tx, {
       ...{ scope, revision, parent, cause, author, message, changes, removals },
     });
-    const followed = { scope, revision, cause, author, message, current, mayRollOut, plan: planned.rollout };
+    const followed = {
+      scope,
+      revision,
+      cause,
+      author,
+      message,
+      current,
+      mayRollOut,
+      returnsTo: request.returnsTo,
+      plan: planned.rollout,
+    };
     const staged = await followRevision(tx, followed, request.endsRollout);
     await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
     const outcome = { outcome: 'committed', revision, committed: true, staged, changes, warnings } as const;

@@ -8,7 +8,7 @@ const token: RememberedToken = {
   record: {
     ...{ id: 'a1', name: 'edge', role: 'node', tenants: ['acme'], gateway: 'default', family: 'native' },
     ...{ createdAt: new Date(1), expiresAt: new Date(2), revokedAt: null, lastUsedAt: null },
-    ...{ form: 'bearer', node: '', serials: [] },
+    ...{ form: 'bearer', node: '', serials: [], groups: ['canary'] },
   },
   hash: Buffer.alloc(32, 7),
 };

@@ -2,8 +2,9 @@ import { operatorScope, type RolloutPlan, type Snapshot } from '@signalbox/confi
 
 import { nobody } from '../rollout/members.ts';
 import type { Rollout, RolloutState } from '../rollout/rollout.ts';
+import type { StoreSql } from './connection.ts';
 import type { ScopedTransaction } from './database.ts';
-import { databaseNow, insertEvent, insertRollout, lockUnderWay, updateRollout } from './rollout-rows.ts';
+import { databaseNow, insertEvent, insertRollout, lockUnderWay, readRollouts, updateRollout } from './rollout-rows.ts';
 
 /** A revision about to be committed. */
 export interface FollowedRevision {
@@ -12,6 +13,8 @@ export interface FollowedRevision {
   readonly cause: 'apply' | 'rollback';
   readonly author: string;
   readonly message: string;
+  /** Revision whose content comes back, of a rollback. */
+  readonly returnsTo: bigint | undefined;
   /** What was there before it. */
   readonly current: Snapshot;
   /** How it is to reach nodes; undefined: all at once. */
@@ -30,7 +33,7 @@ export interface RolloutEnd {
 /**
  * Lets rollouts follow a revision, in its transaction: whoever reads the revision knows how it reaches nodes.
  *
- * 1. What returns to an earlier revision goes to all nodes at once, and ends a rollout that is under way.
+ * 1. What returns to a revision that all nodes have had goes to all at once, and ends a rollout that is under way.
  * 2. A revision on top of one that is rolled out takes its place: in the same stage, for the same nodes, which never get
  *    anything older. All others keep what they have.
  * 3. Otherwise it is rolled out if its plan says how. A tenant's first resources are not: there is nothing that they
@@ -44,10 +47,10 @@ export async function followRevision(
   revision: FollowedRevision,
   end: RolloutEnd | undefined,
 ): Promise<boolean> {
-  const { scope, cause, author, current } = revision;
+  const { scope, author, current } = revision;
   if (scope === operatorScope) return false;
   const before = revision.mayRollOut ? await lockUnderWay(tx.sql, scope) : undefined;
-  if (cause === 'rollback') {
+  if (await returns(tx.sql, revision)) {
     if (before) await endRollout(tx, before, end ?? returned(revision));
     return false;
   }
@@ -61,6 +64,13 @@ export async function followRevision(
   const none = { state: 'running', stage: 0, members: nobody, stageSinceMs: undefined } as const;
   await start(tx, revision, { base: current.revision, plan, ...none });
   return true;
+}
+
+/** Whether the revision has the content of one that all nodes have had: what was held back once is not let through so. */
+async function returns(sql: StoreSql, { scope, cause, returnsTo }: FollowedRevision): Promise<boolean> {
+  if (cause !== 'rollback') return false;
+  const earlier = returnsTo === undefined ? [] : await readRollouts(sql, { tenant: scope, revision: returnsTo });
+  return earlier.every(({ state }) => state === 'completed');
 }
 
 /** Ends the rollout of a scope that is under way, if there is one. Call in its scope. */

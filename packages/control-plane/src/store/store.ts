@@ -55,6 +55,8 @@ export interface WriteRequest {
   readonly confirmRemoval?: boolean;
   /** Deletes what a removed tenant still has, as a last revision of it; otherwise its removal is refused. */
   readonly emptyRemovedTenants?: boolean;
+  /** Revision whose content comes back, of a rollback. */
+  readonly returnsTo?: bigint;
   /** How the rollout under way ends that a rollback takes back; absent: it is superseded. */
   readonly endsRollout?: RolloutEnd;
   /**

@@ -37,6 +37,8 @@ export interface TokenRecord {
   readonly node: string;
   /** Serial numbers of the certificates that are good; empty: all of another authority. */
   readonly serials: readonly string[];
+  /** Groups of its nodes. */
+  readonly groups: readonly string[];
 }
 
 export interface NewToken {
@@ -51,6 +53,7 @@ export interface NewToken {
   readonly form?: TokenForm;
   readonly node?: string;
   readonly serials?: readonly string[];
+  readonly groups?: readonly string[];
 }
 
 export interface TokenStoreOptions {
@@ -278,7 +281,9 @@ export class TokenStore implements NodeAuthenticator {
       await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
       if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
       const { name, tenants, gateway, family } = token;
+      const { groups } = token;
       await this.#insert(tx, {
+        groups,
         ...{ name, role: 'node', tenants, gateway, family },
         ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
         ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
@@ -364,8 +369,14 @@ export class TokenStore implements NodeAuthenticator {
         array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
         ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
+    const { groups = [] } = token;
+    if (groups.length > 0) {
+      await sql`update signalbox.token set groups = array(select jsonb_array_elements_text(${sql.json([...groups])}::jsonb))
+        where id = ${id} and created_at = ${createdAt}`;
+    }
     const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
+      groups,
       ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt, form, node, serials },
       revokedAt: null,
       lastUsedAt: null,
@@ -374,12 +385,12 @@ export class TokenStore implements NodeAuthenticator {
   }
 }
 
-function identityOf({ id, name, gateway, family, tenants }: TokenRecord): NodeIdentity {
+function identityOf({ id, name, gateway, family, tenants, groups }: TokenRecord): NodeIdentity {
   const seen = tenants.length === 0 ? null : new Set(tenants);
-  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: seen };
+  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: seen, groups };
 }
 
 function columns(sql: StoreSql) {
   return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
-    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
+    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials, to_jsonb(groups) as groups`;
 }
