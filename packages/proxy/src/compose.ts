@@ -27,6 +27,8 @@ import type { Exchange } from './http/exchange.ts';
 import { createHttpServer } from './http/http-codecs.ts';
 import { http1ClientLimitsOf, httpServerLimitsOf, removalLimitsOf, requestLimitsOf, tableLimitsOf } from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
+import { NodeReporter } from './health/node-reporter.ts';
+import { OutcomeCounter } from './health/outcome-counts.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
@@ -109,7 +111,7 @@ interface Kit {
   readonly metrics: Metrics;
   readonly stateFolder: string;
   readonly nodeId: string;
-  readonly recorder: Recorder;
+  readonly recorder: OutcomeCounter;
   /** Of the listeners; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
 }
@@ -120,7 +122,8 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
   const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
-  const recorder = recorderOf(settings, stateFolder, { clock, logger, metrics });
+  const events = recorderOf(settings, stateFolder, { clock, logger, metrics });
+  const recorder = new OutcomeCounter(events, settings.reportTenants);
   const kit = {
     settings,
     clock,
@@ -304,18 +307,36 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
   const removals = removalLimitsOf(settings);
   const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
   let connection: ControlPlaneConnection | undefined;
+  let reporter: NodeReporter | undefined;
   return {
     name: 'discovery',
     start: async () => {
-      connection = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
+      const opened = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
+      connection = opened;
       await subscriber.restore(await lastGood.load());
-      await connection.start();
+      await opened.start();
+      reporter = reporterOf(kit, opened);
+      reporter.start();
     },
     stop: async (deadline) => {
+      await reporter?.stop();
       await connection?.stop();
       await lastGood.close(deadline);
     },
   };
+}
+
+function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter {
+  const { settings, nodeId: node, recorder: counter } = kit;
+  const { gateway, reportMs: intervalMs } = settings;
+  return new NodeReporter({
+    ...kit,
+    counter,
+    node,
+    gateway,
+    intervalMs,
+    send: (request) => connection.report(request),
+  });
 }
 
 function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: Kit): LastGood {

@@ -76,14 +76,21 @@ export class RolloutDriver {
   }
 
   async #look(): Promise<void> {
-    const { logger } = this.#options;
-    try {
+    await this.#guarded('rollouts cannot be moved on', async () => {
       if (this.#options.isNeeded()) await this.#lookAtAll();
       else this.#rest();
       this.#failing = false;
+    });
+  }
+
+  /** One failure stops nothing else. */
+  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       const fields = { error: String(error) };
-      if (!isOutage(error)) logger.error('rollouts cannot be moved on', fields);
+      const { logger } = this.#options;
+      if (!isOutage(error)) logger.error(what, fields);
       else if (!this.#failing) logger.warn('the database does not answer: rollouts stay where they are', fields);
       this.#failing = true;
     }
@@ -98,23 +105,32 @@ export class RolloutDriver {
   }
 
   async #lookAtAll(): Promise<void> {
-    const { store, fleet, health, replica } = this.#options;
+    const { store, fleet, health } = this.#options;
     this.#following ??= fleet.follow();
-    const said = health.takeChanged();
-    if (said.length > 0) {
-      await store.report(replica, said).catch((error: unknown) => {
-        health.giveBack(said);
-        throw error;
-      });
-    }
+    await this.#guarded('what nodes say cannot be shared', () => this.#share());
     const { nowMs, rollouts } = await store.underWay();
     health.follow(rollouts);
     for (const rollout of rollouts) {
-      const nodes = fleet.nodes(rollout);
-      if ('incomplete' in nodes) continue;
-      const decision = decide(rollout, await this.#view(rollout, nodes), nowMs);
-      if (decision) await this.act(rollout, decision, { nowMs, actor: '' });
+      const what = `the rollout of ${rollout.scope} cannot be moved on`;
+      await this.#guarded(what, () => this.#moveOn(rollout, nowMs));
     }
+  }
+
+  async #share(): Promise<void> {
+    const { store, health, replica } = this.#options;
+    const said = health.takeChanged();
+    if (said.length === 0) return;
+    await store.report(replica, said).catch((error: unknown) => {
+      health.giveBack(said);
+      throw error;
+    });
+  }
+
+  async #moveOn(rollout: Rollout, nowMs: number): Promise<void> {
+    const nodes = this.#options.fleet.nodes(rollout);
+    if ('incomplete' in nodes) return;
+    const decision = decide(rollout, await this.#view(rollout, nodes), nowMs);
+    if (decision) await this.act(rollout, decision, { nowMs, actor: '' });
   }
 
   async #view(rollout: Rollout, nodes: readonly FleetNode[]): Promise<FleetView> {

@@ -68,7 +68,9 @@ export class RolloutStore {
 
   /** Says what this replica was told in a stage so far. */
   async report(replica: string, stages: readonly StageHealth[]): Promise<void> {
-    const rows = stages.map(({ revision, ...rest }) => ({ ...rest, revision: String(revision) }));
+    const rows = stages.map(({ scope, revision, stage, candidate, base }) => {
+      return { scope, revision: String(revision), stage, candidate, base };
+    });
     await this.#options.database.write(
       operatorScope,
       ({ sql }) => sql`insert into signalbox.rollout_health (tenant, revision, stage, replica, candidate, base)

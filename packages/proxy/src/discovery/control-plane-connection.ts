@@ -1,7 +1,13 @@
 import { join } from 'node:path';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { kinds, typeUrlOf } from '@signalbox/config';
+import {
+  type ReportRequest,
+  type ReportResponse,
+  ReportService,
+} from '@signalbox/proto/signalbox/node/v1/report_service_pb.ts';
 import { type Clock, type HostPort, type Logger, type Metrics, type Random, TlsFiles } from '@signalbox/runtime';
-import { AdsClient, type AdsClientTls, type ClientHandler } from '@signalbox/xds';
+import { AdsClient, type AdsClientTls, type ClientHandler, serviceDefinition } from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
 import { GrpcJoinClient } from './join-client.ts';
@@ -26,10 +32,12 @@ export class ControlPlaneConnection {
   readonly #client: AdsClient;
   readonly #files: TlsFiles | undefined;
   readonly #certificate: NodeCertificate | undefined;
+  readonly #now: () => number;
   #stopped = false;
 
   private constructor(options: ControlPlaneConnectionOptions, address: string, means: Means) {
     const { files } = means;
+    this.#now = () => options.clock.now();
     this.#files = files;
     this.#certificate = files && means.joins ? certificateOf(options, address, files) : undefined;
     const certificate = this.#certificate;
@@ -77,6 +85,11 @@ export class ControlPlaneConnection {
     else dial();
   }
 
+  /** Tells how this node does, over the connection of the discovery stream. @throws when it did not arrive. */
+  report(request: ReportRequest): Promise<ReportResponse> {
+    return this.#client.call(reportMethod, request, this.#now() + reportTimeoutMs);
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#certificate?.stop();
@@ -84,6 +97,9 @@ export class ControlPlaneConnection {
     this.#files?.stop();
   }
 }
+
+const reportTimeoutMs = 5_000;
+const reportMethod = serviceDefinition(ReportService)['report'] as MethodDefinition<ReportRequest, ReportResponse>;
 
 /** By what the node is let in. */
 interface Means {
