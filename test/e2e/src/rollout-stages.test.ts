@@ -4,7 +4,6 @@ import {
   Rollout_Phase as Phase,
   Rollout_State as State,
 } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
-import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import {
   gateway,
   type LegacyMcpServer,
@@ -21,7 +20,6 @@ import {
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
 const keys = { alice: 'alice-key' };
-const all = ['add', 'echo', 'slow'];
 
 describe('a revision that reaches nodes in stages', () => {
   let upstream: LegacyMcpServer;

@@ -24,7 +24,7 @@ export class FleetNodes implements RolloutFleet {
     const { incomplete } = this.#fleet;
     if (incomplete !== undefined) return { incomplete };
     const { scope, revision } = rollout;
-    const late = this.#fleet.replicas().find(({ isAlive, offered }) => isAlive && (offered(scope) ?? 0n) < revision);
+    const late = this.#fleet.replicas().find((each) => each.isAlive && (each.offered(scope) ?? 0n) < revision);
     if (late) return { incomplete: `replica ${late.name} has not read revision ${revision} yet` };
     return this.#fleet.nodes().flatMap((node) => fleetNode(node, rollout));
   }
