@@ -37,6 +37,7 @@ import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
+import { YoungGeneration } from './table/young-generation.ts';
 import { Http1Client } from './upstream/http1-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
@@ -273,7 +274,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(kit: Kit, { current }: Serving, environment: NonNullable<StartProxyOptions['environment']>): Part {
   const { settings, clock } = kit;
-  const slice = new TimeSlice(clock, settings.slice);
+  const slice = new TimeSlice(clock, settings.slice, new YoungGeneration());
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   return settings.config === '' ? controlPlaneSource(kit, activation, slice) : fileSource(kit, activation, environment);
 }

@@ -35,9 +35,9 @@ export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer)
     const open = (count: number) => openStreams(`http://127.0.0.1:${probe.port}/bench/tools/mcp`, token, count);
     await open(warmUp);
     await makeCalls(probe.port, token);
-    const before = await probe.stats();
+    const before = await probe.collectedStats();
     await open(streams);
-    const after = await probe.stats();
+    const after = await probe.collectedStats();
     return {
       streams,
       residentBytesPerStream: (after.residentBytes - before.residentBytes) / streams,

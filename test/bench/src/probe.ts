@@ -11,30 +11,33 @@ export interface Probe {
   readonly port: number;
   /** Since the last call, or the start. */
   stats(): Promise<ProbeStats>;
+  /** The same after a full collection. */
+  collectedStats(): Promise<ProbeStats>;
 }
 
 /** @param env where its configuration comes from. */
 export async function startProbe(env: Readonly<Record<string, string>>): Promise<Probe> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const entry = new URL('proxy-probe.ts', import.meta.url).pathname;
-  const child = startChild(gatewayCore, [process.execPath, '--expose-gc', entry], {
-    SIGNALBOX_LOG_LEVEL: 'warn',
-    SIGNALBOX_PROXY_LISTEN: `127.0.0.1:${port}`,
-    SIGNALBOX_PROXY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
-    SIGNALBOX_PROXY_STATE: temporaryFolder(),
-    SIGNALBOX_PROXY_NODE_ID: 'bench',
-    ...env,
-  });
+  const child = startChild(
+    gatewayCore,
+    [process.execPath, '--expose-gc', '--disable-warning=ExperimentalWarning', entry],
+    {
+      SIGNALBOX_LOG_LEVEL: 'warn',
+      SIGNALBOX_PROXY_LISTEN: `127.0.0.1:${port}`,
+      SIGNALBOX_PROXY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+      SIGNALBOX_PROXY_STATE: temporaryFolder(),
+      SIGNALBOX_PROXY_NODE_ID: 'bench',
+      ...env,
+    },
+  );
   await child.says(/probe ready/);
   let asked = 0;
-  return {
-    process: child,
-    port,
-    stats: async () => {
-      asked += 1;
-      process.kill(child.pid, 'SIGUSR2');
-      const [, text = ''] = await child.says(new RegExp(`^STATS ${asked} (.*)$`, 'm'));
-      return JSON.parse(text) as ProbeStats;
-    },
+  const ask = async (signal: NodeJS.Signals) => {
+    asked += 1;
+    process.kill(child.pid, signal);
+    const [, text = ''] = await child.says(new RegExp(`^STATS ${asked} (.*)$`, 'm'));
+    return JSON.parse(text) as ProbeStats;
   };
+  return { process: child, port, stats: () => ask('SIGUSR2'), collectedStats: () => ask('SIGHUP') };
 }

@@ -1,5 +1,5 @@
-// A proxy that can be looked into: started like the real one, from its settings. On SIGUSR2 it collects garbage, prints a line
-// `STATS <count> {…}` and starts its measurements anew.
+// A proxy that can be looked into: started like the real one, from its settings. On SIGUSR2 it prints a line
+// `STATS <count> {…}` and starts its measurements anew; on SIGHUP it collects its garbage first.
 import { readProxySettings, startProxy } from '@signalbox/proxy';
 import { jsonLogger } from '@signalbox/runtime';
 
@@ -8,7 +8,7 @@ import { type Stall, StallMeter } from './stall-meter.ts';
 /** What a `STATS` line says since the one before. */
 export interface ProbeStats {
   readonly stall: Stall;
-  /** After a full collection, in bytes. */
+  /** In bytes. */
   readonly residentBytes: number;
   readonly heapBytes: number;
   readonly externalBytes: number;
@@ -22,8 +22,6 @@ let reports = 0;
 
 function report(): void {
   const stall = meter.longest;
-  // As far as V8 goes when memory is short: what stays is what is used.
-  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   const { rss, heapUsed, external } = process.memoryUsage();
   const stats: ProbeStats = { stall, residentBytes: rss, heapBytes: heapUsed, externalBytes: external };
   meter.reset();
@@ -32,5 +30,10 @@ function report(): void {
 }
 
 process.on('SIGUSR2', report);
+process.on('SIGHUP', () => {
+  // An ordinary full collection, as a process has them all the time; not the last resort of one that runs out of memory.
+  globalThis.gc?.({ type: 'major', execution: 'sync' });
+  report();
+});
 process.on('SIGTERM', () => void proxy.stop(500, 0).then(() => process.exit(0)));
 console.log('probe ready');

@@ -1,3 +1,5 @@
+import { threadCpuMs } from './thread-cpu.ts';
+
 /** The longest time that the event loop of this process was held up. */
 export interface Stall {
   /** By the clock, in milliseconds. On a busy machine part of it is time in which others had the core. */
@@ -38,9 +40,4 @@ export class StallMeter {
     this.#lastWall = wall;
     this.#lastCpu = cpu;
   }
-}
-
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
 }

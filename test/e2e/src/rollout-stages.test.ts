@@ -1,4 +1,3 @@
-import { ConnectError } from '@connectrpc/connect';
 import type { GetRolloutResponse } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import {
   Rollout_Phase as Phase,

@@ -3,6 +3,8 @@ import type { Counter, Metrics } from '@signalbox/runtime';
 import { Connection, type ConnectionOptions } from './connection.ts';
 
 export interface ConnectionPoolOptions extends ConnectionOptions {
+  /** Who uses it, in metrics. */
+  readonly name: string;
   /** Connections at most. */
   readonly connections: number;
   /** Users that may wait for one; more are refused with {@link StoreBusy}. */
@@ -29,10 +31,11 @@ export class ConnectionPool {
 
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
-    const { metrics } = options;
-    this.#refused = metrics.counter('signalbox_store_refused_total', 'Transactions refused because too many waited.');
-    const lent = metrics.gauge('signalbox_store_connections', 'Connections to the database that are in use.');
-    const waiting = metrics.gauge('signalbox_store_waiting', 'Transactions that wait for a connection.');
+    const { metrics, name: pool } = options;
+    const refused = 'Transactions refused because too many waited.';
+    this.#refused = metrics.counter('signalbox_store_refused_total', refused, { pool });
+    const lent = metrics.gauge('signalbox_store_connections', 'Connections to the database that are in use.', { pool });
+    const waiting = metrics.gauge('signalbox_store_waiting', 'Transactions that wait for a connection.', { pool });
     metrics.onCollect(() => {
       lent.set(this.#lent);
       waiting.set(this.#waiting.length);

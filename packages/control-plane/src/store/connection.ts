@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly connectTimeoutMs: number;
   /** Role that every statement has outside of a transaction; absent: the user's own. */
   readonly role?: string;
+  /** Longest time of a statement outside of a transaction, in milliseconds; absent: the server's own bound. */
+  readonly statementTimeoutMs?: number;
   /** Called when the connection has ended, for whatever reason. */
   readonly onClose?: () => void;
   /** Called for every notification of a channel that the connection listens to. */
@@ -18,7 +20,8 @@ export interface ConnectOptions {
 }
 
 /** A client of one connection, made at its first statement. */
-export function connect({ url, connectTimeoutMs, role, onClose, onNotify }: ConnectOptions): StoreSql {
+export function connect(wanted: ConnectOptions): StoreSql {
+  const { url, connectTimeoutMs, role, statementTimeoutMs, onClose, onNotify } = wanted;
   const options = {
     max: 1,
     connect_timeout: connectTimeoutMs / 1_000,
@@ -30,12 +33,23 @@ export function connect({ url, connectTimeoutMs, role, onClose, onNotify }: Conn
     onnotice: () => undefined,
     onclose: () => onClose?.(),
     onnotify: () => onNotify?.(),
-    connection: { application_name: 'signalbox', ...(role !== undefined && { role }) },
+    connection: {
+      application_name: 'signalbox',
+      ...(role !== undefined && { role }),
+      ...(statementTimeoutMs !== undefined && { statement_timeout: statementTimeoutMs }),
+    },
   };
   return postgres(url, options);
 }
 
-export type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
+type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
+
+/** How a transaction begins. */
+export interface TransactionBegin {
+  readonly mode: TransactionMode;
+  /** Settings that hold until its end, by name. */
+  readonly settings: Readonly<Record<string, string>>;
+}
 
 export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onNotify'> {
   readonly clock: Clock;
@@ -72,11 +86,14 @@ export class Connection {
     return this.#lost;
   }
 
-  /** Runs `work` in a transaction; its error, or one of the commit, is thrown after a rollback. */
-  async transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` in a transaction; its error, or one of the commit, is thrown after a rollback.
+   * @param settings of the transaction, such as its role. They travel with its begin, at the cost of no round trip.
+   */
+  async transaction<T>(begin: TransactionBegin, work: (sql: StoreSql) => Promise<T>): Promise<T> {
     const { clock, transactionTimeoutMs } = this.#options;
     using _deadline = clock.timer(transactionTimeoutMs, () => void this.#cut());
-    await this.#begin(mode);
+    await this.#begin(begin);
     try {
       const result = await work(this.#guarded);
       const { command } = await this.#guarded`commit`;
@@ -90,15 +107,29 @@ export class Connection {
     }
   }
 
+  /** One statement by itself: it sees one snapshot, and costs one round trip instead of those of a transaction. */
+  async statement<T>(work: (sql: StoreSql) => Promise<T>): Promise<T> {
+    const { clock, transactionTimeoutMs } = this.#options;
+    using _deadline = clock.timer(transactionTimeoutMs, () => void this.#cut());
+    try {
+      return await work(this.#guarded);
+    } catch (error) {
+      this.#lost ||= isConnectionLoss(error);
+      if (this.#lost) throw new ConnectionLost(error);
+      throw error;
+    }
+  }
+
   async close(): Promise<void> {
     this.#lost = true;
     await this.#client.end({ timeout: 1 });
   }
 
   /** A connection on which not even this works is in no state to be used again. */
-  async #begin(mode: TransactionMode): Promise<void> {
+  async #begin({ mode, settings }: TransactionBegin): Promise<void> {
+    const set = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${literal(value)}, true)`);
     try {
-      await this.#client.unsafe(`begin ${mode}`);
+      await this.#client.unsafe(set.length === 0 ? `begin ${mode}` : `begin ${mode}; select ${set.join(', ')}`);
     } catch (error) {
       this.#lost = true;
       throw error;
@@ -110,6 +141,12 @@ export class Connection {
     this.#lost = true;
     await this.#client.end({ timeout: 0 });
   }
+}
+
+/** A text as SQL. Names of scopes and roles and times have no other characters; a text that has is a bug. */
+function literal(text: string): string {
+  if (!/^[A-Za-z0-9._-]*$/.test(text)) throw new TypeError(`not a setting: ${JSON.stringify(text)}`);
+  return `'${text}'`;
 }
 
 /** The connection ended before the answer. */

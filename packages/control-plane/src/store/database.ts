@@ -1,8 +1,8 @@
-import type { StoreSql, TransactionMode } from './connection.ts';
+import type { Connection, StoreSql } from './connection.ts';
 import { ConnectionPool, type ConnectionPoolOptions } from './connection-pool.ts';
 import { isConnectionLoss, isUnreachable } from './database-error.ts';
 
-export interface DatabaseOptions extends ConnectionPoolOptions {
+export interface DatabaseOptions extends Omit<ConnectionPoolOptions, 'name' | 'role' | 'statementTimeoutMs'> {
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
   /** After the database could not be reached it is not tried for so long, in milliseconds: all fail at once then. */
@@ -17,77 +17,88 @@ export interface ScopedTransaction {
 }
 
 /**
- * The pool and the only three ways to use it. Every transaction first gives up the connection's own rights: it becomes
- * a role that row security holds to one scope, or one that may only read.
+ * The pools and the only ways to use them. Every transaction first gives up the connection's own rights: it becomes
+ * a role that row security holds to one scope, or one that may only read. The tail of the log has a connection to
+ * itself, so that it never waits behind writers.
  */
 export class Database {
   readonly #options: DatabaseOptions;
   readonly #pool: ConnectionPool;
+  readonly #tail: ConnectionPool;
   #unreachable: { readonly error: unknown; readonly untilMs: number } | undefined;
 
   constructor(options: DatabaseOptions) {
+    const { statementTimeoutMs, ...others } = options;
     this.#options = options;
-    this.#pool = new ConnectionPool({ ...options, role: 'signalbox_app' });
+    this.#pool = new ConnectionPool({ ...others, name: 'api', role: 'signalbox_app' });
+    const tail = { name: 'tail', role: 'signalbox_tail', connections: 1, statementTimeoutMs };
+    this.#tail = new ConnectionPool({ ...others, ...tail });
   }
 
   /** Reads and writes, READ COMMITTED: each statement sees what was committed before it. */
   write<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
-    return this.#transaction('isolation level read committed', async (sql) => {
-      await this.#become(sql, 'signalbox_app', scope);
-      return work(scoped(sql, scope));
-    });
+    const begin = { mode: 'isolation level read committed', settings: this.#settings('signalbox_app', scope) } as const;
+    return this.#using(this.#pool, (connection) => connection.transaction(begin, (sql) => work(scoped(sql, scope))));
   }
 
   /** Reads from one snapshot of the database. */
   read<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
-    return this.#readOnly(async (sql) => {
-      await this.#become(sql, 'signalbox_app', scope);
-      return work(scoped(sql, scope));
-    });
+    const begin = { mode: snapshotMode, settings: this.#settings('signalbox_app', scope) } as const;
+    return this.#twice(() =>
+      this.#using(this.#pool, (connection) => connection.transaction(begin, (sql) => work(scoped(sql, scope)))),
+    );
   }
 
   /** Reads every scope, from one snapshot of the database: for the tail of the log only. */
   readAll<T>(work: (sql: StoreSql) => Promise<T>): Promise<T> {
-    return this.#readOnly(async (sql) => {
-      await this.#become(sql, 'signalbox_tail', '');
-      return work(sql);
-    });
+    const begin = { mode: snapshotMode, settings: this.#settings('signalbox_tail', '') } as const;
+    return this.#twice(() => this.#using(this.#tail, (connection) => connection.transaction(begin, work)));
+  }
+
+  /** As `readAll`, for a single statement: one round trip. */
+  readAllAtOnce<T>(statement: (sql: StoreSql) => Promise<T>): Promise<T> {
+    return this.#twice(() => this.#using(this.#tail, (connection) => connection.statement(statement)));
   }
 
   /** Transactions that run may finish; the ones that wait for a connection are refused. */
   async close(): Promise<void> {
-    await this.#pool.close();
+    await Promise.all([this.#pool.close(), this.#tail.close()]);
   }
 
   /** Reading twice does no harm: a connection that has died in the pool is not the caller's concern. */
-  async #readOnly<T>(work: (sql: StoreSql) => Promise<T>): Promise<T> {
+  async #twice<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await this.#transaction('isolation level repeatable read read only', work);
+      return await read();
     } catch (error) {
       if (!isConnectionLoss(error)) throw error;
-      return this.#transaction('isolation level repeatable read read only', work);
+      return read();
     }
   }
 
-  async #transaction<T>(mode: TransactionMode, work: (sql: StoreSql) => Promise<T>): Promise<T> {
+  async #using<T>(pool: ConnectionPool, work: (connection: Connection) => Promise<T>): Promise<T> {
     const { clock, retryAfterMs } = this.#options;
     if (this.#unreachable && this.#unreachable.untilMs > clock.monotonic()) throw this.#unreachable.error;
     try {
-      return await this.#pool.use((connection) => connection.transaction(mode, work));
+      return await pool.use(work);
     } catch (error) {
       if (isUnreachable(error)) this.#unreachable = { error, untilMs: clock.monotonic() + retryAfterMs };
       throw error;
     }
   }
 
-  async #become(sql: StoreSql, role: string, scope: string): Promise<void> {
+  #settings(role: string, scope: string): Readonly<Record<string, string>> {
     const { statementTimeoutMs, lockTimeoutMs } = this.#options;
-    await sql`select set_config('role', ${role}, true), set_config('app.tenant', ${scope}, true),
-      set_config('statement_timeout', ${`${statementTimeoutMs}ms`}, true),
-      set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true),
-      set_config('idle_in_transaction_session_timeout', ${`${statementTimeoutMs * 2}ms`}, true)`;
+    return {
+      role,
+      'app.tenant': scope,
+      statement_timeout: `${statementTimeoutMs}ms`,
+      lock_timeout: `${lockTimeoutMs}ms`,
+      idle_in_transaction_session_timeout: `${statementTimeoutMs * 2}ms`,
+    };
   }
 }
+
+const snapshotMode = 'isolation level repeatable read read only';
 
 function scoped(sql: StoreSql, scope: string): ScopedTransaction {
   let entered = scope;

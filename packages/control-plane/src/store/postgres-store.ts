@@ -45,7 +45,8 @@ const maxAttempts = 4;
  * 2. a known request id returns what the first request did; then If-Match;
  * 3. the plan builds the whole candidate and judges it as a node would;
  * 4. an empty diff writes nothing;
- * 5. log, resources, revision, number of the scope; 6. commit.
+ * 5. the request id is remembered; 6. log, resources, revision, number of the scope, in one statement: what it says
+ *    about its time is as near to the commit as can be; 7. commit.
  *
  * The doorbell rings after the commit and never in the transaction: NOTIFY takes a lock of the whole cluster.
  */
@@ -149,23 +150,14 @@ export class PostgresStore implements ConfigStore {
       if (problems.length > 0) return { outcome: { outcome: 'refused', problems } };
     }
     const revision = parent + 1n;
+    await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
+    const { returnsTo } = request;
+    const followed = { scope, revision, cause, author, message, returnsTo, current, mayRollOut, plan: planned.rollout };
+    const staged = await followRevision(tx, followed, request.endsRollout);
     const removals = { confirmed: request.confirmRemoval ?? false, minimum: this.#options.removalMinimum };
     const version = await insertRevision(tx, {
       ...{ scope, revision, parent, cause, author, message, changes, removals },
     });
-    const followed = {
-      scope,
-      revision,
-      cause,
-      author,
-      message,
-      current,
-      mayRollOut,
-      returnsTo: request.returnsTo,
-      plan: planned.rollout,
-    };
-    const staged = await followRevision(tx, followed, request.endsRollout);
-    await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
     const outcome = { outcome: 'committed', revision, committed: true, staged, changes, warnings } as const;
     return { outcome, snapshot: candidate, version };
   }

@@ -141,7 +141,8 @@ export class Tail implements ChangeFeed {
   }
 
   async #pass(): Promise<void> {
-    const { low, committed, staged } = await this.#options.database.readAll((sql) => this.#read(sql));
+    const { low, committed, staged } =
+      (await this.#readOnePage()) ?? (await this.#options.database.readAll((sql) => this.#read(sql)));
     this.#passes.add();
     if (committed.length > 0 || staged) this.#listener?.committed(committed, staged?.scopes);
     if (staged) this.#staged = staged.version;
@@ -164,7 +165,18 @@ export class Tail implements ChangeFeed {
     return { low: horizon?.low ?? '0', committed, older, staged };
   }
 
-  async #read(sql: StoreSql): Promise<Pass> {
+  /** What nearly every pass is: one statement. Undefined when that is not all of it. */
+  async #readOnePage(): Promise<Read | undefined> {
+    const { database, pageRows } = this.#options;
+    const page = await database.readAllAtOnce((sql) => readPage(sql, { xid: this.#low, seq: -1n }, pageRows));
+    if (page.rows.length >= pageRows || page.staged !== this.#staged) return undefined;
+    const { revisions, gaps } = groupRevisions(page.rows, this.#known);
+    if (gaps.length > 0) return undefined;
+    this.#rows.add(page.rows.length);
+    return { low: page.horizon ?? this.#low, committed: revisions, staged: undefined };
+  }
+
+  async #read(sql: StoreSql): Promise<Read> {
     const pages = await readPages(sql, this.#low, this.#options);
     this.#rows.add(pages.rows.length);
     const committed = await this.#committedIn(sql, pages);
@@ -179,7 +191,7 @@ export class Tail implements ChangeFeed {
   }
 
   /** Rollouts that are under way, if they are others than before. */
-  async #readStaged(sql: StoreSql, version: string, committed: readonly CommittedRevision[]): Promise<Pass['staged']> {
+  async #readStaged(sql: StoreSql, version: string, committed: readonly CommittedRevision[]): Promise<Read['staged']> {
     const listener = this.#listener;
     if (version === this.#staged || !listener) return undefined;
     const holds = (scope: string, revision: bigint) =>
@@ -195,10 +207,11 @@ export class Tail implements ChangeFeed {
   }
 }
 
-interface Pass {
+/** What a pass has read. */
+interface Read {
   readonly low: string;
   readonly committed: readonly CommittedRevision[];
-  /** Undefined: nothing has changed. */
+  /** Rollouts that are under way; undefined: the same as before. */
   readonly staged: { readonly version: string; readonly scopes: readonly StagedScope[] } | undefined;
 }
 
@@ -220,24 +233,42 @@ async function readPages(
   const rows: LogRow[] = [];
   let nextLow = low;
   let staged = '';
-  let from = { xid: low, seq: -1n };
+  let from: LogPosition = { xid: low, seq: -1n };
   for (;;) {
-    const page = await sql<(LogRow & { horizon: string; staged: string })[]>`
-      select h.horizon, h.staged, l.* from (
-        select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, ${stagedDigest(sql)} as staged) h
-      left join lateral (
-        select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
-        from signalbox.change_log c
-        where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${pageRows}) l on true`;
-    nextLow = page[0]?.horizon ?? nextLow;
-    staged = page[0]?.staged ?? staged;
-    const found = page.filter((row) => row.seq !== null);
-    rows.push(...found);
-    const last = found.at(-1);
-    if (!last || found.length < pageRows) return { low: nextLow, staged, rows, complete: true };
+    const page = await readPage(sql, from, pageRows);
+    nextLow = page.horizon ?? nextLow;
+    staged = page.staged;
+    rows.push(...page.rows);
+    const last = page.rows.at(-1);
+    if (!last || page.rows.length < pageRows) return { low: nextLow, staged, rows, complete: true };
     if (rows.length >= passRows) return { low: nextLow, staged, rows, complete: false };
     from = { xid: last.xid, seq: last.seq };
   }
+}
+
+/** A place in the log: after this transaction id, and in it after this number. */
+interface LogPosition {
+  readonly xid: string;
+  readonly seq: bigint;
+}
+
+interface Page {
+  /** xmin of the statement's snapshot. */
+  readonly horizon: string | undefined;
+  /** Tells states of the rollouts under way apart. */
+  readonly staged: string;
+  readonly rows: readonly LogRow[];
+}
+
+async function readPage(sql: StoreSql, from: LogPosition, limit: number): Promise<Page> {
+  const rows = await sql<(LogRow & { horizon: string; staged: string })[]>`
+    select h.horizon, h.staged, l.* from (
+      select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, ${stagedDigest(sql)} as staged) h
+    left join lateral (
+      select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
+      from signalbox.change_log c
+      where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${limit}) l on true`;
+  return { horizon: rows[0]?.horizon, staged: rows[0]?.staged ?? '', rows: rows.filter((row) => row.seq !== null) };
 }
 
 interface ScopeRow {

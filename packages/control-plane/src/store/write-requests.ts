@@ -24,9 +24,9 @@ export async function recordRequest(
   request: RecordedRequest & { readonly scope: string; readonly id: string; readonly keepHours: number },
 ): Promise<void> {
   const { scope, id, fingerprint, revision, committed, keepHours } = request;
-  await sql`insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
-    values (${scope}, ${id}::uuid, ${fingerprint}, ${revision}, ${committed})`;
-  await sql`delete from signalbox.write_request where tenant = ${scope} and id in (
+  await sql`with recorded as (insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
+      values (${scope}, ${id}::uuid, ${fingerprint}, ${revision}, ${committed}))
+    delete from signalbox.write_request where tenant = ${scope} and id in (
     select id from signalbox.write_request
     where tenant = ${scope} and at < now() - make_interval(hours => ${keepHours}) order by at limit 100)`;
 }

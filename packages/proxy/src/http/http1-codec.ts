@@ -31,7 +31,7 @@ class Http1Server implements HttpServer, ConnectionOwner {
   readonly #connections = new Set<Http1Connection>();
   /** With TLS: what connections are made on, also those whose handshake is not done. */
   readonly #sockets = new Set<Socket>();
-  readonly #active = new Map<Http1Exchange, Http1Connection>();
+  #inFlight = 0;
   readonly #stalled: Counter;
   readonly #tickLimits: TickLimits;
   #sweep: Disposable | undefined;
@@ -98,11 +98,11 @@ class Http1Server implements HttpServer, ConnectionOwner {
   }
 
   get inFlight(): number {
-    return this.#active.size;
+    return this.#inFlight;
   }
 
-  begin(exchange: Http1Exchange, connection: Http1Connection): void {
-    this.#active.set(exchange, connection);
+  begin(exchange: Http1Exchange): void {
+    this.#inFlight += 1;
     try {
       this.#onExchange(exchange);
     } catch (error) {
@@ -111,8 +111,8 @@ class Http1Server implements HttpServer, ConnectionOwner {
     }
   }
 
-  finished(exchange: Http1Exchange): void {
-    this.#active.delete(exchange);
+  finished(): void {
+    this.#inFlight -= 1;
   }
 
   closed(connection: Http1Connection): void {
@@ -128,13 +128,11 @@ class Http1Server implements HttpServer, ConnectionOwner {
     this.tick += 1;
     const { writeTimeoutMs, minWriteBytesPerSecond } = this.limits;
     const now = this.#options.clock.monotonic();
-    for (const [exchange, connection] of this.#active) {
-      if (!exchange.isStalled(now, writeTimeoutMs, minWriteBytesPerSecond)) continue;
-      this.#stalled.add();
-      connection.destroy();
-    }
     for (const connection of this.#connections) {
-      if (this.#closing && connection.idle) connection.destroy();
+      if (connection.isStalled(now, writeTimeoutMs, minWriteBytesPerSecond)) {
+        this.#stalled.add();
+        connection.destroy();
+      } else if (this.#closing && connection.idle) connection.destroy();
       else connection.checkTime(this.#tickLimits);
     }
   }

@@ -19,9 +19,9 @@ export interface ConnectionOwner {
   /** Answers close their connection from now on. */
   readonly draining: boolean;
   /** An exchange begins. Must not throw. */
-  begin(exchange: Http1Exchange, connection: Http1Connection): void;
-  /** It is over: its answer is out, or its client is gone. */
-  finished(exchange: Http1Exchange): void;
+  begin(exchange: Http1Exchange): void;
+  /** One that began is over: its answer is out, or its client is gone. */
+  finished(): void;
   /** The connection is gone. */
   closed(connection: Http1Connection): void;
 }
@@ -86,6 +86,11 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** The client does not take the answer; see `Http1Exchange.isStalled`. */
+  isStalled(now: number, timeoutMs: number, minBytesPerSecond: number): boolean {
+    return this.#exchange?.isStalled(now, timeoutMs, minBytesPerSecond) === true;
   }
 
   /** Called by the sweep: ends what has waited for too long. Answers under way are looked at by `Http1Exchange.isStalled`. */
@@ -213,7 +218,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   #begin(exchange: Http1Exchange): void {
     this.#isFresh = false;
-    this.#owner.begin(exchange, this);
+    this.#owner.begin(exchange);
   }
 
   /** The answer has left as a whole. */
@@ -221,7 +226,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     const exchange = this.#exchange;
     if (!exchange) return;
     this.#exchange = undefined;
-    this.#owner.finished(exchange);
+    this.#owner.finished();
     exchange.over(true);
     this.#isDiscarding = this.#reader.inBody;
     if (this.#isLast) this.#end();
@@ -311,7 +316,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   #drop(exchange: Http1Exchange): void {
     this.#exchange = undefined;
-    this.#owner.finished(exchange);
+    this.#owner.finished();
     exchange.over(false);
   }
 }

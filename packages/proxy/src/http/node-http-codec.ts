@@ -9,7 +9,7 @@ import {
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Counter, TlsFiles } from '@signalbox/runtime';
+import { type Counter, Roster, type TlsFiles } from '@signalbox/runtime';
 import type { Exchange } from './exchange.ts';
 import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
@@ -44,7 +44,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
   readonly #connections = new Set<Connection>();
   /** What connections are made on: with TLS also the ones whose handshake is not done. */
   readonly #sockets = new Set<Socket>();
-  readonly #active = new Set<NodeHttpExchange>();
+  readonly #active = new Roster<NodeHttpExchange>();
   readonly #refusals: RefusalCounter;
   readonly #dropped: Counter;
   readonly #stalled: Counter;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { notRostered } from '@signalbox/runtime';
 import type { BodyWriter, Exchange } from './exchange.ts';
 import { GatedHead } from './gated-head.ts';
 import type { PassedHead } from './request-gate.ts';
@@ -23,6 +24,7 @@ export interface RequestParts {
 export class NodeHttpExchange implements Exchange {
   readonly head: GatedHead;
   readonly socket: Socket;
+  place = notRostered;
   readonly #owner: ExchangeOwner;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;

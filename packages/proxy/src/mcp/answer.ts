@@ -1,3 +1,4 @@
+import { notRostered } from '@signalbox/runtime';
 import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
@@ -21,6 +22,7 @@ export class Answer implements UpstreamHandler, InFlight {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
+  place = notRostered;
   /** Of a `subscriptions/listen`. */
   listens: ListenFilter | undefined;
   readonly #call: Call;

@@ -1,4 +1,5 @@
 import type { RoutingTable, Subject } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
 import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http/sse.ts';
 import type { OpenStream } from '../table/open-streams.ts';
 import type { UpstreamExchange } from '../upstream/upstream.ts';
@@ -48,6 +49,7 @@ export const eventHeaders: readonly string[] = [
  * Only whole events are written, so everything that the gateway adds stands between events.
  */
 export class EventRelay implements OpenStream, WatchedStream, SseHandler {
+  place = notRostered;
   readonly #call: Call;
   readonly #role: StreamRole;
   readonly #parser: SseParser;

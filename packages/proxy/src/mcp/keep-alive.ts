@@ -1,7 +1,7 @@
-import type { Clock } from '@signalbox/runtime';
+import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
 
 /** A stream that is looked at now and then, however quiet it is. */
-export interface WatchedStream {
+export interface WatchedStream extends Rostered {
   onTick(): void;
 }
 
@@ -12,7 +12,7 @@ export const ticksToKeepAlive = 3;
 export class KeepAlive {
   readonly #clock: Clock;
   readonly #tickMs: number;
-  readonly #streams = new Set<WatchedStream>();
+  readonly #streams = new Roster<WatchedStream>();
   #timer: Disposable | undefined;
 
   /** @param quietMs silence after which a stream writes a comment. */

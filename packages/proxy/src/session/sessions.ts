@@ -1,4 +1,4 @@
-import type { Clock } from '@signalbox/runtime';
+import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
 import type { SessionFacts, SessionSeal } from './sealed-session.ts';
 
 export interface SessionsOptions {
@@ -13,7 +13,7 @@ export interface SessionsOptions {
 }
 
 /** A request of a session that its client may cancel. */
-export interface InFlight {
+export interface InFlight extends Rostered {
   /** Raw JSON of the client's id. */
   readonly clientId: string;
   /** Raw JSON of the minted id that the upstream knows. */
@@ -27,7 +27,7 @@ export class Session {
   readonly headers: readonly string[];
   /** For the cache: used since it was last looked at for eviction. */
   used = false;
-  readonly #inFlight = new Set<InFlight>();
+  readonly #inFlight = new Roster<InFlight>();
   readonly #listeners = new Set<() => void>();
   readonly #maxInFlight: number;
 

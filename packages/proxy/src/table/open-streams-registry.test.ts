@@ -97,13 +97,13 @@ describe('open streams', () => {
 
   it('may end each other while they are checked', async () => {
     const { registry } = fixture();
-    let other: Disposable | undefined;
-    registry.add(new Stream(() => other?.[Symbol.dispose]()), first);
-    const ended = new Stream();
-    other = registry.add(ended, first);
+    const open: (Disposable | undefined)[] = [];
+    const [one, other] = [new Stream(() => open[1]?.[Symbol.dispose]()), new Stream(() => open[0]?.[Symbol.dispose]())];
+    open.push(registry.add(one, first), registry.add(other, first));
     registry.swapped(second);
     await registry.settled();
-    expect(ended.seen).toEqual([]);
+    expect([...one.seen, ...other.seen]).toEqual(['first → second']);
+    expect(registry.size).toBe(1);
   });
 
   it('are refused beyond the bound, and admitted again when one ends', () => {

@@ -1,5 +1,5 @@
 import type { RoutingTable } from '@signalbox/config';
-import type { Clock, Logger } from '@signalbox/runtime';
+import { type Clock, type Logger, notRostered, Roster, type Rostered } from '@signalbox/runtime';
 import type { OpenStream, OpenStreams } from './open-streams.ts';
 import { TimeSlice } from './time-slice.ts';
 
@@ -45,7 +45,7 @@ export class OpenStreamsRegistry implements OpenStreams {
       return undefined;
     }
     const group = this.#groupOf(admitted);
-    const entry: Entry = { stream, group, told: false };
+    const entry: Entry = { stream, group, told: false, place: notRostered };
     group.entries.add(entry);
     this.#size += 1;
     if (group !== this.#groups.at(-1)) this.#check();
@@ -55,7 +55,7 @@ export class OpenStreamsRegistry implements OpenStreams {
 
   /** A table became the present one: every stream will be checked against it, or against one that is newer still. */
   swapped(next: RoutingTable): void {
-    this.#groups.push({ table: next, entries: new Set() });
+    this.#groups.push({ table: next, entries: new Roster() });
     this.#check();
   }
 
@@ -87,7 +87,7 @@ export class OpenStreamsRegistry implements OpenStreams {
   #groupOf(table: RoutingTable): Group {
     const known = this.#groups.find((group) => group.table === table);
     if (known) return known;
-    const group: Group = { table, entries: new Set() };
+    const group: Group = { table, entries: new Roster() };
     this.#groups.unshift(group);
     return group;
   }
@@ -105,7 +105,7 @@ export class OpenStreamsRegistry implements OpenStreams {
     await slice.pause();
     while (this.#groups.length > 1) {
       const oldest = this.#groups[0] as Group;
-      for (const entry of oldest.entries) {
+      for (let entry = oldest.entries.last; entry; entry = oldest.entries.last) {
         this.#bringToPresent(entry);
         if (slice.spent) await slice.pause();
       }
@@ -141,10 +141,10 @@ export class OpenStreamsRegistry implements OpenStreams {
 /** The streams that saw the same table last. */
 interface Group {
   readonly table: RoutingTable;
-  readonly entries: Set<Entry>;
+  readonly entries: Roster<Entry>;
 }
 
-interface Entry {
+interface Entry extends Rostered {
   readonly stream: OpenStream;
   group: Group;
   told: boolean;

@@ -1,4 +1,5 @@
 import type { Clock } from '@signalbox/runtime';
+import type { YoungGeneration } from './young-generation.ts';
 
 /**
  * Cuts long work into slices, so that nothing else in the process waits longer than one slice: requests go on while a
@@ -7,12 +8,17 @@ import type { Clock } from '@signalbox/runtime';
 export class TimeSlice {
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #budgetMs: number;
+  readonly #young: Pick<YoungGeneration, 'relieve'> | undefined;
   #until = 0;
 
-  /** @param budgetMs longest time, in milliseconds, to work without letting others run. */
-  constructor(clock: Pick<Clock, 'monotonic'>, budgetMs: number) {
+  /**
+   * @param budgetMs longest time, in milliseconds, to work without letting others run.
+   * @param young is relieved between slices of work that makes much that stays.
+   */
+  constructor(clock: Pick<Clock, 'monotonic'>, budgetMs: number, young?: Pick<YoungGeneration, 'relieve'>) {
     this.#clock = clock;
     this.#budgetMs = budgetMs;
+    this.#young = young;
   }
 
   /** Starts a slice now: after anything that was awaited. */
@@ -27,6 +33,7 @@ export class TimeSlice {
   /** Lets everything that waits run once, then starts the next slice. */
   async pause(): Promise<void> {
     await new Promise<void>((resolve) => setImmediate(resolve));
+    if (this.#young?.relieve() === true) await new Promise<void>((resolve) => setImmediate(resolve));
     this.begin();
   }
 

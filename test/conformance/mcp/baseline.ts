@@ -1,0 +1,15 @@
+import { readFile } from 'node:fs/promises';
+
+import { parse } from 'yaml';
+
+import type { Requirements } from './suite.ts';
+
+/** Checks that are known to fail, `scenario:check`, each with its reason. The file only shrinks. */
+export async function readBaseline(requirements: Requirements): Promise<ReadonlyMap<string, string>> {
+  const file = new URL(`baseline/${requirements}.yaml`, import.meta.url);
+  const groups = parse(await readFile(file, 'utf8')) as readonly {
+    readonly reason: string;
+    readonly checks: string[];
+  }[];
+  return new Map(groups.flatMap(({ reason, checks }) => checks.map((check) => [check, reason] as const)));
+}
