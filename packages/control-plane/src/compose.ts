@@ -292,8 +292,10 @@ function fleetParts(base: Base, database: Database, publisher: Publisher) {
   const { replicaLeaseMs: leaseMs, replicaRetentionMs: retentionMs } = settings;
   const { fleetReportMs: coalesceMs, fleetReportRows: maxRows, fleetPollMs: pollMs } = settings;
   const parts = { ...base, replica, registry, store, time, leaseMs };
-  const reporter = new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs });
-  return { registry, reporter, fleet: new Fleet({ ...parts, pollMs }), replica };
+  const fleet = new Fleet({ ...parts, pollMs });
+  const onOutage = () => fleet.interrupted();
+  const reporter = new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs, onOutage });
+  return { registry, fleet, reporter, replica };
 }
 
 /** What moves rollouts on. */

@@ -23,6 +23,8 @@ export interface FleetReporterOptions {
   readonly maxRows: number;
   /** What replicas said that are gone is kept so long, in milliseconds. */
   readonly retentionMs: number;
+  /** The database has not taken a report. */
+  readonly onOutage: () => void;
 }
 
 /** Scopes in which a node may lag before it counts as running anything. */
@@ -137,6 +139,7 @@ export class FleetReporter {
       this.#again ||= receipt.isForgotten || draft.isCut;
     } catch (error) {
       this.#failures.add();
+      this.#options.onOutage();
       if (!this.#failing) logger.warn('other replicas cannot be told what nodes run', { error: String(error) });
       this.#failing = true;
       this.#forget();

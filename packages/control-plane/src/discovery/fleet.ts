@@ -41,9 +41,13 @@ export class Fleet {
   #reading: Promise<void> | undefined;
   /** In monotonic time. */
   #readAtMs: number | undefined;
+  /** In the database's time. */
+  #asOfMs = 0;
   /** Replicas that were alive when they were read last. */
   #alive = '';
   #failing = false;
+  /** Until then replicas may be alive that have not been able to say so, in monotonic time. */
+  #unsureUntilMs = 0;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -72,6 +76,7 @@ export class Fleet {
     const nowMs = this.now();
     const own: ReplicaStatus = {
       ...{ ...replica, startedAtMs: this.#startedAtMs, leaseUntilMs: nowMs + leaseMs, isAlive: true, isSelf: true },
+      isSilent: false,
       offered: (scope) => registry.offered.revision(scope),
     };
     return [own, ...Array.from(this.#others.values(), (each) => each.status(nowMs))];
@@ -80,13 +85,22 @@ export class Fleet {
   /** Why nodes of other replicas are not known; undefined if they are. */
   get incomplete(): string | undefined {
     const { clock, leaseMs } = this.#options;
-    const isKnown = this.#readAtMs !== undefined && clock.monotonic() - this.#readAtMs < leaseMs;
-    if (isKnown) return undefined;
-    return 'the database does not answer: only nodes of this replica are known, and whether there are others is not';
+    const now = clock.monotonic();
+    const isRead = !this.#failing && this.#readAtMs !== undefined && now - this.#readAtMs < leaseMs;
+    if (!isRead) return 'the database does not answer: only nodes of this replica are known, and there may be others';
+    if (now < this.#unsureUntilMs)
+      return 'the database has just come back: other replicas have not all said yet what they know';
+    return undefined;
+  }
+
+  /** The database has not answered somebody: other replicas could say nothing either, and are not gone for that. */
+  interrupted(): void {
+    this.#failing = true;
   }
 
   state(): FleetState {
-    return { nodes: this.nodes(), replicas: this.replicas(), nowMs: this.now(), incomplete: this.incomplete };
+    const nowMs = this.now();
+    return { nodes: this.nodes(), replicas: this.replicas(), nowMs, asOfMs: this.#asOfMs, incomplete: this.incomplete };
   }
 
   /** How long nodes took to run a revision that is followed, on all replicas. */
@@ -146,23 +160,25 @@ export class Fleet {
   }
 
   async #read(): Promise<void> {
-    const { store, clock, logger, time } = this.#options;
+    const { store, clock, logger, time, leaseMs } = this.#options;
     const known = new Map(Array.from(this.#others, ([id, { report }]) => [id, report]));
     const askedAtMs = clock.monotonic();
     try {
       const reading = await store.read(known, [...this.#scopes.keys()]);
       if (reading.nowMs > 0) time.read(reading.nowMs, askedAtMs);
       this.#readAtMs = askedAtMs;
+      if (this.#failing) this.#unsureUntilMs = clock.monotonic() + leaseMs;
       this.#failing = false;
       this.#take(reading);
     } catch (error) {
       if (!this.#failing) logger.warn('what other replicas know of nodes cannot be read', { error: String(error) });
-      this.#failing = true;
+      this.interrupted();
     }
   }
 
-  #take({ replicas, history }: FleetReading): void {
+  #take({ replicas, history, asOfMs }: FleetReading): void {
     const { replica } = this.#options;
+    this.#asOfMs = asOfMs;
     this.#history = history.filter((each) => each.replica !== replica.id);
     const others = replicas.filter(({ id }) => id !== replica.id);
     for (const said of others) {
@@ -184,9 +200,14 @@ function newestOfEach(nodes: readonly NodeStatus[]): readonly NodeStatus[] {
   const newest = new Map<string, NodeStatus>();
   for (const node of nodes) {
     const other = newest.get(node.key);
-    if (!other || other.connectedSinceMs < node.connectedSinceMs) newest.set(node.key, node);
+    if (!other || isNewer(node, other)) newest.set(node.key, node);
   }
   return [...newest.values()];
+}
+
+function isNewer(node: NodeStatus, than: NodeStatus): boolean {
+  const later = node.connectedSinceMs - than.connectedSinceMs;
+  return later > 0 || (later === 0 && (node.leftAtMs ?? Infinity) > (than.leftAtMs ?? Infinity));
 }
 
 /** A node that has returned with another credential is not shown a second time as gone. */

@@ -56,6 +56,8 @@ export interface ReplicaStatus {
   readonly isAlive: boolean;
   /** The one that is asked. */
   readonly isSelf: boolean;
+  /** Nothing is known of its nodes: it has said nothing yet, or the database has lost it. */
+  readonly isSilent: boolean;
   /** Newest revision of a scope that it offers to nodes; undefined if it offers none, or has not said yet. */
   offered(scope: string): bigint | undefined;
 }

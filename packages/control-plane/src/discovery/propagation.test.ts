@@ -33,11 +33,14 @@ function node(id: string, { leftAtMs, scope = 'acme', ...status }: GivenNode = {
 }
 
 function replica(name: string, offered: bigint | undefined, isAlive = true): ReplicaStatus {
-  return { id: name, name, startedAtMs: 0, leaseUntilMs: 0, isAlive, isSelf: false, offered: () => offered };
+  return {
+    ...{ id: name, name, startedAtMs: 0, leaseUntilMs: 0, isAlive, isSelf: false, isSilent: false },
+    offered: () => offered,
+  };
 }
 
 function outcome(nodes: readonly NodeStatus[], given: Partial<FleetState> = {}) {
-  const fleet = { nodes, replicas: [replica('r1', 5n)], nowMs: 2_000, incomplete: undefined, ...given };
+  const fleet = { nodes, replicas: [replica('r1', 5n)], nowMs: 2_000, asOfMs: 2_000, incomplete: undefined, ...given };
   return propagationOf(watched, fleet, returnMs).outcome;
 }
 
@@ -70,7 +73,7 @@ describe('propagation of a revision', () => {
     },
     { what: 'one that refused it and left', given: { refused, leftAtMs: 1_500 }, state: 'refused' },
   ])('calls $what $state', ({ given, state, at = 2_000 }) => {
-    const fleet = { nodes: [node('a', given)], replicas: [], nowMs: at, incomplete: undefined };
+    const fleet = { nodes: [node('a', given)], replicas: [], nowMs: at, asOfMs: at, incomplete: undefined };
     expect(propagationOf(watched, fleet, returnMs).nodes.map((each) => each.state)).toEqual([state]);
   });
 
@@ -114,12 +117,37 @@ describe('propagation of a revision', () => {
     expect(outcome([node('a', { applied: 5n })], { replicas })).toBe(is);
   });
 
+  it('is not over before the other replicas were asked after the commit', () => {
+    expect(outcome([], { asOfMs: 999 })).toBe('in-progress');
+    expect(outcome([], { asOfMs: 1_000 })).toBe('complete');
+  });
+
   it('is never over while other replicas cannot be asked', () => {
     expect(outcome([node('a', { applied: 5n })], { incomplete: 'no database' })).toBe('in-progress');
   });
 
+  it.each([
+    { what: 'was there at the commit', leaseUntilMs: 1_500, is: 'in-progress' },
+    {
+      what: 'went shortly before, for as long as nodes may take to return',
+      leaseUntilMs: 950,
+      nowMs: 1_000,
+      is: 'in-progress',
+    },
+    { what: 'went before', leaseUntilMs: 950, is: 'complete' },
+  ])('is $is when the database lost what a replica said that $what', ({ leaseUntilMs, nowMs = 2_000, is }) => {
+    const lost = { ...replica('r2', undefined, false), isSilent: true, leaseUntilMs };
+    expect(outcome([], { replicas: [replica('r1', 5n), lost], nowMs })).toBe(is);
+  });
+
   it('is not about a node of other tenants', () => {
-    const fleet = { nodes: [node('x', { scope: 'globex' })], replicas: [], nowMs: 0, incomplete: undefined };
+    const fleet = {
+      nodes: [node('x', { scope: 'globex' })],
+      replicas: [],
+      nowMs: 0,
+      asOfMs: 2_000,
+      incomplete: undefined,
+    };
     expect(propagationOf(watched, fleet, returnMs)).toMatchObject({ nodes: [], outcome: 'complete' });
   });
 });

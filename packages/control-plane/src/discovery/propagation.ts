@@ -12,6 +12,8 @@ export interface FleetState {
   readonly nodes: readonly NodeStatus[];
   readonly replicas: readonly ReplicaStatus[];
   readonly nowMs: number;
+  /** Of the other replicas everything is known that they had told by then. */
+  readonly asOfMs: number;
   /** Why this may not be all; undefined if it is. */
   readonly incomplete: string | undefined;
 }
@@ -35,7 +37,7 @@ export interface Propagation extends WatchedRevision {
 /**
  * Who runs a revision, and whether anything more is to be waited for. Exact in this sense: it is complete when
  *
- * 1. every replica that is alive offers the revision, so that whoever connects from now on gets it;
+ * 1. every replica that is alive, as was read after the commit, offers the revision, so that whoever connects from now on gets it;
  * 2. every node that is connected has said that it runs the revision or a newer one;
  * 3. so has every node that was connected when it was committed or later and then left: it may be about to come back,
  *    here or to another replica, and still run an older one. Of nodes that left before the commit only those are waited
@@ -55,15 +57,25 @@ export function propagationOf(watched: WatchedRevision, fleet: FleetState, retur
   const isAwaited = ({ node, state }: NodePropagation) =>
     state === 'pending' || state === 'sent' || (state === 'left-unanswered' && mayReturn(moment, node));
   const has = (state: NodeState) => nodes.some((each) => each.state === state);
-  const isOver = fleet.incomplete === undefined && isOffered && !nodes.some(isAwaited);
+  const incomplete = fleet.incomplete ?? lostKnowledge(fleet.replicas, moment);
+  const isKnown = incomplete === undefined && fleet.asOfMs >= watched.committedAtMs;
+  const isOver = isKnown && isOffered && !nodes.some(isAwaited);
   const ending = has('refused') ? 'rejected' : has('left-unanswered') ? 'left-unanswered' : 'complete';
-  const { incomplete } = fleet;
   return { ...watched, outcome: isOver ? ending : 'in-progress', nodes, replicas, incomplete };
 }
 
 function offers(replica: ReplicaStatus, { scope, revision }: WatchedRevision): boolean {
   const offered = replica.offered(scope);
   return offered !== undefined && offered >= revision;
+}
+
+/** A replica is gone, and the database has lost what it said of nodes that it had when the revision was committed. */
+function lostKnowledge(replicas: readonly ReplicaStatus[], moment: Moment): string | undefined {
+  const lost = replicas.find(({ isAlive, isSilent, leaseUntilMs }) => {
+    const mayMatter = leaseUntilMs >= moment.committedAtMs || moment.nowMs < leaseUntilMs + moment.returnMs;
+    return !isAlive && isSilent && mayMatter;
+  });
+  return lost && `the replica ${lost.name} is gone, and the database has lost what it knew of its nodes`;
 }
 
 interface Moment extends WatchedRevision {

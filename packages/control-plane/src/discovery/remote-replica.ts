@@ -34,8 +34,11 @@ export class RemoteReplica {
 
   status(nowMs: number): ReplicaStatus {
     const { id, name, startedAtMs, leaseUntilMs } = this.#said;
-    const offered = (scope: string) => this.#offered.get(scope);
-    return { id, name, startedAtMs, leaseUntilMs, isAlive: this.isAlive(nowMs), isSelf: false, offered };
+    return {
+      ...{ id, name, startedAtMs, leaseUntilMs, isAlive: this.isAlive(nowMs), isSelf: false },
+      isSilent: this.report === 0n,
+      offered: (scope) => this.#offered.get(scope),
+    };
   }
 
   /** @param published scopes that exist, as far as the replica knows that is asked. */

@@ -103,7 +103,10 @@ export interface ReportedRevision {
 }
 
 export interface FleetReading {
+  /** What time it is; 0 if there is no replica. */
   readonly nowMs: number;
+  /** Everything is in it that was said before then. */
+  readonly asOfMs: number;
   /** All of them, those included that are gone. */
   readonly replicas: readonly ReadReplica[];
   /** Of the scopes that were asked for. */
@@ -118,8 +121,9 @@ export interface ReadReplica {
   readonly id: string;
   readonly name: string;
   readonly startedAtMs: number;
+  /** Until then it is alive; it may be for the length of a lease after the database was started, unless it has left. */
   readonly leaseUntilMs: number;
-  /** Number of its newest report. */
+  /** Number of its newest report; 0 if there is none: it has to say everything again. */
   readonly report: bigint;
   /** `nodes` and `scopes` are all that there is; otherwise what has changed since the report that the caller knows. */
   readonly isWhole: boolean;

@@ -35,20 +35,23 @@ export class PostgresFleetStore implements FleetStore {
 
   read(known: ReadonlyMap<string, bigint>, scopes: readonly string[]): Promise<FleetReading> {
     return this.#database.read(operatorScope, async ({ sql }) => {
-      const replicas = await sql<ReplicaRow[]>`select id::text, name, report, removed_by as "removedBy",
-        ${milliseconds(sql, 'started_at')} as "startedAtMs", ${milliseconds(sql, 'lease_until')} as "leaseUntilMs",
-        ${milliseconds(sql, 'clock_timestamp()')} as "nowMs" from signalbox.replica order by started_at, id`;
+      const replicas = await sql<ReplicaRow[]>`select id::text, name, coalesce(report, 0) as report,
+          coalesce(removed_by, 0) as "removedBy", ${milliseconds(sql, 'started_at')} as "startedAtMs",
+          ${milliseconds(sql, effectiveLease)} as "leaseUntilMs", ${milliseconds(sql, 'clock_timestamp()')} as "nowMs",
+          ${milliseconds(sql, 'now()')} as "asOfMs"
+        from signalbox.replica left join signalbox.replica_report on replica = id order by started_at, id`;
       const read: ReadReplica[] = [];
       for (const row of replicas) read.push(await readReplica(sql, row, known.get(row.id) ?? 0n));
       const history = scopes.length === 0 ? [] : await readHistory(sql, scopes);
-      return { nowMs: replicas[0]?.nowMs ?? 0, replicas: read, history };
+      return { nowMs: replicas[0]?.nowMs ?? 0, asOfMs: replicas[0]?.asOfMs ?? 0, replicas: read, history };
     });
   }
 
   async leave(replica: string): Promise<void> {
     await this.#database.write(
       operatorScope,
-      ({ sql }) => sql`update signalbox.replica set lease_until = clock_timestamp() where id = ${replica}::uuid`,
+      ({ sql }) => sql`update signalbox.replica set lease_until = clock_timestamp(), has_left = true
+        where id = ${replica}::uuid`,
     );
   }
 
@@ -57,6 +60,7 @@ export class PostgresFleetStore implements FleetStore {
       const gone = await sql<{ id: string }[]>`delete from signalbox.replica
         where lease_until < clock_timestamp() - ${`${retentionMs} milliseconds`}::interval returning id::text`;
       for (const { id } of gone) {
+        await sql`delete from signalbox.replica_report where replica = ${id}::uuid`;
         await sql`delete from signalbox.node_status where replica = ${id}::uuid`;
         await sql`delete from signalbox.propagation where replica = ${id}::uuid`;
       }
@@ -72,7 +76,12 @@ interface ReplicaRow {
   readonly startedAtMs: number;
   readonly leaseUntilMs: number;
   readonly nowMs: number;
+  readonly asOfMs: number;
 }
+
+/** While the database was away nobody could renew anything. */
+const effectiveLease =
+  'case when has_left then lease_until else greatest(lease_until, pg_postmaster_start_time() + lease) end';
 
 /** A time as a number of milliseconds since the epoch. */
 function milliseconds(sql: StoreSql, time: string) {
@@ -82,11 +91,16 @@ function milliseconds(sql: StoreSql, time: string) {
 async function renewLease(sql: StoreSql, report: ReplicaReport): Promise<ReportReceipt> {
   const { replica, name, number, leaseMs, isWhole, forgottenNodes, forgottenScopes } = report;
   const removes = isWhole || forgottenNodes.length > 0 || forgottenScopes.length > 0;
+  const lease = `${leaseMs} milliseconds`;
+  // Nothing here has to be on disk before it is answered.
+  await sql`insert into signalbox.replica (id, name, lease, lease_until)
+    values (${replica}::uuid, ${name}, ${lease}::interval, clock_timestamp() + ${lease}::interval)
+    on conflict (id) do update set lease_until = excluded.lease_until, has_left = false
+    returning set_config('synchronous_commit', 'off', true)`;
   const [row] = await sql<{ isNew: boolean; nowMs: number }[]>`
-    insert into signalbox.replica as known (id, name, lease_until, report, removed_by)
-    values (${replica}::uuid, ${name}, clock_timestamp() + ${`${leaseMs} milliseconds`}::interval, ${number},
-      ${removes ? number : 0n})
-    on conflict (id) do update set lease_until = excluded.lease_until, report = excluded.report, name = excluded.name,
+    insert into signalbox.replica_report as known (replica, report, removed_by)
+    values (${replica}::uuid, ${number}, ${removes ? number : 0n})
+    on conflict (replica) do update set report = excluded.report,
       removed_by = greatest(known.removed_by, excluded.removed_by)
     returning xmax = 0 as "isNew", ${milliseconds(sql, 'clock_timestamp()')} as "nowMs"`;
   if (!row) throw new Error('the database took a report without a receipt');
@@ -134,9 +148,10 @@ type JsonRows = Parameters<StoreSql['json']>[0];
 
 async function readReplica(sql: StoreSql, row: ReplicaRow, known: bigint): Promise<ReadReplica> {
   const { id, name, report, startedAtMs, leaseUntilMs } = row;
-  const isWhole = known === 0n || known < row.removedBy;
+  const isWhole = report === 0n || known === 0n || known < row.removedBy;
   const since = isWhole ? 0n : known;
-  if (report === known) return { id, name, startedAtMs, leaseUntilMs, report, isWhole: false, nodes: [], scopes: [] };
+  if (report === known && !isWhole)
+    return { id, name, startedAtMs, leaseUntilMs, report, isWhole: false, nodes: [], scopes: [] };
   const nodes = await sql<{ key: string; status: Omit<ReportedNode, 'key'> }[]>`select key, status
     from signalbox.node_status where replica = ${id}::uuid and report > ${since}`;
   const scopes = await sql<{ scope: string; revision: bigint }[]>`select scope, revision
