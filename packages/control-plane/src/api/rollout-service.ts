@@ -15,7 +15,7 @@ import type { Clock } from '@signalbox/runtime';
 import type { RolloutDriver, RolloutFleet } from '../rollout/driver.ts';
 import { progressOf } from '../rollout/progress.ts';
 import { isUnderWay, type Rollout } from '../rollout/rollout.ts';
-import { pause, resume, type Transition } from '../rollout/transition.ts';
+import { pause, resume } from '../rollout/transition.ts';
 import type { RolloutStore } from '../store/rollout-store.ts';
 import type { ConfigStore } from '../store/store.ts';
 import type { Caller } from './authenticate.ts';
@@ -41,6 +41,8 @@ export interface RolloutServiceParts {
 
 const defaultLimit = 50;
 const maxLimit = 1_000;
+/** Changes that are made at the same time. */
+const maxAttempts = 5;
 
 interface Wanted {
   readonly scope: string;
@@ -96,51 +98,65 @@ export class RolloutApi implements ServiceImpl<typeof RolloutService> {
     open.check();
   }
 
-  async promoteRollout(request: PromoteRolloutRequest, context: HandlerContext) {
+  promoteRollout(request: PromoteRolloutRequest, context: HandlerContext) {
     const caller = callerOf(context);
-    const rollout = await this.#underWay(caller, request);
-    if (rollout.plan.requiredBy === 'operator' && !seesAllTenants(caller)) {
-      const text = 'the operator requires these stages: only the operator promotes the rollout';
-      throw new ConnectError(text, Code.PermissionDenied);
-    }
-    const { nowMs } = await this.#parts.rollouts.underWay();
-    const by = { nowMs, actor: caller.name, reason: this.#reason(request.reason) };
-    const isDone = await this.#parts.driver.promote(rollout, request.all ? 'all' : 'next', by);
-    return this.#changed(rollout, isDone);
+    const reason = this.#reason(request.reason);
+    return this.#act(caller, request, async (rollout) => {
+      if (rollout.plan.requiredBy === 'operator' && !seesAllTenants(caller)) {
+        const text = 'the operator requires these stages: only the operator promotes the rollout';
+        throw new ConnectError(text, Code.PermissionDenied);
+      }
+      const by = { nowMs: await this.#now(), actor: caller.name, reason };
+      return this.#parts.driver.promote(rollout, request.all ? 'all' : 'next', by);
+    });
   }
 
-  async pauseRollout(request: PauseRolloutRequest, context: HandlerContext) {
+  pauseRollout(request: PauseRolloutRequest, context: HandlerContext) {
     const caller = callerOf(context);
-    const rollout = await this.#underWay(caller, request);
-    if (rollout.state === 'paused') return { rollout: rolloutMessage(rollout) };
-    return this.#change(rollout, pause(rollout, caller.name, this.#reason(request.reason)));
+    const reason = this.#reason(request.reason);
+    return this.#act(caller, request, async (rollout) =>
+      rollout.state === 'paused' ? true : this.#parts.rollouts.change(pause(rollout, caller.name, reason)),
+    );
   }
 
-  async resumeRollout(request: ResumeRolloutRequest, context: HandlerContext) {
+  resumeRollout(request: ResumeRolloutRequest, context: HandlerContext) {
     const caller = callerOf(context);
-    const rollout = await this.#underWay(caller, request);
-    if (rollout.state === 'running') return { rollout: rolloutMessage(rollout) };
-    return this.#change(rollout, resume(rollout, caller.name, this.#reason(request.reason)));
+    const reason = this.#reason(request.reason);
+    return this.#act(caller, request, async (rollout) =>
+      rollout.state === 'running' ? true : this.#parts.rollouts.change(resume(rollout, caller.name, reason)),
+    );
   }
 
-  async abortRollout(request: AbortRolloutRequest, context: HandlerContext) {
+  abortRollout(request: AbortRolloutRequest, context: HandlerContext) {
     const caller = callerOf(context);
-    const rollout = await this.#underWay(caller, request);
-    const { rollouts, driver } = this.#parts;
-    const { nowMs } = await rollouts.underWay();
     const reason = this.#reason(request.reason) || 'aborted';
-    const isDone = await driver.act(rollout, { kind: 'take-back', reason }, { nowMs, actor: caller.name });
-    return this.#changed(rollout, isDone);
+    return this.#act(caller, request, async (rollout) => {
+      const by = { nowMs: await this.#now(), actor: caller.name };
+      return this.#parts.driver.act(rollout, { kind: 'take-back', reason }, by);
+    });
   }
 
-  async #change(rollout: Rollout, transition: Transition) {
-    return this.#changed(rollout, await this.#parts.rollouts.change(transition));
-  }
-
-  async #changed({ scope, revision }: Rollout, isDone: boolean) {
-    if (!isDone) throw new ConnectError('the rollout has changed meanwhile: look at it, then try again', Code.Aborted);
+  /**
+   * Does something with the rollout that is under way. What Signalbox does with it by itself in the same moment is no
+   * reason to bother anybody, unless it went to another stage.
+   */
+  async #act(caller: Caller, wanted: Wanted, change: (rollout: Rollout) => Promise<boolean>) {
+    await this.#requireTenant(caller, wanted.scope);
+    const first = await this.#underWay(wanted);
+    const { scope, revision, stage } = first;
+    let rollout = first;
+    for (let attempt = 1; !(await change(rollout)); attempt += 1) {
+      rollout = await this.#underWay({ scope, revision });
+      if (rollout.stage !== stage || attempt === maxAttempts) {
+        throw new ConnectError('the rollout has changed meanwhile: look at it, then try again', Code.Aborted);
+      }
+    }
     const [after] = await this.#parts.rollouts.list(scope, { tenant: scope, revision });
     return { rollout: after && rolloutMessage(after) };
+  }
+
+  async #now(): Promise<number> {
+    return (await this.#parts.rollouts.underWay()).nowMs;
   }
 
   async #state(wanted: Wanted) {
@@ -167,8 +183,7 @@ export class RolloutApi implements ServiceImpl<typeof RolloutService> {
   }
 
   /** @throws ConnectError if there is none, or it has ended. */
-  async #underWay(caller: Caller, wanted: Wanted): Promise<Rollout> {
-    await this.#requireTenant(caller, wanted.scope);
+  async #underWay(wanted: Wanted): Promise<Rollout> {
     const rollout = await this.#find(wanted);
     if (isUnderWay(rollout)) return rollout;
     const text = `no rollout of "${wanted.scope}" is under way: that of revision ${rollout.revision} is ${rollout.state}`;

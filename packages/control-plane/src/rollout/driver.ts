@@ -20,9 +20,11 @@ export interface RolloutFleet {
 
 /** Writes the revision that returns to what was before. */
 export interface TakeBack {
-  /** @returns why it is refused; undefined if it was written, or the scope was changed by somebody else meanwhile. */
-  (rollout: Rollout, why: { readonly reason: string; readonly actor: string }): Promise<string | undefined>;
+  (rollout: Rollout, why: { readonly reason: string; readonly actor: string }): Promise<TakenBack>;
 }
+
+/** `changed`: somebody has written the scope meanwhile. A text: why it is refused. */
+export type TakenBack = 'done' | 'changed' | { readonly refused: string };
 
 export interface RolloutDriverOptions {
   readonly store: Pick<RolloutStore, 'underWay' | 'change' | 'report' | 'health' | 'sweep'>;
@@ -148,8 +150,9 @@ export class RolloutDriver {
   ): Promise<boolean> {
     if (decision.kind !== 'take-back') return this.#write(transition(rollout, decision, { nowMs, actor }));
     const { reason } = decision;
-    const refusal = await this.#options.takeBack(rollout, { reason, actor });
-    if (refusal !== undefined) return this.#write(halt(rollout, `${reason}; it cannot be taken back: ${refusal}`));
+    const taken = await this.#options.takeBack(rollout, { reason, actor });
+    if (taken === 'changed') return false;
+    if (taken !== 'done') return this.#write(halt(rollout, `${reason}; it cannot be taken back: ${taken.refused}`));
     this.#note(rollout, 'rolled-back', reason);
     return true;
   }

@@ -17,9 +17,20 @@ export function takeBackBy(store: Pick<ConfigStore, 'write'>, planner: Pick<Writ
       endsRollout: { state: 'rolled-back', reason, actor },
       plan: (inputs) => planner.rollback(inputs, base, true),
     });
-    if (outcome.outcome === 'refused') return outcome.problems[0]?.message ?? 'it was refused';
-    if (outcome.outcome === 'no-such-revision') return `there is no revision ${base} any more`;
-    return undefined;
+    switch (outcome.outcome) {
+      case 'committed':
+      case 'unchanged':
+      case 'repeated':
+        return 'done';
+      case 'refused':
+        return { refused: outcome.problems[0]?.message ?? 'it was refused' };
+      case 'no-such-revision':
+        return { refused: `there is no revision ${base} any more` };
+      case 'revision-mismatch':
+      case 'request-id-reused':
+      case 'no-such-scope':
+        return 'changed';
+    }
   };
 }
 
