@@ -38,10 +38,6 @@ class Follower implements ChangeListener {
     }
   }
 
-  holds(): boolean {
-    return false;
-  }
-
   committed(revisions: readonly CommittedRevision[]): void {
     for (const { scope, revision, changes, committedAtMs } of revisions) {
       const before = this.scopes.get(scope) ?? { revision: 0n, resources: new Map<string, string>() };

@@ -136,7 +136,7 @@ export class Publisher implements CollectionSource {
     return scope && this.#tenants.has(id) && scope.state.collection.revision > 0n ? scope : undefined;
   }
 
-  #load(scopes: readonly CommittedScope[], staged: readonly StagedScope[]): void {
+  #load(scopes: readonly CommittedScope[], staged: readonly StagedScope[] = []): void {
     for (const loaded of scopes) this.#add(firstState(loaded));
     for (const each of staged) {
       const scope = this.#scopes.get(each.scope);

@@ -42,8 +42,8 @@ export function nextState(before: ScopeState, revisions: readonly CommittedRevis
   const { revision, committedAtMs, removalsConfirmed } = last;
   const changes = revisions.flatMap((each) => each.changes);
   const snapshot = applyChanges(before.snapshot, revision, changes.map(toSnapshotChange));
-  const typeChanges = typeChangesOf(snapshot, removalsConfirmed, changes);
-  const collection = before.collection.next(revision, typeChanges, maxLogged);
+  const onWire = typeChanges({ snapshot, removalsConfirmed }, changes);
+  const collection = before.collection.next(revision, onWire, maxLogged);
   return { snapshot, collection, committedAtMs, removalsConfirmed };
 }
 
@@ -52,9 +52,8 @@ function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotCh
 }
 
 /** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
-function typeChangesOf(
-  snapshot: Snapshot,
-  removalsConfirmed: bigint,
+function typeChanges(
+  { snapshot, removalsConfirmed }: Pick<ScopeState, 'snapshot' | 'removalsConfirmed'>,
   changes: readonly CommittedChange[],
 ): ReadonlyMap<string, TypeChange> {
   const touched = new Map(changes.map((change) => [`${change.kind}/${change.name}`, change]));

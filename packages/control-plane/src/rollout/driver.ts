@@ -5,7 +5,7 @@ import type { RolloutStore } from '../store/rollout-store.ts';
 import { decide, type Decision, type FleetNode, type FleetView, next } from './decide.ts';
 import { noHealth } from './health.ts';
 import type { HealthCollector } from './health-collector.ts';
-import type { Rollout } from './rollout.ts';
+import type { Rollout, RolloutState } from './rollout.ts';
 import { halt, promotion, type Transition, transition } from './transition.ts';
 
 /** The nodes that serve a tenant. */
@@ -49,6 +49,7 @@ export interface RolloutDriverOptions {
 export class RolloutDriver {
   readonly #options: RolloutDriverOptions;
   readonly #decisions: (kind: string) => Counter;
+  readonly #underWay = new Map<RolloutState, number>();
   #timer: Disposable | undefined;
   #turn: Promise<void> | undefined;
   #following: Disposable | undefined;
@@ -56,8 +57,15 @@ export class RolloutDriver {
 
   constructor(options: RolloutDriverOptions) {
     this.#options = options;
+    const { metrics } = options;
+    metrics.onCollect(() => {
+      for (const state of ['running', 'paused', 'halted'] as const) {
+        const help = 'Rollouts that are under way, as this replica has seen last.';
+        metrics.gauge('signalbox_rollouts', help, { state }).set(this.#underWay.get(state) ?? 0);
+      }
+    });
     this.#decisions = (kind) =>
-      options.metrics.counter('signalbox_rollout_decisions_total', 'Changes of rollouts by this replica.', { kind });
+      metrics.counter('signalbox_rollout_decisions_total', 'Changes of rollouts by this replica.', { kind });
   }
 
   start(): void {
@@ -103,6 +111,7 @@ export class RolloutDriver {
     this.#following[Symbol.dispose]();
     this.#following = undefined;
     this.#options.health.follow([]);
+    this.#underWay.clear();
     void this.#options.store.sweep().catch(() => undefined);
   }
 
@@ -112,6 +121,8 @@ export class RolloutDriver {
     await this.#guarded('what nodes say cannot be shared', () => this.#share());
     const { nowMs, rollouts } = await store.underWay();
     health.follow(rollouts);
+    this.#underWay.clear();
+    for (const { state } of rollouts) this.#underWay.set(state, (this.#underWay.get(state) ?? 0) + 1);
     for (const rollout of rollouts) {
       const what = `the rollout of ${rollout.scope} cannot be moved on`;
       await this.#guarded(what, () => this.#moveOn(rollout, nowMs));

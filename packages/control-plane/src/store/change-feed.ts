@@ -15,11 +15,15 @@ export interface ChangeFeed {
 }
 
 export interface ChangeListener {
-  loaded(scopes: readonly CommittedScope[], staged: readonly StagedScope[]): void;
+  /** @param staged scopes with a rollout under way; absent: none. */
+  loaded(scopes: readonly CommittedScope[], staged?: readonly StagedScope[]): void;
   /** @param staged all scopes with a rollout under way, as of these revisions; absent: as before. */
   committed(revisions: readonly CommittedRevision[], staged?: readonly StagedScope[]): void;
-  /** Whether the listener has the scope as it was at a revision, or will have when it has made of it what it was told. */
-  holds(scope: string, revision: bigint): boolean;
+  /**
+   * Whether the listener has the scope as it was at a revision, or will have when it has made of it what it was told. Absent:
+   * it has nothing of the past.
+   */
+  holds?(scope: string, revision: bigint): boolean;
 }
 
 /** A scope whose newest revision is for some nodes only. */

@@ -21,7 +21,7 @@ export async function readStagedScopes(
 ): Promise<readonly StagedScope[]> {
   const staged: StagedScope[] = [];
   for (const { scope, base: revision, members } of await readRollouts(sql, { underWay: true })) {
-    const state = listener.holds(scope, revision) ? undefined : await readStateAt(sql, scope, revision);
+    const state = listener.holds?.(scope, revision) ? undefined : await readStateAt(sql, scope, revision);
     staged.push({ scope, members, base: { revision, state } });
   }
   return staged;

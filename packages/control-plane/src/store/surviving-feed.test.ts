@@ -31,7 +31,6 @@ function fixture(snapshot?: Omit<FoundSnapshot, 'asOfMs'>) {
   const listener: ChangeListener = {
     loaded: (scopes) => void told.push(`loaded ${scopes.map((each) => each.scope).join(' ')}`),
     committed: () => undefined,
-    holds: () => false,
   };
   const staleness = () => /^signalbox_config_staleness_seconds (.*)$/m.exec(metrics.expose())?.[1];
   return { feed, listener, told, clock, database, tail, staleness };

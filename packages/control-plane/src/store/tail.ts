@@ -195,7 +195,7 @@ export class Tail implements ChangeFeed {
     const listener = this.#listener;
     if (version === this.#staged || !listener) return undefined;
     const holds = (scope: string, revision: bigint) =>
-      listener.holds(scope, revision) || committed.some((each) => each.scope === scope && each.revision === revision);
+      listener.holds?.(scope, revision) || committed.some((each) => each.scope === scope && each.revision === revision);
     return { version, scopes: await readStagedScopes(sql, { holds }) };
   }
 

@@ -34,7 +34,7 @@ export class MemoryFeed implements ChangeFeed {
   }
 
   async start(listener: ChangeListener): Promise<void> {
-    listener.loaded([...this.#scopes.values()], []);
+    listener.loaded([...this.#scopes.values()]);
     this.#listener = listener;
   }
 
@@ -81,6 +81,6 @@ export class MemoryFeed implements ChangeFeed {
 
   /** Whether the listener says that it has a state. */
   isHeld(scope: string, revision: bigint): boolean {
-    return this.#listener?.holds(scope, revision) ?? false;
+    return this.#listener?.holds?.(scope, revision) ?? false;
   }
 }
