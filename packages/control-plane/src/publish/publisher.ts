@@ -83,6 +83,11 @@ export class Publisher implements CollectionSource {
     return this.#published(id)?.state.collection;
   }
 
+  /** Scopes that are in different states for different nodes. */
+  stagedIds(): Iterable<string> {
+    return this.#staged;
+  }
+
   staged(id: string): ScopeStages | undefined {
     return this.#published(id)?.stages;
   }

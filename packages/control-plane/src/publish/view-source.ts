@@ -13,6 +13,8 @@ export interface ViewSourceOptions {
   readonly published: Pick<CollectionSource, 'ready' | 'ids' | 'onChange'> & {
     snapshot(scope: string): Snapshot | undefined;
     staged(scope: string): ScopeStages | undefined;
+    /** Scopes that not all nodes have at the same revision. */
+    stagedIds(): Iterable<string>;
   };
   readonly clock: Clock;
   /** How changes that follow each other closely are folded into one. */
@@ -147,7 +149,7 @@ export class ViewSource implements CollectionSource {
 
   #stages(id: string, view: View): ViewStages | undefined {
     const { published, maxViews } = this.#options;
-    const ids = [...published.ids()].filter((scope) => view.tenants?.has(scope) ?? true).sort();
+    const ids = [...published.stagedIds()].filter((scope) => view.tenants?.has(scope) ?? true).sort();
     const scopes = ids.flatMap((scope) => {
       const stages = published.staged(scope);
       return stages ? [[scope, stages] as const] : [];

@@ -112,6 +112,7 @@ function readToken(field: Buffer): RememberedToken {
   const date = (text: string | null) => (text === null ? null : new Date(text));
   const record = {
     ...stored,
+    groups: stored.groups ?? [],
     createdAt: new Date(stored.createdAt ?? 0),
     expiresAt: date(stored.expiresAt),
     revokedAt: date(stored.revokedAt),
