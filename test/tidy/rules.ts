@@ -88,7 +88,7 @@ function wordsOf(repository: Repository, path: string, name: string): [string, s
 
 /** Names in the catalogue of refusals, and of the endings that have no answer. */
 function errorNames(repository: Repository): [string, string][] {
-  return code(repository, /^packages\/proxy\/src\/mcp\/errors\.ts$/).flatMap(([path, text]) => {
+  return code(repository, /^packages\/proxy\/src\/(?:mcp|forward|a2a)\/errors\.ts$/).flatMap(([path, text]) => {
     const endings = /export const endings = \{([^}]*)\}/.exec(text)?.[1] ?? '';
     const names = [...text.matchAll(/\brefusal\(\s*'([^']+)'/g), ...endings.matchAll(/: '([^']+)'/g)];
     return [...new Set(names.map((match) => match[1] ?? ''))].map((name): [string, string] => [path, name]);

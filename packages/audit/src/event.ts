@@ -1,5 +1,5 @@
-/** How a request ended. */
-export type OutcomeDecision = 'allow' | 'deny' | 'unauthenticated' | 'invalid' | 'none';
+/** How a request ended; `limited`: policy allowed it, and an allowance was used up. */
+export type OutcomeDecision = 'allow' | 'deny' | 'limited' | 'unauthenticated' | 'invalid' | 'none';
 
 /**
  * What became of one request. One for every request, whatever happened to it. Arguments, results, credentials and
@@ -25,12 +25,12 @@ export interface OutcomeEvent {
   readonly backend: string;
   readonly era: 'legacy' | 'modern' | '';
   readonly protocolVersion: string;
-  /** JSON-RPC method, or the HTTP method for requests without a message. */
+  /** JSON-RPC method, the operation of A2A 1.0, or the HTTP method for requests without a message. */
   readonly method: string;
   /** Tool or prompt name, as the body names it; empty otherwise. */
   readonly tool: string;
   readonly decision: OutcomeDecision;
-  /** Rule that decided; empty when none did. */
+  /** Rule that decided, or limit that was used up; empty when none did. */
   readonly rule: string;
   /** HTTP status sent to the caller; 0 when it left before one was. */
   readonly status: number;
@@ -42,13 +42,17 @@ export interface OutcomeEvent {
   readonly responseBytes: number;
   /** W3C trace id; empty when the caller sent none. */
   readonly traceId: string;
+  /** What was spoken where it was not MCP. */
+  readonly protocol?: 'http' | 'grpc' | 'a2a';
+  /** Path of such a request, without query. */
+  readonly path?: string;
 }
 
 /** What the one who records an outcome says about it. */
-export type OutcomeFields = Omit<OutcomeEvent, 'type'>;
+export type OutcomeFields = Omit<OutcomeEvent, 'type' | 'protocol' | 'path'>;
 
 /**
- * The only constructor of outcome events. Text that callers or upstreams chose is cut to `maxTextLength`, so that an
+ * The constructor of outcome events. Text that callers or upstreams chose is cut to `maxTextLength`, so that an
  * event has a bounded size whatever they sent.
  */
 export function outcomeEvent(fields: OutcomeFields): OutcomeEvent {
@@ -78,6 +82,15 @@ export function outcomeEvent(fields: OutcomeFields): OutcomeEvent {
     responseBytes: fields.responseBytes,
     traceId: bounded(fields.traceId),
   };
+}
+
+/** The event of a request that was not of MCP. @param path without query. */
+export function forwardedOutcomeEvent(
+  fields: OutcomeFields,
+  protocol: NonNullable<OutcomeEvent['protocol']>,
+  path: string,
+): OutcomeEvent {
+  return { ...outcomeEvent(fields), protocol, path: bounded(path) };
 }
 
 /** Longest text in an event that comes from outside, in UTF-16 units. */

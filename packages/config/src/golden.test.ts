@@ -80,11 +80,11 @@ function describeTenant(table: TenantTable): unknown {
   return Object.fromEntries([...table.routes.values()].map((route) => [route.name, describeRoute(route)]));
 }
 
-function describeRoute({ gateway, endpoint, mcp, authentication, authorization, revision }: RouteEntry): unknown {
-  const { backend } = mcp.member;
+function describeRoute(route: RouteEntry): unknown {
+  const { gateway, endpoint, authentication, authorization, limits, revision } = route;
   return {
     endpoint: `${endpoint} on ${gateway} at revision ${revision}`,
-    leadsTo: `${mcp.virtualServer}, ${backend.name}, ${backend.url}`,
+    ...describeDestination(route),
     authentication: [
       `from ${authentication.source}`,
       ...[...authentication.apiKeys].map(
@@ -97,5 +97,20 @@ function describeRoute({ gateway, endpoint, mcp, authentication, authorization, 
       ...(authentication.anonymous === null ? [] : [`without credential is ${authentication.anonymous.subject}`]),
     ],
     rules: authorization.rules.map(({ id, effect, when }) => `${id}: ${effect} ${when}`),
+    ...(limits.length === 0 ? {} : { limits: limits.map(({ id, key }) => `${id}: ${key}`) }),
+  };
+}
+
+function describeDestination(route: RouteEntry): object {
+  if (route.kind === 'mcp') {
+    const { backend } = route.mcp.member;
+    return { leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}` };
+  }
+  const { name, url, cardUrl, tls, connection } = route.backend;
+  return {
+    leadsTo: [route.kind, name, url, cardUrl].filter(Boolean).join(', '),
+    ...(tls === null ? {} : { tls }),
+    connection: JSON.stringify(connection),
+    forwarding: JSON.stringify(route.forwarding),
   };
 }

@@ -9,12 +9,16 @@ export {
   type RemovalLimits,
 } from './removal-guard.ts';
 export type { Snapshot, StoredResource } from './snapshot.ts';
+export type { BackendEntry, BackendKind, ConnectionEntry, UpstreamTlsEntry } from './backend-entry.ts';
+export type { Forwarding, ForwardingTimeouts, HeaderChanges, RetryEntry } from './forwarding.ts';
+export type { LimitEntry, LimitPartition } from './policy/limits.ts';
 export type {
-  BackendEntry,
   DataPlane,
+  ForwardRouteEntry,
   GatewayEntry,
   ListenerEntry,
   McpRoute,
+  McpRouteEntry,
   MemberEntry,
   OperatorTable,
   RouteEntry,
@@ -24,7 +28,16 @@ export type {
   TenantTable,
 } from './table.ts';
 export type { ApiKeyPrincipal, AuthenticationTable, JwtVerifierConfig, Principal } from './policy/authentication.ts';
-export type { AuthorizationTable, CompiledRule, Decision, DecisionInput, Subject } from './policy/authorization.ts';
+export type {
+  A2aSubject,
+  AuthorizationTable,
+  CompiledRule,
+  Decision,
+  DecisionInput,
+  HttpSubject,
+  McpSubject,
+  Subject,
+} from './policy/authorization.ts';
 export type { MatchCondition } from './match/condition.ts';
 export type { Compiled } from './compile/compiled.ts';
 export { defaultTableLimits, type TableLimits } from './compile/limits.ts';

@@ -7,6 +7,55 @@ import { makeSnapshot, type StoredResource } from './snapshot.ts';
 import type { OperatorTable, RouteRequest, RoutingTable, TenantTable } from './table.ts';
 import { basics, operatorTable, route, stored, tableOf } from './testing/resources.ts';
 
+describe('matching a request of an HTTP route', () => {
+  const operator = operatorTable('acme');
+  const http = (name: string, path: string, more: object = {}) =>
+    stored('Route', `acme/${name}`, { gateway: 'default', match: { path, ...more }, http: { backend: 'orders' } });
+  const table = assembleRoutingTable({
+    operator,
+    tenants: [
+      tenantTable('acme', operator, [
+        stored('Backend', 'acme/orders', { http: { url: 'http://127.0.0.1:1' } }),
+        http('root', '/acme'),
+        http('orders', '/acme/orders'),
+        http('team', '/acme/orders', { headers: [{ name: 'x-team', exact: 'a' }] }),
+        http('deep', '/acme/orders/special'),
+        http('host', '/acme/host', { hostnames: ['a.example'] }),
+        route('acme/mcp', '/acme/orders'),
+      ]),
+    ],
+  });
+
+  it.each([
+    ['/acme', 'root'],
+    ['/acme/', 'root'],
+    ['/acme/other', 'root'],
+    ['/acme/ordersX', 'root'],
+    ['/acme/orders', 'orders'],
+    ['/acme/orders/', 'orders'],
+    ['/acme/orders/17/lines', 'orders'],
+    ['/acme/orders/special/x', 'deep'],
+    ['/acme/orders/mcp', 'mcp'],
+    ['/acme/orders/mcp/', 'orders'],
+    ['/acme/host/x', 'root'],
+    [`/acme/${'x/'.repeat(4_000)}`, 'root'],
+    ['/acmeX', undefined],
+    ['/', undefined],
+  ])('takes the longest path that it lies at or below: %.40s', (path, expected) => {
+    const request = { gateway: 'default', host: 'localhost', path, header: () => undefined };
+    expect(table.match(request)?.name).toBe(expected);
+    const other = { ...request, gateway: 'second' };
+    expect(table.match(other)).toBeUndefined();
+  });
+
+  it('looks at host names and headers as well', () => {
+    const request = { gateway: 'default', host: 'a.example', path: '/acme/host/x', header: () => undefined };
+    expect(table.match(request)?.name).toBe('host');
+    const header = (name: string) => (name === 'x-team' ? 'a' : undefined);
+    expect(table.match({ ...request, path: '/acme/orders/17', header })?.name).toBe('team');
+  });
+});
+
 describe('matching a request', () => {
   const operator = operatorTable('acme', 'beta');
   const table = assembleRoutingTable({

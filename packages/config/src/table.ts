@@ -1,6 +1,9 @@
+import type { BackendEntry } from './backend-entry.ts';
+import type { Forwarding } from './forwarding.ts';
 import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
 import type { AuthorizationTable } from './policy/authorization.ts';
+import type { LimitEntry } from './policy/limits.ts';
 
 /**
  * What a node serves from: everything of its gateway, compiled, immutable, swapped by one assignment.
@@ -21,7 +24,7 @@ export interface RouteRequest {
   readonly gateway: string;
   /** Host without port, lower case. */
   readonly host: string;
-  /** Path without query, as received: the endpoint, such as `/acme/assistant/mcp`. */
+  /** Path without query, as received, such as `/acme/assistant/mcp`. */
   readonly path: string;
   /** Value of a request header by lower-case name. */
   header(name: string): string | undefined;
@@ -42,7 +45,7 @@ export interface GatewayEntry {
 }
 
 /** A kind of proxy: our own, or a stock one that a projection configures. */
-export type DataPlane = 'native' | 'envoy';
+export type DataPlane = 'native' | 'envoy' | 'agentgateway';
 
 export interface ListenerEntry {
   readonly name: string;
@@ -72,22 +75,38 @@ export interface TenantTable {
  * One route with everything a request on it needs, so that nothing else is looked up.
  * `digest` covers all of it but the revision: equal digests mean that nothing about this route changed.
  */
-export interface RouteEntry {
+export type RouteEntry = McpRouteEntry | ForwardRouteEntry;
+
+/** A route that leads to MCP servers. */
+export interface McpRouteEntry extends RouteFacts {
+  readonly kind: 'mcp';
+  readonly mcp: McpRoute;
+}
+
+/** A route whose requests are handed on to one backend of its kind. */
+export interface ForwardRouteEntry extends RouteFacts {
+  readonly kind: 'http' | 'grpc' | 'a2a';
+  readonly backend: BackendEntry;
+  readonly forwarding: Forwarding;
+}
+
+interface RouteFacts {
   readonly tenant: string;
   readonly name: string;
   readonly gateway: string;
   /** Revision of the tenant that the table was compiled from. */
   readonly revision: bigint;
   readonly digest: string;
-  /** Path of the endpoint: the route's path + `/mcp`. */
+  /** Path of the endpoint: of an MCP route its path + `/mcp`; of others its path, below which everything is theirs. */
   readonly endpoint: string;
   /** What a request at the endpoint must also be like. */
   readonly condition: MatchCondition;
   /** What happens when a data plane cannot enforce its policies: the write is refused, or that data plane denies. */
   readonly unenforceable: 'refuse' | 'restrict';
-  readonly mcp: McpRoute;
   readonly authentication: AuthenticationTable;
   readonly authorization: AuthorizationTable;
+  /** What calls may use up; each of them counts. */
+  readonly limits: readonly LimitEntry[];
 }
 
 export interface McpRoute {
@@ -97,12 +116,4 @@ export interface McpRoute {
 
 export interface MemberEntry {
   readonly backend: BackendEntry;
-}
-
-export interface BackendEntry {
-  readonly tenant: string;
-  readonly name: string;
-  /** Key of what outlives a table (pools, era verdicts, catalogs): equal for equal tenant, name and content. */
-  readonly key: string;
-  readonly url: string;
 }

@@ -97,7 +97,7 @@ export const controlPlaneSettings = {
   statementTimeoutMs: integer({
     name: 'SIGNALBOX_DATABASE_STATEMENT_TIMEOUT',
     ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
-    doc: 'Longest time of one statement; a transaction may stand idle twice as long.',
+    doc: 'Longest time of one statement; a transaction may stand idle twice as long. A connection on which nothing comes back for so long and SIGNALBOX_DATABASE_CONNECT_TIMEOUT more is given up.',
   }),
   transactionTimeoutMs: integer({
     name: 'SIGNALBOX_DATABASE_TRANSACTION_TIMEOUT',
@@ -117,7 +117,7 @@ export const controlPlaneSettings = {
   databaseRetryMs: integer({
     name: 'SIGNALBOX_DATABASE_RETRY',
     ...{ unit: 'ms', min: 0, max: 60 * seconds, fallback: '300' },
-    doc: 'After Postgres could not be reached it is not tried for so long: what needs it fails at once.',
+    doc: 'After Postgres could not be reached it is not tried for so long, and then by one at a time until one reaches it: all else that needs it fails at once.',
   }),
   state: text(
     {

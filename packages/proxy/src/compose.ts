@@ -38,6 +38,7 @@ import { CurrentTable } from './table/current-table.ts';
 import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import { YoungGeneration } from './table/young-generation.ts';
+import { ClientCertificates } from './upstream/client-certificates.ts';
 import { Http1Client } from './upstream/http1-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
@@ -167,7 +168,9 @@ function servingOf(kit: Kit): Serving {
   const { settings, clock, logger, metrics } = kit;
   const current = new CurrentTable();
   const streams = streamsOf(kit);
-  const upstream = new Http1Client({ limits: http1ClientLimitsOf(settings), clock, metrics });
+  const folder = settings.certificates === '' ? '' : resolve(settings.certificates);
+  const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
+  const upstream = new Http1Client({ limits: http1ClientLimitsOf(settings), clock, metrics, certificates });
   const retention = new UpstreamRetention({
     upstream,
     delayMs: retentionDelayMs,

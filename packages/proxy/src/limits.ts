@@ -83,5 +83,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     eraHorizonMs: settings.eraHorizon,
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
+    rateLimitBuckets: settings.maxRateLimitBuckets,
+    cardBytes: settings.maxCardBytes,
   };
 }

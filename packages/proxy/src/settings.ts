@@ -104,6 +104,14 @@ export const proxySettings = {
     1_000,
     'How often certificates and keys are looked at: replaced ones are used for new connections, unusable ones are reported and change nothing.',
   ),
+  certificates: text(
+    {
+      name: 'SIGNALBOX_PROXY_CERTIFICATES',
+      fallback: '',
+      doc: 'Folder of the certificates that backends are shown, as <tenant>/<name>/tls.crt and tls.key. They are read when a connection needs one, and again when they were replaced.',
+    },
+    'path',
+  ),
 
   // The control plane.
   discoveryAddress: hostPort({
@@ -465,6 +473,16 @@ export const proxySettings = {
     'SIGNALBOX_PROXY_MAX_TOOLS_PER_BACKEND',
     request.toolsPerBackend,
     'Tool names of a backend that are remembered.',
+  ),
+  maxRateLimitBuckets: count(
+    'SIGNALBOX_PROXY_MAX_RATE_LIMIT_BUCKETS',
+    request.rateLimitBuckets,
+    'Allowances of rate limits that are remembered, one for each caller, route or tool that a limit is divided by. Full ones give way first.',
+  ),
+  maxCardBytes: bytes(
+    'SIGNALBOX_PROXY_MAX_CARD_BYTES',
+    request.cardBytes,
+    'The card of an A2A agent. Beyond: the request fails.',
   ),
 
   // Events and the end.

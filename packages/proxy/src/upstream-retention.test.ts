@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { UpstreamRetention } from './upstream-retention.ts';
 
 function tableTo(...urls: readonly string[]): RoutingTable {
-  const routes = new Map(urls.map((url, at) => [`route-${at}`, { mcp: { member: { backend: { url } } } }]));
+  const routes = new Map(
+    urls.map((url, at) => [`route-${at}`, { kind: 'mcp', mcp: { member: { backend: { url } } } }]),
+  );
   const tenants = new Map([['acme', { tenant: 'acme', routes }]]);
   return { hash: '', operator: null, tenants, match: () => undefined } as unknown as RoutingTable;
 }

@@ -57,7 +57,7 @@ export class UpstreamRetention implements TableObserver {
     slice.begin();
     for (const tenant of table?.tenants.values() ?? []) {
       for (const route of tenant.routes.values()) {
-        origins.add(this.#originOf(route.mcp.member.backend));
+        origins.add(this.#originOf(route.kind === 'mcp' ? route.mcp.member.backend : route.backend));
         if (slice.spent) await slice.pause();
       }
     }

@@ -75,6 +75,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/nodes.ts')).nodesCommand,
       },
       {
+        name: 'propagation',
+        summary: 'show which nodes run a revision',
+        load: async () => (await import('./commands/propagation.ts')).propagationCommand,
+      },
+      {
         name: 'tools',
         summary: 'list the tools a principal sees through the proxy',
         load: async () => (await import('./commands/tools.ts')).toolsCommand,
@@ -119,7 +124,7 @@ const groups: readonly Group[] = [
 ];
 
 const epilogue = `
-Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted. diff has its own, see signalbox diff --help.
+Exit status: 0 success, 1 failure, 2 wrong usage, 3 committed but not everywhere in time, 130 interrupted. diff has its own, see signalbox diff --help.
 The control plane is found by SIGNALBOX_URL and SIGNALBOX_TOKEN, or by the .signalbox/ folder that up writes. SIGNALBOX_CA_FILE
 names the certificates (PEM) that its own must be signed by, in place of those that the machine trusts.
 

@@ -25,14 +25,21 @@ export function nodeMessage(node: ClientNode): MessageInitShape<typeof NodeSchem
   });
 }
 
+/** As the client writes it, or the numbers of its build. */
+function versionText(message: Node | undefined): string {
+  const version = message?.userAgentVersionType;
+  if (version?.case === 'userAgentVersion') return version.value;
+  const { majorNumber, minorNumber, patch } = version?.value?.version ?? {};
+  return majorNumber === undefined ? '' : `${majorNumber}.${minorNumber}.${patch}`;
+}
+
 /** What a request says of its node; nothing, if it does not name one. */
 export function nodeOf(message: Node | undefined): ClientNode {
-  const version = message?.userAgentVersionType;
   return {
     id: message?.id ?? '',
     cluster: message?.cluster ?? '',
     userAgentName: message?.userAgentName ?? '',
-    userAgentVersion: version?.case === 'userAgentVersion' ? version.value : '',
+    userAgentVersion: versionText(message),
     metadata: message?.metadata ?? {},
     features: message?.clientFeatures ?? [],
   };

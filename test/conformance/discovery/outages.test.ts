@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConnectError } from '@connectrpc/connect';
+import { Propagation_Outcome } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import {
   gateway,
   mcpRoute,
@@ -15,7 +16,7 @@ import {
 import { startPostgres } from 'signalbox/bundled/postgres-process';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { backend, startOn } from './control-plane.ts';
-import { backendName, backendType } from './native-names.ts';
+import { backendName, backendType, manifestType } from './native-names.ts';
 import { DeltaStream } from './raw-stream.ts';
 
 it('61. Without Postgres streams old and new are served from memory, writes fail soon, and staleness is exported.', async () => {
@@ -53,6 +54,41 @@ it('61. Without Postgres streams old and new are served from memory, writes fail
     return seconds > 0 ? true : undefined;
   });
   for (const each of open) each.cancel();
+});
+
+it('60. Without Postgres a replica shows its own nodes, says that there may be others, and calls nothing complete.', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
+  onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+  const first = await startPostgres({ dataDir, port: 0, durable: true });
+  const settings = { SIGNALBOX_REPLICA_LEASE: '1000', SIGNALBOX_NODES_RETURN: '0' };
+  await using plane = await startOn(first.url, settings);
+  const acme = await plane.tenant();
+  const revision = await plane.backends(acme, { a: '1' });
+  const stream = new DeltaStream(await plane.subscriber({ tenants: [acme] }));
+  for (const typeUrl of [backendType, manifestType]) stream.ack(await stream.ask({ typeUrl }));
+  await stream.fence();
+  const propagation = async () => (await plane.admin.config.getPropagation({ scope: acme, revision })).propagation;
+  expect(await propagation()).toMatchObject({ outcome: Propagation_Outcome.COMPLETE, incomplete: '' });
+
+  await first.stop();
+  const { nodes, incomplete } = await plane.admin.nodes.listNodes({ scope: acme });
+  expect(nodes).toMatchObject([{ id: 'node-1', connected: true, scopes: [{ appliedRevision: revision }] }]);
+  expect(incomplete).toContain('the database does not answer');
+  expect(await propagation()).toMatchObject({
+    ...{ outcome: Propagation_Outcome.IN_PROGRESS, counts: { connected: 1, applied: 1 } },
+    incomplete: expect.stringContaining('the database does not answer'),
+  });
+
+  const second = await startPostgres({ dataDir, port: Number(new URL(first.url).port), durable: true });
+  onTestFinished(() => second.stop());
+  const said = new Set<string>();
+  await until('the revision to be complete again', async () => {
+    const state = await propagation();
+    if (state?.incomplete) said.add(state.incomplete);
+    return state?.outcome === Propagation_Outcome.COMPLETE ? true : undefined;
+  });
+  expect([...said].some((each) => each.includes('just come back'))).toBe(true);
+  stream.cancel();
 });
 
 it('62. Without a control plane a node restarts from disk and serves; when it is back only the difference flows.', async () => {

@@ -23,6 +23,7 @@ beforeAll(async () => {
     SIGNALBOX_NODES_RETURN: String(returnMs),
     SIGNALBOX_FLEET_REPORT: '20',
     SIGNALBOX_FLEET_POLL: '20',
+    SIGNALBOX_API_RECHECK: '100',
   });
   other = await plane.replica({ SIGNALBOX_REPLICA: 'two' });
   const { secret } = await plane.admin.tokens.createToken({ name: 'other', role: Role.OPERATOR });
@@ -290,4 +291,27 @@ it('60. Nodes of all replicas are listed by each, and replicas by name; who is b
     ['a', '', ''],
     ['b', '', ''],
   ]);
+});
+
+it('60. Whoever watches is shown nothing more when his token is revoked.', async () => {
+  const a = await TestNode.at(one, 'a');
+  const revision = await commit('1');
+  await a.received();
+  const watcher = { name: 'w', role: Role.AUDITOR, tenants: [tenant] };
+  const { secret, token } = await plane.admin.tokens.createToken(watcher);
+  // Revoked on one replica, ended on both.
+  const watches: AsyncIterator<unknown>[] = [];
+  for (const { apiUrl } of [plane.running, other.running]) {
+    const bound = adminClient(apiUrl, secret);
+    watches.push(
+      bound.config.watchPropagation({ scope: tenant, revision })[Symbol.asyncIterator](),
+      bound.nodes.watchNodes({ scope: tenant })[Symbol.asyncIterator](),
+    );
+  }
+  for (const watch of watches) expect((await watch.next()).done).toBe(false);
+  await plane.admin.tokens.revokeToken({ id: token?.id ?? '' });
+  const ends = watches.map(async (watch) => {
+    while (!(await watch.next()).done);
+  });
+  for (const end of ends) await expect(end).rejects.toThrow('expired or revoked');
 });

@@ -165,6 +165,19 @@ describe('the CLI', () => {
     await cli(['rollback', '--to', '1', ...tenantIs]);
   });
 
+  it('shows how far a revision got, and waits for it again when told to', async () => {
+    const shown = await cli(['propagation', '1', ...tenantIs]);
+    expect(shown).toMatchObject({ status: 0 });
+    expect(shown.out).toMatch(/^acme revision 1, committed .*\ncomplete: 1 of 1 connected nodes run it/);
+    expect(shown.out).toMatch(/^node-0 +applied/m);
+    const json = JSON.parse((await cli(['propagation', '--wait', ...tenantIs, '-o', 'json'])).out) as object;
+    expect(json).toMatchObject({ verdict: 'applied', propagation: { outcome: 'COMPLETE', counts: { applied: 1 } } });
+    expect((await cli(['revisions', '1', ...tenantIs])).out).toContain('complete: 1 of 1 connected nodes run it');
+    const again = await cli(['apply', '-f', 'weather.yaml', '--wait', '-o', 'json']);
+    expect(JSON.parse(again.out)).toMatchObject([{ committed: false, verdict: 'applied' }]);
+    expect(await cli(['propagation', '99', ...tenantIs])).toMatchObject({ status: 1 });
+  });
+
   it('fails when a node refuses, and says why, as nodes does', async () => {
     const strict = await system.startNode({ SIGNALBOX_PROXY_MAX_RULES_PER_ROUTE: '1' }, 'strict');
     await until('the node to connect', async () =>

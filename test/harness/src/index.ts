@@ -1,5 +1,6 @@
 export { type Admin, adminClient } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
+export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';
@@ -21,6 +22,8 @@ export {
 } from './raw-mcp-client.ts';
 export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } from './raw-upstream.ts';
 export {
+  forwardRoute,
+  type ForwardRouteOptions,
   gateway,
   mcpRoute,
   type McpRouteOptions,
@@ -33,6 +36,7 @@ export {
 export { type RecordedRequest, RequestLog } from './request-log.ts';
 export { type RunPostgres, startRunPostgres } from './run-postgres.ts';
 export type { SseEvent } from './sse-reader.ts';
+export { startTcpProxy, type TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';
 export { type ApplyOptions, startSystem, type StartSystemOptions, type System } from './system.ts';
 export { readEvents, type SystemNode } from './system-node.ts';
 export { until } from './until.ts';

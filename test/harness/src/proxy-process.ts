@@ -12,8 +12,12 @@ import { readEvents } from './system-node.ts';
 import { until } from './until.ts';
 
 export interface ProxyProcessOptions {
-  /** File or folder of resources to serve. */
-  readonly config: string;
+  /** File or folder of resources to serve. Absent: a control plane tells it, which the variables name. */
+  readonly config?: string;
+  /** What outlives the process; absent: a folder that goes with it. */
+  readonly state?: string;
+  /** No file of the process can grow beyond this: a disk that is full, as far as the process can tell. */
+  readonly maxFileKib?: number;
   /** Variables on top of those that put it on free ports. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -36,10 +40,13 @@ export interface ProxyProcess {
 const main = fileURLToPath(new URL('../../../packages/proxy/src/main.ts', import.meta.url));
 
 /** Starts it without waiting: see {@link proxyReady}. */
-export async function startProxyProcess({ config, env = {} }: ProxyProcessOptions): Promise<ProxyProcess> {
-  const state = await mkdtemp(join(tmpdir(), 'signalbox-proxy-'));
+export async function startProxyProcess(options: ProxyProcessOptions): Promise<ProxyProcess> {
+  const { config, env = {}, maxFileKib } = options;
+  const state = options.state ?? (await mkdtemp(join(tmpdir(), 'signalbox-proxy-')));
   const [port, adminPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, [main, '--config', config], {
+  const command = [process.execPath, main, ...(config === undefined ? [] : ['--config', config])];
+  const [program = '', ...args] = maxFileKib === undefined ? command : limited(maxFileKib, command);
+  const child = spawn(program, args, {
     env: {
       PATH: process.env['PATH'],
       NODE_OPTIONS: process.env['NODE_OPTIONS'],
@@ -66,9 +73,14 @@ export async function startProxyProcess({ config, env = {} }: ProxyProcessOption
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await exited;
-      await rm(state, { recursive: true, force: true });
+      if (options.state === undefined) await rm(state, { recursive: true, force: true });
     },
   };
+}
+
+/** The shell counts in halves of a KiB. A process of Node gets an error instead of the signal that goes with this limit. */
+function limited(maxFileKib: number, command: readonly string[]): readonly string[] {
+  return ['sh', '-c', `ulimit -f ${maxFileKib * 2} && exec "$@"`, 'sh', ...command];
 }
 
 /** Waits until it says that it is ready. @throws with its output when it does not or ends. */

@@ -52,6 +52,31 @@ export function mcpRoute(options: McpRouteOptions): ResourceFile[] {
   ];
 }
 
+export interface ForwardRouteOptions extends Omit<McpRouteOptions, 'url'> {
+  readonly kind: 'http' | 'grpc' | 'a2a';
+  /** URL of the backend. */
+  readonly url: string;
+  /** More of the specs. */
+  readonly route?: ResourceFile;
+  readonly backend?: ResourceFile;
+  readonly limits?: ResourceFile;
+}
+
+/** One route of another kind than MCP with everything behind it, at `/<tenant>/<name>` unless `route` says otherwise. */
+export function forwardRoute(options: ForwardRouteOptions): ResourceFile[] {
+  const { name, kind, url, limits } = options;
+  const metadata = { tenant: options.tenant ?? 'acme', name };
+  const access = policy(options);
+  return [
+    document('Backend', metadata, { [kind]: { url }, ...options.backend }),
+    document('Route', metadata, {
+      ...{ gateway: 'default', match: { path: `/${metadata.tenant}/${name}` }, [kind]: { backend: name } },
+      ...options.route,
+    }),
+    { ...access, spec: { ...(access['spec'] as ResourceFile), ...(limits && { limits }) } },
+  ];
+}
+
 /** The policy of the route alone: to change what it allows. */
 export function policy(options: Omit<McpRouteOptions, 'url'>): ResourceFile {
   return document(

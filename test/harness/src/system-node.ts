@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import type { OutcomeEvent } from '@signalbox/audit';
 import { readProxySettings, type RunningProxy, startProxy } from '@signalbox/proxy';
-import { type Logger } from '@signalbox/runtime';
+import type { Clock, Logger } from '@signalbox/runtime';
 
 import { until } from './until.ts';
 
@@ -28,13 +28,14 @@ export interface SystemNodeOptions {
   /** `SIGNALBOX_*` variables on top of those of every test node. */
   readonly settings: Readonly<Record<string, string>>;
   readonly logger: Logger;
+  readonly clock?: Clock | undefined;
 }
 
 /** Time that a node of a test has to stop, in milliseconds: clients of tests do not leave by themselves. */
 const stopMs = 300;
 
 export async function startSystemNode(options: SystemNodeOptions): Promise<SystemNode> {
-  const { id, stateFolder, logger } = options;
+  const { id, stateFolder, logger, clock } = options;
   const settings = readProxySettings({
     SIGNALBOX_PROXY_NODE_ID: id,
     SIGNALBOX_PROXY_STATE: stateFolder,
@@ -45,7 +46,10 @@ export async function startSystemNode(options: SystemNodeOptions): Promise<Syste
     SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MAX: '200',
     ...options.settings,
   });
-  const proxy = await startProxy({ settings, environment: process.env, logger: logger.child({ node: id }) });
+  const proxy = await startProxy({
+    ...{ settings, environment: process.env, logger: logger.child({ node: id }) },
+    ...(clock && { clock }),
+  });
   let stopped = false;
   return {
     id,

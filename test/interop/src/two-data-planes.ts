@@ -12,7 +12,13 @@ import {
   type Problem,
   type TenantTable,
 } from '@signalbox/config';
-import { checkEnvoy, defaultEnvoyOptions, envoyBootstrap, projectEnvoy } from '@signalbox/control-plane/projections';
+import {
+  defaultEnvoyOptions,
+  envoyBootstrap,
+  envoyPlane,
+  planeProblems,
+  projectEnvoy,
+} from '@signalbox/control-plane/projections';
 import { freePort, proxyReady, type ResourceFile, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
 import { type EnvoyDiscovery, startEnvoyDiscovery } from './envoy-discovery.ts';
 import { startEnvoy } from './envoy-process.ts';
@@ -56,7 +62,7 @@ export async function startTwoDataPlanes(binary: string, resources: readonly Res
     await proxyReady(proxy);
     const envoy = await startEnvoy(binary, bootstrap, adminPort);
     return {
-      problems: tenants.flatMap((table) => checkEnvoy(operator, table)),
+      problems: tenants.flatMap((table) => planeProblems(envoyPlane, operator, table)),
       discovery,
       ours: (route) => proxy.endpoint('acme', route),
       envoys: (route) => `http://127.0.0.1:${port}/acme/${route}/mcp`,

@@ -47,14 +47,13 @@ export class CompiledOperator implements OperatorTable {
     Object.freeze(this);
   }
 
-  /** Name of the tenant that owns a path below one of its prefixes. Prefixes never overlap, so the first one is it. */
+  /** Name of the tenant that owns a path: one of its prefixes, or below one. Prefixes never overlap, so the first one is it. */
   ownerOf(path: string): string | undefined {
     let end = 0;
     for (let segment = 0; segment < this.#depth; segment += 1) {
       end = path.indexOf('/', end + 1);
-      if (end === -1) return undefined;
-      const owner = this.#owners.get(path.slice(0, end));
-      if (owner !== undefined) return owner;
+      const owner = this.#owners.get(end === -1 ? path : path.slice(0, end));
+      if (owner !== undefined || end === -1) return owner;
     }
     return undefined;
   }
@@ -74,6 +73,7 @@ function gatewayEntry({ name, message }: Source<'Gateway'>): GatewayEntry {
 const dataPlaneNames: ReadonlyMap<DataPlaneMessage, DataPlane> = new Map([
   [DataPlaneMessage.NATIVE, 'native'],
   [DataPlaneMessage.ENVOY, 'envoy'],
+  [DataPlaneMessage.AGENTGATEWAY, 'agentgateway'],
 ]);
 
 const loopbackNames: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];

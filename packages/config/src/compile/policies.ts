@@ -3,6 +3,8 @@ import type { AuthenticationTable } from '../policy/authentication.ts';
 import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
 import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
 import { compileRulesSteps, type ExpressionMemo, makeAuthorizationTable } from '../policy/compile-rules.ts';
+import { compileLimits } from '../policy/compile-limits.ts';
+import type { LimitEntry } from '../policy/limits.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { stepSize } from '../steps.ts';
 import type { Source } from './source.ts';
@@ -15,6 +17,8 @@ export interface CompiledPolicy {
   /** Undefined when the policy says nothing about it. */
   readonly authentication: AuthenticationTable | undefined;
   readonly rules: readonly CompiledRule[];
+  /** Undefined when the policy has none. */
+  readonly limits: LimitEntry | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -50,6 +54,7 @@ function* compilePolicySteps(
     target: message.target?.kind ?? { case: undefined },
     authentication: message.authentication && compileAuthentication(name, message.authentication),
     rules,
+    limits: message.limits && compileLimits(scope, name, message.limits),
     problems: found.problems,
   };
 }
@@ -60,12 +65,14 @@ export interface AppliedPolicies {
   readonly key: string;
   readonly authentication: AuthenticationTable;
   readonly authorization: AuthorizationTable;
+  readonly limits: readonly LimitEntry[];
 }
 
 /** What a route leads to: the names that policies can target. */
 export interface PolicyTargets {
   readonly route: string;
-  readonly virtualServer: string;
+  /** Undefined for a route that leads to no virtual server. */
+  readonly virtualServer: string | undefined;
   readonly backend: string;
 }
 
@@ -109,7 +116,7 @@ export class PolicyTree {
     const groups = [
       this.#tenant,
       this.#route.get(targets.route),
-      this.#virtualServer.get(targets.virtualServer),
+      targets.virtualServer === undefined ? undefined : this.#virtualServer.get(targets.virtualServer),
       this.#backend.get(targets.backend),
     ].filter((group) => group !== undefined);
     const key = groups.map((group) => group.key).join('');
@@ -163,5 +170,6 @@ function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicie
     key,
     authentication: authentication ?? nobody,
     authorization: makeAuthorizationTable(policies.flatMap((policy) => policy.rules)),
+    limits: Object.freeze(policies.flatMap((policy) => policy.limits ?? [])),
   });
 }

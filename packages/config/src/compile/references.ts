@@ -1,3 +1,5 @@
+import { type Route, Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
+import type { BackendKind } from '../backend-entry.ts';
 import type { Kind } from '../kind.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { quote } from '../resources/name.ts';
@@ -17,7 +19,7 @@ export function* checkReferencesSteps(
   operator: OperatorTable,
   problems: Problem[],
 ): Generator<void, void> {
-  const set = new ReferencedSet(snapshot, operator);
+  const set = new ReferencedSet(snapshot, sources, operator);
   for (const source of sources.VirtualServer.values()) {
     problems.push(...virtualServer(source, set));
     if (set.checked % stepSize === 0) yield;
@@ -37,10 +39,12 @@ class ReferencedSet {
   /** Resources looked at so far. */
   checked = 0;
   readonly #snapshot: Snapshot;
+  readonly #sources: Sources;
 
-  constructor(snapshot: Snapshot, operator: OperatorTable) {
+  constructor(snapshot: Snapshot, sources: Sources, operator: OperatorTable) {
     this.operator = operator;
     this.#snapshot = snapshot;
+    this.#sources = sources;
   }
 
   get tenant(): string {
@@ -57,12 +61,20 @@ class ReferencedSet {
     if (this.#snapshot.resources.has(resourceKey({ kind, name }))) return;
     found.error('dangling-reference', field, `tenant ${this.tenant} has no ${kind} ${quote(name)}`);
   }
+
+  /** Adds an error unless the tenant has the backend, and it is of the kind. */
+  requireBackend(kind: BackendKind, name: string, field: string, found: ProblemList): void {
+    this.require('Backend', name, field, found);
+    const is = this.#sources.Backend.get(name)?.message.kind.case;
+    if (is === undefined || is === kind) return;
+    found.error('invalid-value', field, `Backend ${quote(name)} is of kind ${is}, not ${kind}`);
+  }
 }
 
 function virtualServer({ name, message }: Source<'VirtualServer'>, set: ReferencedSet): readonly Problem[] {
   const found = set.problemsOf('VirtualServer', name);
   for (const [at, member] of message.members.entries()) {
-    set.require('Backend', member.backend, `spec.members[${at}].backend`, found);
+    set.requireBackend('mcp', member.backend, `spec.members[${at}].backend`, found);
   }
   return found.problems;
 }
@@ -71,8 +83,13 @@ function route({ name, message }: Source<'Route'>, set: ReferencedSet): readonly
   const found = set.problemsOf('Route', name);
   checkGateway(message.gateway, message.match?.hostnames ?? [], set, found);
   checkPrefix(message.match?.path ?? '', set, found);
-  const target = message.destination.value?.virtualServer ?? '';
-  set.require('VirtualServer', target, 'spec.mcp.virtualServer', found);
+  if (message.destination.case === 'grpc') checkGrpc(message, set, found);
+  const { destination } = message;
+  if (destination.case === 'mcp') {
+    set.require('VirtualServer', destination.value.virtualServer, 'spec.mcp.virtualServer', found);
+  } else if (destination.case !== undefined) {
+    set.requireBackend(destination.case, destination.value.backend, `spec.${destination.case}.backend`, found);
+  }
   return found.problems;
 }
 
@@ -89,6 +106,16 @@ function checkGateway(name: string, hostnames: readonly string[], set: Reference
     const message = `no listener of gateway ${name} serves host name ${quote(hostname)}: it is never matched`;
     found.warn('invalid-value', `spec.match.hostnames[${at}]`, message);
   }
+}
+
+/** Our own proxy speaks HTTP/1.1 to clients, and gRPC needs HTTP/2. */
+function checkGrpc({ gateway, unenforceable }: Route, set: ReferencedSet, found: ProblemList): void {
+  if (set.operator.gateways.get(gateway)?.dataPlanes.has('native') !== true) return;
+  const restricted = unenforceable === Unenforceable.RESTRICT;
+  const then = restricted ? 'its requests are refused there' : 'serve it on a gateway whose dataPlanes is [ENVOY]';
+  const message = `the data plane NATIVE of gateway ${gateway} does not speak HTTP/2 to clients: ${then}`;
+  if (restricted) found.warn('unenforceable', 'spec.grpc', message);
+  else found.error('unenforceable', 'spec.grpc', message);
 }
 
 function checkPrefix(path: string, set: ReferencedSet, found: ProblemList): void {

@@ -3,7 +3,9 @@ import { digestOf } from '../digest.ts';
 import { conditionOf, type MatchCondition } from '../match/condition.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import { type Problem, ProblemList } from '../problem.ts';
-import type { BackendEntry, RouteEntry } from '../table.ts';
+import type { ForwardRouteEntry, McpRouteEntry, RouteEntry } from '../table.ts';
+import { compileBackend } from './backend.ts';
+import { compileForwarding } from './forwarding.ts';
 import type { TableLimits } from './limits.ts';
 import type { AppliedPolicies, PolicyTree } from './policies.ts';
 import type { Source, Sources } from './source.ts';
@@ -18,7 +20,8 @@ export interface CompiledRoute {
 
 interface RouteOrigin {
   readonly route: Source<'Route'>;
-  readonly virtualServer: Source<'VirtualServer'>;
+  /** Undefined unless the route is of kind mcp. */
+  readonly virtualServer: Source<'VirtualServer'> | undefined;
   readonly backend: Source<'Backend'>;
   readonly applied: AppliedPolicies;
 }
@@ -36,9 +39,13 @@ export interface RouteContext {
 /** Compiles one route, or shares the earlier one if nothing that it is made of has changed. */
 export function compileRoute(route: Source<'Route'>, context: RouteContext): CompiledRoute {
   const { sources, policies, earlier, revision } = context;
-  const virtualServer = required(sources.VirtualServer.get(route.message.destination.value?.virtualServer ?? ''));
-  const backend = required(sources.Backend.get(virtualServer.message.members[0]?.backend ?? ''));
-  const targets = { route: route.name, virtualServer: virtualServer.name, backend: backend.name };
+  const { destination } = route.message;
+  const virtualServer =
+    destination.case === 'mcp' ? required(sources.VirtualServer.get(destination.value.virtualServer)) : undefined;
+  const backendName =
+    destination.case === 'mcp' ? virtualServer?.message.members[0]?.backend : destination.value?.backend;
+  const backend = required(sources.Backend.get(backendName ?? ''));
+  const targets = { route: route.name, virtualServer: virtualServer?.name, backend: backend.name };
   const applied = policies.applyTo(targets);
   const origin = { route, virtualServer, backend, applied };
   const same = earlier.get(route.name);
@@ -81,32 +88,38 @@ function isSameOrigin(a: RouteOrigin, b: RouteOrigin): boolean {
 }
 
 function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: RouteContext): RouteEntry {
-  const { route, virtualServer, applied } = origin;
+  const { route, applied } = origin;
   const { name, message } = route;
   const { tenant, revision } = context;
-  const backend = backendEntry(tenant, origin.backend);
-  const mcp = Object.freeze({ virtualServer: virtualServer.name, member: Object.freeze({ backend }) });
-  const { authentication, authorization } = applied;
+  const { authentication, authorization, limits } = applied;
   const { gateway } = message;
   const unenforceable = message.unenforceable === Unenforceable.RESTRICT ? 'restrict' : 'refuse';
-  const endpoint = `${message.match?.path ?? ''}/mcp`;
+  const path = message.match?.path ?? '';
+  const destination = makeDestination(origin, context);
+  const endpoint = destination.kind === 'mcp' ? `${path}/mcp` : path;
   const content = [
     [tenant, name, gateway, endpoint],
     condition.hostnames === null ? null : [...condition.hostnames].sort(),
     condition.headers,
-    [mcp.virtualServer, backend.key, backend.url],
-    [authentication.source, authentication.digest, authorization.digest],
-    unenforceable,
+    [authentication.source, authentication.digest, authorization.digest, limits],
+    [unenforceable, destination],
   ];
   const digest = digestOf(JSON.stringify(content));
   return Object.freeze({
-    ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable, mcp },
-    ...{ authentication, authorization },
+    ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable },
+    ...{ authentication, authorization, limits },
+    ...destination,
   });
 }
 
-function backendEntry(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {
-  return Object.freeze({ tenant, name, key: `${tenant}/${name}@${digest}`, url: message.kind.value?.url ?? '' });
+type Destination = Pick<McpRouteEntry, 'kind' | 'mcp'> | Pick<ForwardRouteEntry, 'kind' | 'backend' | 'forwarding'>;
+
+function makeDestination({ route, virtualServer, ...origin }: RouteOrigin, { tenant }: RouteContext): Destination {
+  const backend = compileBackend(tenant, origin.backend);
+  const { case: kind } = route.message.destination;
+  if (kind !== undefined && kind !== 'mcp') return { kind, backend, forwarding: compileForwarding(route.message) };
+  const mcp = Object.freeze({ virtualServer: virtualServer?.name ?? '', member: Object.freeze({ backend }) });
+  return { kind: 'mcp', mcp };
 }
 
 function acceptsNobody({ apiKeys, jwt, anonymous }: AuthenticationTable): boolean {

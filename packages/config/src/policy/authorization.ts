@@ -27,7 +27,10 @@ export interface CompiledRule {
 }
 
 /** What a request wants to do, as parsed from its body. */
-export type Subject =
+export type Subject = McpSubject | HttpSubject | A2aSubject;
+
+/** What a request of an MCP route is about. */
+export type McpSubject =
   | {
       readonly kind: 'tool';
       readonly name: string;
@@ -37,13 +40,33 @@ export type Subject =
   | { readonly kind: 'prompt'; readonly name: string }
   | { readonly kind: 'resource'; readonly uri: string };
 
+/** A request of an HTTP or gRPC route. */
+export interface HttpSubject {
+  readonly kind: 'http';
+  readonly method: string;
+  /** As received, without query. */
+  readonly path: string;
+  /** By lower-case name, repeated fields joined by a comma; without those that carry credentials. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** A request of an A2A route. */
+export interface A2aSubject {
+  readonly kind: 'a2a';
+  /** Name of the operation in A2A 1.0, such as `SendMessage`, also for requests of older versions. */
+  readonly method: string;
+  /** `1.0` or `0.3`. */
+  readonly version: string;
+}
+
 /** Everything that rules can see. Values come from the body and the verified credential, never from a bare header. */
 export interface DecisionInput {
   readonly principal: Principal;
   readonly tenant: string;
   readonly backend: string;
   readonly subject: Subject;
-  readonly mcp: { readonly method: string; readonly era: 'legacy' | 'modern'; readonly version: string };
+  /** Null for requests that are not of MCP. */
+  readonly mcp: { readonly method: string; readonly era: 'legacy' | 'modern'; readonly version: string } | null;
   readonly request: { readonly host: string; readonly path: string };
   /** Empty when there is no session. */
   readonly session: string;

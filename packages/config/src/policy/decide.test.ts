@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { argsFromValue } from './args.ts';
 import type { Principal } from './authentication.ts';
-import type { DecisionInput, Subject } from './authorization.ts';
+import type { DecisionInput, McpSubject } from './authorization.ts';
 import { compileAuthorization, type RuleSource } from './compile-rules.ts';
 import { decide, explain, visibleTools } from './decide.ts';
 
@@ -101,7 +101,7 @@ describe('listing tools', () => {
   it('asks about a call, whatever method the request has', () => {
     const rules = [allow('mcp.method == "tools/call"')];
     expect(
-      visibleTools(compileAuthorization(rules), { ...input, mcp: { ...input.mcp, method: 'tools/list' } }, ['a']),
+      visibleTools(compileAuthorization(rules), { ...input, mcp: { ...mcp, method: 'tools/list' } }, ['a']),
     ).toEqual([true]);
   });
 
@@ -200,11 +200,12 @@ const principal: Principal = {
   claims: new Map<string, unknown>([['level', 3n]]),
 };
 
+const mcp = { method: 'tools/call', era: 'modern', version: '2026-07-28' } as const;
 const input: Omit<DecisionInput, 'subject'> = {
   principal,
   tenant: 'acme',
   backend: 'weather',
-  mcp: { method: 'tools/call', era: 'modern', version: '2026-07-28' },
+  mcp,
   request: { host: 'localhost', path: '/acme/mcp' },
   session: 's1',
   nowMs: Date.parse('2026-11-21T00:00:00Z'),
@@ -218,7 +219,7 @@ function decideTool(rules: readonly RuleSource[], name: string, args: object = {
   return decide(compileAuthorization(rules), toolInput(name, args));
 }
 
-function decideSubject(rules: readonly RuleSource[], subject: Subject): ReturnType<typeof decide> {
+function decideSubject(rules: readonly RuleSource[], subject: McpSubject): ReturnType<typeof decide> {
   return decide(compileAuthorization(rules), { ...input, subject });
 }
 
@@ -226,7 +227,7 @@ function list(rules: readonly RuleSource[], names: readonly string[]): boolean[]
   return visibleTools(compileAuthorization(rules), input, names);
 }
 
-function subjectName(subject: Subject): string {
+function subjectName(subject: McpSubject): string {
   return subject.kind === 'resource' ? subject.uri : subject.name;
 }
 
@@ -234,7 +235,7 @@ const plainEnvironment = celEnv();
 
 /** The decision by the interpreter alone: no guards, no index, plain objects as variables. */
 function plainDecision(rules: readonly RuleSource[], given: DecisionInput): { allowed: boolean; rule: string } {
-  const { subject } = given;
+  const subject = given.subject as McpSubject;
   const about = (when: string): string =>
     /\b(?:tool|args)\b/.test(when)
       ? 'tool'
@@ -342,7 +343,7 @@ const anyArgs = fc
     { requiredKeys: [] },
   )
   .map((args) => argsFromValue(args) as ReadonlyMap<string, unknown>);
-const anySubject: fc.Arbitrary<Subject> = fc.oneof(
+const anySubject: fc.Arbitrary<McpSubject> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('tool' as const), name: anyName, args: anyArgs }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('prompt' as const), name: anyName }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('resource' as const), uri: anyName }) },

@@ -1,7 +1,7 @@
 import type { AuthorizationTable, CompiledRule, Decision, DecisionInput } from './authorization.ts';
 import { describeResult } from './cel.ts';
 import { guardHolds } from './guard.ts';
-import { nameOf, type TopicIndex } from './rule-index.ts';
+import { isAbout, nameOf, type TopicIndex } from './rule-index.ts';
 import { Variables } from './variables.ts';
 
 /**
@@ -67,8 +67,8 @@ export function explain(authorization: AuthorizationTable, input: DecisionInput)
   const steps = authorization.rules.map((rule): ExplainStep => {
     const { id, effect, when, expression } = rule;
     const step = { rule: id, effect, when, detail: '' };
-    if (expression.topic !== 'any' && expression.topic !== input.subject.kind) {
-      return { ...step, outcome: 'not about this', detail: `is about ${expression.topic}s` };
+    if (!isAbout(expression, input.subject.kind)) {
+      return { ...step, outcome: 'not about this', detail: `is about ${topicNames[expression.topic]}` };
     }
     if (decision !== undefined) return { ...step, outcome: 'not reached' };
     const result = judge(rule, name, variables);
@@ -83,6 +83,14 @@ export function explain(authorization: AuthorizationTable, input: DecisionInput)
   return { decision: decision ?? noMatch, steps };
 }
 
+const topicNames: Readonly<Record<CompiledRule['expression']['topic'], string>> = {
+  tool: 'tools',
+  prompt: 'prompts',
+  resource: 'resources',
+  http: 'HTTP requests',
+  a2a: 'A2A requests',
+  any: 'MCP',
+};
 const none: readonly number[] = [];
 const noMatch: Decision = Object.freeze({ allowed: false, rule: '', reason: 'no rule matched' });
 

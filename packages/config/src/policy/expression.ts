@@ -15,6 +15,8 @@ type Topic = Subject['kind'] | 'any';
 export interface Expression {
   readonly topic: Topic;
   readonly readsArgs: boolean;
+  /** Reads `mcp`, which requests of other protocols do not have. */
+  readonly readsMcp: boolean;
   /** A condition on the subject's name that the expression implies; undefined if none was recognised. */
   readonly guard: Guard | undefined;
   /** Gives true, false, or anything else for an error. Does not run when the guard does not hold. */
@@ -57,6 +59,7 @@ function compileTree(source: string, parsed: Parsed): CompiledExpression {
   const expression: Expression = {
     topic,
     readsArgs: reads(expr, 'args'),
+    readsMcp: reads(expr, 'mcp'),
     guard: guarded?.guard,
     evaluate: guarded?.whole === true ? alwaysTrue : evaluator(expr),
     evaluateWithoutArgs: withoutArgs === undefined ? alwaysTrue : evaluator(withoutArgs),
@@ -76,6 +79,8 @@ const topicVariables = [
   ['args', 'tool'],
   ['prompt', 'prompt'],
   ['resource', 'resource'],
+  ['http', 'http'],
+  ['a2a', 'a2a'],
 ] as const;
 
 function failed(errors: readonly string[]): CompiledExpression {
@@ -139,6 +144,8 @@ const canarySubjects: Readonly<Record<Topic, Subject>> = {
   tool: { kind: 'tool', name: 'canary', args: new Map() },
   prompt: { kind: 'prompt', name: 'canary' },
   resource: { kind: 'resource', uri: 'canary:' },
+  http: { kind: 'http', method: 'GET', path: '/canary', headers: new Map() },
+  a2a: { kind: 'a2a', method: 'SendMessage', version: '1.0' },
 };
 
 /** Fields of `args` and claims below a negation whose presence the expression does not test: their absence denies. */
@@ -148,7 +155,7 @@ function unguardedReads(expr: Expr): readonly { readonly id: bigint; readonly te
   const walk = (node: Expr, below: boolean): void => {
     const { exprKind: kind } = node;
     const text = pathText(node);
-    if (text !== undefined && /^(?:args|principal\.claims)\../.test(text)) {
+    if (text !== undefined && /^(?:args|principal\.claims|http\.headers)\../.test(text)) {
       if (kind.case === 'selectExpr' && kind.value.testOnly) tested.add(text);
       else if (below) negated.set(text, node.id);
     }

@@ -3,8 +3,8 @@ import { conjuncts, stringOf, variableOf } from './syntax-tree.ts';
 
 /**
  * What the name of the subject must be for an expression to be true, read off the first term of a chain of `&&`:
- * `tool.name == "x"`, `tool.name in ["x", "y"]`, `tool.name.startsWith("x")`, and the same for `prompt.name` and
- * `resource.uri`. When it does not hold the expression is false, whatever the other terms give, errors included.
+ * `tool.name == "x"`, `tool.name in ["x", "y"]`, `tool.name.startsWith("x")`, and the same for `prompt.name`,
+ * `resource.uri`, `http.path` and `a2a.method`. When it does not hold the expression is false, whatever the other terms give, errors included.
  */
 export type Guard = { readonly names: readonly string[] } | { readonly prefix: string };
 
@@ -49,11 +49,17 @@ function listGuard(list: Expr | undefined): Guard | undefined {
   return names.every((name) => name !== undefined) ? { names } : undefined;
 }
 
+const subjectNames: ReadonlyMap<string, string> = new Map([
+  ['tool', 'name'],
+  ['prompt', 'name'],
+  ['resource', 'uri'],
+  ['http', 'path'],
+  ['a2a', 'method'],
+]);
+
 function isSubjectName(expr: Expr | undefined): boolean {
   if (expr?.exprKind.case !== 'selectExpr' || expr.exprKind.value.testOnly) return false;
   const { operand, field } = expr.exprKind.value;
   const variable = variableOf(operand);
-  return (
-    ((variable === 'tool' || variable === 'prompt') && field === 'name') || (variable === 'resource' && field === 'uri')
-  );
+  return variable !== undefined && subjectNames.get(variable) === field;
 }

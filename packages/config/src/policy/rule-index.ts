@@ -1,4 +1,5 @@
 import type { CompiledRule, Subject } from './authorization.ts';
+import type { Expression } from './expression.ts';
 
 /** For each kind of subject, the rules that can match it. */
 export type RuleIndex = Readonly<Record<Subject['kind'], TopicIndex>>;
@@ -17,19 +18,37 @@ export function indexRules(rules: readonly CompiledRule[]): RuleIndex {
     tool: indexTopic(rules, 'tool'),
     prompt: indexTopic(rules, 'prompt'),
     resource: indexTopic(rules, 'resource'),
+    http: indexTopic(rules, 'http'),
+    a2a: indexTopic(rules, 'a2a'),
   };
 }
 
 /** Names of a subject: what guards are compared with. */
 export function nameOf(subject: Subject): string {
-  return subject.kind === 'resource' ? subject.uri : subject.name;
+  switch (subject.kind) {
+    case 'tool':
+    case 'prompt':
+      return subject.name;
+    case 'resource':
+      return subject.uri;
+    case 'http':
+      return subject.path;
+    case 'a2a':
+      return subject.method;
+  }
+}
+
+/** Whether a rule says something about subjects of a kind: it reads their variables, or nothing that they lack. */
+export function isAbout({ topic, readsMcp }: Expression, kind: Subject['kind']): boolean {
+  if (topic !== 'any') return topic === kind;
+  return !readsMcp || (kind !== 'http' && kind !== 'a2a');
 }
 
 function indexTopic(rules: readonly CompiledRule[], topic: Subject['kind']): TopicIndex {
   const byName = new Map<string, number[]>();
   const others: number[] = [];
   for (const [position, { expression }] of rules.entries()) {
-    if (expression.topic !== 'any' && expression.topic !== topic) continue;
+    if (!isAbout(expression, topic)) continue;
     if (expression.guard === undefined || 'prefix' in expression.guard) {
       others.push(position);
       continue;

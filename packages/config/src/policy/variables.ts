@@ -12,6 +12,8 @@ export const records: ReadonlyMap<string, readonly string[]> = new Map([
   ['tool', ['name']],
   ['prompt', ['name']],
   ['resource', ['uri']],
+  ['http', ['method', 'path', 'headers']],
+  ['a2a', ['method', 'version']],
   ['backend', ['name']],
 ]);
 
@@ -65,6 +67,18 @@ export class Variables {
     return subject.kind === 'resource' ? record({ uri: subject.uri }) : undefined;
   }
 
+  get http(): CelMap | undefined {
+    const { subject } = this.input;
+    if (subject.kind !== 'http') return undefined;
+    const headers = celMap(subject.headers as Parameters<typeof celMap>[0]);
+    return record({ method: subject.method, path: subject.path, headers });
+  }
+
+  get a2a(): CelMap | undefined {
+    const { subject } = this.input;
+    return subject.kind === 'a2a' ? record({ method: subject.method, version: subject.version }) : undefined;
+  }
+
   get request(): CelMap {
     return record({ host: this.input.request.host, path: this.input.request.path });
   }
@@ -82,8 +96,9 @@ export class Variables {
   }
 
   /** While tools are listed the question is whether one may be called, so the method is that of a call. */
-  get mcp(): CelMap {
+  get mcp(): CelMap | undefined {
     const { mcp } = this.input;
+    if (mcp === null) return undefined;
     return record({ method: this.listing ? 'tools/call' : mcp.method, era: mcp.era, version: mcp.version });
   }
 

@@ -1,9 +1,88 @@
 import type { Backend } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import { UpstreamTls_Verification, type UpstreamTls } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import type { ProblemList } from '../problem.ts';
+import { durationFault, durationMs } from './duration.ts';
+import { hostFault } from './host.ts';
+import { nameFault } from './name.ts';
 import { urlFault } from './url.ts';
 
-/** What a Backend must be by itself: of one kind, with an URL that may be called. */
+const verifications: readonly UpstreamTls_Verification[] = Object.values(UpstreamTls_Verification);
+const limits = { certificates: 64 * 1024, connections: 10_000, pending: 100_000 };
+
+/** What a Backend must be by itself: of one kind, with an URL that may be called, and bounds that make sense. */
 export function checkBackend(backend: Backend, found: ProblemList): void {
-  if (backend.kind.case === undefined) found.error('missing-field', 'spec', 'needs a kind of backend: mcp');
-  else found.require('spec.mcp.url', backend.kind.value.url, urlFault);
+  const { kind, tls, timeouts, connections } = backend;
+  if (kind.case === undefined) {
+    found.error('missing-field', 'spec', 'needs a kind of backend: mcp, http, grpc or a2a');
+    return;
+  }
+  const { url } = kind.value;
+  found.require(`spec.${kind.case}.url`, url, kind.case === 'mcp' ? urlFault : baseUrlFault);
+  if (kind.case === 'grpc') found.check('spec.grpc.url', pathFaultOf(url));
+  if (kind.case === 'a2a' && kind.value.cardUrl !== '') {
+    found.check('spec.a2a.cardUrl', cardUrlFault(kind.value.cardUrl, url));
+  }
+  if (tls !== undefined) checkTls(tls, url, found);
+  found.check('spec.timeouts.connect', connectFault(timeouts?.connect ?? ''));
+  found.check('spec.timeouts.idle', durationFault(timeouts?.idle ?? ''));
+  found.check('spec.connections.maxConnections', overFault(connections?.maxConnections, limits.connections));
+  found.check('spec.connections.maxPendingRequests', overFault(connections?.maxPendingRequests, limits.pending));
+}
+
+/** A URL whose path is a base: nothing may stand behind the path. */
+function baseUrlFault(text: string): string | undefined {
+  return urlFault(text) ?? (text.includes('?') ? 'must not contain a query' : undefined);
+}
+
+function pathFaultOf(url: string): string | undefined {
+  if (!URL.canParse(url) || new URL(url).pathname === '/') return undefined;
+  return 'must not contain a path: gRPC paths are forwarded as they are';
+}
+
+function cardUrlFault(cardUrl: string, url: string): string | undefined {
+  const fault = urlFault(cardUrl);
+  if (fault !== undefined || !URL.canParse(url)) return fault;
+  return new URL(cardUrl).origin === new URL(url).origin ? undefined : 'must have the same origin as spec.a2a.url';
+}
+
+function checkTls(tls: UpstreamTls, url: string, found: ProblemList): void {
+  const { hostname, caCertificates, verification, clientCertificate } = tls;
+  if (/^http:/i.test(url)) found.error('invalid-value', 'spec.tls', 'is only for https URLs');
+  if (hostname !== '') found.check('spec.tls.hostname', serverNameFault(hostname));
+  if (caCertificates.length > limits.certificates) {
+    const message = `has ${caCertificates.length} characters; at most ${limits.certificates} are allowed`;
+    found.error('limit-exceeded', 'spec.tls.caCertificates', message);
+  } else if (caCertificates !== '') {
+    found.check('spec.tls.caCertificates', pemFault(caCertificates));
+  }
+  if (!verifications.includes(verification)) {
+    found.error('invalid-value', 'spec.tls.verification', 'must be VERIFY or INSECURE');
+  }
+  if (verification === UpstreamTls_Verification.INSECURE) {
+    found.warn('invalid-value', 'spec.tls.verification', 'INSECURE: whoever is in between can read and change all');
+    if (caCertificates !== '') {
+      found.error('invalid-value', 'spec.tls.caCertificates', 'is not used when verification is INSECURE: remove one');
+    }
+  }
+  if (clientCertificate !== '') found.check('spec.tls.clientCertificate', nameFault(clientCertificate));
+}
+
+/** Names in SNI are DNS names (RFC 6066 section 3). */
+function serverNameFault(text: string): string | undefined {
+  return hostFault(text) ?? (/^[\d.]+$|^\[/.test(text) ? 'must be a DNS name, not an address' : undefined);
+}
+
+/** Blocks of certificates and nothing else: a private key has no place here, so its text is not repeated. */
+function pemFault(text: string): string | undefined {
+  if (/PRIVATE KEY/.test(text)) return 'contains a private key; only certificates belong here';
+  const block = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+  return text.replaceAll(block, '').trim() === '' ? undefined : 'must be certificates in PEM and nothing else';
+}
+
+function connectFault(text: string): string | undefined {
+  return durationFault(text) ?? (text !== '' && durationMs(text) === 0 ? 'must be longer than 0s' : undefined);
+}
+
+function overFault(value: number | undefined, limit: number): string | undefined {
+  return value !== undefined && value > limit ? `must be at most ${limit}` : undefined;
 }

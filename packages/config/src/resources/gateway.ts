@@ -27,8 +27,8 @@ export function checkGateway(gateway: Gateway, found: ProblemList): void {
 function checkDataPlanes(dataPlanes: readonly DataPlane[], found: ProblemList): void {
   for (const [at, one] of dataPlanes.entries()) {
     const field = `spec.dataPlanes[${at}]`;
-    if (one !== DataPlane.NATIVE && one !== DataPlane.ENVOY) {
-      found.error('invalid-value', field, 'must be NATIVE or ENVOY');
+    if (one !== DataPlane.NATIVE && one !== DataPlane.ENVOY && one !== DataPlane.AGENTGATEWAY) {
+      found.error('invalid-value', field, 'must be NATIVE, ENVOY or AGENTGATEWAY');
     } else if (dataPlanes.indexOf(one) !== at) {
       found.error('duplicate', field, 'is already listed');
     }

@@ -6,6 +6,7 @@ import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/
 import type { Rollout } from '@signalbox/proto/signalbox/config/v1/rollout_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
+import { checkLimits } from './limits.ts';
 import { nameFault } from './name.ts';
 import { checkRollout } from './rollout.ts';
 
@@ -20,9 +21,11 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   if (policy.authentication !== undefined) checkAuthentication(policy.authentication, found);
   const rules = policy.authorization;
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
+  if (policy.limits !== undefined) checkLimits(policy.limits, found);
   if (policy.rollout !== undefined) checkTenantRollout(policy, policy.rollout, found);
-  if (policy.authentication === undefined && rules.length === 0 && policy.rollout === undefined) {
-    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization or rollout');
+  const { authentication, limits: allowances, rollout } = policy;
+  if (!authentication && !allowances && !rollout && rules.length === 0) {
+    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization, limits or rollout');
   }
 }
 

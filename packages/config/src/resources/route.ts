@@ -1,5 +1,7 @@
 import { type HeaderMatch, type Route, Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
 import type { ProblemList } from '../problem.ts';
+import { checkHeaderModifier, checkRetry, checkTimeouts } from './forwarding.ts';
+import { fieldNameFault, fieldValueFault } from './header.ts';
 import { hostFault } from './host.ts';
 import { nameFault, quote } from './name.ts';
 import { pathFault } from './path.ts';
@@ -20,8 +22,36 @@ export function checkRoute(route: Route, found: ProblemList): void {
     found.checkEach('spec.match.hostnames', route.match.hostnames, limits.hostnames, hostFault);
     checkHeaders(route.match.headers, found);
   }
-  if (route.destination.case === undefined) found.error('missing-field', 'spec', 'needs a destination: mcp');
-  else found.require('spec.mcp.virtualServer', route.destination.value.virtualServer, nameFault);
+  checkDestination(route.destination, found);
+  checkForwarding(route, found);
+}
+
+function checkDestination(destination: Route['destination'], found: ProblemList): void {
+  if (destination.case === undefined) {
+    found.error('missing-field', 'spec', 'needs a destination: mcp, http, grpc or a2a');
+  } else if (destination.case === 'mcp') {
+    found.require('spec.mcp.virtualServer', destination.value.virtualServer, nameFault);
+  } else {
+    found.require(`spec.${destination.case}.backend`, destination.value.backend, nameFault);
+  }
+}
+
+/** What is done to requests on their way; nobody may believe that a field counts which does not. */
+function checkForwarding(route: Route, found: ProblemList): void {
+  const { requestHeaderModifier, responseHeaderModifier, timeouts, retry } = route;
+  const kind = route.destination.case;
+  if (kind === 'mcp') {
+    for (const [field, value] of Object.entries({ requestHeaderModifier, responseHeaderModifier, timeouts })) {
+      if (value !== undefined) found.error('invalid-value', `spec.${field}`, 'is not for routes of kind mcp');
+    }
+  }
+  if (kind !== undefined && kind !== 'http' && retry !== undefined) {
+    found.error('invalid-value', 'spec.retry', 'is only for routes of kind http');
+  }
+  if (requestHeaderModifier) checkHeaderModifier(requestHeaderModifier, 'spec.requestHeaderModifier', found);
+  if (responseHeaderModifier) checkHeaderModifier(responseHeaderModifier, 'spec.responseHeaderModifier', found);
+  if (timeouts) checkTimeouts(timeouts, found);
+  if (retry) checkRetry(retry, found);
 }
 
 function checkHeaders(headers: readonly HeaderMatch[], found: ProblemList): void {
@@ -33,23 +63,15 @@ function checkHeaders(headers: readonly HeaderMatch[], found: ProblemList): void
     found.require(`${field}.name`, name, headerNameFault);
     if (names.has(name)) found.error('duplicate', `${field}.name`, `${quote(name)} is already matched by this route`);
     names.add(name);
-    found.require(`${field}.exact`, header.exact, headerValueFault);
+    found.require(`${field}.exact`, header.exact, (value) => fieldValueFault(value, limits.headerValue));
   }
 }
 
 /** RFC 9110 token; headers that carry credentials or that other fields of a route match are left out. */
 function headerNameFault(name: string): string | undefined {
-  if (!/^[!#$%&'*+.^_`|~a-z0-9-]{1,64}$/.test(name)) return `${quote(name)} is not a header name`;
+  const fault = fieldNameFault(name);
+  if (fault !== undefined) return fault;
   if (name === 'host') return 'match the host name by spec.match.hostnames';
   if (name === 'authorization' || name === 'cookie') return `${quote(name)} carries a credential and cannot be matched`;
   return undefined;
-}
-
-function headerValueFault(value: string): string | undefined {
-  if (value.length > limits.headerValue) {
-    return `has ${value.length} characters; at most ${limits.headerValue} are allowed`;
-  }
-  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
-    ? undefined
-    : 'must be printable ASCII without a space at either end';
 }

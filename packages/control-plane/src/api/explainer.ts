@@ -4,10 +4,10 @@ import {
   argsFromValue,
   type DecisionInput,
   explain,
+  type McpSubject,
   type Principal,
   type RouteEntry,
   type Snapshot,
-  type Subject,
 } from '@signalbox/config';
 import type { ExplainPrincipal, ExplainRequest } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Clock } from '@signalbox/runtime';
@@ -47,20 +47,42 @@ export class Explainer {
 }
 
 function decisionInput(request: ExplainRequest, route: RouteEntry, nowMs: number): DecisionInput {
-  const method = request.method === '' ? 'tools/call' : request.method;
+  const { backend, subject, mcp, path } = aboutOf(request, route);
+  const principal = principalOf(request.principal);
   return {
-    principal: principalOf(request.principal),
-    tenant: route.tenant,
-    backend: route.mcp.member.backend.name,
-    subject: subjectOf(method, request.target, request.arguments),
-    mcp: { method, era: 'modern', version: '2026-07-28' },
-    request: { host: 'localhost', path: route.endpoint },
-    session: '',
-    nowMs,
+    ...{ principal, tenant: route.tenant, backend, subject, mcp, session: '', nowMs },
+    request: { host: 'localhost', path },
   };
 }
 
-function subjectOf(method: string, target: string, args: JsonObject | undefined): Subject {
+/** What the request would be about, by the kind of the route. */
+function aboutOf(
+  request: ExplainRequest,
+  route: RouteEntry,
+): Pick<DecisionInput, 'backend' | 'subject' | 'mcp'> & { readonly path: string } {
+  if (route.kind === 'mcp') {
+    const method = request.method || 'tools/call';
+    const subject = subjectOf(method, request.target, request.arguments);
+    const mcp = { method, era: 'modern', version: '2026-07-28' } as const;
+    return { backend: route.mcp.member.backend.name, subject, mcp, path: route.endpoint };
+  }
+  const backend = route.backend.name;
+  if (route.kind === 'a2a') {
+    const subject = { kind: 'a2a', method: request.method || 'SendMessage', version: '1.0' } as const;
+    return { backend, subject, mcp: null, path: route.endpoint };
+  }
+  const path = request.target || route.endpoint;
+  if (!isBelow(path, route.endpoint)) throw invalidArgument(`"${path}" is not below the route's ${route.endpoint}`);
+  const method = request.method || (route.kind === 'grpc' ? 'POST' : 'GET');
+  const headers = new Map(Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]));
+  return { backend, subject: { kind: 'http', method, path, headers }, mcp: null, path };
+}
+
+function isBelow(path: string, endpoint: string): boolean {
+  return path === endpoint || path.startsWith(`${endpoint}/`);
+}
+
+function subjectOf(method: string, target: string, args: JsonObject | undefined): McpSubject {
   switch (method) {
     case 'tools/call':
       return { kind: 'tool', name: target, args: argsFromValue(args ?? {}) ?? new Map() };

@@ -22,7 +22,7 @@ import {
 } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 
-import { checkEnvoyGateways, checkEnvoySteps } from '../projections/envoy/check.ts';
+import { differencesOf, unenforceableSteps } from '../projections/foreign-planes.ts';
 import type { WriteInputs, WritePlan } from '../store/store.ts';
 
 /** What a request wants of a scope. */
@@ -108,7 +108,7 @@ export class WritePlanner {
   /** As every node will compile it, and as the other data planes of its gateways can enforce it. */
   async #judgeTenant(operator: OperatorTable, candidate: Snapshot): Promise<readonly Problem[]> {
     const { table, problems } = await this.#compile(operator, candidate);
-    return table ? [...problems, ...(await this.#inSlices(checkEnvoySteps(operator, table)))] : problems;
+    return table ? [...problems, ...(await this.#inSlices(unenforceableSteps(operator, table)))] : problems;
   }
 
   /** Resources that would not fit into a discovery response. What is there already is left alone. */
@@ -128,7 +128,7 @@ export class WritePlanner {
     const { table, problems } = compileOperator(candidate, this.#options.limits);
     if (!table) return problems;
     const concerned = concernedTenants(diffSnapshots(inputs.current, candidate));
-    const found: Problem[] = [...problems, ...checkEnvoyGateways(table)];
+    const found: Problem[] = [...problems, ...differencesOf(table)];
     if (concerned === 'none') return found;
     for await (const tenant of inputs.tenants()) {
       const exists = candidate.resources.has(`Tenant/${tenant.scope}`);

@@ -45,7 +45,7 @@ export class DiscoveryService {
     this.#ads = createAdsServer({
       families: [{ family: nativeFamily, source }, ...views],
       authenticate: (metadata, node, certificate) => admission.admit(metadata, node, certificate),
-      observer: holdingViews(observer, views),
+      observer: holdingViews(observer, views, logger),
       clock,
       random,
       logger,
@@ -95,7 +95,7 @@ export class DiscoveryService {
 }
 
 /** Views live as long as streams read them. */
-function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): StreamObserver {
+function holdingViews(observer: StreamObserver, views: readonly ServedViews[], logger: Logger): StreamObserver {
   const read = ({ family, collections }: StreamInfo, change: 'hold' | 'release') => {
     const served = views.find((each) => each.family.name === family);
     if (served && collections !== 'all') served.source[change](collections);
@@ -103,6 +103,7 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): 
   return {
     opened(stream) {
       read(stream, 'hold');
+      warnOfVariant(stream, views, logger);
       observer.opened(stream);
     },
     closed(stream, reason) {
@@ -114,4 +115,11 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[]): 
     acked: (stream, collections) => observer.acked(stream, collections),
     nacked: (stream, refusal) => observer.nacked(stream, refusal),
   };
+}
+
+/** A node that gets less than others of its gateway: that has to be seen, since nothing refuses it. */
+function warnOfVariant({ node, family }: StreamInfo, views: readonly ServedViews[], logger: Logger): void {
+  const variant = views.find((each) => each.family.name === family)?.source.variantOf(node);
+  if (!variant) return;
+  logger.warn(variant.note, { node: node.id, family, version: node.userAgentVersion });
 }

@@ -8,6 +8,7 @@ import { type ClientNode, type ResourceFamily, statusCode, type StreamEnd, type 
 
 import type { ViewSource } from '../publish/view-source.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
+import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeAuthenticator, NodeIdentity } from './node-identity.ts';
 
 /** A foreign family and its views. */
@@ -42,7 +43,7 @@ export class NodeAdmission {
     if ('code' in identity) return identity;
     const mismatch = disagreement(identity, node);
     if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
-    return grantTo(identity, this.#options.views);
+    return grantTo(identity, node, this.#options.views);
   }
 
   /** The node that a verified certificate names, if it is valid now and somebody has given that node anything. */
@@ -80,8 +81,8 @@ function presentedBy(
 
 /** Why the node is not the one of the credential. */
 function disagreement(identity: NodeIdentity, node: ClientNode): string | undefined {
-  if (node.cluster !== identity.gateway) {
-    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster`;
+  if (claimedGateway(node) !== identity.gateway) {
+    return `the credential "${identity.name}" is not for the gateway that the node claims to serve: check node.cluster, or GATEWAY`;
   }
   if (identity.node === undefined || identity.node === node.id) return undefined;
   return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;
@@ -90,13 +91,14 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
 /** What a credential may see: scopes as they are, or for foreign families the view that is made of them. */
 function grantTo(
   { tokenId, name, gateway, family, tenants, groups }: NodeIdentity,
+  node: ClientNode,
   views: readonly ServedViews[],
 ): StreamGrant | StreamEnd {
   const identity = { credentialId: tokenId, name, ...(groups && { groups }) };
   const scopes = tenants === null ? 'all' : new Set([operatorScope, ...tenants]);
   const served = views.find((each) => each.family.name === family);
   if (!served) return { identity, family, collections: scopes };
-  const view = served.source.open(gateway, tenants);
+  const view = served.source.open(gateway, tenants, served.source.variantOf(node)?.id);
   if (view === undefined) {
     const message = 'too many kinds of credentials are in use at once: raise SIGNALBOX_DISCOVERY_VIEWS';
     return { code: statusCode.resourceExhausted, message };

@@ -1,6 +1,7 @@
 import type { Counter, Histogram, Metrics } from '@signalbox/runtime';
 import type { CollectionRevision, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
 
+import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeScopeStatus, NodeStatus } from './node-directory.ts';
 import { nodeKey, NodeRecord } from './node-record.ts';
 import { OfferedScopes, type OfferedScopesOptions } from './offered-scopes.ts';
@@ -237,7 +238,7 @@ export class NodeRegistry implements StreamObserver {
     const { node, identity, remoteAddress, family } = stream;
     const { replica } = this.#options;
     return {
-      ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, replica, remoteAddress },
+      ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
       groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },

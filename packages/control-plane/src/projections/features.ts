@@ -1,4 +1,5 @@
 import type { Feature } from './capability.ts';
+import { sampleKeySet } from './sample-route.ts';
 
 /** Features of the matrix, in the order in which it shows them. Our own proxy has all of them. */
 export const features: readonly Feature[] = [
@@ -14,11 +15,21 @@ export const features: readonly Feature[] = [
   },
   {
     name: 'JWT, key set inline',
-    probe: { kind: 'route', authentication: { jwt: [jwt({ inline: '{"keys":[{"kty":"OKP"}]}' })] } },
+    probe: { kind: 'route', authentication: { jwt: [jwt({ inline: sampleKeySet })] } },
   },
   {
     name: 'API keys',
     probe: { kind: 'route', authentication: { apiKeys: [{ subject: 'a', sha256: 'a'.repeat(64) }] } },
+  },
+  {
+    name: 'API keys beside tokens',
+    probe: {
+      kind: 'route',
+      authentication: {
+        apiKeys: [{ subject: 'a', sha256: 'a'.repeat(64) }],
+        jwt: [jwt({ inline: sampleKeySet })],
+      },
+    },
   },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),

@@ -1,5 +1,5 @@
 import type { Snapshot } from '@signalbox/config';
-import type { ResourceFamily } from '@signalbox/xds';
+import type { ClientNode, ResourceFamily } from '@signalbox/xds';
 
 /**
  * What subscribers that are not our nodes receive: a family of foreign types, and a pure function that says the same as
@@ -10,6 +10,18 @@ export interface Projection {
   readonly family: ResourceFamily;
   /** Everything that a subscriber has in a view. Of types that the family does not list nothing is sent. */
   project(view: ConfigurationView): Iterable<ProjectedResource>;
+  /**
+   * What a subscriber gets that is too old for the rest, told by what it says of itself: it can only make it less.
+   * Undefined for all others.
+   */
+  variantOf?(node: Pick<ClientNode, 'userAgentName' | 'userAgentVersion'>): ProjectionVariant | undefined;
+}
+
+/** One of the few forms that a projection has beside its usual one. */
+export interface ProjectionVariant {
+  readonly id: string;
+  /** What its subscribers lack, for people. */
+  readonly note: string;
 }
 
 /** What the subscribers with one kind of credential may know: never a tenant that is not theirs. */
@@ -17,6 +29,8 @@ export interface ConfigurationView {
   /** Gateway that they serve. */
   readonly gateway: string;
   readonly operator: Snapshot;
+  /** {@link ProjectionVariant.id}; empty for the usual form. */
+  readonly variant: string;
   /** By name, in the order of names. */
   readonly tenants: ReadonlyMap<string, Snapshot>;
 }

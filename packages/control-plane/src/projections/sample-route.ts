@@ -1,4 +1,4 @@
-import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type RouteEntry } from '@signalbox/config';
+import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type McpRouteEntry } from '@signalbox/config';
 
 /** What is special about a route that shows a feature. */
 export interface SampleRoute {
@@ -8,16 +8,21 @@ export interface SampleRoute {
   readonly authorization?: readonly object[];
 }
 
+/** A key set that every data plane can use. */
+export const sampleKeySet = JSON.stringify({
+  keys: [{ kty: 'OKP', crv: 'Ed25519', kid: 'a', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }],
+});
+
 const anyone = {
   anonymous: {},
-  jwt: [{ issuer: 'https://a.example', audiences: ['a'], jwks: { uri: 'https://a.example' } }],
+  jwt: [{ issuer: 'https://a.example', audiences: ['a'], jwks: { inline: sampleKeySet } }],
 };
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */
-export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): RouteEntry {
+export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): McpRouteEntry {
   const operator = compileOperator(
     makeSnapshot('operator', 1n, [
-      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes: ['NATIVE', 'ENVOY'] }),
+      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes: ['NATIVE'] }),
       stored('Tenant', '', 'acme', {}),
     ]),
   );
@@ -39,7 +44,7 @@ export function sampleRoute({ match, url, authentication, authorization }: Sampl
     operator.table,
   );
   const route = table?.routes.get('sample');
-  if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
+  if (route?.kind !== 'mcp') throw new Error(`a sample of a feature: ${problems[0]?.message}`);
   return route;
 }
 

@@ -12,10 +12,12 @@ const type = 'test/Backends';
 /** One resource for each backend of the view, named after tenant and backend. */
 class CountingProjection implements Projection {
   readonly family = { name: 'test', types: [{ typeUrl: type, closesRound: false }] };
+  readonly variants: string[] = [];
   projected = 0;
 
-  *project({ tenants }: ConfigurationView) {
+  *project({ tenants, variant }: ConfigurationView) {
     this.projected += 1;
+    this.variants.push(variant);
     for (const [tenant, { resources }] of tenants) {
       for (const { kind, name, body } of resources.values()) {
         if (typeUrlOf(kind) === typeUrlOf('Backend')) yield { typeUrl: type, name: `${tenant}.${name}`, body };
@@ -55,6 +57,15 @@ describe('views of a projection', () => {
     expect(views.open('edge', new Set(['globex', 'acme']))).toBe(one);
     expect(views.open('core', new Set(['globex', 'acme']))).not.toBe(one);
     expect(projection.projected).toBe(2);
+  });
+
+  it('are another one for subscribers that are too old for the usual form', async () => {
+    const { views, projection } = await start();
+    const usual = views.open('edge', null);
+    const older = views.open('edge', null, 'older');
+    expect(older).not.toBe(usual);
+    expect(views.open('edge', null, 'older')).toBe(older);
+    expect(projection.variants).toEqual(['', 'older']);
   });
 
   it('say which revisions of which scopes are in them', async () => {

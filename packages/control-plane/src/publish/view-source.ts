@@ -1,7 +1,7 @@
 import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
-import type { Collection, CollectionSource, StagedCollection } from '@signalbox/xds';
-import type { ConfigurationView, Projection } from '../projections/projection.ts';
+import type { ClientNode, Collection, CollectionSource, StagedCollection } from '@signalbox/xds';
+import type { ConfigurationView, Projection, ProjectionVariant } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
 import type { ScopeStages } from './scope-stages.ts';
 import { ViewCollection } from './view-collection.ts';
@@ -25,6 +25,7 @@ export interface ViewSourceOptions {
 
 interface View {
   readonly gateway: string;
+  readonly variant: string;
   /** Null: all. */
   readonly tenants: ReadonlySet<string> | null;
   readonly debounce: Debounce;
@@ -78,8 +79,8 @@ export class ViewSource implements CollectionSource {
    * The view of a kind of credential, made when it is needed first.
    * @returns its id; undefined if there are too many in use.
    */
-  open(gateway: string, tenants: ReadonlySet<string> | null): string | undefined {
-    const id = JSON.stringify([gateway, tenants && [...tenants].sort()]);
+  open(gateway: string, tenants: ReadonlySet<string> | null, variant = ''): string | undefined {
+    const id = JSON.stringify([gateway, tenants && [...tenants].sort(), variant]);
     const known = this.#views.get(id);
     if (known) {
       if (known.isStale) this.#renew(id, known);
@@ -87,12 +88,18 @@ export class ViewSource implements CollectionSource {
     }
     if (this.#views.size >= this.#options.maxViews && !this.#dropIdle()) return undefined;
     const debounce = new Debounce(this.#options.debounce, this.#options.clock, () => this.#renewed(id));
-    const collection = this.#project(id, { gateway, tenants }, undefined);
-    const view: View = { gateway, tenants, debounce, collection, stages: undefined, streams: 0, isStale: false };
+    const collection = this.#project(id, { gateway, tenants, variant }, undefined);
+    const empty = { stages: undefined, streams: 0, isStale: false };
+    const view: View = { gateway, tenants, variant, debounce, collection, ...empty };
     view.stages = this.#stages(id, view);
     this.#views.set(id, view);
     this.#notify(id);
     return id;
+  }
+
+  /** What a node gets that is too old for the rest. */
+  variantOf(node: ClientNode): ProjectionVariant | undefined {
+    return this.#options.projection.variantOf?.(node);
   }
 
   /** A stream begins to read views. */
@@ -163,7 +170,7 @@ export class ViewSource implements CollectionSource {
   /** @param bases what some tenants are to be seen as, in place of their newest snapshots. */
   #project(
     id: string,
-    view: Pick<View, 'gateway' | 'tenants'>,
+    view: Pick<View, 'gateway' | 'tenants' | 'variant'>,
     before: ViewCollection | undefined,
     bases: ReadonlyMap<string, Snapshot> = new Map(),
   ): ViewCollection {
@@ -174,7 +181,7 @@ export class ViewSource implements CollectionSource {
   }
 
   #viewed(
-    { gateway, tenants }: Pick<View, 'gateway' | 'tenants'>,
+    { gateway, tenants, variant }: Pick<View, 'gateway' | 'tenants' | 'variant'>,
     bases: ReadonlyMap<string, Snapshot>,
   ): ConfigurationView {
     const { published } = this.#options;
@@ -185,7 +192,7 @@ export class ViewSource implements CollectionSource {
       const snapshot = bases.get(name) ?? published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
-    return { gateway, operator, tenants: new Map(snapshots) };
+    return { gateway, variant, operator, tenants: new Map(snapshots) };
   }
 
   #notify(id: string): void {

@@ -55,6 +55,11 @@ export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onN
   readonly clock: Clock;
   /** Longest life of a transaction; then its connection is cut, in milliseconds. */
   readonly transactionTimeoutMs: number;
+  /**
+   * Longest wait for the answer to a statement, in milliseconds; then the network is taken for dead and the connection is
+   * cut. Longer than what the database itself allows a statement. Absent: as long as the transaction.
+   */
+  readonly answerTimeoutMs?: number;
 }
 
 /**
@@ -70,14 +75,16 @@ export class Connection {
   readonly #client: StoreSql;
   readonly #guarded: StoreSql;
   #lost = false;
+  /** It was cut because nothing came back. */
+  #silent = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#client = connect({ ...options, onClose: () => (this.#lost = true) });
     this.#guarded = new Proxy(this.#client, {
       apply: (client, self, statement) => {
-        if (this.#lost) throw new ConnectionLost();
-        return Reflect.apply(client, self, statement) as unknown;
+        if (this.#lost) throw this.#loss();
+        return this.#timed(Reflect.apply(client, self, statement));
       },
     });
   }
@@ -101,7 +108,7 @@ export class Connection {
       return result;
     } catch (error) {
       this.#lost ||= isConnectionLoss(error);
-      if (this.#lost) throw new ConnectionLost(error);
+      if (this.#lost) throw this.#loss(error);
       await this.#guarded`rollback`.catch(() => (this.#lost = true));
       throw error;
     }
@@ -115,7 +122,7 @@ export class Connection {
       return await work(this.#guarded);
     } catch (error) {
       this.#lost ||= isConnectionLoss(error);
-      if (this.#lost) throw new ConnectionLost(error);
+      if (this.#lost) throw this.#loss(error);
       throw error;
     }
   }
@@ -129,11 +136,34 @@ export class Connection {
   async #begin({ mode, settings }: TransactionBegin): Promise<void> {
     const set = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${literal(value)}, true)`);
     try {
-      await this.#client.unsafe(set.length === 0 ? `begin ${mode}` : `begin ${mode}; select ${set.join(', ')}`);
+      const begin = set.length === 0 ? `begin ${mode}` : `begin ${mode}; select ${set.join(', ')}`;
+      await this.#timed(this.#client.unsafe(begin));
     } catch (error) {
       this.#lost = true;
-      throw error;
+      throw this.#silent ? this.#loss(error) : error;
     }
+  }
+
+  #loss(cause?: unknown): ConnectionLost {
+    return new ConnectionLost(this.#silent ? 'ETIMEDOUT' : 'CONNECTION_CLOSED', cause);
+  }
+
+  /** Bounds the wait for an answer, from the moment at which a statement is sent: when somebody awaits it. */
+  #timed<T>(statement: T): T {
+    const { clock, answerTimeoutMs } = this.#options;
+    if (answerTimeoutMs === undefined || !(statement instanceof Promise)) return statement;
+    const send = statement.then.bind(statement) as Promise<unknown>['then'];
+    statement.then = (onAnswer, onError) => {
+      const limit = clock.timer(answerTimeoutMs, () => {
+        this.#silent = true;
+        void this.#cut();
+      });
+      const answered = () => limit[Symbol.dispose]();
+      const sent = send(onAnswer, onError);
+      void send(answered, answered);
+      return sent;
+    };
+    return statement;
   }
 
   /** Ends the connection whatever it does; the statement that it waits for fails. */
@@ -149,12 +179,13 @@ function literal(text: string): string {
   return `'${text}'`;
 }
 
-/** The connection ended before the answer. */
+/** The connection ended before the answer, or there was none. */
 class ConnectionLost extends Error {
-  readonly code = 'CONNECTION_CLOSED';
+  readonly code: 'CONNECTION_CLOSED' | 'ETIMEDOUT';
 
-  constructor(cause?: unknown) {
+  constructor(code: ConnectionLost['code'], cause?: unknown) {
     super('the connection to the database was lost', { cause });
     this.name = 'ConnectionLost';
+    this.code = code;
   }
 }

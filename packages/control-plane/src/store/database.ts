@@ -2,10 +2,16 @@ import type { Connection, StoreSql } from './connection.ts';
 import { ConnectionPool, type ConnectionPoolOptions } from './connection-pool.ts';
 import { isConnectionLoss, isUnreachable } from './database-error.ts';
 
-export interface DatabaseOptions extends Omit<ConnectionPoolOptions, 'name' | 'role' | 'statementTimeoutMs'> {
+export interface DatabaseOptions extends Omit<
+  ConnectionPoolOptions,
+  'name' | 'role' | 'statementTimeoutMs' | 'answerTimeoutMs'
+> {
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
-  /** After the database could not be reached it is not tried for so long, in milliseconds: all fail at once then. */
+  /**
+   * After the database could not be reached it is not tried for so long, in milliseconds, and then by one at a time until
+   * one reaches it: all others fail at once.
+   */
   readonly retryAfterMs: number;
 }
 
@@ -26,13 +32,17 @@ export class Database {
   readonly #pool: ConnectionPool;
   readonly #tail: ConnectionPool;
   #unreachable: { readonly error: unknown; readonly untilMs: number } | undefined;
+  /** Somebody finds out whether the database is back. */
+  #probing = false;
 
   constructor(options: DatabaseOptions) {
     const { statementTimeoutMs, ...others } = options;
     this.#options = options;
-    this.#pool = new ConnectionPool({ ...others, name: 'api', role: 'signalbox_app' });
+    // The database gives a statement up first; if not even that arrives, nothing does.
+    const bounded = { ...others, answerTimeoutMs: statementTimeoutMs + options.connectTimeoutMs };
+    this.#pool = new ConnectionPool({ ...bounded, name: 'api', role: 'signalbox_app' });
     const tail = { name: 'tail', role: 'signalbox_tail', connections: 1, statementTimeoutMs };
-    this.#tail = new ConnectionPool({ ...others, ...tail });
+    this.#tail = new ConnectionPool({ ...bounded, ...tail });
   }
 
   /** Reads and writes, READ COMMITTED: each statement sees what was committed before it. */
@@ -77,12 +87,20 @@ export class Database {
 
   async #using<T>(pool: ConnectionPool, work: (connection: Connection) => Promise<T>): Promise<T> {
     const { clock, retryAfterMs } = this.#options;
-    if (this.#unreachable && this.#unreachable.untilMs > clock.monotonic()) throw this.#unreachable.error;
+    const probes = this.#unreachable !== undefined;
+    if (this.#unreachable && (this.#probing || this.#unreachable.untilMs > clock.monotonic())) {
+      throw this.#unreachable.error;
+    }
+    this.#probing ||= probes;
     try {
-      return await pool.use(work);
+      const result = await pool.use(work);
+      this.#unreachable = undefined;
+      return result;
     } catch (error) {
-      if (isUnreachable(error)) this.#unreachable = { error, untilMs: clock.monotonic() + retryAfterMs };
+      this.#unreachable = isUnreachable(error) ? { error, untilMs: clock.monotonic() + retryAfterMs } : undefined;
       throw error;
+    } finally {
+      if (probes) this.#probing = false;
     }
   }
 

@@ -17,6 +17,9 @@ export interface DoorbellOptions {
 
 const reconnect = { minMs: 50, maxMs: 5_000, stableAfterMs: 10_000 };
 
+/** How often a connection that only listens is asked whether it is there, in milliseconds. */
+const checkMs = 5_000;
+
 /**
  * Tells every replica that something was committed, never what. It may ring too often or not at all: whoever listens
  * reads the log, and also reads it from time to time without having been called.
@@ -28,6 +31,11 @@ export class Doorbell {
   #client: StoreSql | undefined;
   #coalescing: Disposable | undefined;
   #reconnecting: Disposable | undefined;
+  #checking: Disposable | undefined;
+  /** A statement of the client has not been answered. */
+  #waiting = false;
+  /** It was to ring meanwhile. */
+  #ringing = false;
   #stopped = false;
 
   constructor(options: DoorbellOptions) {
@@ -48,6 +56,7 @@ export class Doorbell {
   /** Calls back at every ring, and whenever it is connected again, since rings were lost meanwhile. */
   async listen(onRing: () => void): Promise<void> {
     this.#onRing = onRing;
+    this.#checking ??= this.#options.clock.interval(checkMs, () => void this.#check());
     await this.#connect();
   }
 
@@ -56,6 +65,7 @@ export class Doorbell {
     this.#onRing = undefined;
     this.#coalescing?.[Symbol.dispose]();
     this.#reconnecting?.[Symbol.dispose]();
+    this.#checking?.[Symbol.dispose]();
     await this.#client?.end({ timeout: 1 });
   }
 
@@ -85,11 +95,30 @@ export class Doorbell {
   }
 
   async #notify(): Promise<void> {
+    if (this.#waiting) return void (this.#ringing = true);
+    this.#ringing = false;
+    await this.#ask((client) => client`select pg_notify(${channel}, '')`);
+  }
+
+  async #check(): Promise<void> {
+    if (!this.#waiting) await this.#ask((client) => client`select 1`);
+  }
+
+  /** One statement at a time: a network that loses everything must not pile them up. Without an answer the client is given up. */
+  async #ask(statement: (client: StoreSql) => Promise<unknown>): Promise<void> {
+    const { clock, connectTimeoutMs, logger } = this.#options;
     const client = this.#client;
+    if (!client) return;
+    this.#waiting = true;
+    const limit = clock.timer(connectTimeoutMs, () => void client.end({ timeout: 0 }));
     try {
-      if (client) await client`select pg_notify(${channel}, '')`;
+      await statement(client);
     } catch (error) {
-      this.#options.logger.debug('doorbell could not ring; changes are found by polling', { error: String(error) });
+      logger.debug('doorbell could not ring; changes are found by polling', { error: String(error) });
+    } finally {
+      limit[Symbol.dispose]();
+      this.#waiting = false;
     }
+    if (this.#ringing) void this.#notify();
   }
 }

@@ -77,7 +77,7 @@ describe('a replica that has lost its database', () => {
     database.error = undefined;
     await feed.start(listener);
     expect(staleness()).toBe('0');
-    Object.assign(tail, { failing: true, readAtMs: clock.now() });
+    Object.assign(tail, { failing: true, readAtMs: clock.monotonic() });
     await clock.advance(5_000);
     expect(staleness()).toBe('5');
     await feed.stop();

@@ -26,7 +26,7 @@ const retry = { minMs: 100, maxMs: 5_000, stableAfterMs: 10_000 };
 export class SurvivingFeed implements ChangeFeed {
   readonly #options: SurvivingFeedOptions;
   readonly #stopping = new AbortController();
-  /** As of when the state holds, while it comes from the snapshot, in milliseconds since the epoch. */
+  /** As of when the state holds, while it comes from the snapshot, in milliseconds of the monotonic clock. */
   #snapshotAtMs: number | undefined;
   #returning: Promise<void> = Promise.resolve();
 
@@ -43,7 +43,7 @@ export class SurvivingFeed implements ChangeFeed {
   get stalenessMs(): number {
     const { tail, clock } = this.#options;
     const since = this.#snapshotAtMs ?? (tail.failing ? tail.readAtMs : undefined);
-    return since === undefined ? 0 : Math.max(1, clock.now() - since);
+    return since === undefined ? 0 : Math.max(1, clock.monotonic() - since);
   }
 
   async start(listener: ChangeListener): Promise<void> {
@@ -54,12 +54,12 @@ export class SurvivingFeed implements ChangeFeed {
     } catch (error) {
       const snapshot = isOutage(error) ? await loadSnapshot() : undefined;
       if (!snapshot) throw error;
-      const ageSeconds = Math.round((clock.now() - snapshot.asOfMs) / 1_000);
+      const ageMs = Math.max(0, clock.now() - snapshot.asOfMs);
       logger.warn('the database cannot be read: serving the snapshot of this replica, read-only', {
-        ageSeconds,
+        ageSeconds: Math.round(ageMs / 1_000),
         error: String(error),
       });
-      this.#snapshotAtMs = snapshot.asOfMs;
+      this.#snapshotAtMs = clock.monotonic() - ageMs;
       listener.loaded(snapshot.scopes, snapshot.staged);
       const known = new Map(snapshot.scopes.map(({ scope, revision }) => [scope, revision]));
       this.#returning = this.#catchUp(listener, known);

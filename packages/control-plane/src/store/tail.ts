@@ -88,7 +88,7 @@ export class Tail implements ChangeFeed {
     await this.#follow(listener);
   }
 
-  /** When the log was last read, in milliseconds since the epoch. */
+  /** When the log was last read, in milliseconds of the monotonic clock: how long ago that is does not depend on the time of day. */
   get readAtMs(): number {
     return this.#readAtMs;
   }
@@ -100,7 +100,7 @@ export class Tail implements ChangeFeed {
 
   async #follow(listener: ChangeListener): Promise<void> {
     const { doorbell, clock, pollMs } = this.#options;
-    this.#readAtMs = clock.now();
+    this.#readAtMs = clock.monotonic();
     this.#listener = listener;
     try {
       await doorbell.listen(() => this.kick());
@@ -148,7 +148,7 @@ export class Tail implements ChangeFeed {
     if (staged) this.#staged = staged.version;
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
     this.#low = low;
-    this.#readAtMs = this.#options.clock.now();
+    this.#readAtMs = this.#options.clock.monotonic();
   }
 
   async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>, listener: ChangeListener) {

@@ -1,4 +1,5 @@
 // Parts of the control plane on their own, for tests against a real Postgres.
+export { evaluateAsAgentgateway, parsesForAgentgateway, Timestamp } from './agentgateway-cel.ts';
 export { WritePlanner } from '../api/plan-write.ts';
 export type { ChangeListener, CommittedRevision, CommittedScope } from '../store/change-feed.ts';
 export { connect } from '../store/connection.ts';

@@ -11,9 +11,17 @@ const route: RouteEntry = {
   endpoint: '/acme/assistant/mcp',
   condition: { hostnames: null, headers: [] },
   unenforceable: 'refuse',
+  kind: 'mcp',
+  limits: [],
   mcp: {
     virtualServer: 'assistant',
-    member: { backend: { tenant: 'acme', name: 'weather', key: 'k', url: 'http://127.0.0.1:3001/mcp?token=hidden' } },
+    member: {
+      backend: {
+        ...{ tenant: 'acme', name: 'weather', key: 'k', kind: 'mcp', cardUrl: '', tls: null },
+        url: 'http://127.0.0.1:3001/mcp?token=hidden',
+        connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
+      },
+    },
   },
   authentication: {
     source: 'policy/open',

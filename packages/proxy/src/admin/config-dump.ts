@@ -1,5 +1,6 @@
 import type {
   AuthenticationTable,
+  BackendEntry,
   GatewayEntry,
   JwtVerifierConfig,
   RouteEntry,
@@ -58,18 +59,20 @@ function gatewayOf({ name, listeners }: GatewayEntry) {
 }
 
 function routeOf(route: RouteEntry) {
-  const { name, gateway, endpoint, digest, mcp, authentication, authorization } = route;
-  const { backend } = mcp.member;
+  const { name, gateway, kind, endpoint, digest, authentication, authorization, limits } = route;
   return {
-    name,
-    gateway,
-    endpoint,
-    digest,
-    virtualServer: mcp.virtualServer,
-    backend: { name: backend.name, url: withoutQuery(backend.url) },
+    ...{ name, gateway, kind, endpoint, digest },
+    ...(kind === 'mcp'
+      ? { virtualServer: route.mcp.virtualServer, backend: backendOf(route.mcp.member.backend) }
+      : { backend: backendOf(route.backend), forwarding: route.forwarding }),
     authentication: authenticationOf(authentication),
     authorization: authorization.rules.map(({ id, effect, when }) => ({ id, effect, when })),
+    limits: limits.map(({ id, callsPerMinute, burst, per }) => ({ id, callsPerMinute, burst, per })),
   };
+}
+
+function backendOf({ name, url, tls, connection }: BackendEntry) {
+  return { name, url: withoutQuery(url), tls, connection };
 }
 
 function authenticationOf({ source, apiKeys, jwt, anonymous }: AuthenticationTable) {

@@ -12,6 +12,13 @@ export interface Exchange {
    */
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined;
   /**
+   * The body in pieces as they come, instead of `body`: the sink may be called at once. May be called once. Answering
+   * does not end it, and when the client leaves nothing more comes.
+   */
+  bodyTo(sink: BodySink): void;
+  /** The sink takes pieces again. */
+  resumeBody(): void;
+  /**
    * Sends head and whole body at once.
    * @returns true if nobody holds the body's bytes any more, so that their memory may be used again.
    */
@@ -45,6 +52,14 @@ export interface RequestHead {
   readonly remoteAddress: string;
   /** The connection is encrypted. */
   readonly secure: boolean;
+}
+
+/** Takes a body in pieces. */
+export interface BodySink {
+  /** @param chunk does not change afterwards. @returns false to be given no more until `resumeBody`, or a little more. */
+  onBodyData(chunk: Buffer): boolean;
+  /** The body is complete. */
+  onBodyEnd(): void;
 }
 
 /** Writes a body in pieces, with back-pressure. */

@@ -99,7 +99,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     if (this.#isEnding) {
       if (waited > limits.ending) this.destroy();
     } else if (this.#reader.inBody) {
-      if (waited > limits.request) this.#timedOut();
+      if (waited > limits.request && this.#exchange?.passesBodyOn !== true) this.#timedOut();
     } else if (this.#exchange === undefined) {
       if (!this.#reader.idle) {
         if (waited > limits.head) this.#timedOut();

@@ -1,4 +1,4 @@
-import type { BodyWriter, Exchange } from './exchange.ts';
+import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import type { GatedHead } from './gated-head.ts';
 import { Http1BodyWriter } from './http1-body-writer.ts';
 import { RequestBody } from './request-body.ts';
@@ -39,6 +39,8 @@ export class Http1Exchange implements Exchange {
   readonly #contentLength: number | undefined;
   readonly #expectsContinue: boolean;
   #body: RequestBody | undefined;
+  /** Whom the pieces of the body go to, if not to `#body`. */
+  #sink: BodySink | undefined;
   #bodyComplete = false;
   #bodyAsked = false;
   #paused = false;
@@ -76,6 +78,28 @@ export class Http1Exchange implements Exchange {
     if (this.#expectsContinue) this.#connection.sendContinue();
     this.#goOnReading();
     return new Promise((resolve) => void (this.#resolve = resolve));
+  }
+
+  bodyTo(sink: BodySink): void {
+    if (this.#bodyAsked) throw new Error('the body of a request is read once');
+    if (this.closed) return;
+    this.#bodyAsked = true;
+    const held = this.#takeBody();
+    const takesMore = held.length === 0 || sink.onBodyData(held);
+    if (this.#bodyComplete || this.#contentLength === 0) return sink.onBodyEnd();
+    this.#sink = sink;
+    if (this.#expectsContinue) this.#connection.sendContinue();
+    if (takesMore) this.#goOnReading();
+    else this.#stopReading();
+  }
+
+  resumeBody(): void {
+    this.#goOnReading();
+  }
+
+  /** The body is passed on as it comes: whoever takes it sees to it that it does not take for ever. */
+  get passesBodyOn(): boolean {
+    return this.#sink !== undefined;
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
@@ -129,14 +153,18 @@ export class Http1Exchange implements Exchange {
 
   /** Takes a piece of the body, which must not change afterwards. */
   bodyPiece(bytes: Buffer, start: number, end: number): void {
-    if (this.#answered || this.#gone) return;
+    if (this.#gone) return;
+    if (this.#sink) {
+      if (!this.#sink.onBodyData(bytes.subarray(start, end))) this.#stopReading();
+      return;
+    }
+    if (this.#answered) return;
     const body = (this.#body ??= new RequestBody());
     body.add(bytes, start, end);
     if (this.#bodyAsked && body.length > this.#maxBytes) this.#tooLarge();
     else if (!this.#bodyAsked && body.length >= heldBytes && !this.#paused) {
       // Nobody has asked for it yet.
-      this.#paused = true;
-      this.#connection.pauseReading();
+      this.#stopReading();
     }
   }
 
@@ -148,6 +176,9 @@ export class Http1Exchange implements Exchange {
   /** The body is there as a whole. */
   bodyEnd(): void {
     this.#bodyComplete = true;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    if (sink && !this.#gone) sink.onBodyEnd();
     if (this.#resolve) this.#settle(this.#takeBody());
   }
 
@@ -174,6 +205,8 @@ export class Http1Exchange implements Exchange {
     if (this.#gone) return;
     this.#gone = true;
     this.#body = undefined;
+    this.#sink = undefined;
+    this.#goOnReading();
     this.#settle(undefined);
     if (!delivered) this.#clientGone?.();
   }
@@ -198,13 +231,14 @@ export class Http1Exchange implements Exchange {
   #begun(): void {
     this.#answered = true;
     this.#body = undefined;
-    this.#goOnReading();
+    if (!this.#sink) this.#goOnReading();
   }
 
   /** The connection cannot go on: too much of the body is still to come, or the client waits for a word to send it. */
   get #leavesUnread(): boolean {
     if (this.#isTooLarge) return true;
     if (this.#bodyComplete || this.#contentLength === 0) return false;
+    if (this.#sink) return true;
     if (this.#expectsContinue && !this.#bodyAsked) return true;
     return this.#contentLength === undefined || this.#contentLength > discardableBytes;
   }
@@ -225,6 +259,12 @@ export class Http1Exchange implements Exchange {
     const resolve = this.#resolve;
     this.#resolve = undefined;
     resolve?.(body);
+  }
+
+  #stopReading(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#connection.pauseReading();
   }
 
   #goOnReading(): void {

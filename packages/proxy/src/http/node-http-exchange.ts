@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { notRostered } from '@signalbox/runtime';
-import type { BodyWriter, Exchange } from './exchange.ts';
+import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import { GatedHead } from './gated-head.ts';
 import type { PassedHead } from './request-gate.ts';
 
@@ -31,6 +31,7 @@ export class NodeHttpExchange implements Exchange {
   readonly #contentLength: number | undefined;
   readonly #expectsContinue: boolean;
   #body: BodyCollector | undefined;
+  #sink: BodySink | undefined;
   #answered = false;
   #complete = false;
   #gone = false;
@@ -65,6 +66,25 @@ export class NodeHttpExchange implements Exchange {
     }
     if (this.#expectsContinue) this.#response.writeContinue();
     return collector.read(this.#request);
+  }
+
+  bodyTo(sink: BodySink): void {
+    if (this.#body || this.#sink) throw new Error('the body of a request is read once');
+    if (this.closed) return;
+    if (this.#contentLength === 0) return sink.onBodyEnd();
+    this.#sink = sink;
+    const request = this.#request;
+    if (this.#expectsContinue) this.#response.writeContinue();
+    request.on('data', (chunk: Buffer) => {
+      if (!this.#gone && !sink.onBodyData(chunk)) request.pause();
+    });
+    request.on('end', () => {
+      if (!this.#gone) sink.onBodyEnd();
+    });
+  }
+
+  resumeBody(): void {
+    this.#request.resume();
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
@@ -171,8 +191,9 @@ export class NodeHttpExchange implements Exchange {
   #headers(headers: readonly string[]): string[] {
     const all = headers.slice();
     const length = this.#contentLength;
-    const unread = length !== 0 && !this.#request.complete && (length === undefined || length > discardableBytes);
-    const unanswered = this.#expectsContinue && !this.#body;
+    const kept = length !== undefined && length <= discardableBytes && !this.#sink;
+    const unread = length !== 0 && !this.#request.complete && !kept;
+    const unanswered = this.#expectsContinue && !this.#body && !this.#sink;
     const last = this.#lastOfConnection || this.#owner.draining || unread || unanswered;
     if (last && !all.includes('close')) all.push('Connection', 'close');
     return all;

@@ -1,4 +1,4 @@
-import { argsFromJson, decide, type Decision, type DecisionInput, type Subject } from '@signalbox/config';
+import { argsFromJson, decide, type Decision, type DecisionInput, type McpSubject } from '@signalbox/config';
 import { openBrace } from '../json/bytes.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Call } from './call.ts';
@@ -11,7 +11,7 @@ export interface Standing {
 }
 
 /** The one way to a decision, for lists and calls, at first and after every swap. */
-export function decideFor(call: Call, standing: Standing, subject: Subject): Decision {
+export function decideFor(call: Call, standing: Standing, subject: McpSubject): Decision {
   return decide(standing.route.entry.authorization, inputOf(call, standing, subject));
 }
 
@@ -19,7 +19,7 @@ export function decideFor(call: Call, standing: Standing, subject: Subject): Dec
  * Whom the request is about, from its body. Arguments are parsed only for rules that read them.
  * @returns undefined when the parameters do not say it, or are not what the method needs.
  */
-export function subjectOf(call: Call, standing: Standing): Subject | undefined {
+export function subjectOf(call: Call, standing: Standing): McpSubject | undefined {
   const { message, rule } = call;
   if (!message || !rule) return undefined;
   if (message.args && message.bytes[message.args.start] !== openBrace) return undefined;
@@ -36,11 +36,11 @@ export function subjectOf(call: Call, standing: Standing): Subject | undefined {
 }
 
 /** What an entry of a list is about. */
-export function listedSubject(kind: 'tool' | 'prompt' | 'resource', name: string): Subject {
+export function listedSubject(kind: 'tool' | 'prompt' | 'resource', name: string): McpSubject {
   return kind === 'resource' ? { kind, uri: name } : { kind, name };
 }
 
-function toolSubject(call: Call, standing: Standing, name: string): Subject | undefined {
+function toolSubject(call: Call, standing: Standing, name: string): McpSubject | undefined {
   if (!standing.route.entry.authorization.readsArgs) return { kind: 'tool', name, args: noArgs };
   const { args, bytes } = call.message as NonNullable<Call['message']>;
   const parsed = args ? argsFromJson(bytes.toString('utf8', args.start, args.end)) : noArgs;
@@ -49,7 +49,7 @@ function toolSubject(call: Call, standing: Standing, name: string): Subject | un
 
 const noArgs: ReadonlyMap<string, unknown> = new Map();
 
-function inputOf(call: Call, standing: Standing, subject: Subject): DecisionInput {
+function inputOf(call: Call, standing: Standing, subject: McpSubject): DecisionInput {
   const { entry } = standing.route;
   const { head } = call.exchange;
   return {

@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { InFlight } from '../session/sessions.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
@@ -10,7 +10,7 @@ import type { Farewell, StreamRole } from './event-relay.ts';
 
 /** The event stream that answers one request: notifications about it, then its result under the client's id. */
 export class CallRole implements StreamRole {
-  readonly watched: readonly Subject[] = [];
+  readonly watched: readonly McpSubject[] = [];
   readonly #call: Call;
   readonly #rewriter: AnswerRewriter;
   readonly #inFlight: InFlight;

@@ -1,6 +1,7 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
+import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
@@ -40,7 +41,7 @@ export class Call {
   /** The gateway's name of the session; empty without one. */
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
-  subject: Subject | undefined;
+  subject: McpSubject | undefined;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -114,6 +115,12 @@ export class Call {
     if (!this.#writer) return this.refuse(refusal);
     this.#writer.abort();
     this.end(refusal.name);
+  }
+
+  /** Leaves the request to whoever serves its route: this call neither answers nor ends. @returns what it held. */
+  handOver(): Admission {
+    this.#ended = true;
+    return this.admission as Admission;
   }
 
   /** The codec has answered by itself, or the client left: nothing more can be sent. */
@@ -205,20 +212,4 @@ function decisionOf(refusal: Refusal): OutcomeDecision {
 /** Status for what cannot be answered in-band, because the message was not a request. */
 function outOfBand(refusal: Refusal): number {
   return refusal.code === codes.internal ? 502 : 400;
-}
-
-/** Trace id of a W3C `traceparent`; empty when there is none or it is malformed. */
-function traceIdOf(traceparent: string | undefined): string {
-  if (traceparent === undefined || traceparent.length < traceparentLength) return '';
-  if (traceparent[2] !== '-' || traceparent[traceIdEnd] !== '-') return '';
-  for (let i = traceIdStart; i < traceIdEnd; i += 1) if (!isLowerHex(traceparent.charCodeAt(i))) return '';
-  return traceparent.slice(traceIdStart, traceIdEnd);
-}
-
-const traceIdStart = 3;
-const traceIdEnd = 35;
-const traceparentLength = 55;
-
-function isLowerHex(code: number): boolean {
-  return (code >= 0x30 && code <= 0x39) || (code >= 0x61 && code <= 0x66);
 }

@@ -1,4 +1,4 @@
-import { type Principal, type RouteEntry, visibleTools } from '@signalbox/config';
+import { type Principal, type McpRouteEntry, visibleTools } from '@signalbox/config';
 import type { Era } from './codec/codec.ts';
 
 /** Whose view of a route's tools is asked for. */
@@ -32,7 +32,7 @@ export class Catalog {
   }
 
   /** Whether the viewer sees other tools on `next` than on `previous`. Without a known list: whether the rules differ. */
-  viewChanged(previous: RouteEntry, next: RouteEntry, before: Viewer, after: Viewer): boolean {
+  viewChanged(previous: McpRouteEntry, next: McpRouteEntry, before: Viewer, after: Viewer): boolean {
     if (samePrincipal(before.principal, after.principal) && previous.authorization.digest === next.authorization.digest)
       return false;
     const known = this.#tools.get(next.mcp.member.backend.key);
@@ -58,7 +58,7 @@ function samePrincipal(a: Principal, b: Principal): boolean {
   return sameGroups && a.id === b.id && a.claims === b.claims;
 }
 
-function visible(route: RouteEntry, viewer: Viewer, names: readonly string[]): boolean[] {
+function visible(route: McpRouteEntry, viewer: Viewer, names: readonly string[]): boolean[] {
   const { principal, era, version, host, session, nowMs } = viewer;
   const input = {
     ...{ principal, tenant: route.tenant, backend: route.mcp.member.backend.name, session, nowMs },

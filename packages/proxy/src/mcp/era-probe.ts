@@ -110,7 +110,8 @@ function probeRequest(route: RouteState, id: string, limits: RequestLimits): Ups
   const params = JSON.stringify({ _meta: meta });
   const { connectMs, headMs, idleMs } = limits;
   return {
-    ...{ origin: route.origin, poolKey: route.entry.mcp.member.backend.key, method: 'POST', target: route.target },
+    ...{ origin: route.origin, poolKey: route.entry.mcp.member.backend.key, peer: route.entry.mcp.member.backend },
+    ...{ method: 'POST', target: route.target },
     headers: [
       ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
       ...['MCP-Protocol-Version', version as string, 'Mcp-Method', 'server/discover'],

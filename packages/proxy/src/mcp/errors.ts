@@ -69,6 +69,8 @@ export const refusals = {
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
   unknownResource: refusal('denied', 200, codes.invalidParams, 'Resource not found'),
+  // Limits: as a result where a tool was called.
+  rateLimited: refusal('rate_limited', 429, codes.server, 'Too many calls; try again later'),
   // The upstream leg: in-band, because the request itself was fine.
   upstreamUnreachable: refusal('upstream_unreachable', 200, codes.internal, 'The upstream server cannot be reached'),
   upstreamTimeout: refusal('upstream_timeout', 200, codes.internal, 'The upstream server did not answer in time'),

@@ -1,4 +1,4 @@
-import type { RoutingTable, Subject } from '@signalbox/config';
+import type { RoutingTable, McpSubject } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http/sse.ts';
 import type { OpenStream } from '../table/open-streams.ts';
@@ -32,7 +32,7 @@ export interface StreamRole {
   /** Last words when the upstream ended or broke the stream, and how the call ended. */
   upstreamEnded(failure: Refusal | undefined): { readonly words: string | undefined; readonly error: string };
   /** What the stream is about beside its request: it ends when policy forbids one of them. */
-  readonly watched: readonly Subject[];
+  readonly watched: readonly McpSubject[];
   /** Runs when the gateway ends the stream before the upstream does. */
   abandoned(): void;
 }

@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import { findAnswerId } from './answer-id.ts';
@@ -92,7 +92,7 @@ export class GetStream implements UpstreamHandler {
 }
 
 class GetRole implements StreamRole {
-  readonly watched: readonly Subject[] = [];
+  readonly watched: readonly McpSubject[] = [];
   readonly #call: Call;
 
   constructor(call: Call) {

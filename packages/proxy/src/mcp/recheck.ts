@@ -1,4 +1,4 @@
-import type { RoutingTable, Subject } from '@signalbox/config';
+import type { RoutingTable, McpSubject } from '@signalbox/config';
 import { reaccept } from '../session/credential.ts';
 import { decideFor, type Standing, subjectOf } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -20,14 +20,14 @@ const unchanged: Recheck = { kind: 'unchanged' };
  *
  * @param watched what the stream is about beside the subject of its request.
  */
-export function recheck(call: Call, standing: Standing, next: RoutingTable, watched: readonly Subject[]): Recheck {
+export function recheck(call: Call, standing: Standing, next: RoutingTable, watched: readonly McpSubject[]): Recheck {
   const { gateway, routes, catalog } = call.services;
   const { head } = call.exchange;
   const before = standing.route.entry;
   const found = next.match({ gateway, host: head.host, path: head.path, header: (name) => head.header(name) });
   if (found === before) return unchanged;
   const revision = Number(next.tenants.get(before.tenant)?.revision ?? standing.route.revision);
-  if (found?.tenant !== before.tenant || found.name !== before.name) {
+  if (found?.kind !== 'mcp' || found.tenant !== before.tenant || found.name !== before.name) {
     return { kind: 'ended', refusal: refusals.routeRemoved, revision };
   }
   const route = routes.of(found);
@@ -45,7 +45,7 @@ export function recheck(call: Call, standing: Standing, next: RoutingTable, watc
   return { kind: 'allowed', standing: after, viewChanged };
 }
 
-function stillAllowed(call: Call, standing: Standing, watched: readonly Subject[]): boolean {
+function stillAllowed(call: Call, standing: Standing, watched: readonly McpSubject[]): boolean {
   if (call.rule && call.rule.subject !== 'none') {
     const subject = subjectOf(call, standing);
     if (!subject || !decideFor(call, standing, subject).allowed) return false;

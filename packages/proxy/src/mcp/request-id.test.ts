@@ -1,10 +1,10 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import fc from 'fast-check';
 import { SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { readMintedId, RequestIds } from './request-id.ts';
 
-const mint = (ids: RequestIds, id: string, subject?: Subject): string => {
+const mint = (ids: RequestIds, id: string, subject?: McpSubject): string => {
   const bytes = Buffer.from(`[${id}]`);
   return ids.mint(bytes, { start: 1, end: bytes.length - 1 }, subject);
 };

@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import type { Random } from '@signalbox/runtime';
 import type { Span } from '../json/message.ts';
 
@@ -7,7 +7,7 @@ export interface MintedId {
   /** Raw JSON of the client's id. */
   readonly clientId: string;
   /** What the request was about; undefined when policy did not ask. */
-  readonly subject: Subject | undefined;
+  readonly subject: McpSubject | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export class RequestIds {
    * @param id where the client's id stands in `bytes`, as raw JSON.
    * @returns raw JSON: quotes included, ASCII.
    */
-  mint(bytes: Buffer, id: Span, subject: Subject | undefined): string {
+  mint(bytes: Buffer, id: Span, subject: McpSubject | undefined): string {
     this.#count += 1;
     const about = subject === undefined ? '' : `.${kindLetters[subject.kind]}${this.#encoded(nameOf(subject))}`;
     return `${this.#prefix}${this.#count.toString(36)}.${bytes.toString('base64url', id.start, id.end)}${about}"`;
@@ -68,11 +68,11 @@ const kindLetters = { tool: 't', prompt: 'p', resource: 'r' } as const;
 const maxNames = 1_000;
 const maxNameLength = 256;
 
-function nameOf(subject: Subject): string {
+function nameOf(subject: McpSubject): string {
   return subject.kind === 'resource' ? subject.uri : subject.name;
 }
 
-function subjectOf(letter: string | undefined, name: string): Subject | undefined {
+function subjectOf(letter: string | undefined, name: string): McpSubject | undefined {
   if (letter === 't') return { kind: 'tool', name };
   if (letter === 'p') return { kind: 'prompt', name };
   if (letter === 'r') return { kind: 'resource', uri: name };

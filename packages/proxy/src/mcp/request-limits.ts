@@ -57,6 +57,10 @@ export interface RequestLimits {
   readonly backends: number;
   /** Tool names that are remembered of one backend. */
   readonly toolsPerBackend: number;
+  /** Allowances of rate limits that are remembered, all policies together. */
+  readonly rateLimitBuckets: number;
+  /** The card of an agent. Beyond: the request fails. */
+  readonly cardBytes: number;
 }
 
 /** What a node uses unless its settings say otherwise. */
@@ -91,4 +95,6 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   eraHorizonMs: 3_600_000,
   backends: 10_000,
   toolsPerBackend: 10_000,
+  rateLimitBuckets: 100_000,
+  cardBytes: 1_048_576,
 });

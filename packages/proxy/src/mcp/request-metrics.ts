@@ -23,6 +23,17 @@ export class RequestMetrics {
     counter.add();
   }
 
+  /** A request of another protocol has ended. */
+  forwarded(protocol: string, decision: OutcomeDecision, durationMs: number): void {
+    this.#durations.observe(durationMs / 1000);
+    const key = `${protocol} ${decision}`;
+    const help = 'Requests of other protocols than MCP that have ended';
+    const known = this.#requests.get(key);
+    const counter = known ?? this.#metrics.counter('signalbox_forwarded_requests_total', help, { protocol, decision });
+    if (!known) this.#requests.set(key, counter);
+    counter.add();
+  }
+
   #add(key: string, era: Era | '', decision: OutcomeDecision): Counter {
     const help = 'Requests that have ended';
     const counter = this.#metrics.counter('signalbox_requests_total', help, { era: era || 'none', decision });

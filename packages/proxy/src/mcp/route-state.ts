@@ -1,9 +1,9 @@
-import type { RouteEntry } from '@signalbox/config';
+import type { McpRouteEntry } from '@signalbox/config';
 import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts';
 
 /** What requests on a route need beyond its table entry, worked out once for each entry. */
 export interface RouteState {
-  readonly entry: RouteEntry;
+  readonly entry: McpRouteEntry;
   /** Revision as events hold it. */
   readonly revision: number;
   /** Scheme, host and port of the backend. */
@@ -22,17 +22,17 @@ export const metadataPrefix = '/.well-known/oauth-protected-resource';
 /** Route states by table entry; they live exactly as long as the entry. */
 export class RouteStates {
   readonly #tokens: TokenVerifier;
-  readonly #states = new WeakMap<RouteEntry, RouteState>();
+  readonly #states = new WeakMap<McpRouteEntry, RouteState>();
 
   constructor(tokens: TokenVerifier) {
     this.#tokens = tokens;
   }
 
-  of(entry: RouteEntry): RouteState {
+  of(entry: McpRouteEntry): RouteState {
     return this.#states.get(entry) ?? this.#add(entry);
   }
 
-  #add(entry: RouteEntry): RouteState {
+  #add(entry: McpRouteEntry): RouteState {
     const { origin, pathname, search } = new URL(entry.mcp.member.backend.url);
     const state = {
       ...{ entry, revision: Number(entry.revision), origin, target: pathname + search },

@@ -1,11 +1,14 @@
 import { EventIds, type Recorder } from '@signalbox/audit';
+import type { ForwardRouteEntry } from '@signalbox/config';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import type { Exchange } from '../http/exchange.ts';
+import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
 import { Sessions } from '../session/sessions.ts';
 import { TokenVerifier } from '../session/token-verifier.ts';
-import type { TableSource } from '../table/admission.ts';
+import type { Admission, TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
@@ -36,9 +39,14 @@ export interface RequestPathDeps {
   readonly logger: Logger;
 }
 
+/** Serves a request on a route of another kind than MCP, and ends its admission. Never throws. */
+export type ServeOther = (exchange: Exchange, admission: Admission, entry: ForwardRouteEntry) => void;
+
 /** What all requests of a node share: the dependencies, and what is remembered from one request to the next. */
 export interface Services extends RequestPathDeps {
+  readonly serveOther: ServeOther;
   readonly routes: RouteStates;
+  readonly rateLimit: LocalRateLimit;
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly eras: EraProbe;
@@ -56,12 +64,15 @@ export interface Services extends RequestPathDeps {
   readonly streamTimeouts: UpstreamRequest['timeouts'];
 }
 
-export function createServices(deps: RequestPathDeps): Services {
+/** @param serveOther is called with requests only after this has returned. */
+export function createServices(deps: RequestPathDeps, serveOther: ServeOther): Services {
   const { clock, limits, random, sessionKeys, metrics } = deps;
   const { connectMs, headMs, callMs, streamMs } = limits;
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
+    serveOther,
+    rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     routes: new RouteStates(tokens),
     tokens,
     sessions: new Sessions({

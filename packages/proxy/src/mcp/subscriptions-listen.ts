@@ -1,4 +1,4 @@
-import type { Subject } from '@signalbox/config';
+import type { McpSubject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import { arrayElements, memberValue, stringValue } from '../json/members.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
@@ -14,7 +14,7 @@ import type { Edit } from './splice.ts';
 export interface ListenFilter {
   readonly toolsListChanged: boolean;
   /** Resources that it may watch. */
-  readonly resources: readonly Subject[];
+  readonly resources: readonly McpSubject[];
   /** Take the other resources out of the request. */
   readonly edits: readonly Edit[];
 }
@@ -27,10 +27,10 @@ export function listenFilter(call: Call, message: ScannedMessage, standing: Stan
   const tools = memberValue(bytes, filter, 'toolsListChanged');
   const list = memberValue(bytes, filter, 'resourceSubscriptions');
   const asked = list ? arrayElements(bytes, list).map((span) => ({ span, uri: stringValue(bytes, span) })) : [];
-  const kept: { span: Span; subject: Subject }[] = [];
+  const kept: { span: Span; subject: McpSubject }[] = [];
   for (const { span, uri } of asked) {
     if (uri === undefined) continue;
-    const subject: Subject = { kind: 'resource', uri };
+    const subject: McpSubject = { kind: 'resource', uri };
     if (decideFor(call, standing, subject).allowed) kept.push({ span, subject });
   }
   const text = `[${kept.map(({ span }) => bytes.toString('utf8', span.start, span.end)).join(',')}]`;
@@ -43,7 +43,7 @@ export function listenFilter(call: Call, message: ScannedMessage, standing: Stan
 
 /** The stream of a `subscriptions/listen`: every message on it names the client's own request id as its subscription. */
 export class ListenRole implements StreamRole {
-  readonly watched: readonly Subject[];
+  readonly watched: readonly McpSubject[];
   readonly #rewriter: AnswerRewriter;
   readonly #wantsTools: boolean;
   #acknowledged = false;

@@ -7,6 +7,7 @@ export function postRequest(call: Call, route: RouteState, headers: readonly str
   return {
     origin: route.origin,
     poolKey: route.entry.mcp.member.backend.key,
+    peer: route.entry.mcp.member.backend,
     method: 'POST',
     target: route.target,
     headers,
@@ -23,6 +24,7 @@ export function sessionRequest(call: Call, route: RouteState, headers: readonly 
   return {
     origin: route.origin,
     poolKey: route.entry.mcp.member.backend.key,
+    peer: route.entry.mcp.member.backend,
     method: isGet ? 'GET' : 'DELETE',
     target: route.target,
     headers,

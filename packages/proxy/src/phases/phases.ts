@@ -1,3 +1,4 @@
+import { createForwarder } from '../forward/forwarder.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { Call } from '../mcp/call.ts';
 import { endings } from '../mcp/errors.ts';
@@ -9,6 +10,7 @@ import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
 import { classify } from './classify.ts';
 import { readBody } from './read-body.ts';
+import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
 import { splitBatch } from './split-batch.ts';
 import type { Phase } from './step.ts';
@@ -26,12 +28,14 @@ const phases: readonly Phase[] = [
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
   authorize, // the one decide()
+  reserve, // a token of every limit
   sendUpstream, // under our own id; the answer ends the call
 ];
 
 /** What answers every request that passed the gate: never throws, and ends each one in exactly one outcome event. */
 export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
-  const services = createServices(deps);
+  const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
+  const serve = createForwarder(services);
   return (exchange) => run(new Call(services, exchange), 0);
 }
 

@@ -1,4 +1,4 @@
-import type { BodyWriter, Exchange, RequestHead } from '../http/exchange.ts';
+import type { BodySink, BodyWriter, Exchange, RequestHead } from '../http/exchange.ts';
 import { encodeEvent } from '../http/sse.ts';
 import { arrayElements } from '../json/members.ts';
 import { type Call, jsonHeaders } from '../mcp/call.ts';
@@ -113,6 +113,15 @@ class Item implements Exchange {
 
   body(): Buffer {
     return this.#body;
+  }
+
+  bodyTo(sink: BodySink): void {
+    sink.onBodyData(this.#body);
+    sink.onBodyEnd();
+  }
+
+  resumeBody(): void {
+    // It came as a whole.
   }
 
   respond(_status: number, _headers: readonly string[], body: Buffer | string | undefined): boolean {

@@ -1,4 +1,4 @@
-import type { BodyWriter, Exchange, RequestHead } from '../http/exchange.ts';
+import type { BodySink, BodyWriter, Exchange, RequestHead } from '../http/exchange.ts';
 
 export interface FakeRequest {
   readonly method?: string;
@@ -7,7 +7,8 @@ export interface FakeRequest {
   /** By lower-case name. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | string;
-  /** The body comes only when the test says so: see {@link FakeExchange.deliverBody}. */
+  readonly query?: string;
+  /** The body comes only when the test says so: see {@link FakeExchange.deliverBody}, or through `sink`. */
   readonly bodyLater?: boolean;
 }
 
@@ -41,7 +42,7 @@ export class FakeExchange implements Exchange {
     this.head = {
       method: request.method ?? 'POST',
       path: request.path ?? '/acme/assistant/mcp',
-      query: '',
+      query: request.query ?? '',
       host: request.host ?? 'localhost',
       port: 8080,
       remoteAddress: '127.0.0.1',
@@ -100,6 +101,23 @@ export class FakeExchange implements Exchange {
 
   deliverBody(maxBytes = Number.POSITIVE_INFINITY): void {
     this.#bodyWaits?.(this.#take(maxBytes));
+  }
+
+  /** Whom the body is passed on to. */
+  sink: BodySink | undefined;
+  /** How often the sink said that it takes pieces again. */
+  bodyResumed = 0;
+
+  bodyTo(sink: BodySink): void {
+    this.sink = sink;
+    if (this.#request.bodyLater === true) return;
+    const body = Buffer.from((this.#request.body ?? '') as string);
+    if (body.length > 0) sink.onBodyData(body);
+    sink.onBodyEnd();
+  }
+
+  resumeBody(): void {
+    this.bodyResumed += 1;
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {

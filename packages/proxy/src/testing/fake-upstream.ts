@@ -12,6 +12,11 @@ export class FakeUpstreamCall implements UpstreamExchange {
   aborted = false;
   paused = false;
   detached = false;
+  /** Pieces of a streamed body. */
+  readonly uploaded: Buffer[] = [];
+  bodyEnded = false;
+  /** Whether more of a streamed body may be written. */
+  taking = true;
   readonly #handler: UpstreamHandler;
   #begun = false;
   #over = false;
@@ -57,7 +62,8 @@ export class FakeUpstreamCall implements UpstreamExchange {
   head(status: number, headers: Record<string, string> = {}, contentLength?: number): void {
     if (this.#over || this.aborted || this.#begun) return;
     this.#begun = true;
-    this.#handler.onHead({ status, contentLength, header: (name) => headers[name] });
+    const entries = (): string[] => Object.entries(headers).flat();
+    this.#handler.onHead({ status, contentLength, header: (name) => headers[name], entries });
   }
 
   /** Begins an event stream. */
@@ -107,6 +113,20 @@ export class FakeUpstreamCall implements UpstreamExchange {
 
   detach(): void {
     this.detached = true;
+  }
+
+  write(chunk: Buffer): boolean {
+    this.uploaded.push(chunk);
+    return this.taking;
+  }
+
+  endBody(): void {
+    this.bodyEnded = true;
+  }
+
+  /** The upstream takes more of a streamed body. */
+  drain(): void {
+    this.#handler.onWritable?.();
   }
 
   abort(): void {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonValue } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
   compileOperator,
   compileTenant,
+  decodeDocument,
   encodeResource,
   makeSnapshot,
   operatorScope,
@@ -39,6 +40,8 @@ export interface TableOptions {
   readonly deny?: readonly string[];
   readonly backendUrl?: string;
   readonly routes?: readonly string[];
+  /** More of the tenant's resources: kind, name and spec. */
+  readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
 
 /** Everything but the tool `hidden`. */
@@ -57,6 +60,7 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
     encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
+    ...(options.more ?? []).map(storedOf),
   ]);
   const compiledOperator = compileOperator(operator);
   const operatorTable = compiledOperator.table;
@@ -64,6 +68,13 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
   if (!operatorTable || !compiled?.table)
     throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
   return assembleRoutingTable({ operator: operatorTable, tenants: [compiled.table] });
+}
+
+function storedOf([kind, name, spec]: readonly [kind: string, name: string, spec: object]) {
+  const json = JSON.parse(JSON.stringify(spec)) as JsonValue;
+  const { resource, problems } = decodeDocument({ kind, tenant: 'acme', name, spec: json });
+  if (!resource) throw new Error(JSON.stringify(problems));
+  return resource.stored;
 }
 
 function routeOf(name: string) {

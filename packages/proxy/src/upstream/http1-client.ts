@@ -1,10 +1,12 @@
 import type { Clock, Counter, Metrics } from '@signalbox/runtime';
+import type { ClientCertificates } from './client-certificates.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Endpoint } from './http1-connection.ts';
 import { type ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
 import { Http1Pool, type PoolContext } from './http1-pool.ts';
 import { requestHead } from './request-head.ts';
 import { SpareBuffers } from './spare-buffers.ts';
+import { upstreamTls } from './upstream-tls.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from './upstream.ts';
 
 /** Bounds of the client, for each (pool key, origin) unless said otherwise. */
@@ -39,6 +41,8 @@ export interface Http1ClientOptions {
   readonly limits: Http1ClientLimits;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** Certificates that backends are shown; none without it. */
+  readonly certificates?: ClientCertificates;
 }
 
 const readBufferBytes = 65_536;
@@ -57,11 +61,13 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
   readonly full: Counter;
   /** By pool key, then by origin: both strings are the caller's and need no joining. */
   readonly #pools = new Map<string, Map<string, Http1Pool>>();
+  readonly #certificates: ClientCertificates | undefined;
   #poolCount = 0;
   #closed = false;
 
   constructor(options: Http1ClientOptions) {
     const { limits, clock, metrics } = options;
+    this.#certificates = options.certificates;
     this.limits = limits;
     this.deadlines = new Deadlines(clock);
     this.opened = metrics.counter('signalbox_upstream_connections_opened_total', 'Connections begun to upstreams.');
@@ -74,7 +80,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
   /** @throws TypeError for text in the request that would break out of its place, and for an origin that is none. */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
     const known = this.#pools.get(request.poolKey)?.get(request.origin);
-    const endpoint = known?.endpoint ?? endpointOf(request.origin);
+    const endpoint = known?.endpoint ?? this.#endpointOf(request);
     const head = requestHead(request, endpoint.authority);
     const pool = known ?? this.#addPool(request, endpoint);
     const exchange = new Http1Exchange(pool ?? this, { request, head }, handler);
@@ -105,7 +111,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
     // An exchange without a pool waits for nothing.
   }
 
-  #addPool({ poolKey, origin }: UpstreamRequest, endpoint: Endpoint): Http1Pool | undefined {
+  #addPool({ poolKey, origin, peer }: UpstreamRequest, endpoint: Endpoint): Http1Pool | undefined {
     if (this.#closed) return undefined;
     if (this.#poolCount >= this.limits.maxPools) {
       this.#all()
@@ -116,7 +122,7 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
         return undefined;
       }
     }
-    const pool = new Http1Pool(this, { poolKey, origin, endpoint });
+    const pool = new Http1Pool(this, { poolKey, origin, endpoint, bounds: peer?.connection });
     const ofKey = this.#pools.get(poolKey) ?? new Map<string, Http1Pool>();
     ofKey.set(origin, pool);
     this.#pools.set(poolKey, ofKey);
@@ -124,12 +130,16 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
     return pool;
   }
 
+  #endpointOf({ origin, peer }: UpstreamRequest): Endpoint {
+    return endpointOf(origin, upstreamTls(peer, this.#certificates));
+  }
+
   #all(): Http1Pool[] {
     return [...this.#pools.values()].flatMap((ofKey) => [...ofKey.values()]);
   }
 }
 
-function endpointOf(origin: string): Endpoint {
+function endpointOf(origin: string, tls: Endpoint['tls']): Endpoint {
   const url = new URL(origin);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`not an HTTP origin: ${origin}`);
   const secure = url.protocol === 'https:';
@@ -138,5 +148,6 @@ function endpointOf(origin: string): Endpoint {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port) || (secure ? 443 : 80),
     authority: url.host,
+    tls,
   };
 }

@@ -1,5 +1,5 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTcp, isIP, Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly port: number;
   /** Host header. */
   readonly authority: string;
+  /** How TLS is spoken, asked for each connection: certificates may be replaced. @throws Error when it cannot be. */
+  readonly tls: () => ConnectionOptions;
 }
 
 /** What a connection shares with the others. */
@@ -102,6 +104,23 @@ export class Http1Connection implements ResponseSink, Expiring {
     this.#socket.resume();
   }
 
+  /** Sends a piece of a streamed body. @returns false when the peer is slower than whoever sends. */
+  upload(piece: Buffer, chunked: boolean): boolean {
+    const socket = this.#socket;
+    if (!chunked) return socket.write(piece);
+    socket.cork();
+    socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+    socket.write(piece);
+    const takesMore = socket.write('\r\n', 'latin1');
+    socket.uncork();
+    return takesMore;
+  }
+
+  /** Ends a chunked body. */
+  endUpload(): void {
+    this.#socket.write('0\r\n\r\n', 'latin1');
+  }
+
   /** Leaves its place in the pool to others. */
   detach(): void {
     this.#keepMs = 0;
@@ -147,7 +166,9 @@ export class Http1Connection implements ResponseSink, Expiring {
       exchange.connection = undefined;
       if (exchange.paused) this.#socket.resume();
     }
-    const kept = reusable && this.usable && this.#requests < this.#owner.maxRequestsPerConnection && this.#keepMs > 0;
+    const isSent = exchange?.uploading !== true;
+    const kept =
+      reusable && isSent && this.usable && this.#requests < this.#owner.maxRequestsPerConnection && this.#keepMs > 0;
     // Before the end is told: whoever hears it may send the next request at once.
     if (kept) this.#owner.freed(this);
     else this.destroy();
@@ -167,6 +188,7 @@ export class Http1Connection implements ResponseSink, Expiring {
     socket.on('error', (error: NodeJS.ErrnoException) => void (this.#errorCode = error.code ?? error.name));
     socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.#onEnd());
+    socket.on('drain', () => this.#exchange?.drained());
     return socket;
   }
 
@@ -184,8 +206,18 @@ export class Http1Connection implements ResponseSink, Expiring {
   #connectTls(host: string, port: number): Socket {
     // Addresses have no name to ask for (RFC 6066 §3).
     const named = isIP(host) === 0 ? { servername: host } : {};
-    const socket = connectTls({ host, port, ...named, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' });
+    const own = this.#tlsOptions();
+    if (own instanceof Error) return new Socket().destroy(own);
+    const socket = connectTls({ host, port, ...named, ...own, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' });
     return socket.setNoDelay(true).on('data', (bytes: Buffer) => this.#readOwned(bytes));
+  }
+
+  #tlsOptions(): ConnectionOptions | Error {
+    try {
+      return this.#owner.endpoint.tls();
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   #onConnect(): void {
@@ -199,7 +231,10 @@ export class Http1Connection implements ResponseSink, Expiring {
     this.#parser.begin(request.method);
     exchange.sent();
     const { body } = request;
-    if (!body || body.length === 0) this.#socket.write(head, 'latin1');
+    if (request.streamed !== undefined) {
+      this.#socket.write(head, 'latin1');
+      exchange.uploadOn(this);
+    } else if (!body || body.length === 0) this.#socket.write(head, 'latin1');
     else if (body.length <= joinedBytes) this.#socket.write(head + body.toString('latin1'), 'latin1');
     else {
       this.#socket.cork();

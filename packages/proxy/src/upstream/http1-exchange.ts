@@ -9,6 +9,8 @@ type Stage = 'waiting' | 'connecting' | 'head' | 'body' | 'over';
 /** Hears when an exchange needs no connection any more. */
 export interface ExchangeOwner {
   readonly deadlines: Deadlines;
+  /** How long connecting may take, if the endpoint has a bound of its own. */
+  readonly connectMs?: number | undefined;
   /** It ended without an answer while it waited for a connection. */
   abandoned(exchange: Http1Exchange): void;
 }
@@ -35,6 +37,10 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
   /** Coarse times, by the clock of `Deadlines`. */
   #startedMs = 0;
   #activeMs = 0;
+  /** Pieces of a streamed body that came before there was a connection to send them on. */
+  #pieces: Buffer[] = [];
+  /** More of a streamed body is to come. */
+  #uploading: boolean;
 
   constructor(
     owner: ExchangeOwner,
@@ -44,6 +50,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     this.#owner = owner;
     this.request = sent.request;
     this.head = sent.head;
+    this.#uploading = sent.request.streamed !== undefined;
     this.#handler = handler;
   }
 
@@ -68,6 +75,30 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     this.connection?.resume();
   }
 
+  /** The request was not yet sent as a whole. */
+  get uploading(): boolean {
+    return this.#uploading;
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#stage === 'over' || !this.#uploading || chunk.length === 0) return true;
+    this.#activeMs = this.#owner.deadlines.nowMs;
+    if (this.connection && this.#isSent) return this.connection.upload(chunk, this.request.streamed === 'chunked');
+    this.#pieces.push(chunk);
+    return false;
+  }
+
+  endBody(): void {
+    if (this.#stage === 'over' || !this.#uploading) return;
+    this.#uploading = false;
+    if (this.connection && this.#isSent) this.#endUpload(this.connection);
+  }
+
+  /** What waited to be written may be. */
+  drained(): void {
+    if (this.#stage !== 'over' && this.#uploading) this.#handler.onWritable?.();
+  }
+
   detach(): void {
     if (this.#stage === 'body') this.connection?.detach();
   }
@@ -81,16 +112,44 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
   /** It waits for a connection, or for one to be made. */
   startWaiting(stage: 'waiting' | 'connecting'): void {
     this.#stage = stage;
-    this.#owner.deadlines.arm(this, this.request.timeouts.connectMs);
+    this.#owner.deadlines.arm(this, this.#owner.connectMs ?? this.request.timeouts.connectMs);
   }
 
   /** The request was handed to a connection. */
   sent(): void {
+    const { streamed } = this.request;
+    this.#stage = 'head';
+    if (streamed === undefined) return this.#awaitHead();
+    const { deadlines } = this.#owner;
+    this.#startedMs = this.#activeMs = deadlines.nowMs;
+    deadlines.arm(this, this.request.timeouts.idleMs);
+  }
+
+  /** The head of a request with a streamed body was written: what has come of the body follows. */
+  uploadOn(connection: Http1Connection): void {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    let takesMore = true;
+    for (const piece of pieces) takesMore = connection.upload(piece, this.request.streamed === 'chunked');
+    if (!this.#uploading) this.#endUpload(connection);
+    else if (takesMore) this.#handler.onWritable?.();
+  }
+
+  /** From here on the answer is waited for. */
+  #awaitHead(): void {
     const { deadlines } = this.#owner;
     const { headMs, totalMs } = this.request.timeouts;
-    this.#stage = 'head';
     deadlines.arm(this, totalMs > 0 ? Math.min(headMs, totalMs) : headMs);
     this.#startedMs = deadlines.nowMs;
+  }
+
+  get #isSent(): boolean {
+    return this.#stage === 'head' || this.#stage === 'body';
+  }
+
+  #endUpload(connection: Http1Connection): void {
+    if (this.request.streamed === 'chunked') connection.endUpload();
+    if (this.#stage === 'head') this.#awaitHead();
   }
 
   answered(head: ResponseHead): void {
@@ -141,6 +200,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
       case 'connecting':
         return this.#timeOut('connect-timeout', 'the connection was not made in time');
       case 'head':
+        if (this.#uploading) return this.#judgeUpload();
         if (totalMs > 0 && running >= totalMs) return this.#timeOut('total-timeout', 'the answer took too long');
         return this.#timeOut('head-timeout', 'the answer did not begin in time');
       case 'body': {
@@ -152,6 +212,14 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
       }
       case 'over':
     }
+  }
+
+  /** A body is sent at the pace of whoever sends it, but not by somebody who has stopped. */
+  #judgeUpload(): void {
+    const { deadlines } = this.#owner;
+    const left = this.#activeMs + this.request.timeouts.idleMs - deadlines.nowMs;
+    if (left > 0) deadlines.arm(this, left);
+    else this.#timeOut('idle-timeout', 'the request stopped in the middle');
   }
 
   /** Milliseconds until the body must be looked at again. While it is paused, silence is not the upstream's. */
@@ -176,6 +244,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
 
   #finish(): void {
     this.#stage = 'over';
+    this.#pieces = [];
     this.#owner.deadlines.disarm(this);
   }
 }

@@ -1,3 +1,4 @@
+import type { ConnectionEntry } from '@signalbox/config';
 import type { Counter } from '@signalbox/runtime';
 import type { Deadlines } from './deadlines.ts';
 import { type ConnectionOwner, type Endpoint, Http1Connection } from './http1-connection.ts';
@@ -23,7 +24,11 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   readonly endpoint: Endpoint;
   readonly poolKey: string;
   readonly origin: string;
+  readonly idleTimeoutMs: number;
+  readonly connectMs: number | undefined;
   readonly #context: PoolContext;
+  readonly #maxConnections: number;
+  readonly #maxWaiting: number;
   readonly #connections = new Set<Http1Connection>();
   /** Connections of streams; they do not count against the bound. */
   readonly #detached = new Set<Http1Connection>();
@@ -33,9 +38,19 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
 
   constructor(
     context: PoolContext,
-    place: { readonly poolKey: string; readonly origin: string; readonly endpoint: Endpoint },
+    place: {
+      readonly poolKey: string;
+      readonly origin: string;
+      readonly endpoint: Endpoint;
+      readonly bounds: ConnectionEntry | undefined;
+    },
   ) {
+    const { limits } = context;
     this.#context = context;
+    this.idleTimeoutMs = place.bounds?.idleMs ?? limits.idleTimeoutMs;
+    this.connectMs = place.bounds?.connectMs ?? undefined;
+    this.#maxConnections = place.bounds?.maxConnections ?? limits.maxConnections;
+    this.#maxWaiting = place.bounds?.maxPending ?? limits.maxWaiting;
     this.endpoint = place.endpoint;
     this.poolKey = place.poolKey;
     this.origin = place.origin;
@@ -51,10 +66,6 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
 
   get maxRequestsPerConnection(): number {
     return this.#context.limits.maxRequestsPerConnection;
-  }
-
-  get idleTimeoutMs(): number {
-    return this.#context.limits.idleTimeoutMs;
   }
 
   get readBuffer(): Buffer {
@@ -80,9 +91,9 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
       if (idle.usable) return idle.run(exchange);
       idle.destroy();
     }
-    if (this.#connections.size < this.#context.limits.maxConnections) return this.#open(exchange);
+    if (this.#connections.size < this.#maxConnections) return this.#open(exchange);
     exchange.startWaiting('waiting');
-    if (this.#waiting.size < this.#context.limits.maxWaiting) {
+    if (this.#waiting.size < this.#maxWaiting) {
       this.#waiting.add(exchange);
       return;
     }
@@ -142,7 +153,7 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   /** Gives a place that became free to whoever waits for longest. */
   #openForNext(): void {
     const [next] = this.#waiting;
-    if (!next || this.#connections.size >= this.#context.limits.maxConnections) return;
+    if (!next || this.#connections.size >= this.#maxConnections) return;
     this.#waiting.delete(next);
     this.#open(next);
   }

@@ -5,7 +5,7 @@ import type { UpstreamRequest } from './upstream.ts';
  * @throws TypeError for text that would break out of its place: whoever built the request has not checked it.
  */
 export function requestHead(request: UpstreamRequest, authority: string): string {
-  const { method, target, headers, body } = request;
+  const { method, target, headers, body, streamed } = request;
   if (!token.test(method) || !visible.test(target)) throw new TypeError('method or target of a request is malformed');
   let head = `${method} ${target} HTTP/1.1\r\nHost: ${authority}\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
@@ -14,6 +14,8 @@ export function requestHead(request: UpstreamRequest, authority: string): string
     if (!token.test(name) || unsafe.test(value)) throw new TypeError(`the header ${JSON.stringify(name)} is malformed`);
     head += `${name}: ${value}\r\n`;
   }
+  if (streamed === 'chunked') return `${head}Transfer-Encoding: chunked\r\n\r\n`;
+  if (streamed !== undefined) return `${head}Content-Length: ${streamed}\r\n\r\n`;
   if (body) return `${head}Content-Length: ${body.length}\r\n\r\n`;
   return methodsWithBody.has(method) ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`;
 }

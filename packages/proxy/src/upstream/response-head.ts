@@ -26,6 +26,10 @@ export class ResponseHead implements UpstreamHead {
     this.#values = parts.values;
   }
 
+  entries(): readonly string[] {
+    return this.#names.flatMap((name, i) => [name, this.#values[i] as string]);
+  }
+
   header(name: string): string | undefined {
     const names = this.#names;
     let at = names.indexOf(name);

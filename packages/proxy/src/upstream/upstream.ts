@@ -1,3 +1,5 @@
+import type { ConnectionEntry, UpstreamTlsEntry } from '@signalbox/config';
+
 /** The way to upstream servers: bounded connection pools, one exchange a connection at a time, no redirects. */
 export interface Upstream {
   /**
@@ -22,6 +24,10 @@ export interface UpstreamRequest {
   /** Name, value, name, value …; Host, Content-Length and Connection are added here. */
   readonly headers: readonly string[];
   readonly body: Buffer | undefined;
+  /** A body that follows by `write` and `endBody`, in place of `body`: its length, or `chunked` if nobody knows it. */
+  readonly streamed?: number | 'chunked';
+  /** What is special about the endpoint. Equal for equal pool keys. */
+  readonly peer?: UpstreamPeer;
   readonly safeToResend: boolean;
   /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
   readonly timeouts: {
@@ -30,6 +36,13 @@ export interface UpstreamRequest {
     readonly idleMs: number;
     readonly totalMs: number;
   };
+}
+
+/** How one backend is connected to; a `BackendEntry` is one. */
+export interface UpstreamPeer {
+  readonly tenant: string;
+  readonly tls: UpstreamTlsEntry | null;
+  readonly connection: ConnectionEntry;
 }
 
 export interface UpstreamHandler {
@@ -45,12 +58,16 @@ export interface UpstreamHandler {
   readonly borrows?: boolean;
   onEnd(): void;
   onError(error: UpstreamError): void;
+  /** More of a streamed body may be written. */
+  onWritable?(): void;
 }
 
 export interface UpstreamHead {
   readonly status: number;
   /** Value by lower-case name; repeated ones joined by `, `. */
   header(name: string): string | undefined;
+  /** Name, value, name, value … of all headers, names in lower case, as they came. */
+  entries(): readonly string[];
   /** From Content-Length; undefined for chunked or close-delimited bodies. */
   readonly contentLength: number | undefined;
 }
@@ -64,6 +81,10 @@ export interface UpstreamExchange {
    * pool, and it is closed behind the answer. How many there are is bounded where streams are kept open.
    */
   detach(): void;
+  /** Sends a piece of a streamed body, which must not change afterwards. @returns false: wait for `onWritable`. */
+  write(chunk: Buffer): boolean;
+  /** The streamed body is complete. */
+  endBody(): void;
   /** Gives up. No more calls to the handler. The connection is closed unless the exchange had ended. */
   abort(): void;
 }

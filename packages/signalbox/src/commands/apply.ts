@@ -29,6 +29,8 @@ interface ApplyOptions {
   readonly message?: string;
   readonly ifMatch?: number;
   readonly wait: boolean;
+  /** Also for a revision that was there before. */
+  readonly waitAnyway?: boolean;
   readonly timeout: number;
   readonly output: Format;
 }
@@ -38,7 +40,8 @@ Every scope (the operator's, and each tenant) gets one revision with all of its 
 refused here, with file and line. Then the nodes are watched until each has applied the revision or said why not.
 \${env:NAME} in a file is replaced before it is sent.
 
-Exit status: 0 applied everywhere (or nothing to do), 1 refused by the control plane or a node, or a node is late.
+Exit status: 0 applied everywhere (or nothing to do), 1 refused by the control plane or a node, 3 committed, but a node has not
+answered in time or left without an answer.
 `;
 
 /** `apply`: commits resources and follows them to the nodes. */
@@ -52,6 +55,11 @@ export function applyCommand(cli: Cli): Command {
     .option('--confirm-removal', 'removing more than half of a scope is meant')
     .option('-m, --message <text>', 'why; shown in revisions')
     .option('--if-match <revision>', 'only if this is the newest revision (one scope)', parseCount)
+    .option(
+      '--wait',
+      'watch the nodes until all have answered, also if nothing changes; the default after a change',
+      true,
+    )
     .option('--no-wait', 'do not watch the nodes')
     .option('--timeout <duration>', 'how long to watch the nodes', parseDuration, 30_000)
     .addOption(outputOption())
@@ -65,7 +73,9 @@ export function applyCommand(cli: Cli): Command {
           ['signalbox get -o yaml | sed … | signalbox apply -f -', 'change by script'],
         ),
     )
-    .action((options: ApplyOptions) => apply(cli, options));
+    .action((options: ApplyOptions, command: Command) =>
+      apply(cli, { ...options, waitAnyway: command.getOptionValueSource('wait') === 'cli' && options.wait }),
+    );
 }
 
 /** What happened to one scope. */
@@ -125,7 +135,8 @@ async function applyScope(call: ApplyCall, set: ScopeDocuments): Promise<ScopeRe
     return create(ApplyResponseSchema, inNewTenant(set, error));
   });
   if (options.output === 'table') showResponse(cli, set, response, options);
-  if (!response.committed || !options.wait) return { scope: set.scope, response, propagation: undefined };
+  const isWatched = response.committed ? options.wait : options.waitAnyway && !options.dryRun;
+  if (!isWatched) return { scope: set.scope, response, propagation: undefined };
   const watched = {
     ...{ scope: set.scope, revision: response.revision, timeoutMs: options.timeout },
     quiet: options.output !== 'table',

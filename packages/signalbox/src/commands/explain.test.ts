@@ -10,6 +10,16 @@ describe('wantedCall', () => {
     });
   });
 
+  it('is a request of an HTTP route, or an operation of an agent', () => {
+    expect(wantedCall({ path: '/acme/orders' })).toEqual({ method: 'GET', target: '/acme/orders' });
+    expect(wantedCall({ path: '/a', method: 'delete', header: ['x-a=1=2'] })).toEqual({
+      ...{ method: 'DELETE', target: '/a', headers: { 'x-a': '1=2' } },
+    });
+    expect(wantedCall({ operation: 'GetTask' })).toEqual({ method: 'GetTask', target: 'GetTask' });
+    expect(() => wantedCall({ tool: 'a', method: 'GET' })).toThrow('go with --path');
+    expect(() => wantedCall({ path: '/a', header: ['x'] })).toThrow('expected name=value');
+  });
+
   it('refuses none, two, and arguments without a tool', () => {
     expect(() => wantedCall({})).toThrow('name one of');
     expect(() => wantedCall({ tool: 'a', prompt: 'b' })).toThrow('name one of');

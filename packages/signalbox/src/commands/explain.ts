@@ -17,6 +17,10 @@ interface ExplainOptions {
   readonly tool?: string;
   readonly prompt?: string;
   readonly resource?: string;
+  readonly path?: string;
+  readonly method?: string;
+  readonly header?: readonly string[];
+  readonly operation?: string;
   readonly args?: string;
   readonly subject: string;
   readonly issuer?: string;
@@ -39,6 +43,10 @@ export function explainCommand(cli: Cli): Command {
     .option('--tool <name>', 'tool that would be called')
     .option('--prompt <name>', 'prompt that would be read, in place of a tool')
     .option('--resource <uri>', 'resource that would be read, in place of a tool')
+    .option('--path <path>', 'path that would be asked for on an HTTP or gRPC route')
+    .option('--method <method>', 'HTTP method, with --path (default: GET)')
+    .option('--header <name=value>', 'header field, with --path; may be repeated', collect)
+    .option('--operation <name>', 'operation of an A2A agent, such as SendMessage or GetAgentCard')
     .option('--args <json>', 'arguments of the tool, a JSON object')
     .option('--subject <name>', 'who would call', 'anonymous')
     .option('--issuer <url>', 'issuer of the token, for a principal with a JWT')
@@ -51,6 +59,7 @@ export function explainCommand(cli: Cli): Command {
         examples(
           ['signalbox explain --route demo/railway --tool list_departures --subject demo', ''],
           [`signalbox explain -r pay --tool pay --args '{"amount":90}' --group finance`, 'with arguments'],
+          ['signalbox explain -r orders --path /acme/orders/17 --method DELETE', 'on an HTTP route'],
           ['signalbox explain -r crm --tool find --claim plan=pro --claim seats=5', 'with claims'],
         ),
     )
@@ -77,17 +86,35 @@ async function explain(cli: Cli, options: ExplainOptions): Promise<void> {
   });
 }
 
-/** JSON-RPC method and target of the call that the options describe. */
-export function wantedCall(options: Pick<ExplainOptions, 'tool' | 'prompt' | 'resource' | 'args'>) {
+type CallOptions = Pick<
+  ExplainOptions,
+  'tool' | 'prompt' | 'resource' | 'args' | 'path' | 'method' | 'header' | 'operation'
+>;
+
+/** Method and target of the call that the options describe, and its header fields. */
+export function wantedCall(options: CallOptions) {
   const calls = [
     { method: 'tools/call', target: options.tool },
     { method: 'prompts/get', target: options.prompt },
     { method: 'resources/read', target: options.resource },
+    { method: options.method?.toUpperCase() ?? 'GET', target: options.path },
+    { method: options.operation ?? '', target: options.operation },
   ].filter((call): call is { method: string; target: string } => call.target !== undefined);
   const [call, second] = calls;
-  if (!call || second) throw usage('name one of --tool, --prompt and --resource');
+  if (!call || second) throw usage('name one of --tool, --prompt, --resource, --path and --operation');
   if (options.args !== undefined && call.method !== 'tools/call') throw usage('--args goes with --tool');
-  return call;
+  const ofHttp = options.method ?? options.header;
+  if (ofHttp !== undefined && options.path === undefined) throw usage('--method and --header go with --path');
+  return options.header === undefined ? call : { ...call, headers: parseHeaders(options.header) };
+}
+
+function parseHeaders(pairs: readonly string[]): Record<string, string> {
+  const entries = pairs.map((pair) => {
+    const split = pair.indexOf('=');
+    if (split < 1) throw usage(`--header ${pair}: expected name=value`);
+    return [pair.slice(0, split), pair.slice(split + 1)] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** `name=value` pairs; a value that is JSON counts as JSON, any other as text. */

@@ -1,6 +1,6 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { NodeSchema } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { NodeSchema, ReplicaSchema } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { describe, expect, it } from 'vitest';
 import { style } from '../output/style.ts';
 import { renderNodes } from './nodes.ts';
@@ -29,25 +29,58 @@ const node = create(NodeSchema, {
   },
 });
 
+function list(nodes: readonly (typeof node)[], replicas: readonly MessageInitShape<typeof ReplicaSchema>[] = []) {
+  return { nodes: [...nodes], replicas: replicas.map((each) => create(ReplicaSchema, each)), incomplete: '' };
+}
+
 describe('renderNodes', () => {
   it('shows what a node should run beside what it runs, a line a scope', () => {
-    const lines = renderNodes([node], now, plain).split('\n');
+    const lines = renderNodes(list([node]), now, plain).split('\n');
     expect(lines[1]).toMatch(/^edge-1 +default +edge +0\.1\.0 +2m +operator +2 +2 +5s ago$/);
     expect(lines[2]).toMatch(/^ +acme +7 +6$/);
   });
 
   it('says what a node refused and why', () => {
-    const text = renderNodes([node], now, plain);
+    const text = renderNodes(list([node]), now, plain);
     expect(text).toContain('edge-1 refused revision 7 of acme 3s ago');
     expect(text).toContain('and runs an older one because of it:\n  Route/acme/chat: too many rules\n');
   });
 
   it('shows since when a node is gone', () => {
     const gone = create(NodeSchema, { id: 'edge-2', lastSeen: timestampFromMs(now - 60_000) });
-    expect(renderNodes([gone], now, plain)).toMatch(/edge-2 .*no, seen 1m ago .*never/);
+    expect(renderNodes(list([gone]), now, plain)).toMatch(/edge-2 .*no, seen 1m ago .*never/);
   });
 
   it('says what to do when there is none', () => {
-    expect(renderNodes([], now, plain)).toContain('signalbox proxy');
+    expect(renderNodes(list([]), now, plain)).toContain('signalbox proxy');
+  });
+
+  it('names the replica of each node where there are several, and those that are gone', () => {
+    const here = create(NodeSchema, { ...node, replica: 'one' });
+    const replicas = [
+      { name: 'one', alive: true },
+      { name: 'two', goneSince: timestampFromMs(now - 60_000) },
+    ];
+    const text = renderNodes(list([here], replicas), now, plain);
+    expect(text).toMatch(/^edge-1 .* one\n/m);
+    expect(text).toContain('replica two has been gone for 1m\n');
+    expect(renderNodes(list([here], replicas.slice(0, 1)), now, plain)).not.toContain('REPLICA');
+  });
+
+  it('shows a node of many tenants in a few lines', () => {
+    const scopes = Array.from({ length: 100 }, (_, i) => ({
+      scope: `t${i}`,
+      desiredRevision: 2n,
+      appliedRevision: 1n,
+    }));
+    const many = create(NodeSchema, { id: 'edge-9', scopes, scopeCount: 5_000, behindCount: 300 });
+    const lines = renderNodes(list([many]), now, plain).split('\n');
+    expect(lines[11]).toContain('… and 4990 more, 290 of them behind');
+  });
+
+  it('says when nodes of other replicas are not known', () => {
+    expect(renderNodes({ ...list([node]), incomplete: 'the database is away' }, now, plain)).toContain(
+      'database is away\n',
+    );
   });
 });

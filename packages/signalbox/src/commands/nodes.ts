@@ -1,13 +1,13 @@
-import type { Node } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import type { ListNodesResponse, Node, Replica } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { type AdminClient, adminClient, plain } from '../client/admin-client.ts';
-import { parseDuration } from '../input/option-values.ts';
 import { age } from '../output/age.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { printableLine } from '../output/printable.ts';
-import { style, type Style } from '../output/style.ts';
+import type { Style } from '../output/style.ts';
 import { type Cell, renderTable } from '../output/table.ts';
 import { localTime } from '../output/time.ts';
 import { examples } from '../output/examples.ts';
@@ -15,23 +15,26 @@ import { examples } from '../output/examples.ts';
 interface NodesOptions {
   readonly tenant?: string;
   readonly watch?: true;
-  readonly interval: number;
   readonly output: Format;
 }
+
+/** Before a stream that has ended is opened again, in milliseconds. */
+const reconnectMs = 500;
 
 /** `nodes`: every subscriber, what it runs, and why it refused what it does not. */
 export function nodesCommand(cli: Cli): Command {
   return new Command('nodes')
-    .description('Show every node: who it is, what it should run, what it runs, and why it refused what it does not.')
+    .description(
+      'Show every node of every replica: who it is, what it should run, what it runs, and why it refused what it does not.',
+    )
     .option('-t, --tenant <name>', 'only nodes that serve this tenant')
     .option('-w, --watch', 'show it again on every change until Ctrl-C')
-    .option('--interval <duration>', 'how often to look with --watch', parseDuration, 1_000)
     .addOption(outputOption())
     .addHelpText(
       'after',
       examples(
         ['signalbox nodes', 'all nodes'],
-        ['signalbox nodes --watch', 'keep looking'],
+        ['signalbox nodes --watch', 'see changes as they happen'],
         ['signalbox nodes -o json', 'with every field'],
       ),
     )
@@ -46,43 +49,69 @@ export function nodesCommand(cli: Cli): Command {
     });
 }
 
-async function listNodes(cli: Cli, client: AdminClient, options: NodesOptions): Promise<readonly Node[]> {
-  const { nodes } = await client.nodes.listNodes({ scope: options.tenant ?? '' }, { signal: cli.interrupted });
-  return nodes.toSorted((one, other) => one.id.localeCompare(other.id));
-}
+/** What both the answer and each message of the stream hold. */
+type NodeList = Pick<ListNodesResponse, 'nodes' | 'replicas' | 'incomplete'>;
 
 async function showNodes(cli: Cli, client: AdminClient, options: NodesOptions): Promise<void> {
-  const nodes = await listNodes(cli, client, options);
-  await emit(cli, options.output, {
-    data: nodes.map(plain),
-    table: (paint) => renderNodes(nodes, cli.clock.now(), paint),
-  });
+  const list = await client.nodes.listNodes({ scope: options.tenant ?? '' }, { signal: cli.interrupted });
+  await emitNodes(cli, list, options);
 }
 
+/** Follows the nodes; when the stream has lasted its time, or the control plane goes away, asks again. */
 async function watchNodes(cli: Cli, client: AdminClient, options: NodesOptions): Promise<void> {
-  let before = '';
-  while (!cli.interrupted.aborted) {
-    const nodes = await listNodes(cli, client, options);
-    const shown = JSON.stringify(nodes.map((node) => plain({ ...node, lastSeen: undefined } as Node)));
-    if (shown !== before) {
-      if (options.output !== 'table') await emit(cli, options.output, { data: nodes.map(plain), table: () => '' });
-      else
-        cli.out.write(
-          (cli.out.isTerminal ? '\u001b[H\u001b[2J' : '') + renderNodes(nodes, cli.clock.now(), style(cli.out.colours)),
-        );
-      before = shown;
+  const signal = cli.interrupted;
+  let hasBegun = false;
+  while (!signal.aborted) {
+    try {
+      for await (const list of client.nodes.watchNodes({ scope: options.tenant ?? '' }, { signal })) {
+        hasBegun = true;
+        if (options.output === 'table' && cli.out.isTerminal) cli.out.write('\u001b[H\u001b[2J');
+        await emitNodes(cli, list, options);
+      }
+    } catch (error) {
+      const { code } = ConnectError.from(error);
+      if (!hasBegun || (code !== Code.DeadlineExceeded && code !== Code.Unavailable)) throw error;
     }
-    await cli.clock.sleep(options.interval, cli.interrupted).catch(() => undefined);
+    await cli.clock.sleep(reconnectMs, signal).catch(() => undefined);
   }
 }
 
-/** For people: one row a node and scope, and below it what was refused. */
-export function renderNodes(nodes: readonly Node[], nowMs: number, paint: Style): string {
-  if (nodes.length === 0) return 'no node has connected yet; signalbox up and signalbox proxy start one\n';
+function emitNodes(cli: Cli, list: NodeList, { output }: NodesOptions): Promise<void> {
+  return emit(cli, output, {
+    data: list.nodes.map(plain),
+    table: (paint) => renderNodes(list, cli.clock.now(), paint),
+  });
+}
+
+/** For people: one row a node and scope, and below it what was refused, and replicas if there are several. */
+export function renderNodes({ nodes, replicas, incomplete }: NodeList, nowMs: number, paint: Style): string {
+  const doubt = incomplete === '' ? '' : `${paint.doubtful(printableLine(incomplete))}\n`;
+  if (nodes.length === 0) return `no node has connected yet; signalbox up and signalbox proxy start one\n${doubt}`;
+  const isOne = replicas.length < 2;
   const heads = ['node', 'gateway', 'identity', 'version', 'connected', 'scope', 'desired', 'applied', 'last ack'];
   const rows = nodes.flatMap((node) => nodeRows(node, nowMs));
+  const table = isOne
+    ? renderTable(heads, rows, paint)
+    : renderTable([...heads, 'replica'], withReplicas(nodes, rows), paint);
   const refusals = nodes.map((node) => renderRefusal(node, nowMs, paint)).join('');
-  return renderTable(heads, rows, paint) + refusals;
+  const gone = replicas.filter(({ alive }) => !alive).map((replica) => renderGone(replica, nowMs, paint));
+  return `${table}${refusals}${gone.join('')}${doubt}`;
+}
+
+function withReplicas(nodes: readonly Node[], rows: readonly Cell[][]): Cell[][] {
+  const names = nodes.flatMap((node) => [node.replica, ...Array.from({ length: rowCount(node) - 1 }, () => '')]);
+  return rows.map((row, index) => [...row, names[index] ?? '']);
+}
+
+function renderGone(replica: Replica, nowMs: number, paint: Style): string {
+  return `${paint.dim(printableLine(`replica ${replica.name} has been gone for ${since(replica.goneSince, nowMs)}`))}\n`;
+}
+
+/** Scopes that a node has rows for: those in which it lags, and a few others. */
+const shownScopes = 10;
+
+function rowCount({ scopes }: Node): number {
+  return Math.max(1, Math.min(scopes.length, shownScopes) + (scopes.length > shownScopes ? 1 : 0));
 }
 
 function nodeRows(node: Node, nowMs: number): Cell[][] {
@@ -92,12 +121,16 @@ function nodeRows(node: Node, nowMs: number): Cell[][] {
   const about = [node.id, node.gateway, node.identity, node.version, connected];
   const lastAck = node.lastAckAt ? `${since(node.lastAckAt, nowMs)} ago` : 'never';
   if (node.scopes.length === 0) return [[...about, '-', '-', '-', lastAck]];
-  return node.scopes.map((scope, index) => {
+  const hidden = node.scopeCount - shownScopes;
+  const rows = node.scopes.slice(0, shownScopes).map((scope, index): Cell[] => {
     const current = scope.appliedRevision === scope.desiredRevision;
     const applied: Cell = { text: String(scope.appliedRevision), as: current ? 'good' : 'bad' };
     const first = index === 0 ? about : about.map(() => '');
     return [...first, scope.scope, String(scope.desiredRevision), applied, index === 0 ? lastAck : ''];
   });
+  if (node.scopes.length <= shownScopes) return rows;
+  const more = `… and ${hidden} more, ${Math.max(0, node.behindCount - shownScopes)} of them behind`;
+  return [...rows, [...about.map(() => ''), more, '', '', '']];
 }
 
 function renderRefusal(node: Node, nowMs: number, paint: Style): string {

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
 import { adminClient, plain } from '../client/admin-client.ts';
@@ -6,6 +7,7 @@ import { scopeNamed } from '../input/scope.ts';
 import { renderChanges, summariseChanges } from '../output/change-diff.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { printable } from '../output/printable.ts';
+import { propagationSummary } from '../output/propagation-summary.ts';
 import { renderTable } from '../output/table.ts';
 import { localTime } from '../output/time.ts';
 import { examples } from '../output/examples.ts';
@@ -19,7 +21,7 @@ interface RevisionsOptions {
 /** `revisions`: who changed what, when and why. */
 export function revisionsCommand(cli: Cli): Command {
   return new Command('revisions')
-    .description('List revisions, newest first; or show the changes of one.')
+    .description('List revisions, newest first; or show the changes of one, and how far it got.')
     .argument('[revision]', 'show this one', parseCount)
     .option('-t, --tenant <name>', 'tenant, or operator')
     .option('-n, --limit <count>', 'how many, at most 1000', parseCount, 20)
@@ -28,7 +30,7 @@ export function revisionsCommand(cli: Cli): Command {
       'after',
       examples(
         ['signalbox revisions', "the tenant's newest revisions"],
-        ['signalbox revisions 7', 'what revision 7 changed'],
+        ['signalbox revisions 7', 'what revision 7 changed, and which nodes run it'],
         ['signalbox revisions -t operator', 'of gateways and tenants'],
       ),
     )
@@ -57,14 +59,16 @@ async function showRevision(cli: Cli, revision: bigint, options: RevisionsOption
   const client = await adminClient(cli);
   const scope = scopeNamed(client.target, options.tenant);
   const response = await client.config.getRevision({ scope, revision });
+  const { propagation } = await client.config.getPropagation({ scope, revision });
   await emit(cli, options.output, {
-    data: plain(response),
+    data: { ...(plain(response) as JsonObject), propagation: propagation ? plain(propagation) : null },
     table: (style) => {
       const about = response.revision;
       const origin = `${about?.cause ?? ''} by ${about?.author ?? ''} at ${localTime(about?.at)}`;
       const head = `${style.strong(`${scope} revision ${revision}`)}: ${summariseChanges(response.changes)}, ${printable(origin)}\n`;
       const message = about?.message ? `${printable(about.message)}\n` : '';
-      return head + message + renderChanges(scope, response.changes, style);
+      const nodes = propagation ? propagationSummary(propagation, style) : '';
+      return head + message + renderChanges(scope, response.changes, style) + nodes;
     },
   });
 }

@@ -31,6 +31,7 @@ export function rollbackCommand(cli: Cli): Command {
     .option('-m, --message <text>', 'why; shown in revisions')
     .option('--confirm-removal', 'removing more than half of the scope is meant')
     .option('--if-match <revision>', 'only if this is the newest revision', parseCount)
+    .option('--wait', 'watch the nodes until all have answered; the default', true)
     .option('--no-wait', 'do not watch the nodes')
     .option('--timeout <duration>', 'how long to watch the nodes', parseDuration, 30_000)
     .addOption(outputOption())

@@ -63,7 +63,10 @@ function createCommand(cli: Cli): Command {
     .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
     .option('--gateway <name>', 'gateway of a node')
-    .option('--family <name>', 'what its nodes understand; "native", our own proxies, unless given')
+    .option(
+      '--family <name>',
+      'what its nodes are: native (our own proxies), envoy or agentgateway; native unless given',
+    )
     .option('--join', 'for a node that fetches its certificate with it, once; valid for ten minutes')
     .option('--certificate', 'no secret: what nodes may receive that come with a certificate')
     .option('--node <id>', 'with --join or --certificate: only this node')

@@ -2,13 +2,15 @@ import type { NodePropagation, Propagation } from '@signalbox/proto/signalbox/ad
 import { NodePropagation_State as State } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Screen } from '../cli.ts';
 import { printableLine } from './printable.ts';
+import { milliseconds, propagationSummary } from './propagation-summary.ts';
 import { style, type Style } from './style.ts';
 
-/** Nodes shown while it goes on; the rest is counted. */
+/** Nodes shown by name; the rest is counted. Those come first that somebody has to look at. */
 const shownNodes = 20;
 
 /**
- * Shows how a revision reaches the nodes: in place on a terminal, elsewhere one line whenever a node has answered.
+ * Shows how a revision reaches the nodes: in place on a terminal, elsewhere one line whenever a node has answered. The last
+ * line sums up.
  */
 export class PropagationView {
   readonly #screen: Screen;
@@ -29,22 +31,31 @@ export class PropagationView {
   }
 
   #redraw(state: Propagation): void {
-    const nodes = state.done ? state.nodes : state.nodes.slice(0, shownNodes);
+    const nodes = state.nodes.slice(0, shownNodes);
     const hidden = state.nodes.length - nodes.length;
     const lines = nodes.flatMap((node) => nodeLines(node, this.#style));
     if (hidden > 0) lines.push(this.#style.dim(`  … and ${hidden} more nodes`));
+    lines.push(...this.#summary(state));
     const erase = this.#drawn > 0 ? `\u001b[${this.#drawn}A\u001b[J` : '';
     this.#screen.write(erase + lines.map((line) => `${line}\n`).join(''));
     this.#drawn = lines.length;
   }
 
   #printAnswers(state: Propagation): void {
-    for (const node of state.nodes) {
+    for (const node of state.nodes.slice(0, shownNodes)) {
       const answered = node.state !== State.PENDING && node.state !== State.SENT;
       if (!answered || this.#printed.get(node.node) === node.state) continue;
       this.#printed.set(node.node, node.state);
       for (const line of nodeLines(node, this.#style)) this.#screen.write(`${line}\n`);
     }
+    if (state.done) for (const line of this.#summary(state)) this.#screen.write(`${line}\n`);
+  }
+
+  #summary(state: Propagation): string[] {
+    const isEmpty = state.done && state.nodes.length === 0;
+    if (isEmpty) return ['  no node is connected; nodes take it when they connect'];
+    const lines = propagationSummary(state, this.#style).trimEnd().split('\n');
+    return lines.map((line) => `  ${line}`);
   }
 }
 
@@ -57,7 +68,7 @@ function nodeLines(node: NodePropagation, paint: Style): string[] {
   switch (node.state) {
     case State.APPLIED:
       return [
-        `  ${paint.good('✔')} ${name} applied${node.appliedAfterMs > 0 ? ` after ${round(node.appliedAfterMs)} ms` : ''}`,
+        `  ${paint.good('✔')} ${name} applied${node.appliedAfterMs > 0 ? ` after ${milliseconds(node.appliedAfterMs)}` : ''}`,
       ];
     case State.REFUSED:
       return [`  ${paint.bad('✘')} ${name} refused, still runs revision ${node.appliedRevision}`, ...refusals];
@@ -72,8 +83,4 @@ function nodeLines(node: NodePropagation, paint: Style): string[] {
     default:
       return [`  ${paint.dim('…')} ${name} waits`];
   }
-}
-
-function round(milliseconds: number): string {
-  return milliseconds < 10 ? milliseconds.toFixed(1) : milliseconds.toFixed(0);
 }

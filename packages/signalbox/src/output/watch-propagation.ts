@@ -19,7 +19,7 @@ export async function watchPropagation(
   { scope, revision, timeoutMs, quiet }: PropagationRequest,
 ): Promise<PropagationOutcome> {
   const view = quiet ? undefined : new PropagationView(cli.out);
-  const outcome = await followPropagation(client, {
+  return followPropagation(client, {
     scope,
     revision,
     timeoutMs,
@@ -27,10 +27,6 @@ export async function watchPropagation(
     signal: cli.interrupted,
     onChange: (state) => view?.show(state),
   });
-  if (!quiet && outcome.last?.counts?.connected === 0 && outcome.last.nodes.length === 0) {
-    cli.out.write('  no node is connected; nodes take it when they connect\n');
-  }
-  return outcome;
 }
 
 /** @throws Failure if a node refused a revision or has not answered in time. */

@@ -1,6 +1,7 @@
 import type { AuthenticationTable } from '@signalbox/config';
-import { payloadKey, type Caller } from './fields.ts';
-import { all, any, type Formula, not, value } from './formula.ts';
+import type { Caller } from '../conditions/reading.ts';
+import { payloadKey } from './fields.ts';
+import { all, any, type Formula, not, value } from '../conditions/formula.ts';
 
 /** Who may come in through Envoy: callers with an API key may not, since Envoy compares keys and we have only hashes. */
 export function callersOf({ jwt, anonymous }: AuthenticationTable): readonly Caller[] {
@@ -27,8 +28,4 @@ export function isFrom(callers: readonly Caller[]): Formula {
           ]),
     ),
   );
-}
-
-export function describeCaller(caller: Caller): string {
-  return caller.kind === 'jwt' ? caller.issuer : caller.kind;
 }

@@ -1,4 +1,5 @@
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
+import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
 import { routeProblems } from './check.ts';
 import { enforce } from './rules.ts';
@@ -14,30 +15,14 @@ export function probeEnvoy(probe: Probe): Verdict {
       return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
     }
     case 'rule':
-      return probeRule(probe.when);
+      return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
   }
 }
 
-function probeRule(when: string): Verdict {
-  const toAllow = gapsOf([{ effect: 'ALLOW', when }]);
-  const toDeny = gapsOf([
-    { effect: 'DENY', when },
-    { effect: 'ALLOW', when: 'true' },
-  ]);
-  const note = [...new Set([...toAllow, ...toDeny])].join('; ');
-  if (toAllow.length === 0 && toDeny.length === 0) {
-    return /\bargs\b/.test(when)
-      ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
-      : yes;
-  }
-  if (toAllow.length === 0) return { support: 'partly', note: `only in rules that allow; ${note}` };
-  return toDeny.length === 0
-    ? { support: 'partly', note: `only in rules that deny; ${note}` }
-    : { support: 'no', note };
-}
-
-function gapsOf(authorization: readonly object[]): readonly string[] {
-  return [...enforce(sampleRoute({ authorization })).gaps.values()].flatMap((features) => [...features]);
+function withArguments(when: string): Verdict {
+  return /\bargs\b/.test(when)
+    ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
+    : yes;
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

@@ -1,19 +1,6 @@
-import type { RouteEntry, RuleField } from '@signalbox/config';
-import type { MetadataFilter } from './formula.ts';
-
-/** What a request is about, and the methods that are about it. */
-export interface Topic {
-  readonly name: 'tool' | 'prompt' | 'resource';
-  readonly methods: readonly string[];
-  /** Where the message names its subject, below `params`. */
-  readonly subject: 'name' | 'uri';
-}
-
-export const topics: readonly Topic[] = [
-  { name: 'tool', methods: ['tools/call'], subject: 'name' },
-  { name: 'prompt', methods: ['prompts/get'], subject: 'name' },
-  { name: 'resource', methods: ['resources/read', 'resources/subscribe'], subject: 'uri' },
-];
+import type { McpRouteEntry, RuleField } from '@signalbox/config';
+import type { MetadataFilter } from '../conditions/formula.ts';
+import { type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
 
 /** Methods of the protocol itself, in either era: everyone who is authenticated may use them, as at our own proxy. */
 export const protocolMethods: readonly string[] = [
@@ -30,28 +17,8 @@ export const protocolMethods: readonly string[] = [
   'tools/list',
 ];
 
-/** Who calls, as far as it is known before the request comes. */
-export type Caller =
-  | { readonly kind: 'jwt'; readonly issuer: string; readonly groupsClaim: string }
-  | { readonly kind: 'anonymous'; readonly subject: string };
-
-/** What a field of an expression is to Envoy. */
-export type Reading =
-  /** Known when the configuration is made. */
-  | { readonly kind: 'constant'; readonly value: string }
-  /** A text that every request has. */
-  | { readonly kind: 'text'; readonly filter: MetadataFilter; readonly path: readonly string[] }
-  | { readonly kind: 'host' }
-  /** A claim that is a text or a list of texts; undefined for callers without groups. */
-  | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
-  /** What may be missing, and of any type. */
-  | { readonly kind: 'open'; readonly filter: MetadataFilter; readonly path: readonly string[] }
-  /** What is never there. */
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'unknown'; readonly feature: string };
-
 /** What a field is for requests of a caller about a topic on a route. */
-export function readField({ variable, path }: RuleField, route: RouteEntry, topic: Topic, caller: Caller): Reading {
+export function readField({ variable, path }: RuleField, route: McpRouteEntry, topic: Topic, caller: Caller): Reading {
   const [field = '', ...within] = path;
   switch (`${variable}.${field}`) {
     case 'tool.name':
@@ -77,11 +44,12 @@ export function readField({ variable, path }: RuleField, route: RouteEntry, topi
       return { kind: 'constant', value: caller.kind === 'jwt' ? caller.issuer : '' };
     case 'principal.subject':
       if (caller.kind === 'anonymous') return { kind: 'constant', value: caller.subject };
+      if (caller.kind === 'api-key') return { kind: 'unknown', feature: 'callers with API keys' };
       return { kind: 'text', filter: 'jwt', path: [payloadKey, 'sub'] };
     case 'principal.groups':
       return { kind: 'groups', path: caller.kind === 'jwt' ? [payloadKey, caller.groupsClaim] : undefined };
     case 'principal.claims':
-      return caller.kind === 'jwt' ? open('jwt', [payloadKey, ...within]) : { kind: 'absent' };
+      return caller.kind === 'jwt' ? open('jwt', [payloadKey, ...within]) : noClaim(within);
     default:
       if (variable === 'args') return open('mcp', ['params', 'arguments', ...path]);
       return { kind: 'unknown', feature: path.length === 0 ? variable : `${variable}.${field}` };

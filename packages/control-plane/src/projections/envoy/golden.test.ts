@@ -1,7 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRegistry, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { compileOperator, compileTenant, decodeDocument, makeSnapshot, parseResourceFile } from '@signalbox/config';
-import type { OperatorTable, Problem, Snapshot, TenantTable } from '@signalbox/config';
 import { ClusterSchema } from '@signalbox/proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '@signalbox/proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
@@ -14,8 +12,8 @@ import { HttpConnectionManagerSchema } from '@signalbox/proto/envoy/extensions/f
 import { UpstreamTlsContextSchema } from '@signalbox/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import type { PlainResource } from '@signalbox/xds';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { checkEnvoy, checkEnvoyGateways } from './check.ts';
+import { envoyPlane } from './plane.ts';
+import { readTables, summarize } from '../golden-tables.ts';
 import { envoyFamily } from './family.ts';
 import { projectEnvoy } from './project.ts';
 
@@ -34,7 +32,10 @@ const registry = createRegistry(
 describe('the projection for Envoy', () => {
   it.each(inputs.map((file) => [file.slice(0, -'.in.yaml'.length).replaceAll('-', ' '), file]))('%s', (_name, file) => {
     const output = new URL(file.replace('.in.yaml', '.out.yaml'), folder);
-    const text = summarize(readTables(readFileSync(new URL(file, folder), 'utf8')));
+    const tables = readTables(readFileSync(new URL(file, folder), 'utf8'));
+    const text = summarize(envoyPlane, tables, (gateway) =>
+      projectEnvoy(gateway, tables.operator, tables.tenants).map(describeResource),
+    );
     // oxlint-disable-next-line no-restricted-properties
     if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(output, text);
     expect(text).toBe(readFileSync(output, 'utf8'));
@@ -69,49 +70,8 @@ describe('the projection for Envoy', () => {
   });
 });
 
-interface Tables {
-  readonly operator: OperatorTable;
-  readonly tenants: readonly TenantTable[];
-}
-
-function readTables(text: string, reversed = false): Tables {
-  const { documents, problems } = parseResourceFile(text, { file: 'in.yaml', variables: () => undefined });
-  const decoded = (reversed ? documents.toReversed() : documents).map(decodeDocument);
-  const faults = [...problems, ...decoded.flatMap((result) => result.problems)];
-  if (faults.length > 0) throw new Error(faults.map(describeProblem).join('\n'));
-  const resources = decoded.flatMap((result) => result.resource ?? []);
-  const snapshotOf = (scope: string): Snapshot =>
-    makeSnapshot(
-      scope,
-      7n,
-      resources.filter((resource) => resource.scope === scope).map(({ stored }) => stored),
-    );
-  const operator = compileOperator(snapshotOf('operator'));
-  if (!operator.table) throw new Error(operator.problems.map(describeProblem).join('\n'));
-  const tenants = [...operator.table.tenants.keys()].map((tenant) => {
-    const { table, problems: found } = compileTenant(snapshotOf(tenant), operator.table as OperatorTable);
-    if (!table) throw new Error(found.map(describeProblem).join('\n'));
-    return table;
-  });
-  return { operator: operator.table, tenants };
-}
-
-function summarize({ operator, tenants }: Tables): string {
-  const problems = [...checkEnvoyGateways(operator), ...tenants.flatMap((tenant) => checkEnvoy(operator, tenant))];
-  const gateways = [...operator.gateways.keys()].map((gateway) => [
-    gateway,
-    projectEnvoy(gateway, operator, tenants).map(describeResource),
-  ]);
-  const summary = { problems: problems.map(describeProblem), ...Object.fromEntries(gateways) };
-  return stringify(summary, { lineWidth: 0, aliasDuplicateObjects: false });
-}
-
 function describeResource({ typeUrl, body }: PlainResource): JsonValue {
   const schema = schemas.find(({ typeName }) => typeUrl.endsWith(`/${typeName}`));
   if (!schema) throw new Error(`unknown type ${typeUrl}`);
   return { [schema.name]: toJson(schema, fromBinary(schema, body), { registry }) };
-}
-
-function describeProblem({ severity, code, kind, scope, name, field, message }: Problem): string {
-  return `${severity} ${code}: ${kind} ${scope}/${name} ${field}: ${message}`;
 }

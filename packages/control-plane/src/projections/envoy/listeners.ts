@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/config';
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { PolicySchema, RBAC_Action } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { JwtAuthenticationSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
@@ -14,7 +14,7 @@ import {
 import type { PlainResource } from '@signalbox/xds';
 import { adsSource } from './clusters.ts';
 import { filterNames } from './filter-names.ts';
-import { all, any, type Formula, not } from './formula.ts';
+import { all, any, type Formula, not } from '../conditions/formula.ts';
 import { jwtAuthentication } from './jwt-authn.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds } from './pack.ts';
@@ -34,7 +34,7 @@ export function listenerName(gateway: GatewayEntry, listener: ListenerEntry): st
 export function listenerResource(
   gateway: GatewayEntry,
   listener: ListenerEntry,
-  routes: readonly RouteEntry[],
+  routes: readonly McpRouteEntry[],
   options: EnvoyOptions,
 ): PlainResource {
   const name = listenerName(gateway, listener);
@@ -64,11 +64,11 @@ export function listenerResource(
   });
 }
 
-function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], { maxMessageBytes }: EnvoyOptions) {
+function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], options: EnvoyOptions) {
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+    ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     [filterNames.router, pack(RouterSchema, {})],

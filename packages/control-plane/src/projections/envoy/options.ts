@@ -6,10 +6,13 @@ export interface EnvoyOptions {
   readonly trustedCaFile: string;
   /** A larger message is refused. Envoy allows 10 MiB at most. */
   readonly maxMessageBytes: number;
+  /** It has the filters for MCP, of 1.40. Without them it denies routes of MCP. */
+  readonly hasMcpFilters: boolean;
 }
 
 export const defaultEnvoyOptions: EnvoyOptions = Object.freeze({
   bindAddress: '0.0.0.0',
   trustedCaFile: '/etc/ssl/certs/ca-certificates.crt',
   maxMessageBytes: 4 * 1024 * 1024,
+  hasMcpFilters: true,
 });

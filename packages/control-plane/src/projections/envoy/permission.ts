@@ -3,7 +3,7 @@ import { type Permission, PermissionSchema } from '@signalbox/proto/envoy/config
 import { type StringMatcher, StringMatcherSchema } from '@signalbox/proto/envoy/type/matcher/v3/string_pb.ts';
 import { type ValueMatcher, ValueMatcherSchema } from '@signalbox/proto/envoy/type/matcher/v3/value_pb.ts';
 import { filterNames } from './filter-names.ts';
-import type { Formula, Match, TextMatch } from './formula.ts';
+import type { Formula, Match, TextMatch } from '../conditions/formula.ts';
 
 /** A condition as a permission of RBAC. */
 export function permissionOf(formula: Formula): Permission {
@@ -71,6 +71,7 @@ function valuePattern(match: Match): ValuePattern {
     case 'suffix':
     case 'contains':
     case 'regex':
+    case 'search':
       return { case: 'stringMatch', value: stringMatcher(match) };
   }
 }
@@ -81,7 +82,11 @@ function numberRange(start: number, end: number) {
 
 /** Also for headers of routes. */
 export function stringMatcher({ is, text, ignoreCase = false }: TextMatch): StringMatcher {
-  const matchPattern =
-    is === 'regex' ? ({ case: 'safeRegex', value: { regex: text } } as const) : { case: is, value: text };
-  return create(StringMatcherSchema, { matchPattern, ignoreCase });
+  return create(StringMatcherSchema, { matchPattern: textPattern(is, text), ignoreCase });
+}
+
+/** There a pattern has to match the whole text. */
+function textPattern(is: TextMatch['is'], text: string) {
+  if (is === 'search') return { case: 'safeRegex', value: { regex: `(?s:.*)(?:${text})(?s:.*)` } } as const;
+  return is === 'regex' ? ({ case: 'safeRegex', value: { regex: text } } as const) : { case: is, value: text };
 }

@@ -1,4 +1,4 @@
-import type { GatewayEntry, OperatorTable, RouteEntry, TenantTable } from '@signalbox/config';
+import type { GatewayEntry, OperatorTable, McpRouteEntry, TenantTable } from '@signalbox/config';
 import type { PlainResource } from '@signalbox/xds';
 import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
@@ -22,27 +22,32 @@ export function projectEnvoy(
   if (!gateway?.dataPlanes.has('envoy')) return [];
   const routes = routesOf(gateway, tenants).filter(reachable);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
-  const upstreams = upstreamsOf(routes);
+  const upstreams = upstreamsOf(options.hasMcpFilters ? routes : []);
   return [
     ...upstreams.map((upstream) => clusterResource(upstream, options)),
     ...upstreams.filter(({ literal }) => literal).map(endpointResource),
-    ...gateway.listeners.map((listener) => listenerResource(gateway, listener, routes, options)),
+    ...gateway.listeners.map((listener) =>
+      listenerResource(gateway, listener, options.hasMcpFilters ? routes : [], options),
+    ),
     ...gateway.listeners.map((listener) => routesResource(gateway, listener, enforced, options)),
   ];
 }
 
-function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
+function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly McpRouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
-  const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
-  return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const key = ({ tenant, name: route }: McpRouteEntry): string => `${tenant}/${route}`;
+  return entries
+    .filter((entry) => entry.kind === 'mcp')
+    .filter(({ gateway }) => gateway === name)
+    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** A query of a backend would get lost: its route is left out, which the check has reported. */
-function reachable({ mcp }: RouteEntry): boolean {
+function reachable({ mcp }: McpRouteEntry): boolean {
   return new URL(mcp.member.backend.url).search === '';
 }
 
-function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {
+function upstreamsOf(routes: readonly McpRouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));

@@ -1,4 +1,4 @@
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/config';
 import { RBAC_Action, type Policy, PolicySchema } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import { type Route, RouteSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
@@ -8,7 +8,7 @@ import { RBACPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/ht
 import { create } from '@bufbuild/protobuf';
 import type { PlainResource } from '@signalbox/xds';
 import { filterNames } from './filter-names.ts';
-import type { Formula } from './formula.ts';
+import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
 import type { EnvoyOptions } from './options.ts';
@@ -24,7 +24,7 @@ const credentials = ['authorization', 'cookie', 'proxy-authorization'];
 
 /** A route, and what its rules come to. */
 export interface EnforcedRoute {
-  readonly entry: RouteEntry;
+  readonly entry: McpRouteEntry;
   readonly enforcement: Enforcement;
 }
 
@@ -67,14 +67,11 @@ function byPrecedence({ entry: a }: EnforcedRoute, { entry: b }: EnforcedRoute):
 }
 
 function routeMessage({ entry, enforcement }: EnforcedRoute, options: EnvoyOptions): Route {
+  if (!options.hasMcpFilters) return deniedRoute(entry);
   const url = new URL(entry.mcp.member.backend.url);
-  const headers = entry.condition.headers.map(([name, text]) => ({
-    name,
-    headerMatchSpecifier: { case: 'stringMatch' as const, value: stringMatcher({ is: 'exact', text }) },
-  }));
   return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
-    match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers },
+    match: routeMatch(entry),
     action: {
       case: 'route',
       value: {
@@ -91,7 +88,30 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, options: EnvoyOptio
   });
 }
 
-function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, { maxMessageBytes }: EnvoyOptions) {
+function routeMatch({ endpoint, condition }: McpRouteEntry) {
+  const headers = condition.headers.map(([name, text]) => ({
+    name,
+    headerMatchSpecifier: { case: 'stringMatch' as const, value: stringMatcher({ is: 'exact', text }) },
+  }));
+  return { pathSpecifier: { case: 'path' as const, value: endpoint }, headers };
+}
+
+/** What an Envoy has of a route of MCP that knows nothing of messages. */
+function deniedRoute(entry: McpRouteEntry): Route {
+  const text = `Route ${entry.tenant}/${entry.name} needs an Envoy of version 1.40 or newer.\n`;
+  return create(RouteSchema, {
+    name: `${entry.tenant}/${entry.name}`,
+    match: routeMatch(entry),
+    action: {
+      case: 'directResponse',
+      value: { status: 403, body: { specifier: { case: 'inlineString', value: text } } },
+    },
+    // Nothing is allowed by this, and the reason is to be seen.
+    typedPerFilterConfig: { [filterNames.rbac]: pack(RBACPerRouteSchema, {}) },
+  });
+}
+
+function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { maxMessageBytes }: EnvoyOptions) {
   const requirement = requirementName(entry);
   const specifier =
     requirement === undefined

@@ -1,14 +1,10 @@
-import {
-  type CompiledRule,
-  type RouteEntry,
-  ruleCondition,
-  type RuleCondition,
-  type RuleField,
-} from '@signalbox/config';
-import { callersOf, describeCaller, isFrom } from './callers.ts';
-import { judge, type Verdict } from './condition.ts';
-import { type Caller, protocolMethods, readField, type Reading, type Topic, topics } from './fields.ts';
-import { all, any, type Formula, not, sizeOf, value } from './formula.ts';
+import type { McpRouteEntry, RuleField } from '@signalbox/config';
+import { all, any, type Formula, not, value } from '../conditions/formula.ts';
+import { orderedRules } from '../conditions/ordered-rules.ts';
+import { type Caller, type Topic, topics } from '../conditions/reading.ts';
+import { callersOf, isFrom } from './callers.ts';
+import { protocolMethods, readField } from './fields.ts';
+import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
 export interface Enforcement {
@@ -20,106 +16,24 @@ export interface Enforcement {
   readonly gaps: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Matchers of one route: beyond that a request costs too much, and the configuration of every node, too. */
-const maxMatchers = 5_000;
-
-/**
- * Ordered rules of which the first match wins → conditions that only allow: each rule that allows, and none of those
- * before it matches or errs.
- */
-export function enforce(route: RouteEntry): Enforcement {
-  const rules = route.authorization.rules.map((rule): ReadRule => ({ rule, condition: ruleCondition(rule.when) }));
+/** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
+export function enforce(route: McpRouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
-  const found = new Findings();
-  if (callers.length === 0) return found.sorted();
-  found.allow.set('protocol', all([isFrom(callers), anyMethod()]));
-  found.allow.set('streams', all([isFrom(callers), anyStream()]));
-  // Callers differ only to rules that read who calls.
-  const groups = rules.some(({ condition }) => readsPrincipal(condition))
-    ? callers.map((caller) => [caller])
-    : [callers];
-  for (const group of groups) {
-    for (const topic of topics) addTopic(found, { route, rules, topic, callers: group, alone: groups.length === 1 });
-  }
-  if ([...found.allow.values()].reduce((size, formula) => size + sizeOf(formula), 0) > maxMatchers) {
-    found.allow.clear();
-    found.add('all rules', `more than ${maxMatchers} comparisons on one route`);
-  }
-  return found.sorted();
-}
-
-interface ReadRule {
-  readonly rule: CompiledRule;
-  readonly condition: RuleCondition;
-}
-
-interface Part {
-  readonly route: RouteEntry;
-  readonly rules: readonly ReadRule[];
-  readonly topic: Topic;
-  readonly callers: readonly Caller[];
-  /** There are no other callers. */
-  readonly alone: boolean;
-}
-
-class Findings {
-  readonly allow = new Map<string, Formula>();
-  readonly gaps = new Map<string, Set<string>>();
-
-  add(rule: string, ...features: readonly string[]): void {
-    if (features.length === 0) return;
-    const present = this.gaps.get(rule) ?? new Set();
-    for (const feature of features) present.add(feature);
-    this.gaps.set(rule, present);
-  }
-
-  sorted(): Enforcement {
-    const allow = new Map([...this.allow].sort(([a], [b]) => (a < b ? -1 : 1)));
-    const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
-    return { allow, paths, gaps: this.gaps };
-  }
-}
-
-interface JudgedRule extends ReadRule {
-  readonly verdict: Verdict;
-}
-
-function addTopic(found: Findings, part: Part): void {
-  const { route, rules, topic, callers, alone } = part;
-  const [caller] = callers;
-  if (caller === undefined) return;
-  const read = (field: RuleField): Reading => readField(field, route, topic, caller);
-  const earlier: JudgedRule[] = [];
-  for (const { rule, condition } of rules) {
-    if (rule.expression.topic !== 'any' && rule.expression.topic !== topic.name) continue;
-    const judged = { rule, condition, verdict: judge(condition, read) };
-    if (rule.effect === 'allow') {
-      const terms = [isFrom(callers), isAbout(topic), judged.verdict.yes, ...unlessEarlier(found, earlier, judged)];
-      found.add(rule.id, ...judged.verdict.yesGaps);
-      const formula = all(terms);
-      const name = `${topic.name} ${rule.id}${alone ? '' : ` ${describeCaller(caller)}`}`;
-      if (formula.kind !== 'never') found.allow.set(name, any([found.allow.get(name) ?? { kind: 'never' }, formula]));
-    }
-    earlier.push(judged);
-    if (judged.verdict.yes.kind === 'always') return;
-  }
-}
-
-/** That no rule before one that allows comes to another decision, or errs. */
-function unlessEarlier(found: Findings, earlier: readonly JudgedRule[], allowing: JudgedRule): readonly Formula[] {
-  return earlier.flatMap(({ rule, verdict }) => {
-    if (rule.effect === 'allow' && verdict.total) return [];
-    if (disjoint(rule, allowing.rule)) return [];
-    found.add(rule.id, ...verdict.noGaps);
-    return [verdict.no];
+  if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
+  const { allow: byRule, gaps } = orderedRules(route, {
+    ...{ topics, callers, isFrom, isAbout, patternGap },
+    read: (field: RuleField, topic: Topic, caller: Caller) => readField(field, route, topic, caller),
   });
-}
-
-/** Both name their subjects, and none is in both: where one matches the other is false. */
-function disjoint(a: CompiledRule, b: CompiledRule): boolean {
-  const [first, second] = [a.expression.guard, b.expression.guard];
-  if (first === undefined || second === undefined || 'prefix' in first || 'prefix' in second) return false;
-  return !first.names.some((name) => second.names.includes(name));
+  const isEmpty = byRule.size === 0 && gaps.has('all rules');
+  const common: readonly (readonly [string, Formula])[] = isEmpty
+    ? []
+    : [
+        ['protocol', all([isFrom(callers), anyMethod()])],
+        ['streams', all([isFrom(callers), anyStream()])],
+      ];
+  const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
+  return { allow, paths, gaps };
 }
 
 /** Paths of arguments in a condition. */
@@ -128,13 +42,6 @@ function argumentPaths(formula: Formula): readonly string[] {
   if (formula.kind === 'not') return argumentPaths(formula.term);
   const isArgument = formula.kind === 'value' && formula.filter === 'mcp' && formula.path[1] === 'arguments';
   return isArgument ? [formula.path.join('.')] : [];
-}
-
-function readsPrincipal(condition: RuleCondition): boolean {
-  if ('terms' in condition) return condition.terms.some(readsPrincipal);
-  if (condition.kind === 'not') return readsPrincipal(condition.term);
-  if (condition.kind === 'choice') return [condition.test, condition.then, condition.else].some(readsPrincipal);
-  return 'field' in condition && condition.field.variable === 'principal';
 }
 
 function isAbout({ methods, subject }: Topic): Formula {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { RouteEntry } from '@signalbox/config';
+import type { McpRouteEntry } from '@signalbox/config';
 
 /** A server that Envoy connects to: an MCP server, or one with a key set. */
 export interface Upstream {
@@ -14,7 +14,7 @@ export interface Upstream {
 }
 
 /** The server of a route's backend. */
-export function backendUpstream({ mcp }: RouteEntry): Upstream {
+export function backendUpstream({ mcp }: McpRouteEntry): Upstream {
   const { key, url } = mcp.member.backend;
   return upstreamAt(key, new URL(url));
 }

@@ -4,13 +4,17 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { BackendTimeouts, ConnectionLimits } from "./connections_pb.ts";
+import { file_signalbox_config_v1_connections } from "./connections_pb.ts";
+import type { UpstreamTls } from "./upstream_tls_pb.ts";
+import { file_signalbox_config_v1_upstream_tls } from "./upstream_tls_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/backend.proto.
  */
 export const file_signalbox_config_v1_backend: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEiQQoHQmFja2VuZBIuCgNtY3AYASABKAsyHy5zaWduYWxib3guY29uZmlnLnYxLk1jcEJhY2tlbmRIAEIGCgRraW5kIhkKCk1jcEJhY2tlbmQSCwoDdXJsGAEgASgJYgZwcm90bzM");
+  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEi+AIKB0JhY2tlbmQSLgoDbWNwGAEgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5NY3BCYWNrZW5kSAASMAoEaHR0cBgCIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSHR0cEJhY2tlbmRIABIwCgRncnBjGAMgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5HcnBjQmFja2VuZEgAEi4KA2EyYRgEIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuQTJhQmFja2VuZEgAEi0KA3RscxgKIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuVXBzdHJlYW1UbHMSNgoIdGltZW91dHMYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmRUaW1lb3V0cxI6Cgtjb25uZWN0aW9ucxgMIAEoCzIlLnNpZ25hbGJveC5jb25maWcudjEuQ29ubmVjdGlvbkxpbWl0c0IGCgRraW5kIhkKCk1jcEJhY2tlbmQSCwoDdXJsGAEgASgJIhoKC0h0dHBCYWNrZW5kEgsKA3VybBgBIAEoCSIaCgtHcnBjQmFja2VuZBILCgN1cmwYASABKAkiKwoKQTJhQmFja2VuZBILCgN1cmwYASABKAkSEAoIY2FyZF91cmwYAiABKAliBnByb3RvMw", [file_signalbox_config_v1_connections, file_signalbox_config_v1_upstream_tls]);
 
 /**
  * Something upstream that the tenant calls.
@@ -27,7 +31,46 @@ export type Backend = Message<"signalbox.config.v1.Backend"> & {
      */
     value: McpBackend;
     case: "mcp";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.HttpBackend http = 2;
+     */
+    value: HttpBackend;
+    case: "http";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.GrpcBackend grpc = 3;
+     */
+    value: GrpcBackend;
+    case: "grpc";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.A2aBackend a2a = 4;
+     */
+    value: A2aBackend;
+    case: "a2a";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * How its TLS is spoken; only for https URLs. Empty: the name of the URL, the authorities of the system.
+   *
+   * @generated from field: signalbox.config.v1.UpstreamTls tls = 10;
+   */
+  tls?: UpstreamTls | undefined;
+
+  /**
+   * How long its connections may take.
+   *
+   * @generated from field: signalbox.config.v1.BackendTimeouts timeouts = 11;
+   */
+  timeouts?: BackendTimeouts | undefined;
+
+  /**
+   * How many connections and requests each node may have open to it.
+   *
+   * @generated from field: signalbox.config.v1.ConnectionLimits connections = 12;
+   */
+  connections?: ConnectionLimits | undefined;
 };
 
 /**
@@ -57,4 +100,74 @@ export type McpBackend = Message<"signalbox.config.v1.McpBackend"> & {
  */
 export const McpBackendSchema: GenMessage<McpBackend> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_backend, 1);
+
+/**
+ * A service that speaks HTTP/1.1.
+ *
+ * @generated from message signalbox.config.v1.HttpBackend
+ */
+export type HttpBackend = Message<"signalbox.config.v1.HttpBackend"> & {
+  /**
+   * Base URL, http or https, without query, credentials and fragment. Its path takes the place of the route's path.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.HttpBackend.
+ * Use `create(HttpBackendSchema)` to create a new message.
+ */
+export const HttpBackendSchema: GenMessage<HttpBackend> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_backend, 2);
+
+/**
+ * A service that speaks gRPC over HTTP/2.
+ *
+ * @generated from message signalbox.config.v1.GrpcBackend
+ */
+export type GrpcBackend = Message<"signalbox.config.v1.GrpcBackend"> & {
+  /**
+   * Scheme, host and port, without a path: http is HTTP/2 with prior knowledge, https is HTTP/2 over TLS.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.GrpcBackend.
+ * Use `create(GrpcBackendSchema)` to create a new message.
+ */
+export const GrpcBackendSchema: GenMessage<GrpcBackend> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_backend, 3);
+
+/**
+ * An A2A agent with a JSON-RPC interface.
+ *
+ * @generated from message signalbox.config.v1.A2aBackend
+ */
+export type A2aBackend = Message<"signalbox.config.v1.A2aBackend"> & {
+  /**
+   * Endpoint of its JSON-RPC interface, http or https, without query, credentials and fragment.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * Its agent card, at the same origin. Empty: /.well-known/agent-card.json at the origin of the url.
+   *
+   * @generated from field: string card_url = 2;
+   */
+  cardUrl: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.A2aBackend.
+ * Use `create(A2aBackendSchema)` to create a new message.
+ */
+export const A2aBackendSchema: GenMessage<A2aBackend> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_backend, 4);
 

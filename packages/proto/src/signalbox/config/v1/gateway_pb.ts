@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/gateway.proto.
  */
 export const file_signalbox_config_v1_gateway: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2dhdGV3YXkucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEicAoHR2F0ZXdheRIwCglsaXN0ZW5lcnMYASADKAsyHS5zaWduYWxib3guY29uZmlnLnYxLkxpc3RlbmVyEjMKC2RhdGFfcGxhbmVzGAIgAygOMh4uc2lnbmFsYm94LmNvbmZpZy52MS5EYXRhUGxhbmUiUgoITGlzdGVuZXISDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNEhEKCWhvc3RuYW1lcxgDIAMoCRIXCg9hbGxvd2VkX29yaWdpbnMYBCADKAkqPgoJRGF0YVBsYW5lEhoKFkRBVEFfUExBTkVfVU5TUEVDSUZJRUQQABIKCgZOQVRJVkUQARIJCgVFTlZPWRACYgZwcm90bzM");
+  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2dhdGV3YXkucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEicAoHR2F0ZXdheRIwCglsaXN0ZW5lcnMYASADKAsyHS5zaWduYWxib3guY29uZmlnLnYxLkxpc3RlbmVyEjMKC2RhdGFfcGxhbmVzGAIgAygOMh4uc2lnbmFsYm94LmNvbmZpZy52MS5EYXRhUGxhbmUiUgoITGlzdGVuZXISDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNEhEKCWhvc3RuYW1lcxgDIAMoCRIXCg9hbGxvd2VkX29yaWdpbnMYBCADKAkqUAoJRGF0YVBsYW5lEhoKFkRBVEFfUExBTkVfVU5TUEVDSUZJRUQQABIKCgZOQVRJVkUQARIJCgVFTlZPWRACEhAKDEFHRU5UR0FURVdBWRADYgZwcm90bzM");
 
 /**
  * An operator-owned set of listeners that a group of nodes serves. Operator scope.
@@ -108,6 +108,13 @@ export const DataPlane = {
    * @generated from enum value: ENVOY = 2;
    */
   ENVOY: 2,
+
+  /**
+   * A stock agentgateway, of August 2026 or newer.
+   *
+   * @generated from enum value: AGENTGATEWAY = 3;
+   */
+  AGENTGATEWAY: 3,
 } as const;
 
 /**

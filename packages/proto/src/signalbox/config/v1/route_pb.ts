@@ -4,13 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { HeaderModifier, RouteRetry, RouteTimeouts } from "./forwarding_pb.ts";
+import { file_signalbox_config_v1_forwarding } from "./forwarding_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/route.proto.
  */
 export const file_signalbox_config_v1_route: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zaWduYWxib3gvY29uZmlnL3YxL3JvdXRlLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIsYBCgVSb3V0ZRIPCgdnYXRld2F5GAEgASgJEi4KBW1hdGNoGAIgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5Sb3V0ZU1hdGNoEjkKDXVuZW5mb3JjZWFibGUYAyABKA4yIi5zaWduYWxib3guY29uZmlnLnYxLlVuZW5mb3JjZWFibGUSMgoDbWNwGAogASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5NY3BEZXN0aW5hdGlvbkgAQg0KC2Rlc3RpbmF0aW9uImAKClJvdXRlTWF0Y2gSDAoEcGF0aBgBIAEoCRIRCglob3N0bmFtZXMYAiADKAkSMQoHaGVhZGVycxgDIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSGVhZGVyTWF0Y2giKgoLSGVhZGVyTWF0Y2gSDAoEbmFtZRgBIAEoCRINCgVleGFjdBgCIAEoCSIoCg5NY3BEZXN0aW5hdGlvbhIWCg52aXJ0dWFsX3NlcnZlchgBIAEoCSpICg1VbmVuZm9yY2VhYmxlEh0KGVVORU5GT1JDRUFCTEVfVU5TUEVDSUZJRUQQABIKCgZSRUZVU0UQARIMCghSRVNUUklDVBACYgZwcm90bzM");
+  fileDesc("Ch9zaWduYWxib3gvY29uZmlnL3YxL3JvdXRlLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxItkECgVSb3V0ZRIPCgdnYXRld2F5GAEgASgJEi4KBW1hdGNoGAIgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5Sb3V0ZU1hdGNoEjkKDXVuZW5mb3JjZWFibGUYAyABKA4yIi5zaWduYWxib3guY29uZmlnLnYxLlVuZW5mb3JjZWFibGUSRAoXcmVxdWVzdF9oZWFkZXJfbW9kaWZpZXIYBCABKAsyIy5zaWduYWxib3guY29uZmlnLnYxLkhlYWRlck1vZGlmaWVyEkUKGHJlc3BvbnNlX2hlYWRlcl9tb2RpZmllchgFIAEoCzIjLnNpZ25hbGJveC5jb25maWcudjEuSGVhZGVyTW9kaWZpZXISNAoIdGltZW91dHMYBiABKAsyIi5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlVGltZW91dHMSLgoFcmV0cnkYByABKAsyHy5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlUmV0cnkSMgoDbWNwGAogASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5NY3BEZXN0aW5hdGlvbkgAEjQKBGh0dHAYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkh0dHBEZXN0aW5hdGlvbkgAEjQKBGdycGMYDCABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkdycGNEZXN0aW5hdGlvbkgAEjIKA2EyYRgNIAEoCzIjLnNpZ25hbGJveC5jb25maWcudjEuQTJhRGVzdGluYXRpb25IAEINCgtkZXN0aW5hdGlvbiJgCgpSb3V0ZU1hdGNoEgwKBHBhdGgYASABKAkSEQoJaG9zdG5hbWVzGAIgAygJEjEKB2hlYWRlcnMYAyADKAsyIC5zaWduYWxib3guY29uZmlnLnYxLkhlYWRlck1hdGNoIioKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSDQoFZXhhY3QYAiABKAkiKAoOTWNwRGVzdGluYXRpb24SFgoOdmlydHVhbF9zZXJ2ZXIYASABKAkiIgoPSHR0cERlc3RpbmF0aW9uEg8KB2JhY2tlbmQYASABKAkiIgoPR3JwY0Rlc3RpbmF0aW9uEg8KB2JhY2tlbmQYASABKAkiIQoOQTJhRGVzdGluYXRpb24SDwoHYmFja2VuZBgBIAEoCSpICg1VbmVuZm9yY2VhYmxlEh0KGVVORU5GT1JDRUFCTEVfVU5TUEVDSUZJRUQQABIKCgZSRUZVU0UQARIMCghSRVNUUklDVBACYgZwcm90bzM", [file_signalbox_config_v1_forwarding]);
 
 /**
  * Host + path (+ headers) on a gateway, leading to one destination of the tenant.
@@ -38,6 +40,34 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
   unenforceable: Unenforceable;
 
   /**
+   * What is changed in the headers of requests before they go upstream. Not for MCP.
+   *
+   * @generated from field: signalbox.config.v1.HeaderModifier request_header_modifier = 4;
+   */
+  requestHeaderModifier?: HeaderModifier | undefined;
+
+  /**
+   * What is changed in the headers of answers before callers see them. Not for MCP.
+   *
+   * @generated from field: signalbox.config.v1.HeaderModifier response_header_modifier = 5;
+   */
+  responseHeaderModifier?: HeaderModifier | undefined;
+
+  /**
+   * How long requests may take. Not for MCP.
+   *
+   * @generated from field: signalbox.config.v1.RouteTimeouts timeouts = 6;
+   */
+  timeouts?: RouteTimeouts | undefined;
+
+  /**
+   * Whether requests that failed are sent once more. Only for HTTP.
+   *
+   * @generated from field: signalbox.config.v1.RouteRetry retry = 7;
+   */
+  retry?: RouteRetry | undefined;
+
+  /**
    * @generated from oneof signalbox.config.v1.Route.destination
    */
   destination: {
@@ -46,6 +76,24 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
      */
     value: McpDestination;
     case: "mcp";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.HttpDestination http = 11;
+     */
+    value: HttpDestination;
+    case: "http";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.GrpcDestination grpc = 12;
+     */
+    value: GrpcDestination;
+    case: "grpc";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.A2aDestination a2a = 13;
+     */
+    value: A2aDestination;
+    case: "a2a";
   } | { case: undefined; value?: undefined };
 };
 
@@ -62,7 +110,9 @@ export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
 export type RouteMatch = Message<"signalbox.config.v1.RouteMatch"> & {
   /**
    * Path of the route, without trailing slash, below one of the tenant's path prefixes.
-   * The MCP endpoint is `<path>/mcp`.
+   * The MCP endpoint is `<path>/mcp`; HTTP and gRPC routes take the path and everything below it; an A2A agent
+   * has its JSON-RPC endpoint at the path, and its card at `<path>/.well-known/agent-card.json`.
+   * Of several routes that match, the one with the longest path wins.
    *
    * @generated from field: string path = 1;
    */
@@ -134,6 +184,70 @@ export type McpDestination = Message<"signalbox.config.v1.McpDestination"> & {
  */
 export const McpDestinationSchema: GenMessage<McpDestination> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_route, 3);
+
+/**
+ * The path of the backend's URL takes the place of the route's path; what stands behind it and the query stay.
+ *
+ * @generated from message signalbox.config.v1.HttpDestination
+ */
+export type HttpDestination = Message<"signalbox.config.v1.HttpDestination"> & {
+  /**
+   * Name of a Backend of kind http.
+   *
+   * @generated from field: string backend = 1;
+   */
+  backend: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.HttpDestination.
+ * Use `create(HttpDestinationSchema)` to create a new message.
+ */
+export const HttpDestinationSchema: GenMessage<HttpDestination> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_route, 4);
+
+/**
+ * Paths stay as they are: `/<package>.<Service>/<Method>`. So the route's path is that of a service, and one of the
+ * tenant's path prefixes is it, too.
+ *
+ * @generated from message signalbox.config.v1.GrpcDestination
+ */
+export type GrpcDestination = Message<"signalbox.config.v1.GrpcDestination"> & {
+  /**
+   * Name of a Backend of kind grpc.
+   *
+   * @generated from field: string backend = 1;
+   */
+  backend: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.GrpcDestination.
+ * Use `create(GrpcDestinationSchema)` to create a new message.
+ */
+export const GrpcDestinationSchema: GenMessage<GrpcDestination> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_route, 5);
+
+/**
+ * The agent's card is served with the gateway's URL in it.
+ *
+ * @generated from message signalbox.config.v1.A2aDestination
+ */
+export type A2aDestination = Message<"signalbox.config.v1.A2aDestination"> & {
+  /**
+   * Name of a Backend of kind a2a.
+   *
+   * @generated from field: string backend = 1;
+   */
+  backend: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.A2aDestination.
+ * Use `create(A2aDestinationSchema)` to create a new message.
+ */
+export const A2aDestinationSchema: GenMessage<A2aDestination> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_route, 6);
 
 /**
  * @generated from enum signalbox.config.v1.Unenforceable

@@ -6,6 +6,8 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { DataSource } from "../../core/v3/base_pb.ts";
+import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.ts";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.ts";
 import { file_envoy_type_matcher_v3_string } from "../../../type/matcher/v3/string_pb.ts";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
@@ -16,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/route/v3/route_components.proto.
  */
 export const file_envoy_config_route_v3_route_components: GenFile = /*@__PURE__*/
-  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUi1QIKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiJ3CgpSb3V0ZU1hdGNoEhAKBnByZWZpeBgBIAEoCUgAEg4KBHBhdGgYAiABKAlIABI1CgdoZWFkZXJzGAYgAygLMiQuZW52b3kuY29uZmlnLnJvdXRlLnYzLkhlYWRlck1hdGNoZXJCEAoOcGF0aF9zcGVjaWZpZXIi5AEKC1JvdXRlQWN0aW9uEhEKB2NsdXN0ZXIYASABKAlIABIWCg5wcmVmaXhfcmV3cml0ZRgFIAEoCRIeChRob3N0X3Jld3JpdGVfbGl0ZXJhbBgGIAEoCUgBEioKB3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMaWRsZV90aW1lb3V0GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhMKEWNsdXN0ZXJfc3BlY2lmaWVyQhgKFmhvc3RfcmV3cml0ZV9zcGVjaWZpZXIijgEKDUhlYWRlck1hdGNoZXISDAoEbmFtZRgBIAEoCRIXCg1wcmVzZW50X21hdGNoGAcgASgISAASPAoMc3RyaW5nX21hdGNoGA0gASgLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJIAEIYChZoZWFkZXJfbWF0Y2hfc3BlY2lmaWVyYgZwcm90bzM", [file_envoy_type_matcher_v3_string, file_google_protobuf_any, file_google_protobuf_duration]);
+  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUinQMKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABJGCg9kaXJlY3RfcmVzcG9uc2UYByABKAsyKy5lbnZveS5jb25maWcucm91dGUudjMuRGlyZWN0UmVzcG9uc2VBY3Rpb25IABIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiJWChREaXJlY3RSZXNwb25zZUFjdGlvbhIOCgZzdGF0dXMYASABKA0SLgoEYm9keRgCIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2UidwoKUm91dGVNYXRjaBIQCgZwcmVmaXgYASABKAlIABIOCgRwYXRoGAIgASgJSAASNQoHaGVhZGVycxgGIAMoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVyQhAKDnBhdGhfc3BlY2lmaWVyIuQBCgtSb3V0ZUFjdGlvbhIRCgdjbHVzdGVyGAEgASgJSAASFgoOcHJlZml4X3Jld3JpdGUYBSABKAkSHgoUaG9zdF9yZXdyaXRlX2xpdGVyYWwYBiABKAlIARIqCgd0aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgYIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkITChFjbHVzdGVyX3NwZWNpZmllckIYChZob3N0X3Jld3JpdGVfc3BlY2lmaWVyIo4BCg1IZWFkZXJNYXRjaGVyEgwKBG5hbWUYASABKAkSFwoNcHJlc2VudF9tYXRjaBgHIAEoCEgAEjwKDHN0cmluZ19tYXRjaBgNIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySABCGAoWaGVhZGVyX21hdGNoX3NwZWNpZmllcmIGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string, file_google_protobuf_any, file_google_protobuf_duration]);
 
 /**
  * @generated from message envoy.config.route.v3.VirtualHost
@@ -63,6 +65,12 @@ export type Route = Message<"envoy.config.route.v3.Route"> & {
      */
     value: RouteAction;
     case: "route";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.DirectResponseAction direct_response = 7;
+     */
+    value: DirectResponseAction;
+    case: "directResponse";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -87,6 +95,28 @@ export type Route = Message<"envoy.config.route.v3.Route"> & {
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_envoy_config_route_v3_route_components, 1);
+
+/**
+ * @generated from message envoy.config.route.v3.DirectResponseAction
+ */
+export type DirectResponseAction = Message<"envoy.config.route.v3.DirectResponseAction"> & {
+  /**
+   * @generated from field: uint32 status = 1;
+   */
+  status: number;
+
+  /**
+   * @generated from field: envoy.config.core.v3.DataSource body = 2;
+   */
+  body?: DataSource | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.DirectResponseAction.
+ * Use `create(DirectResponseActionSchema)` to create a new message.
+ */
+export const DirectResponseActionSchema: GenMessage<DirectResponseAction> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 2);
 
 /**
  * @generated from message envoy.config.route.v3.RouteMatch
@@ -120,7 +150,7 @@ export type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
  * Use `create(RouteMatchSchema)` to create a new message.
  */
 export const RouteMatchSchema: GenMessage<RouteMatch> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 2);
+  messageDesc(file_envoy_config_route_v3_route_components, 3);
 
 /**
  * @generated from message envoy.config.route.v3.RouteAction
@@ -169,7 +199,7 @@ export type RouteAction = Message<"envoy.config.route.v3.RouteAction"> & {
  * Use `create(RouteActionSchema)` to create a new message.
  */
 export const RouteActionSchema: GenMessage<RouteAction> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 3);
+  messageDesc(file_envoy_config_route_v3_route_components, 4);
 
 /**
  * @generated from message envoy.config.route.v3.HeaderMatcher
@@ -203,5 +233,5 @@ export type HeaderMatcher = Message<"envoy.config.route.v3.HeaderMatcher"> & {
  * Use `create(HeaderMatcherSchema)` to create a new message.
  */
 export const HeaderMatcherSchema: GenMessage<HeaderMatcher> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 4);
+  messageDesc(file_envoy_config_route_v3_route_components, 5);
 

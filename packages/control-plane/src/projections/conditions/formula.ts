@@ -1,6 +1,6 @@
 /**
- * A condition on what Envoy knows of a request: dynamic metadata that its filters have set, and headers. Unlike an
- * expression of a rule it is never an error: metadata that is not there does not match.
+ * A condition on what a data plane knows of a request: values by path, and headers. Unlike an expression of a rule it is
+ * never an error: a value that is not there does not match.
  */
 export type Formula =
   | { readonly kind: 'always' }
@@ -10,7 +10,7 @@ export type Formula =
   | { readonly kind: 'value'; readonly filter: MetadataFilter; readonly path: readonly string[]; readonly match: Match }
   | { readonly kind: 'header'; readonly name: string; readonly match: TextMatch | 'present' };
 
-/** The filter that sets the metadata: attributes of the message, or claims of the verified token. */
+/** Where a value comes from: the message, or the verified caller. For Envoy, the filter that sets its metadata. */
 export type MetadataFilter = 'mcp' | 'jwt';
 
 export type Match =
@@ -23,7 +23,8 @@ export type Match =
   | { readonly is: 'list-with'; readonly text: string };
 
 export interface TextMatch {
-  readonly is: 'exact' | 'prefix' | 'suffix' | 'contains' | 'regex';
+  /** `regex` has to match the whole text, `search` some part of it. */
+  readonly is: 'exact' | 'prefix' | 'suffix' | 'contains' | 'regex' | 'search';
   readonly text: string;
   readonly ignoreCase?: boolean;
 }

@@ -1,10 +1,10 @@
-import { patternSize, type RuleCondition, type RuleField, type RuleLiteral, type TextTest } from '@signalbox/config';
-import type { Reading } from './fields.ts';
+import type { RuleCondition, RuleField, RuleLiteral, TextTest } from '@signalbox/config';
+import type { Reading } from './reading.ts';
 import { all, always, any, type Formula, type Match, never, not, same, type TextMatch, value } from './formula.ts';
 
 /**
- * When an expression is true and when it is false, as far as Envoy can tell. Each is a condition that holds only if the
- * expression is that: where Envoy knows less than a rule asks, neither holds, as for an expression that errs, and the
+ * When an expression is true and when it is false, as far as a data plane can tell. Each is a condition that holds only if the
+ * expression is that: where it knows less than a rule asks, neither holds, as for an expression that errs, and the
  * call is denied. What got lost that way is in the gaps.
  */
 export interface Verdict {
@@ -18,14 +18,20 @@ export interface Verdict {
 
 /** Fields that may be missing, in one expression: each multiplies the cases that are written out. */
 const maxOpenFields = 4;
-/** Terms of a pattern, so that its program stays within the bound that the bootstrap sets. */
-const maxPatternSize = 500;
 
-/** The verdict on an expression. @param read what a field is to Envoy */
-export function judge(condition: RuleCondition, read: (field: RuleField) => Reading): Verdict {
+/**
+ * The verdict on an expression.
+ * @param read what a field is to the data plane
+ * @param patternGap what of a pattern it cannot match
+ */
+export function judge(
+  condition: RuleCondition,
+  read: (field: RuleField) => Reading,
+  patternGap: (pattern: string) => string | undefined,
+): Verdict {
   const fields = openFields(condition, read);
   if (fields.length > maxOpenFields) return gap(`a rule that reads more than ${maxOpenFields} arguments and claims`);
-  return split(condition, read, fields, new Map());
+  return split(condition, { read, patternGap, sights: new Map() }, fields);
 }
 
 type OpenField = Extract<Reading, { kind: 'open' }>;
@@ -37,15 +43,13 @@ type Sight = 'seen' | 'missing' | 'list' | 'orphan';
  * Envoy does not show lists of a message, and cannot tell them from what is missing; nor a missing field from one whose
  * parent is no object. So what shall hold without a value must hold in all of these cases.
  */
-function split(
-  condition: RuleCondition,
-  read: (field: RuleField) => Reading,
-  fields: readonly OpenField[],
-  sights: ReadonlyMap<string, Sight>,
-): Verdict {
+function split(condition: RuleCondition, context: Context, fields: readonly OpenField[]): Verdict {
   const [field, ...others] = fields;
-  if (field === undefined) return evaluate(condition, { read, sights });
-  const as = (sight: Sight) => split(condition, read, others, new Map([...sights, [keyOf(field), sight]]));
+  if (field === undefined) return evaluate(condition, context);
+  const as = (sight: Sight) => {
+    const sights = new Map([...context.sights, [keyOf(field), sight] as const]);
+    return split(condition, { ...context, sights }, others);
+  };
   const seen = as('seen');
   const missing = as('missing');
   const hidden = [
@@ -69,6 +73,7 @@ function split(
 
 interface Context {
   readonly read: (field: RuleField) => Reading;
+  readonly patternGap: (pattern: string) => string | undefined;
   readonly sights: ReadonlyMap<string, Sight>;
 }
 
@@ -102,23 +107,25 @@ function evaluate(condition: RuleCondition, context: Context): Verdict {
 
 type Leaf = Extract<RuleCondition, { field: RuleField }>;
 
-function leaf(condition: Leaf, { read, sights }: Context): Verdict {
-  const reading = read(condition.field);
+function leaf(condition: Leaf, context: Context): Verdict {
+  const reading = context.read(condition.field);
   switch (reading.kind) {
     case 'unknown':
       return gap(reading.feature);
     case 'absent':
       return condition.kind === 'has' ? falsehood : error;
+    case 'unreachable':
+      return error;
     case 'constant':
       return ofConstant(condition, reading.value);
     case 'text':
-      return ofText(condition, (match) => value(reading.filter, reading.path, match));
+      return ofText(condition, context, (match) => value(reading.filter, reading.path, match));
     case 'host':
-      return ofHost(condition);
+      return ofHost(condition, context);
     case 'groups':
       return ofGroups(condition, reading.path);
     case 'open':
-      return ofOpen(condition, reading, sights.get(keyOf(reading)) ?? 'orphan');
+      return ofOpen(condition, context, reading);
   }
 }
 
@@ -145,15 +152,15 @@ function ofConstant(condition: Leaf, known: string): Verdict {
   }
 }
 
-function ofText(condition: Leaf, at: (match: TextMatch) => Formula): Verdict {
+function ofText(condition: Leaf, context: Context, at: (match: TextMatch) => Formula): Verdict {
   switch (condition.kind) {
     case 'has':
       return truth;
     case 'equals':
       return typeof condition.value === 'string' ? total(at({ is: 'exact', text: condition.value })) : falsehood;
     case 'text': {
-      const match = textMatch(condition.test, condition.text);
-      if (match === 'any') return truth;
+      const match = textMatch(condition, context);
+      if (match === anyText) return truth;
       return typeof match === 'string' ? gap(match) : total(at(match));
     }
     case 'holds':
@@ -164,11 +171,14 @@ function ofText(condition: Leaf, at: (match: TextMatch) => Formula): Verdict {
 }
 
 /** Rules see the host in lower case. */
-function ofHost(condition: Leaf): Verdict {
+function ofHost(condition: Leaf, context: Context): Verdict {
   if (condition.kind === 'text' && condition.test === 'matches') return gap('matches() on request.host');
   const text = condition.kind === 'text' ? condition.text : condition.kind === 'equals' ? condition.value : '';
   if (typeof text === 'string' && text !== text.toLowerCase()) return falsehood;
-  return ofText(condition, (match) => ({ kind: 'header', name: ':authority', match: { ...match, ignoreCase: true } }));
+  return ofText(condition, context, (match) => ({
+    ...{ kind: 'header', name: ':authority' },
+    match: { ...match, ignoreCase: true },
+  }));
 }
 
 function ofGroups(condition: Leaf, path: readonly string[] | undefined): Verdict {
@@ -178,8 +188,9 @@ function ofGroups(condition: Leaf, path: readonly string[] | undefined): Verdict
   return total(any([value('jwt', path, { is: 'exact', text }), value('jwt', path, { is: 'list-with', text })]));
 }
 
-function ofOpen(condition: Leaf, { filter, path }: OpenField, sight: Sight): Verdict {
-  switch (sight) {
+function ofOpen(condition: Leaf, context: Context, field: OpenField): Verdict {
+  const { filter, path } = field;
+  switch (context.sights.get(keyOf(field)) ?? 'orphan') {
     case 'orphan':
       return error;
     case 'missing':
@@ -188,11 +199,16 @@ function ofOpen(condition: Leaf, { filter, path }: OpenField, sight: Sight): Ver
       if (condition.kind === 'holds') return holdsGap(filter);
       return condition.kind === 'has' ? truth : condition.kind === 'equals' ? falsehood : error;
     case 'seen':
-      return ofSeen(condition, filter, (match) => value(filter, path, match));
+      return ofSeen(condition, context, { filter, at: (match) => value(filter, path, match) });
   }
 }
 
-function ofSeen(condition: Leaf, filter: OpenField['filter'], at: (match: Match) => Formula): Verdict {
+interface Place {
+  readonly filter: OpenField['filter'];
+  readonly at: (match: Match) => Formula;
+}
+
+function ofSeen(condition: Leaf, context: Context, { filter, at }: Place): Verdict {
   switch (condition.kind) {
     case 'has':
       return total(not(at({ is: 'null' })));
@@ -201,9 +217,9 @@ function ofSeen(condition: Leaf, filter: OpenField['filter'], at: (match: Match)
       return match ? total(at(match)) : gap('whole numbers beyond 2^53');
     }
     case 'text': {
-      const match = textMatch(condition.test, condition.text);
+      const match = textMatch(condition, context);
       const isText = at({ is: 'any-text' });
-      if (match === 'any') return partial(isText, never);
+      if (match === anyText) return partial(isText, never);
       return typeof match === 'string' ? gap(match) : partial(at(match), all([isText, not(at(match))]));
     }
     case 'order': {
@@ -227,16 +243,14 @@ function holdsGap(filter: OpenField['filter']): Verdict {
   return filter === 'mcp' ? gap('lists in arguments') : error;
 }
 
-/** `any` for a test that every text passes; a feature for what Envoy cannot match. */
-function textMatch(test: TextTest, text: string): TextMatch | 'any' | 'a pattern that is too large for it' {
-  if (test !== 'matches') {
-    const kinds = { startsWith: 'prefix', endsWith: 'suffix', contains: 'contains' } as const;
-    return text === '' ? 'any' : { is: kinds[test], text };
-  }
-  if (patternSize(text) > maxPatternSize) return 'a pattern that is too large for it';
-  // There a pattern has to match the whole text.
-  return { is: 'regex', text: `(?s:.*)(?:${text})(?s:.*)` };
+/** `any` for a test that every text passes; a feature for what the data plane cannot match. */
+function textMatch({ test, text }: { readonly test: TextTest; readonly text: string }, { patternGap }: Context) {
+  if (test === 'matches') return patternGap(text) ?? ({ is: 'search', text } satisfies TextMatch);
+  const kinds = { startsWith: 'prefix', endsWith: 'suffix', contains: 'contains' } as const;
+  return text === '' ? anyText : ({ is: kinds[test], text } satisfies TextMatch);
 }
+
+const anyText = Symbol('every text');
 
 function literalMatch(literal: RuleLiteral): Match | undefined {
   if (literal === null) return { is: 'null' };

@@ -1,0 +1,30 @@
+import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
+import type { BackendEntry, ConnectionEntry, UpstreamTlsEntry } from '../backend-entry.ts';
+import { givenMs } from './forwarding.ts';
+import type { Source } from './source.ts';
+
+/** A backend, which has been checked, as a table has it. */
+export function compileBackend(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {
+  const { kind, tls, timeouts, connections } = message;
+  const connection: ConnectionEntry = {
+    connectMs: givenMs(timeouts?.connect),
+    idleMs: givenMs(timeouts?.idle),
+    maxConnections: connections?.maxConnections || null,
+    maxPending: connections?.maxPendingRequests || null,
+  };
+  const url = kind.value?.url ?? '';
+  return Object.freeze({
+    ...{ tenant, name, key: `${tenant}/${name}@${digest}`, kind: kind.case ?? 'mcp', url },
+    cardUrl: kind.case === 'a2a' ? kind.value.cardUrl || new URL('/.well-known/agent-card.json', url).href : '',
+    tls: tlsEntry(tls),
+    connection: Object.freeze(connection),
+  });
+}
+
+function tlsEntry(tls: UpstreamTls | undefined): UpstreamTlsEntry | null {
+  if (tls === undefined) return null;
+  const { hostname, caCertificates, verification, clientCertificate } = tls;
+  const verify = verification !== UpstreamTls_Verification.INSECURE;
+  if (hostname === '' && caCertificates === '' && verify && clientCertificate === '') return null;
+  return Object.freeze({ hostname, caCertificates, verify, clientCertificate });
+}

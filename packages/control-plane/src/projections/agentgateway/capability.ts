@@ -1,0 +1,45 @@
+import type { BehaviourId, Probe, Verdict } from '../capability.ts';
+import { probeRule } from '../probe-rule.ts';
+import { sampleRoute } from '../sample-route.ts';
+import { routeProblems } from './check.ts';
+import { enforce } from './rules.ts';
+
+/** Whether a stock agentgateway has a feature: its sample is projected, and what is reported decides. */
+export function probeAgentgateway(probe: Probe): Verdict {
+  switch (probe.kind) {
+    case 'behaviour':
+      return behaviours[probe.id];
+    case 'route': {
+      const [problem] = routeProblems(sampleRoute({ authentication: { anonymous: {} }, ...probe }));
+      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+    }
+    case 'rule':
+      return probeRule(probe.when, (route) => enforce(route).gaps) ?? yes;
+  }
+}
+
+const yes: Verdict = { support: 'yes', note: '' };
+
+const behaviours: Readonly<Record<BehaviourId, Verdict>> = {
+  'call-decisions': yes,
+  'list-filtering': yes,
+  'strict-json': {
+    support: 'partly',
+    note: 'a message is read once and written anew; of a repeated key within arguments the last counts',
+  },
+  'host-and-origin': yes,
+  'credential-stripping': {
+    support: 'yes',
+    note: 'authorization, proxy-authorization and cookie; other headers go on',
+  },
+  'token-checks': { support: 'partly', note: 'only tokens that name their key by kid' },
+  'session-binding': { support: 'no', note: 'a session works for other callers of the route' },
+  'stream-recheck': { support: 'no', note: 'a stream that is open stays open' },
+  'outcome-events': { support: 'no', note: 'only what agentgateway itself counts and logs' },
+  'json-rpc-errors': { support: 'partly', note: 'for calls that rules deny; 401 and 403 with a text for callers' },
+  'client-responses': yes,
+  'hot-swap': {
+    support: 'partly',
+    note: 'another port ends the connections of the old one; a session with a changed server starts anew',
+  },
+};

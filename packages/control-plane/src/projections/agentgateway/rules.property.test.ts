@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { evaluateAsAgentgateway, Timestamp } from '../../testing/agentgateway-cel.ts';
+import {
+  anyCall,
+  anyRules,
+  type Call,
+  decideAs,
+  issuer,
+  onceAllowed,
+  routeWith,
+} from '../conditions/arbitrary-rules.ts';
+import { type Enforcement, enforce } from './rules.ts';
+
+const numRuns = 100;
+const timeoutMs = 60_000;
+const claim = 'principal.claims';
+const rules = anyRules([`${claim}.team`, `${claim}.groups`, `${claim}.o.n`, `${claim}["x"]`, 'args.x']);
+
+describe('for any rules and any call', { timeout: timeoutMs }, () => {
+  it('agentgateway allows nothing that our proxy denies', () => {
+    fc.assert(
+      fc.property(rules, fc.array(anyCall, { minLength: 1, maxLength: 8 }), (ofRoute, calls) => {
+        const route = routeWith(ofRoute);
+        const enforcement = enforce(route);
+        expect(calls.filter((one) => allows(enforcement, one) && !decideAs(route, one))).toEqual([]);
+      }),
+      { numRuns, examples: [onceAllowed] },
+    );
+  });
+
+  it('agentgateway allows all that our proxy allows, when nothing is reported and no claim is odd', () => {
+    let compared = 0;
+    fc.assert(
+      fc.property(rules, fc.array(anyCall, { minLength: 1, maxLength: 8 }), (ofRoute, calls) => {
+        const route = routeWith(ofRoute);
+        const enforcement = enforce(route);
+        if (enforcement.gaps.size > 0) return;
+        for (const one of calls.filter(isPlain)) {
+          compared += 1;
+          expect([one, allows(enforcement, one)]).toEqual([one, decideAs(route, one)]);
+        }
+      }),
+      { numRuns },
+    );
+    expect(compared).toBeGreaterThan(20);
+  });
+});
+
+describe('a request at agentgateway', () => {
+  const { admit, allow } = enforce(routeWith([{ effect: 'ALLOW', when: 'true' }]));
+  const nowMs = Date.parse('2026-06-01T00:00:00Z');
+  const now = nowMs / 1_000;
+  const token = { iss: issuer, sub: 'a', iat: now };
+  const comesIn = (jwt: object | null, headers: Readonly<Record<string, string>> = {}): boolean =>
+    admit.some((one) =>
+      evaluateAsAgentgateway(one, { jwt, apiKey: null, request: { headers, startTime: new Timestamp(nowMs) } }),
+    );
+
+  it.each([
+    ['a token', token, {}, true],
+    ['a token of yesterday', { ...token, iat: now - 90_000 }, {}, false],
+    ['a token of tomorrow', { ...token, iat: now + 90_000 }, {}, false],
+    ['a token that is not valid yet', { ...token, nbf: now + 90_000 }, {}, false],
+    ['a token that is valid already', { ...token, nbf: now - 1 }, {}, true],
+    ['a token without subject', { ...token, sub: '' }, {}, false],
+    ['a token without a time', { iss: issuer, sub: 'a' }, {}, false],
+    ['a token of somebody else', { ...token, iss: 'https://else.example' }, {}, false],
+    ['nothing', null, {}, true],
+    ['a credential of another kind', null, { authorization: 'Basic bm9ib2R5Og==' }, false],
+  ] as const)('with %s', (_name, jwt, headers, expected) => {
+    expect(comesIn(jwt, headers)).toBe(expected);
+  });
+
+  it('is denied when it is about what no rule can name, such as a task', () => {
+    const about = (mcp: object) => allow.some((one) => evaluateAsAgentgateway(one, { mcp, jwt: null }));
+    expect(about({ tool: { target: 't', name: 'a' }, prompt: null, resource: null, task: null })).toBe(true);
+    expect(about({ tool: null, prompt: null, resource: null, task: { target: 't', name: 'a' } })).toBe(false);
+  });
+});
+
+/** What agentgateway makes of the call: rules see the name of the tool and the claims, and never the arguments. */
+function allows({ allow }: Enforcement, { name, claims }: Call): boolean {
+  const variables = {
+    mcp: { tool: { target: 'b', name }, prompt: null, resource: null, task: null },
+    jwt: claims ? { ...claims, iss: issuer } : null,
+    apiKey: null,
+    request: { headers: {} },
+  };
+  return allow.some((one) => evaluateAsAgentgateway(one, variables));
+}
+
+/** Without what it is stricter about: claims that are a map where a rule asks for a member, or hold one. */
+function isPlain({ claims }: Call): boolean {
+  return !Object.values(claims ?? {}).some(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  );
+}

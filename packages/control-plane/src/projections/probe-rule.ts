@@ -1,0 +1,24 @@
+import type { McpRouteEntry } from '@signalbox/config';
+import type { Verdict } from './capability.ts';
+import { sampleRoute } from './sample-route.ts';
+
+/**
+ * What a data plane makes of a rule that allows, and of one that denies. Undefined: all of it.
+ * @param gapsOf what it cannot tell of the rules of a route
+ */
+export function probeRule(
+  when: string,
+  gapsOf: (route: McpRouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
+): Verdict | undefined {
+  const gaps = (authorization: readonly object[]): readonly string[] =>
+    [...gapsOf(sampleRoute({ authorization })).values()].flatMap((features) => [...features]);
+  const toAllow = gaps([{ effect: 'ALLOW', when }]);
+  const toDeny = gaps([
+    { effect: 'DENY', when },
+    { effect: 'ALLOW', when: 'true' },
+  ]);
+  const note = [...new Set([...toAllow, ...toDeny])].join('; ');
+  if (toAllow.length > 0 && toDeny.length > 0) return { support: 'no', note };
+  if (toAllow.length > 0) return { support: 'partly', note: `only in rules that deny; ${note}` };
+  return toDeny.length > 0 ? { support: 'partly', note: `only in rules that allow; ${note}` } : undefined;
+}

@@ -1,0 +1,207 @@
+import type { ForwardRouteEntry, RoutingTable } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
+import type { BodySink, BodyWriter } from '../http/exchange.ts';
+import { endings } from '../mcp/errors.ts';
+import type { WatchedStream } from '../mcp/keep-alive.ts';
+import type { Credential } from '../session/credential.ts';
+import type { OpenStream } from '../table/open-streams.ts';
+import type {
+  UpstreamError,
+  UpstreamExchange,
+  UpstreamHandler,
+  UpstreamHead,
+  UpstreamRequest,
+} from '../upstream/upstream.ts';
+import { type ForwardRefusal, forwardRefusalOf, forwardRefusals } from './errors.ts';
+import type { ForwardCall } from './forward-call.ts';
+import { clientHeaders } from './headers.ts';
+import { recheckForwarded } from './recheck.ts';
+
+/** Last words of an answer that the gateway ends, where its protocol has some; else the answer is broken off. */
+export type Farewell = (refusal: ForwardRefusal, head: UpstreamHead) => string | undefined;
+
+/**
+ * Carries one request to the backend and its answer back, both as they come and at the pace of whoever is slower. An
+ * answer that lasts is looked after: it ends when its permission does.
+ */
+export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStream {
+  place = notRostered;
+  readonly #call: ForwardCall;
+  readonly #request: UpstreamRequest;
+  readonly #farewell: Farewell;
+  readonly #startedAt: number;
+  #retriesLeft: number;
+  #upstream: UpstreamExchange | undefined;
+  #head: UpstreamHead | undefined;
+  #writer: BodyWriter | undefined;
+  #registration: Disposable | undefined;
+  #entry: ForwardRouteEntry;
+  #credential: Credential;
+  /** What was sent of a stream of events ends with a whole one. */
+  #between = true;
+  #over = false;
+
+  constructor(call: ForwardCall, request: UpstreamRequest, farewell: Farewell = () => undefined) {
+    this.#call = call;
+    this.#request = request;
+    this.#farewell = farewell;
+    this.#startedAt = call.services.clock.monotonic();
+    this.#entry = call.route.entry;
+    this.#credential = call.credential as Credential;
+    this.#retriesLeft = request.safeToResend ? (this.#entry.forwarding.retry?.attempts ?? 0) : 0;
+  }
+
+  /** Sends the request; its body follows from the client if it is to be streamed. */
+  start(): void {
+    const { exchange } = this.#call;
+    exchange.onClientGone(() => this.#clientGone());
+    this.#send(this.#request);
+    if (this.#request.streamed !== undefined) exchange.bodyTo(this);
+  }
+
+  onBodyData(chunk: Buffer): boolean {
+    this.#call.requestBytes += chunk.length;
+    return this.#upstream?.write(chunk) ?? true;
+  }
+
+  onBodyEnd(): void {
+    this.#upstream?.endBody();
+  }
+
+  onWritable(): void {
+    this.#call.exchange.resumeBody();
+  }
+
+  onHead(head: UpstreamHead): void {
+    if (this.#over) return;
+    if (this.#retriesLeft > 0 && this.#entry.forwarding.retry?.codes.includes(head.status) === true) {
+      this.#upstream?.abort();
+      return this.#retry();
+    }
+    this.#head = head;
+    if (this.#request.method !== 'HEAD' && lasts(head) && !this.#register(head)) return;
+    const headers = clientHeaders(head, this.#entry.forwarding.responseHeaders);
+    this.#writer = this.#call.stream(head.status, headers, head.contentLength);
+    this.#writer.onDrain(() => this.#upstream?.resume());
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#over || !this.#writer) return;
+    this.#between = endsEvent(chunk);
+    if (!this.#writer.write(chunk)) this.#upstream?.pause();
+  }
+
+  onEnd(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#writer?.end();
+    this.#call.end('');
+  }
+
+  onError(error: UpstreamError): void {
+    if (this.#over) return;
+    if (this.#retriesLeft > 0 && !this.#head && isConnectionFailure(error)) return this.#retry();
+    this.#finish();
+    this.#call.abandon(forwardRefusalOf(error));
+  }
+
+  onSwap(_previous: RoutingTable, next: RoutingTable): void {
+    if (this.#over) return;
+    const checked = recheckForwarded(this.#call, this.#entry, this.#credential, next);
+    if (checked.ended) return this.#withdraw(checked.ended);
+    this.#entry = checked.entry;
+    this.#credential = checked.credential;
+  }
+
+  /** A stream of events may end anywhere, and its client comes back, to another node; other answers run on. */
+  onDrain(): void {
+    if (this.#over || !this.#head || !isEventStream(this.#head)) return;
+    this.#upstream?.abort();
+    this.#finish();
+    this.#writer?.end();
+    this.#call.end(endings.drained);
+  }
+
+  onTick(): void {
+    if (this.#credential.expiresAt <= this.#call.services.clock.now()) {
+      this.#withdraw(forwardRefusals.credentialExpired);
+    }
+  }
+
+  #send(request: UpstreamRequest): void {
+    this.#upstream = this.#call.services.upstream.dispatch(request, this);
+  }
+
+  /** All tries together have the time of one request. */
+  #retry(): void {
+    this.#retriesLeft -= 1;
+    const { timeouts } = this.#request;
+    const totalMs = timeouts.totalMs - (this.#call.services.clock.monotonic() - this.#startedAt);
+    if (totalMs <= 0) {
+      this.#finish();
+      return this.#call.abandon(forwardRefusals.upstreamTimeout);
+    }
+    this.#send({ ...this.#request, timeouts: { ...timeouts, totalMs } });
+  }
+
+  /** Keeps an eye on an answer that may last. @returns false when the node has too many of them. */
+  #register(head: UpstreamHead): boolean {
+    const { streams, keepAlive } = this.#call.services;
+    this.#registration = streams.add(this, this.#call.admission.table);
+    if (!this.#registration) {
+      this.#upstream?.abort();
+      this.#finish();
+      this.#call.refuse(forwardRefusals.tooManyStreams);
+      return false;
+    }
+    keepAlive.add(this);
+    if (isEventStream(head)) this.#upstream?.detach();
+    return true;
+  }
+
+  #withdraw(refusal: ForwardRefusal): void {
+    if (this.#over) return;
+    const words = this.#head && this.#between ? this.#farewell(refusal, this.#head) : undefined;
+    this.#upstream?.abort();
+    this.#finish();
+    if (words === undefined) return this.#call.abandon(refusal);
+    this.#writer?.end(words);
+    this.#call.end(refusal.name);
+  }
+
+  #clientGone(): void {
+    if (this.#over) return;
+    this.#upstream?.abort();
+    this.#finish();
+    this.#call.end(endings.clientGone);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    if (!this.#registration) return;
+    this.#registration[Symbol.dispose]();
+    this.#registration = undefined;
+    this.#call.services.keepAlive.remove(this);
+  }
+}
+
+/** Answers up to this length are through before a change of policy could matter. */
+const shortBytes = 65_536;
+
+function lasts({ contentLength, status }: UpstreamHead): boolean {
+  return status !== 204 && status !== 304 && (contentLength === undefined || contentLength > shortBytes);
+}
+
+export function isEventStream(head: UpstreamHead): boolean {
+  return head.header('content-type')?.toLowerCase().startsWith('text/event-stream') === true;
+}
+
+function endsEvent(chunk: Buffer): boolean {
+  const last = chunk.toString('latin1', Math.max(0, chunk.length - 4));
+  return last.endsWith('\n\n') || last.endsWith('\r\n\r\n');
+}
+
+/** No answer has come, and none will: the request may be sent once more if repeating it does no harm. */
+function isConnectionFailure({ code }: UpstreamError): boolean {
+  return code === 'connect-failed' || code === 'connect-timeout' || code === 'closed-early';
+}

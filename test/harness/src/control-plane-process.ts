@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { freePort } from './free-port.ts';
+import { until } from './until.ts';
+
+/** A replica in a process of its own, that can be killed. */
+export interface ControlPlaneProcess {
+  readonly apiUrl: string;
+  readonly discoveryPort: number;
+  /** Ends it without warning. */
+  kill(): Promise<void>;
+}
+
+const main = fileURLToPath(new URL('../../../packages/control-plane/src/main.ts', import.meta.url));
+
+/** Starts a replica on a database that has an operator, and waits until it serves. */
+export async function startControlPlaneProcess(
+  databaseUrl: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ControlPlaneProcess> {
+  const [apiPort, discoveryPort] = [await freePort(), await freePort()];
+  const child = spawn(process.execPath, [main], {
+    env: {
+      PATH: process.env['PATH'],
+      DATABASE_URL: databaseUrl,
+      SIGNALBOX_API_LISTEN: `127.0.0.1:${apiPort}`,
+      SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${discoveryPort}`,
+      SIGNALBOX_LOG_LEVEL: 'warn',
+      ...env,
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let output = '';
+  child.stderr.on('data', (chunk: Buffer) => void (output = (output + chunk.toString('utf8')).slice(-64_000)));
+  const ended = once(child, 'exit');
+  const apiUrl = `http://127.0.0.1:${apiPort}`;
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  try {
+    await until('the replica to serve', async () => {
+      if (child.exitCode !== null) throw new Error(`it ended:\n${output}`);
+      return (await fetch(`${apiUrl}/readyz`)).ok ? true : undefined;
+    });
+  } catch (error) {
+    await kill();
+    throw error;
+  }
+  return { apiUrl, discoveryPort, kill };
+}
