@@ -310,6 +310,7 @@ function rolloutParts(
   const nodes = new FleetNodes(fleet);
   const driver = new RolloutDriver({
     ...{ ...base, store: rollouts, fleet: nodes, health, replica: replica.id, intervalMs: settings.rolloutMs },
+    returnMs: settings.nodesReturnMs,
     takeBack: takeBackBy(store, planner),
     isNeeded: () => publisher.isStaged,
   });

@@ -31,7 +31,7 @@ describe('the rules of rollouts', () => {
     system = await startSystem({
       pgUrl: inject('pgUrl'),
       nodes: 2,
-      controlPlane: { SIGNALBOX_ROLLOUT_INTERVAL: '20' },
+      controlPlane: { SIGNALBOX_ROLLOUT_INTERVAL: '20', SIGNALBOX_NODES_RETURN: '1500' },
     });
   });
 
@@ -159,5 +159,26 @@ describe('the rules of rollouts', () => {
     }
     expect(seen.at(-1)).toBe(State.COMPLETED);
     await system.settled();
+  });
+
+  it('a stage whose nodes are gone for good is halted, and begins again with others when somebody resumes it', async () => {
+    await system.apply([gateway(), required({ percent: 10, soak: '1h' }), ...route('one')]);
+    const revision = await commit(rules('tool.name == "echo"'));
+    const inStage = async () => (await get()).progress?.memberNodes ?? [];
+    const [member = ''] = await until('the first node', async () => {
+      const { progress } = await get();
+      return progress?.phase === Phase.SOAKING ? progress.memberNodes : undefined;
+    });
+    const index = [0, 1].find((each) => system.node(each).id === member) ?? 0;
+    await system.node(index).stop();
+    const halted = await until('the rollout to be halted', async () => {
+      const state = await get();
+      return state.rollout?.state === State.HALTED ? state : undefined;
+    });
+    expect(halted.rollout?.reason).toBe(`none of its nodes has come back: ${member}`);
+    expect((await applied())[system.node(1 - index).id]).toBe(revision - 1n);
+    await system.admin.rollouts.resumeRollout({ scope: 'acme', reason: 'scaled down' });
+    await until('another node to be drawn', async () => ((await inStage()).length > 0 ? true : undefined));
+    expect(await inStage()).toEqual([system.node(1 - index).id]);
   });
 });

@@ -106,6 +106,7 @@ export class RolloutApi implements ServiceImpl<typeof RolloutService> {
         const text = 'the operator requires these stages: only the operator promotes the rollout';
         throw new ConnectError(text, Code.PermissionDenied);
       }
+      if (!request.all) await this.#requireFleet(rollout);
       const by = { nowMs: await this.#now(), actor: caller.name, reason };
       return this.#parts.driver.promote(rollout, request.all ? 'all' : 'next', by);
     });
@@ -153,6 +154,15 @@ export class RolloutApi implements ServiceImpl<typeof RolloutService> {
     }
     const [after] = await this.#parts.rollouts.list(scope, { tenant: scope, revision });
     return { rollout: after && rolloutMessage(after) };
+  }
+
+  /** A stage is a share of the nodes: without all of them it would be too small. */
+  async #requireFleet(rollout: Rollout): Promise<void> {
+    const { fleet } = this.#parts;
+    using _following = fleet.follow();
+    await fleet.refresh();
+    const nodes = fleet.nodes(rollout);
+    if ('incomplete' in nodes) throw new ConnectError(`not now: ${nodes.incomplete}`, Code.Unavailable);
   }
 
   async #now(): Promise<number> {

@@ -1,12 +1,13 @@
 import type { RolloutPlan, StagePlan } from '@signalbox/config';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type Decision, type FleetNode, type FleetView, returnMs } from './decide.ts';
+import { decide, type Decision, type FleetNode, type FleetView } from './decide.ts';
 import { noHealth } from './health.ts';
 import { isMember, nobody } from './members.ts';
 import type { Rollout } from './rollout.ts';
 import { pause, resume, transition } from './transition.ts';
 
+const returnMs = 35_000;
 const stage = (given: Partial<StagePlan> = {}): StagePlan => ({
   ...{ percent: 50, groups: [], soakMs: 60_000, manual: false },
   ...given,
@@ -30,11 +31,11 @@ function rollout(given: Partial<Rollout> = {}, plan: Partial<RolloutPlan> = {}):
 }
 
 const node = (id: string, given: Partial<FleetNode> = {}): FleetNode => ({
-  ...{ id, groups: [], connected: true, applied: 7n, refusal: undefined },
+  ...{ id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined },
   ...given,
 });
 const fleet = (nodes: readonly FleetNode[], given: Partial<FleetView> = {}): FleetView => ({
-  ...{ nodes, candidate: noHealth, base: noHealth },
+  ...{ nodes, sinceMs: 0, returnMs, candidate: noHealth, base: noHealth },
   ...given,
 });
 const inStage = (ids: readonly string[], given: Partial<Rollout> = {}, plan: Partial<RolloutPlan> = {}) =>
@@ -146,9 +147,33 @@ describe('a rollout', () => {
       { kind: 'unsettle' },
     ],
     ['gives them time to return', inStage(['a']), fleet([node('b')]), returnMs - 1, undefined],
-    ['draws others when they do not', inStage(['a']), fleet([node('b')]), returnMs, { kind: 'begin' }],
     [
-      'passes over groups that have no node, when their time is over',
+      'gives them time after a start of its own',
+      inStage(['a']),
+      fleet([node('b')], { sinceMs: 5 }),
+      returnMs,
+      undefined,
+    ],
+    [
+      'is halted when they do not: others must not follow them',
+      inStage(['a']),
+      fleet([node('b')]),
+      returnMs,
+      { kind: 'halt', reason: 'none of its nodes has come back: a' },
+    ],
+    [
+      'is halted when the nodes of its groups do not',
+      inStage(
+        [],
+        { members: { ...nobody, groups: ['canary'] } },
+        { stages: [stage({ percent: 0, groups: ['canary'] })] },
+      ),
+      fleet([node('a', { groups: ['canary'], connected: false, leftAtMs: 1 }), node('b')]),
+      1e9,
+      { kind: 'halt', reason: 'none of its nodes has come back: a' },
+    ],
+    [
+      'passes over groups that have had no node, when their time is over',
       inStage([], {}, { stages: [stage({ percent: 0, groups: ['canary'] }), stage()] }),
       fleet([node('b')]),
       60_000,
@@ -239,6 +264,7 @@ describe('any course of a rollout', () => {
     fc.assert(
       fc.property(plans, happenings, (plan, steps) => {
         const course = new Course(plan);
+        const goesOn = () => course.state.state === 'running' && !course.takenBack;
         for (const step of steps) {
           if (course.takenBack || course.state.state !== 'running') break;
           if (step.kind === 'time') course.nowMs += step.ms;
@@ -247,7 +273,8 @@ describe('any course of a rollout', () => {
           course.turn();
         }
         for (const each of course.nodes) each.connected = true;
-        for (let i = 0; i < 40 && course.state.state === 'running' && !course.takenBack; i += 1) {
+        if (course.state.state === 'halted') course.state = resume(course.state, 'alice', 'they are back').rollout;
+        for (let i = 0; i < 40 && goesOn(); i += 1) {
           course.nowMs += 50_000;
           course.turn();
         }

@@ -35,7 +35,7 @@ class World {
   readonly events: string[] = [];
   readonly said: Health[] = [];
   readonly nodes: FleetNode[] = ['a', 'b', 'c', 'd'].map((id) => {
-    return { id, groups: [], connected: true, applied: 7n, refusal: undefined };
+    return { id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined };
   });
   incomplete: string | undefined;
   outage = false;
@@ -47,7 +47,7 @@ class World {
     const health = new HealthCollector();
     const driver = new RolloutDriver({
       ...{ health, clock: this.clock, logger: this.logger, metrics: new Metrics() },
-      ...{ replica: 'r', intervalMs: 100, isNeeded: () => true },
+      ...{ replica: 'r', intervalMs: 100, returnMs: 35_000, isNeeded: () => true },
       store: {
         underWay: async () => {
           if (this.outage) throw Object.assign(new Error('gone'), { code: 'CONNECTION_CLOSED' });

@@ -38,6 +38,8 @@ export interface RolloutDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** How long a node that left may take to come back, in milliseconds. */
+  readonly returnMs: number;
   /** Time between two looks at what is under way, in milliseconds. */
   readonly intervalMs: number;
 }
@@ -53,6 +55,8 @@ export class RolloutDriver {
   #timer: Disposable | undefined;
   #turn: Promise<void> | undefined;
   #following: Disposable | undefined;
+  /** Since when nodes are watched, in the database's time. */
+  #sinceMs: number | undefined;
   #failing = false;
 
   constructor(options: RolloutDriverOptions) {
@@ -110,6 +114,7 @@ export class RolloutDriver {
     if (!this.#following) return;
     this.#following[Symbol.dispose]();
     this.#following = undefined;
+    this.#sinceMs = undefined;
     this.#options.health.follow([]);
     this.#underWay.clear();
     void this.#options.store.sweep().catch(() => undefined);
@@ -120,6 +125,7 @@ export class RolloutDriver {
     this.#following ??= fleet.follow();
     await this.#guarded('what nodes say cannot be shared', () => this.#share());
     const { nowMs, rollouts } = await store.underWay();
+    this.#sinceMs ??= nowMs;
     health.follow(rollouts);
     this.#underWay.clear();
     for (const { state } of rollouts) this.#underWay.set(state, (this.#underWay.get(state) ?? 0) + 1);
@@ -142,15 +148,16 @@ export class RolloutDriver {
   async #moveOn(rollout: Rollout, nowMs: number): Promise<void> {
     const nodes = this.#options.fleet.nodes(rollout);
     if ('incomplete' in nodes) return;
-    const decision = decide(rollout, await this.#view(rollout, nodes), nowMs);
+    const decision = decide(rollout, await this.#view(rollout, nodes, nowMs), nowMs);
     if (decision) await this.act(rollout, decision, { nowMs, actor: '' });
   }
 
-  async #view(rollout: Rollout, nodes: readonly FleetNode[]): Promise<FleetView> {
+  async #view(rollout: Rollout, nodes: readonly FleetNode[], nowMs: number): Promise<FleetView> {
+    const { store, returnMs } = this.#options;
     const { denialsPercent, upstreamErrorsPercent, latencyPercent } = rollout.plan.limits;
     const isLimited = denialsPercent + upstreamErrorsPercent + latencyPercent > 0;
-    const none = { candidate: noHealth, base: noHealth };
-    return { nodes, ...(isLimited ? await this.#options.store.health(rollout) : none) };
+    const health = isLimited ? await store.health(rollout) : { candidate: noHealth, base: noHealth };
+    return { nodes, sinceMs: this.#sinceMs ?? nowMs, returnMs, ...health };
   }
 
   /** Does what was decided. @returns false if somebody else has changed the rollout meanwhile. */

@@ -33,10 +33,10 @@ export class FleetNodes implements RolloutFleet {
 function fleetNode(node: NodeStatus, { scope, revision }: Rollout): readonly FleetNode[] {
   const status = node.scope(scope);
   if (!status) return [];
-  const { id, groups, connected } = node;
+  const { id, groups, connected, leftAtMs } = node;
   const { applied, refused } = status;
   const refusal = refused?.revision === revision ? reasonOf(refused.refusals) : undefined;
-  return [{ id, groups, connected, applied, refusal }];
+  return [{ id, groups, connected, leftAtMs, applied, refusal }];
 }
 
 const maxReason = 500;

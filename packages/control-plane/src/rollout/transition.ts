@@ -50,6 +50,8 @@ export function transition(
       const change = { members, stage: rollout.stage + 1, stageSinceMs: nowMs, settledSinceMs: undefined };
       return changed(rollout, { ...change, ...running }, { event: 'stage-started', actor, detail: note });
     }
+    case 'halt':
+      return halt(rollout, decision.reason);
     case 'complete':
       return changed(
         rollout,
@@ -63,9 +65,11 @@ export function pause(rollout: Rollout, actor: string, reason: string): Transiti
   return changed(rollout, { state: 'paused', reason }, { event: 'paused', actor, detail: reason });
 }
 
-/** The stage is watched anew from here on. */
+/** The stage is watched anew from here on; one that was halted begins again, with other nodes if its own are gone. */
 export function resume(rollout: Rollout, actor: string, reason: string): Transition {
-  return changed(rollout, { ...running, settledSinceMs: undefined }, { event: 'resumed', actor, detail: reason });
+  const restart = rollout.state === 'halted' ? { stageSinceMs: undefined } : {};
+  const change = { ...running, ...restart, settledSinceMs: undefined };
+  return changed(rollout, change, { event: 'resumed', actor, detail: reason });
 }
 
 /** It cannot be taken back, or somebody has to look: nothing goes on by itself. */
