@@ -20,6 +20,11 @@ export function checkRollout(rollout: Rollout, field: string, found: ProblemList
     percent = Math.max(percent, stage.percent);
   }
   checkLimits(rollout, `${field}.limits`, found);
+  if (!rollout.limits) return;
+  for (const [at, { soak, promotion }] of stages.entries()) {
+    if (soak !== '' || promotion === Promotion.MANUAL) continue;
+    found.warn('missing-field', `${field}.stages[${at}].soak`, 'is empty: no time in which limits could be exceeded');
+  }
 }
 
 function checkStage({ percent, groups, soak, promotion }: RolloutStage, field: string, found: ProblemList): void {

@@ -3,7 +3,7 @@ import type { HealthLimits } from '@signalbox/config';
 /** What became of requests, counted. */
 export interface Health {
   readonly requests: number;
-  /** Denied by policy, or without an accepted credential. */
+  /** Denied by policy, beyond its limits, or without an accepted credential. */
   readonly denials: number;
   readonly upstreamErrors: number;
   /** Requests by latency: see {@link latencyBound}. May be shorter than all buckets. */

@@ -22,7 +22,15 @@ function reporting() {
     },
   });
   const request = (tenant: string) =>
-    counter.record({ tenant, revision: 7, decision: 'deny', error: '', method: 'x', durationMs: 1 } as never);
+    counter.record({
+      tenant,
+      revision: 7,
+      decision: 'deny',
+      error: '',
+      status: 200,
+      method: 'x',
+      durationMs: 1,
+    } as never);
   const told = () => sent.map(({ tenants }) => tenants.map(({ tenant, denials }) => `${tenant} ${denials}`));
   return { clock, sent, answers, reporter, request, told };
 }

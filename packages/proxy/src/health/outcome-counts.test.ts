@@ -9,8 +9,9 @@ function counting(maxTenants = 10) {
     maxTenants,
   );
   const record = (given: Partial<OutcomeEvent>) => {
-    const plain = { tenant: 'acme', revision: 7, decision: 'allow', error: '', method: 'tools/call', durationMs: 1 };
-    counter.record({ ...plain, ...given } as OutcomeEvent);
+    const plain = { tenant: 'acme', revision: 7, decision: 'allow', error: '', status: 200 };
+    const call = { method: 'tools/call', durationMs: 1 };
+    counter.record({ ...plain, ...call, ...given } as OutcomeEvent);
   };
   const taken = (tenant = 'acme') =>
     counter.take(tenant).map((each) => [each.revision, each.requests, each.denials, each.upstreamErrors]);
@@ -32,6 +33,17 @@ describe('what is counted of outcomes', () => {
     expect(taken('globex')).toEqual([[7, 1, 1, 0]]);
     expect(taken()).toEqual([]);
     expect(recorded).toHaveLength(5);
+  });
+
+  it.each<[string, Partial<OutcomeEvent>, number[]]>([
+    ['a limit that was used up is a denial', { decision: 'limited', status: 429, error: 'rate_limited' }, [1, 0]],
+    ['a failure that was passed through is the upstream’s', { status: 503 }, [0, 1]],
+    ['a failure of the gateway is nobody’s', { decision: 'none', status: 503, error: 'not_ready' }, [0, 0]],
+    ['an error of the caller is nobody’s', { decision: 'invalid', status: 400, error: 'not_json' }, [0, 0]],
+  ])('%s', (_what, event, expected) => {
+    const { record, taken } = counting();
+    record(event);
+    expect(taken()[0]?.slice(2)).toEqual(expected);
   });
 
   it('has neither what belongs to no tenant, nor revisions older than the one before', () => {

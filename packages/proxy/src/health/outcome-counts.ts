@@ -5,7 +5,7 @@ export interface OutcomeCounts {
   readonly tenant: string;
   readonly revision: number;
   requests: number;
-  /** Denied by policy, or without an accepted credential. */
+  /** Denied by policy, beyond its limits, or without an accepted credential. */
   denials: number;
   upstreamErrors: number;
   /** Requests by latency: see {@link latencyBucket}. */
@@ -75,14 +75,15 @@ export class OutcomeCounter implements Recorder {
     }
   }
 
-  #count({ tenant, revision, decision, error, method, durationMs }: OutcomeEvent): void {
+  #count(event: OutcomeEvent): void {
+    const { tenant, revision, method, durationMs } = event;
     const last = this.#last;
     const counts = last?.revision === revision && last.tenant === tenant ? last : this.#of(tenant, revision);
     if (!counts) return;
     this.#last = counts;
     counts.requests += 1;
-    if (decision === 'deny' || decision === 'unauthenticated') counts.denials += 1;
-    if (error !== '' && error.startsWith('upstream_')) counts.upstreamErrors += 1;
+    if (isDenial(event)) counts.denials += 1;
+    else if (isUpstreamError(event)) counts.upstreamErrors += 1;
     if (streams.has(method)) return;
     const bucket = latencyBucket(durationMs);
     counts.latency[bucket] = (counts.latency[bucket] ?? 0) + 1;
@@ -105,6 +106,15 @@ export class OutcomeCounter implements Recorder {
     this.#last = undefined;
     return current;
   }
+}
+
+function isDenial({ decision }: OutcomeEvent): boolean {
+  return decision === 'deny' || decision === 'limited' || decision === 'unauthenticated';
+}
+
+/** The gateway names what it answers itself; other failures are the upstream's own. */
+function isUpstreamError({ error, status }: OutcomeEvent): boolean {
+  return error === '' ? status >= 500 : error.startsWith('upstream_');
 }
 
 function newCounts(tenant: string, revision: number): OutcomeCounts {

@@ -92,14 +92,14 @@ export const RolloutStageSchema: GenMessage<RolloutStage> = /*@__PURE__*/
  */
 export type RolloutLimits = Message<"signalbox.config.v1.RolloutLimits"> & {
   /**
-   * Requests that policy denies or that present no accepted credential, 1 to 100.
+   * Requests that policy denies, that are beyond its limits, or that present no accepted credential; 1 to 100.
    *
    * @generated from field: uint32 denials_percent = 1;
    */
   denialsPercent: number;
 
   /**
-   * Requests that fail at the upstream, 1 to 100.
+   * Requests that fail at the upstream, its own 5xx included; 1 to 100.
    *
    * @generated from field: uint32 upstream_errors_percent = 2;
    */

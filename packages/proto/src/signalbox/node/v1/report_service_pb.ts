@@ -65,7 +65,7 @@ export type TenantReport = Message<"signalbox.node.v1.TenantReport"> & {
   requests: bigint;
 
   /**
-   * Denied by policy, or without an accepted credential.
+   * Denied by policy, beyond its limits, or without an accepted credential.
    *
    * @generated from field: uint64 denials = 4;
    */
