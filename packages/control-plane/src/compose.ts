@@ -342,7 +342,7 @@ function apiServer(
     services: {
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
-      nodes: new NodeApi(watching),
+      nodes: new NodeApi({ ...watching, staged: (scope) => publisher.staged(scope) }),
       rollouts: new RolloutApi({
         ...{ ...watching, rollouts, driver, fleet: nodes, clock },
         ...{ pollMs: settings.watchIntervalMs, reasonLength: settings.messageLength },

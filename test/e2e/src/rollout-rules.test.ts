@@ -71,6 +71,12 @@ describe('the rules of rollouts', () => {
     const first = await commit(rules('tool.name == "echo"'));
     const { progress } = await waiting(first);
     const [member = ''] = progress?.memberNodes ?? [];
+    const shown = (await system.nodes()).map(({ id, scopes }) => {
+      const { desiredRevision, appliedRevision } = scopes.find(({ scope }) => scope === 'acme') ?? {};
+      return [id === member, desiredRevision, appliedRevision];
+    });
+    expect(shown).toContainEqual([true, first, first]);
+    expect(shown).toContainEqual([false, base, base]);
     const second = await commit(rules('tool.name == "add"'));
     expect((await waiting(second)).rollout).toMatchObject({ baseRevision: base, stage: 1, state: State.RUNNING });
     expect((await get(first)).rollout).toMatchObject({ state: State.SUPERSEDED, reason: `by revision ${second}` });

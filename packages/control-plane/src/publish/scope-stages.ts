@@ -1,6 +1,6 @@
 import type { Collection, StagedCollection, StreamInfo } from '@signalbox/xds';
 
-import { isMember, type Members } from '../rollout/members.ts';
+import { type Candidate, isMember, type Members } from '../rollout/members.ts';
 import type { ScopeState } from './scope-state.ts';
 
 /** A scope of which some nodes get the newest revision and the others an older one. Immutable. */
@@ -25,6 +25,11 @@ export class ScopeStages implements StagedCollection {
       this.#includes.set(stream, isIncluded);
     }
     return isIncluded;
+  }
+
+  /** Revision that a node is to have, on whichever replica it is. */
+  revisionFor(node: Candidate): bigint {
+    return (isMember(this.members, node) ? this.#newest : this.base).snapshot.revision;
   }
 
   stateFor(stream: StreamInfo): Collection {
