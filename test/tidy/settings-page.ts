@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { root } from './repository.ts';
@@ -32,6 +32,7 @@ names it. Resources, which people change while everything runs, are something el
 
 const titles: Readonly<Record<string, string>> = {
   'control-plane': 'Control plane',
+  'control-plane/src/relay': 'Relay',
   proxy: 'Proxy',
   signalbox: 'Command line and `up`',
 };
@@ -46,7 +47,8 @@ export async function renderSettingsPage(): Promise<string> {
     const module = (await import(pathToFileURL(join(root, file)).href)) as Record<string, unknown>;
     const settings = declaredIn(module);
     if (settings.length === 0) throw new Error(`${file} exports no settings`);
-    sections.push(section(titles[file.split('/')[1] ?? ''] ?? file, settings));
+    const folder = dirname(file).replace('packages/', '');
+    sections.push(section(titles[folder] ?? titles[file.split('/')[1] ?? ''] ?? file, settings));
   }
   return [heading, ...sections].join('\n');
 }

@@ -37,7 +37,26 @@ export function apiLimits(settings: ControlPlaneSettings): ApiLimits {
 
 const streamAgeJitter = 0.2;
 
-export function discoveryLimits(settings: ControlPlaneSettings): AdsServerLimits {
+/** What bounds discovery: of a control plane, or of a relay. */
+export type DiscoverySettings = Pick<
+  ControlPlaneSettings,
+  | 'discoveryAdmission'
+  | 'discoveryAnswerMs'
+  | 'discoveryBurst'
+  | 'discoveryHandshakeMs'
+  | 'discoveryKeepaliveMs'
+  | 'discoveryKeepaliveTimeoutMs'
+  | 'discoveryNames'
+  | 'discoveryRecheckMs'
+  | 'discoveryRequestBytes'
+  | 'discoveryResponseBytes'
+  | 'discoveryStreamAgeMs'
+  | 'discoveryStreamGraceMs'
+  | 'discoveryStreams'
+  | 'discoveryTypes'
+>;
+
+export function discoveryLimits(settings: DiscoverySettings): AdsServerLimits {
   return {
     maxStreams: settings.discoveryStreams,
     streamsPerSecond: settings.discoveryAdmission,

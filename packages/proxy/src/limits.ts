@@ -1,3 +1,4 @@
+import type { TenantDemandLimits } from './discovery/tenant-demand.ts';
 import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
@@ -43,6 +44,12 @@ export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits 
     maxHeadBytes: settings.maxUpstreamHeadBytes,
     maxPools: settings.maxUpstreamPools,
   };
+}
+
+export function tenantDemandLimitsOf(settings: ProxySettings): TenantDemandLimits {
+  const { maxTenantsOnDemand: tenants, maxTenantWaits: waiting } = settings;
+  const { tenantWait: waitMs, tenantIdle: idleMs, tenantRetry: retryMs } = settings;
+  return { tenants, waiting, waitMs, idleMs, retryMs };
 }
 
 export function requestLimitsOf(settings: ProxySettings): RequestLimits {

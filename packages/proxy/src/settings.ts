@@ -1,5 +1,6 @@
 import {
   choice,
+  flag,
   hostPort,
   integer,
   logLevels,
@@ -119,6 +120,11 @@ export const proxySettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Where the control plane answers discovery.',
   }),
+  allowPlaintext: flag({
+    name: 'SIGNALBOX_ALLOW_PLAINTEXT',
+    fallback: 'false',
+    doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator. Otherwise such a start is refused.',
+  }),
   discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
   joinToken: secret({
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',
@@ -191,6 +197,33 @@ export const proxySettings = {
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_TIMEOUT',
     5_000,
     'How long the answer to a ping may take.',
+  ),
+  tenants: choice({
+    name: 'SIGNALBOX_PROXY_TENANTS',
+    fallback: 'all',
+    options: ['all', 'on-demand'],
+    doc: 'Which tenants this node holds, of those that its token covers: all, or on-demand: each from its first request until nobody uses it.',
+  }),
+  maxTenantsOnDemand: count(
+    'SIGNALBOX_PROXY_TENANTS_MAX',
+    1_000,
+    'Tenants that are held on demand. Beyond: the one that was not used for longest is given up; when all are in use, requests for others are answered 503.',
+  ),
+  tenantWait: ms('SIGNALBOX_PROXY_TENANT_WAIT', 3_000, 'How long a request waits for its tenant, on demand.'),
+  maxTenantWaits: count(
+    'SIGNALBOX_PROXY_TENANT_WAITING',
+    1_000,
+    'Requests that wait for tenants at a time, on demand.',
+  ),
+  tenantIdle: ms(
+    'SIGNALBOX_PROXY_TENANT_IDLE',
+    600_000,
+    'How long a tenant without requests and open streams is held, on demand.',
+  ),
+  tenantRetry: ms(
+    'SIGNALBOX_PROXY_TENANT_RETRY',
+    5_000,
+    'How long a tenant that could not be had is not asked for again, on demand.',
   ),
   discoveryResponse: bytes(
     'SIGNALBOX_PROXY_DISCOVERY_RESPONSE',

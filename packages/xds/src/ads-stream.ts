@@ -6,6 +6,8 @@ import type { ChangeSet } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import type { ResponseEncoder } from './encoded-response.ts';
 import { type ClientNode, nodeOf } from './node.ts';
+import { followedBy } from './followed.ts';
+import type { ServedFamilies } from './served-families.ts';
 import type { ServedFamily } from './served-family.ts';
 import {
   identify,
@@ -27,8 +29,7 @@ export interface AdsStreamOptions {
   readonly id: number;
   readonly encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
   readonly limits: AdsServerLimits;
-  /** By name. */
-  readonly families: ReadonlyMap<string, ServedFamily>;
+  readonly families: ServedFamilies;
   readonly authenticate: (
     metadata: Metadata,
     node: ClientNode,
@@ -45,6 +46,7 @@ export interface AdsStreamOptions {
 /** What exists from the moment at which the subscriber is known. */
 interface Opened {
   readonly info: StreamInfo;
+  readonly grant: StreamGrant;
   readonly family: ServedFamily;
   readonly position: StreamPosition;
   readonly context: SessionContext;
@@ -130,8 +132,20 @@ export class AdsStream {
   #take(opened: Opened, request: StreamRequest): void {
     this.#options.observer.heard(opened.info);
     if (this.#waitingSinceMs !== undefined) this.#waitingSinceMs = this.#options.clock.monotonic();
+    const { types } = opened.session;
     this.#step(opened, { kind: 'request', request });
+    if (this.#phase !== 'open') return;
+    if (changesSubscription(request, types)) this.#follow(opened);
     this.catchUp();
+  }
+
+  /** Has changes told of what the stream has asked for, and of nothing else. */
+  #follow({ info, family, session }: Opened): void {
+    const { variant } = this.#transport;
+    // Requests of the other variant say all their names each time, and are few.
+    const followed = variant === 'delta' ? followedBy(session, family.order, info.collections) : info.collections;
+    family.follow(this, followed);
+    if (variant === 'delta') this.#options.observer.following?.(info, followed);
   }
 
   async #authenticate(request: StreamRequest): Promise<void> {
@@ -158,22 +172,27 @@ export class AdsStream {
   }
 
   /** Ends the stream when its credential is no longer good for what it sees. No answer leaves the stream as it is. */
-  async #checkAgain({ info }: Opened): Promise<void> {
+  async #checkAgain({ info, grant }: Opened): Promise<void> {
     const answer = await this.#ask(info.node);
     if (this.#phase !== 'open' || !answer) return;
     if ('code' in answer) return this.close(answer);
-    if (sameGrant(answer, info)) return;
+    if (sameGrant(answer, grant)) return;
     this.close({ code: statusCode.aborted, message: 'what the credential may see has changed: reconnect' });
   }
 
   #open(node: ClientNode, grant: StreamGrant, request: StreamRequest): void {
     const { id, families, observer, clock, limits, logger } = this.#options;
-    const family = families.get(grant.family);
+    const family = families.enter(grant);
     if (!family) return this.close(notServed(grant.family));
-    const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
+    const { identity, collections, sources } = grant;
+    const info: StreamInfo = {
+      ...{ id, node, identity, family: grant.family, collections },
+      ...(sources === undefined ? {} : { sources }),
+      remoteAddress: this.#transport.remoteAddress,
+    };
     const position = new StreamPosition(family.newestFor(info), grant.collections);
     const context = this.#context(node, family, position);
-    const opened = { info, family, position, context, session: newServerSession };
+    const opened = { info, grant, family, position, context, session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
@@ -181,7 +200,6 @@ export class AdsStream {
     if (heartbeatMs !== undefined && this.#keepsLeases(node)) {
       this.#timers.use(clock.interval(heartbeatMs, () => this.#renew(opened)));
     }
-    family.enlist(this);
     observer.opened(info);
     logger.info('subscriber connected', { node: node.id, credential: info.identity.name, remote: info.remoteAddress });
     // Tells the client that it is connected even when there is nothing to send.
@@ -276,6 +294,7 @@ export class AdsStream {
     this.#phase = 'closed';
     this.#timers.dispose();
     this.#opened?.family.forget(this);
+    if (this.#opened) this.#options.families.leave(this.#opened.grant);
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
@@ -295,13 +314,21 @@ function logFields({ node }: StreamInfo, { typeUrl, faults, nonce, version }: Re
 /** What a client declares that forgets by itself what is not renewed. */
 const leaseFeature = 'xds.config.supports-resource-ttl';
 
+/** Whether a request may ask for something else than the ones before it. */
+function changesSubscription(request: StreamRequest, types: ServerSession['types']): boolean {
+  if (!types.has(request.typeUrl)) return true;
+  if (!('resourceNamesSubscribe' in request)) return false;
+  return request.resourceNamesSubscribe.length > 0 || request.resourceNamesUnsubscribe.length > 0;
+}
+
 function notServed(family: string): StreamEnd {
   const message = `the credential is for subscribers of the family "${family}", which is not served here`;
   return { code: statusCode.permissionDenied, message };
 }
 
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
-  if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family) return false;
+  if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family || a.source !== b.source)
+    return false;
   if (String(a.identity.groups ?? []) !== String(b.identity.groups ?? [])) return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;

@@ -1,4 +1,4 @@
-export { type Admin, adminClient } from './admin.ts';
+export { type Admin, adminClient, type AdminProtocol } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
 export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 export { createDatabase } from './databases.ts';

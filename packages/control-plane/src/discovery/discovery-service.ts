@@ -111,6 +111,7 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[], l
       observer.closed(stream, reason);
     },
     heard: (stream) => observer.heard(stream),
+    following: (stream, collections) => observer.following?.(stream, collections),
     sent: (stream, collections) => observer.sent(stream, collections),
     acked: (stream, collections) => observer.acked(stream, collections),
     nacked: (stream, refusal) => observer.nacked(stream, refusal),

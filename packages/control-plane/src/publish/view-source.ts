@@ -4,6 +4,8 @@ import type { ClientNode, Collection, CollectionSource, StagedCollection } from 
 import type { ConfigurationView, Projection, ProjectionVariant } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
 import type { ScopeStages } from './scope-stages.ts';
+import type { TenantDirectory } from './tenant-directory.ts';
+import type { TenantRights } from './tenant-rights.ts';
 import { ViewCollection } from './view-collection.ts';
 import { ViewStages } from './view-stages.ts';
 
@@ -16,6 +18,7 @@ export interface ViewSourceOptions {
     /** Scopes that not all nodes have at the same revision. */
     stagedIds(): Iterable<string>;
   };
+  readonly directory: TenantDirectory;
   readonly clock: Clock;
   /** How changes that follow each other closely are folded into one. */
   readonly debounce: DebounceOptions;
@@ -27,7 +30,7 @@ interface View {
   readonly gateway: string;
   readonly variant: string;
   /** Null: all. */
-  readonly tenants: ReadonlySet<string> | null;
+  readonly tenants: TenantRights | null;
   readonly debounce: Debounce;
   collection: ViewCollection;
   /** Of whose tenants some subscribers get another revision than others; undefined: all get the same. */
@@ -79,8 +82,8 @@ export class ViewSource implements CollectionSource {
    * The view of a kind of credential, made when it is needed first.
    * @returns its id; undefined if there are too many in use.
    */
-  open(gateway: string, tenants: ReadonlySet<string> | null, variant = ''): string | undefined {
-    const id = JSON.stringify([gateway, tenants && [...tenants].sort(), variant]);
+  open(gateway: string, tenants: TenantRights | null, variant = ''): string | undefined {
+    const id = JSON.stringify([gateway, tenants?.key ?? null, variant]);
     const known = this.#views.get(id);
     if (known) {
       if (known.isStale) this.#renew(id, known);
@@ -135,8 +138,7 @@ export class ViewSource implements CollectionSource {
 
   #onChange(scopes: readonly string[]): void {
     for (const view of this.#views.values()) {
-      const { tenants } = view;
-      if (tenants && !scopes.some((scope) => scope === operatorScope || tenants.has(scope))) continue;
+      if (!scopes.some((scope) => scope === operatorScope || this.#covers(view, scope))) continue;
       view.isStale = true;
       if (view.streams > 0) view.debounce.call();
     }
@@ -156,7 +158,7 @@ export class ViewSource implements CollectionSource {
 
   #stages(id: string, view: View): ViewStages | undefined {
     const { published, maxViews } = this.#options;
-    const ids = [...published.stagedIds()].filter((scope) => view.tenants?.has(scope) ?? true).sort();
+    const ids = [...published.stagedIds()].filter((scope) => this.#covers(view, scope)).sort();
     const scopes = ids.flatMap((scope) => {
       const stages = published.staged(scope);
       return stages ? [[scope, stages] as const] : [];
@@ -187,12 +189,16 @@ export class ViewSource implements CollectionSource {
     const { published } = this.#options;
     const operator = published.snapshot(operatorScope);
     if (!operator) throw new Error('a view was opened before anything was published');
-    const names = [...published.ids()].filter((id) => id !== operatorScope && (tenants?.has(id) ?? true)).sort();
+    const names = [...published.ids()].filter((id) => id !== operatorScope && this.#covers({ tenants }, id)).sort();
     const snapshots = names.flatMap((name) => {
       const snapshot = bases.get(name) ?? published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
     return { gateway, variant, operator, tenants: new Map(snapshots) };
+  }
+
+  #covers({ tenants }: Pick<View, 'tenants'>, tenant: string): boolean {
+    return this.#options.directory.covers(tenants, tenant);
   }
 
   #notify(id: string): void {

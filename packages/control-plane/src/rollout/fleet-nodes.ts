@@ -24,16 +24,23 @@ export class FleetNodes implements RolloutFleet {
     const { incomplete } = this.#fleet;
     if (incomplete !== undefined) return { incomplete };
     const { scope, revision } = rollout;
-    const late = this.#fleet.replicas().find((each) => each.isAlive && (each.offered(scope) ?? 0n) < revision);
+    const replicas = this.#fleet.replicas();
+    const late = replicas.find((each) => !each.isPartial && each.isAlive && (each.offered(scope) ?? 0n) < revision);
     if (late) return { incomplete: `replica ${late.name} has not read revision ${revision} yet` };
-    return this.#fleet.nodes().flatMap((node) => fleetNode(node, rollout));
+    const relays = new Set(replicas.filter(({ isPartial }) => isPartial).map(({ name }) => name));
+    return this.#fleet.nodes().flatMap((node) => fleetNode(node, rollout, relays));
   }
 }
 
-function fleetNode(node: NodeStatus, { scope, revision }: Rollout): readonly FleetNode[] {
+/**
+ * A node below a relay has what the relay has, which is a node itself: it is in no stage, and nobody waits for it. What it
+ * refuses counts.
+ */
+function fleetNode(node: NodeStatus, { scope, revision }: Rollout, relays: ReadonlySet<string>): readonly FleetNode[] {
   const status = node.scope(scope);
   if (!status) return [];
-  const { id, groups, connected, leftAtMs } = node;
+  const { id, groups, leftAtMs } = node;
+  const connected = node.connected && !relays.has(node.replica);
   const { applied, refused } = status;
   const refusal = refused?.revision === revision ? reasonOf(refused.refusals) : undefined;
   return [{ id, groups, connected, leftAtMs, applied, refusal }];

@@ -112,6 +112,8 @@ function readToken(field: Buffer): RememberedToken {
   const date = (text: string | null) => (text === null ? null : new Date(text));
   const record = {
     ...stored,
+    // A file of an earlier version has neither.
+    selector: stored.selector ?? '',
     groups: stored.groups ?? [],
     createdAt: new Date(stored.createdAt ?? 0),
     expiresAt: date(stored.expiresAt),

@@ -2,12 +2,26 @@ import { join } from 'node:path';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { kinds, typeUrlOf } from '@signalbox/config';
 import {
-  type ReportRequest,
-  type ReportResponse,
-  ReportService,
-} from '@signalbox/proto/signalbox/node/v1/report_service_pb.ts';
-import { type Clock, type HostPort, type Logger, type Metrics, type Random, TlsFiles } from '@signalbox/runtime';
-import { AdsClient, type AdsClientTls, type ClientHandler, serviceDefinition } from '@signalbox/xds';
+  type ReportHealthRequest,
+  type ReportHealthResponse,
+  NodeHealthService,
+} from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
+import {
+  type Clock,
+  type HostPort,
+  type Logger,
+  type Metrics,
+  type Random,
+  requireProtection,
+  TlsFiles,
+} from '@signalbox/runtime';
+import {
+  AdsClient,
+  type AdsClientTls,
+  type ClientHandler,
+  serviceDefinition,
+  type SubscriptionChange,
+} from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
 import { GrpcJoinClient } from './join-client.ts';
@@ -69,6 +83,13 @@ export class ControlPlaneConnection {
         'SIGNALBOX_PROXY_JOIN_TOKEN needs SIGNALBOX_PROXY_DISCOVERY_CA: a certificate is of use only over TLS',
       );
     }
+    requireProtection(
+      {
+        ...{ address: discoveryAddress, purpose: 'the control plane', isSecure },
+        remedy: 'SIGNALBOX_PROXY_DISCOVERY_CA',
+      },
+      { isAllowed: settings.allowPlaintext, logger: options.logger },
+    );
     const files = { cert, key, ca: discoveryCa === '' ? [] : [discoveryCa] };
     const tls = isSecure
       ? await TlsFiles.open({ ...options, purpose: 'discovery', files, pollMs: settings.tlsPoll })
@@ -86,8 +107,13 @@ export class ControlPlaneConnection {
   }
 
   /** Tells how this node does, over the connection of the discovery stream. @throws when it did not arrive. */
-  report(request: ReportRequest): Promise<ReportResponse> {
+  report(request: ReportHealthRequest): Promise<ReportHealthResponse> {
     return this.#client.call(reportMethod, request, this.#now() + reportTimeoutMs);
+  }
+
+  /** Asks for other names than before, on the present stream if there is one. */
+  resubscribe(changes: readonly SubscriptionChange[]): void {
+    this.#client.resubscribe(changes);
   }
 
   async stop(): Promise<void> {
@@ -99,7 +125,10 @@ export class ControlPlaneConnection {
 }
 
 const reportTimeoutMs = 5_000;
-const reportMethod = serviceDefinition(ReportService)['report'] as MethodDefinition<ReportRequest, ReportResponse>;
+const reportMethod = serviceDefinition(NodeHealthService)['reportHealth'] as MethodDefinition<
+  ReportHealthRequest,
+  ReportHealthResponse
+>;
 
 /** By what the node is let in. */
 interface Means {

@@ -1,5 +1,8 @@
 import { create } from '@bufbuild/protobuf';
-import { type ReportRequest, ReportResponseSchema } from '@signalbox/proto/signalbox/node/v1/report_service_pb.ts';
+import {
+  type ReportHealthRequest,
+  ReportHealthResponseSchema,
+} from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import { Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +12,7 @@ import { OutcomeCounter } from './outcome-counts.ts';
 function reporting() {
   const clock = new ManualClock(0);
   const counter = new OutcomeCounter({ record: () => {}, close: async () => {} }, 10);
-  const sent: ReportRequest[] = [];
+  const sent: ReportHealthRequest[] = [];
   const answers: (readonly string[] | Error)[] = [];
   const reporter = new NodeReporter({
     ...{ counter, clock, node: 'n1', gateway: 'edge', intervalMs: 10_000 },
@@ -18,7 +21,10 @@ function reporting() {
       sent.push(request);
       const tenants = answers.shift() ?? [];
       if (tenants instanceof Error) throw tenants;
-      return create(ReportResponseSchema, { tenants: [...tenants], intervalMs: tenants.length > 0 ? 1_000 : 10_000 });
+      return create(ReportHealthResponseSchema, {
+        tenants: [...tenants],
+        intervalMs: tenants.length > 0 ? 1_000 : 10_000,
+      });
     },
   });
   const request = (tenant: string) =>

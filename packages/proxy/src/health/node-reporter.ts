@@ -1,9 +1,10 @@
 import { create } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
 import {
-  type ReportRequest,
-  ReportRequestSchema,
-  type ReportResponse,
-} from '@signalbox/proto/signalbox/node/v1/report_service_pb.ts';
+  type ReportHealthRequest,
+  ReportHealthRequestSchema,
+  type ReportHealthResponse,
+} from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import type { Clock, Counter, Logger, Metrics, Random } from '@signalbox/runtime';
 
 import type { OutcomeCounter, OutcomeCounts } from './outcome-counts.ts';
@@ -11,7 +12,7 @@ import type { OutcomeCounter, OutcomeCounts } from './outcome-counts.ts';
 export interface NodeReporterOptions {
   readonly counter: Pick<OutcomeCounter, 'take' | 'giveBack'>;
   /** Says it to the control plane. @throws when it did not arrive. */
-  readonly send: (request: ReportRequest) => Promise<ReportResponse>;
+  readonly send: (request: ReportHealthRequest) => Promise<ReportHealthResponse>;
   readonly node: string;
   readonly gateway: string;
   /** Time between reports until the control plane says otherwise, in milliseconds. */
@@ -66,18 +67,24 @@ export class NodeReporter {
   }
 
   /** @returns the answer; undefined if there is none. */
-  async #report(): Promise<ReportResponse | undefined> {
+  async #report(): Promise<ReportHealthResponse | undefined> {
     const { counter, send, node, gateway, logger } = this.#options;
     const taken = this.#wanted.flatMap((tenant) => counter.take(tenant));
     try {
-      return await send(create(ReportRequestSchema, { node, gateway, tenants: taken.map(tenantReport) }));
+      return await send(create(ReportHealthRequestSchema, { node, gateway, tenants: taken.map(tenantReport) }));
     } catch (error) {
       counter.giveBack(taken);
+      // A relay does not hear of it: nobody below it is asked.
+      if (isUnimplemented(error)) return undefined;
       this.#failures.add();
       logger.debug('how this node does could not be reported', { error: String(error) });
       return undefined;
     }
   }
+}
+
+function isUnimplemented(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === status.UNIMPLEMENTED;
 }
 
 function tenantReport({ tenant, revision, requests, denials, upstreamErrors, latency }: OutcomeCounts) {

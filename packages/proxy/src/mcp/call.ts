@@ -26,6 +26,8 @@ export class Call {
   /** Held from the first phase to the end. */
   admission: Admission | undefined;
   route: RouteState | undefined;
+  /** Tenant that owns the path; empty when nobody does, or when the route says it. */
+  owner = '';
   credential: Credential | undefined;
   /** Raw body of a POST. */
   body: Buffer | undefined;
@@ -148,7 +150,7 @@ export class Call {
       id: services.eventIds.next(),
       at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
-      tenant: entry?.tenant ?? '',
+      tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
       revision: route?.revision ?? 0,

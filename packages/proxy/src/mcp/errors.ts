@@ -29,6 +29,10 @@ export const refusals = {
   // Before anyone is authenticated.
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
+  tenantAbsent: refusal('tenant_absent', 404, codes.server, 'Nothing is served at this path'),
+  tenantRefused: refusal('tenant_refused', 503, codes.server, 'The configuration of this path cannot be served'),
+  tenantLate: refusal('tenant_late', 503, codes.server, 'The configuration of this path is not here yet; try again'),
+  tenantsBusy: refusal('tenants_busy', 503, codes.server, 'The gateway loads too much configuration; try again'),
   unauthenticated: refusal('unauthenticated', 401, codes.server, 'A bearer credential is required'),
   invalidCredential: refusal('invalid_credential', 401, codes.server, 'The credential is not accepted here'),
   keysUnavailable: refusal(

@@ -1,6 +1,7 @@
 import { EventIds, type Recorder } from '@signalbox/audit';
 import type { ForwardRouteEntry } from '@signalbox/config';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import type { TenantDemand } from '../discovery/tenant-demand.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
@@ -32,6 +33,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** Loads tenants when they are asked for; undefined: all that there are have been. */
+  readonly demand?: Pick<TenantDemand, 'want' | 'use' | 'release'> | undefined;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly random: Random;

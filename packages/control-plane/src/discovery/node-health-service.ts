@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { type sendUnaryData, type Server, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import {
-  type ReportRequest,
-  type ReportResponse,
-  ReportResponseSchema,
-  ReportService as ReportServiceDescription,
-  type TenantReport,
-} from '@signalbox/proto/signalbox/node/v1/report_service_pb.ts';
+  type ReportHealthRequest,
+  type ReportHealthResponse,
+  ReportHealthResponseSchema,
+  NodeHealthService as NodeHealthServiceDescription,
+  type TenantHealth,
+} from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import type { Logger, Metrics } from '@signalbox/runtime';
 import { serviceDefinition, type StreamGrant } from '@signalbox/xds';
 
@@ -14,7 +14,7 @@ import { type Health, latencyBuckets } from '../rollout/health.ts';
 import type { HealthCollector } from '../rollout/health-collector.ts';
 import type { NodeAdmission } from './node-admission.ts';
 
-export interface ReportServiceOptions {
+export interface NodeHealthServiceOptions {
   readonly admission: Pick<NodeAdmission, 'admit'>;
   readonly health: HealthCollector;
   /** When a node is to report again while something is rolled out that it may know, and otherwise, in milliseconds. */
@@ -25,23 +25,25 @@ export interface ReportServiceOptions {
 }
 
 /** Hears from nodes how they do. What a node says of tenants that are not its own counts for nothing. */
-export class ReportService {
-  readonly #options: ReportServiceOptions;
+export class NodeHealthService {
+  readonly #options: NodeHealthServiceOptions;
 
-  constructor(options: ReportServiceOptions) {
+  constructor(options: NodeHealthServiceOptions) {
     this.#options = options;
   }
 
   addTo(server: Server): void {
-    server.addService(serviceDefinition(ReportServiceDescription), {
-      report: (call: ServerUnaryCall<ReportRequest, ReportResponse>, done: sendUnaryData<ReportResponse>) =>
-        void this.#answer(call, done),
+    server.addService(serviceDefinition(NodeHealthServiceDescription), {
+      reportHealth: (
+        call: ServerUnaryCall<ReportHealthRequest, ReportHealthResponse>,
+        done: sendUnaryData<ReportHealthResponse>,
+      ) => void this.#answer(call, done),
     });
   }
 
   async #answer(
-    call: ServerUnaryCall<ReportRequest, ReportResponse>,
-    done: sendUnaryData<ReportResponse>,
+    call: ServerUnaryCall<ReportHealthRequest, ReportHealthResponse>,
+    done: sendUnaryData<ReportHealthResponse>,
   ): Promise<void> {
     const { metrics, logger } = this.#options;
     const count = (code: string) =>
@@ -64,7 +66,7 @@ export class ReportService {
     }
   }
 
-  #take(grant: StreamGrant, reports: readonly TenantReport[]): ReportResponse {
+  #take(grant: StreamGrant, reports: readonly TenantHealth[]): ReportHealthResponse {
     const { health, intervalMs, idleMs } = this.#options;
     const seen = grant.sources ?? grant.collections;
     const mayKnow = (tenant: string) => seen === 'all' || seen.has(tenant);
@@ -72,11 +74,11 @@ export class ReportService {
       if (mayKnow(report.tenant)) health.add(report.tenant, report.revision, healthOf(report));
     }
     const tenants = [...health.scopes].filter(mayKnow);
-    return create(ReportResponseSchema, { tenants, intervalMs: tenants.length > 0 ? intervalMs : idleMs });
+    return create(ReportHealthResponseSchema, { tenants, intervalMs: tenants.length > 0 ? intervalMs : idleMs });
   }
 }
 
-function healthOf({ requests, denials, upstreamErrors, latency }: TenantReport): Health {
+function healthOf({ requests, denials, upstreamErrors, latency }: TenantHealth): Health {
   return {
     requests: Number(requests),
     denials: Number(denials),
