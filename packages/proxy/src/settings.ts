@@ -12,6 +12,7 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -178,16 +179,7 @@ export const proxySettings = {
     10_000,
     'How long connecting to the control plane may take.',
   ),
-  reportMs: ms(
-    'SIGNALBOX_PROXY_REPORT_INTERVAL',
-    10_000,
-    'How often the control plane is asked whether it wants to know how this node does, until it says otherwise.',
-  ),
-  reportTenants: integer({
-    name: 'SIGNALBOX_PROXY_REPORT_TENANTS',
-    ...{ unit: 'tenants', min: 1, max: 1_000_000, fallback: '1000' },
-    doc: 'Tenants of which outcomes are counted for the control plane; with more, those are forgotten that were counted first.',
-  }),
+  ...healthSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,
