@@ -54,6 +54,15 @@ function shown({ typeUrl, names, bodies, versions }: DeltaAnswer): string | bigi
   return fromBinary(ManifestSchema, Buffer.from(bodies[at] ?? '', 'hex')).revision;
 }
 
+const isOfTenant = ({ names }: DeltaAnswer) => names.some((name) => name.includes(tenant));
+
+/** The next answer about the tenant: the operator's set, which others change as well, has a Manifest of its own. */
+async function next({ stream }: Pick<Follower, 'stream'>): Promise<DeltaAnswer> {
+  const answer = await stream.next();
+  stream.ack(answer);
+  return isOfTenant(answer) ? answer : next({ stream });
+}
+
 /** Commits, and waits until the first nodes have it. @returns those that it has reached, and the others. */
 async function rollOut(text: string): Promise<{ reached: Follower[]; others: Follower[]; revision: bigint }> {
   const revision = await plane.backends(tenant, { b: text });
@@ -68,31 +77,24 @@ async function rollOut(text: string): Promise<{ reached: Follower[]; others: Fol
 it('54. A revision in stages puts no byte on streams that it has not reached, whatever family they are of.', async () => {
   const { reached, others } = await rollOut('two');
   expect([reached.length, others.length]).toEqual([3, 3]);
-  for (const { stream, type } of reached) {
-    const answer = await stream.next();
-    expect(answer.typeUrl).toBe(type);
-    stream.ack(answer);
-  }
-  for (const { stream } of others) expect(await stream.fence()).toEqual([]);
+  for (const each of reached) expect((await next(each)).typeUrl).toBe(each.type);
+  for (const { stream } of others) expect((await stream.fence()).filter(isOfTenant)).toEqual([]);
 });
 
 it('52. What is taken back comes as a newer revision: none falls on any stream, and who had the old one gets no data.', async () => {
   const { reached, others, revision } = await rollOut('three');
   const before = new Map<string, string | bigint | undefined>();
-  for (const { id, stream } of reached) {
-    const answer = await stream.next();
-    before.set(id, shown(answer));
-    stream.ack(answer);
-  }
+  for (const each of reached) before.set(each.id, shown(await next(each)));
   await plane.admin.rollouts.abortRollout({ scope: tenant });
-  for (const { id, stream, type } of reached) {
-    const answer = await stream.next();
-    expect(shown(answer)).not.toBe(before.get(id));
-    expect(type === manifestType ? shown(answer) : revision + 1n).toBe(revision + 1n);
+  for (const each of reached) {
+    const answer = await next(each);
+    expect(shown(answer)).not.toBe(before.get(each.id));
+    expect(each.type === manifestType ? shown(answer) : revision + 1n).toBe(revision + 1n);
   }
-  for (const { stream, type } of others) {
-    const answers = type === manifestType ? [await stream.next()] : await stream.fence();
-    expect(answers.map(shown)).toEqual(type === manifestType ? [revision + 1n] : []);
+  for (const each of others) {
+    const isNative = each.type === manifestType;
+    const answers = isNative ? [await next(each)] : (await each.stream.fence()).filter(isOfTenant);
+    expect(answers.map(shown)).toEqual(isNative ? [revision + 1n] : []);
   }
 });
 
