@@ -1,4 +1,5 @@
 import type { BackendEntry } from './backend-entry.ts';
+import type { Federation } from './federation/federation.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
@@ -106,6 +107,7 @@ interface RouteFacts {
   /** What happens when a data plane cannot enforce its policies: the write is refused, or that data plane denies. */
   readonly unenforceable: 'refuse' | 'restrict';
   readonly authentication: AuthenticationTable;
+  /** Of a federated route without the rules on members' backends: these stand with each member. */
   readonly authorization: AuthorizationTable;
   /** What calls may use up; each of them counts. */
   readonly limits: readonly LimitEntry[];
@@ -113,7 +115,12 @@ interface RouteFacts {
 
 export interface McpRoute {
   readonly virtualServer: string;
+  /** What sessions belong to: the backend, or a federation, which keeps them while its members change. */
+  readonly sessionKey: string;
+  /** The only member, or the first one of a federation. */
   readonly member: MemberEntry;
+  /** Null when the only member is presented as it is. */
+  readonly federation: Federation | null;
 }
 
 export interface MemberEntry {

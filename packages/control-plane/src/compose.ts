@@ -18,6 +18,7 @@ import {
 } from '@signalbox/runtime';
 
 import { ConfigApi } from './api/config-service.ts';
+import { DumpApi } from './api/dump-service.ts';
 import { Explainer } from './api/explainer.ts';
 import { NodeApi } from './api/node-service.ts';
 import { WritePlanner } from './api/plan-write.ts';
@@ -366,6 +367,7 @@ function apiServer(
         ...{ ...watching, rollouts, driver, fleet: nodes, clock },
         ...{ pollMs: settings.watchIntervalMs, reasonLength: settings.messageLength },
       }),
+      dump: new DumpApi({ published: publisher, projections, maxResources: settings.dumpResources }),
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,

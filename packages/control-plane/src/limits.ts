@@ -48,6 +48,7 @@ export type DiscoverySettings = Pick<
   | 'discoveryKeepaliveTimeoutMs'
   | 'discoveryNames'
   | 'discoveryRecheckMs'
+  | 'discoveryRemovalMs'
   | 'discoveryRequestBytes'
   | 'discoveryResponseBytes'
   | 'discoveryStreamAgeMs'
@@ -70,6 +71,7 @@ export function discoveryLimits(settings: DiscoverySettings): AdsServerLimits {
     streamAgeGraceMs: settings.discoveryStreamGraceMs,
     handshakeTimeoutMs: settings.discoveryHandshakeMs,
     authenticationCheckMs: settings.discoveryRecheckMs,
+    lateRemovalMs: settings.discoveryRemovalMs,
     answerTimeoutMs: settings.discoveryAnswerMs,
     keepaliveIntervalMs: settings.discoveryKeepaliveMs,
     keepaliveTimeoutMs: settings.discoveryKeepaliveTimeoutMs,

@@ -254,6 +254,11 @@ export const controlPlaneSettings = {
     ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '30000' },
     doc: 'Longest time in which a whole request must have arrived.',
   }),
+  dumpResources: integer({
+    name: 'SIGNALBOX_API_DUMP_RESOURCES',
+    ...{ unit: 'resources', min: 1, max: 10_000_000, fallback: '20000' },
+    doc: 'Resources in one answer of DumpConfig; what has more is asked for by tenant.',
+  }),
   watches: integer({
     name: 'SIGNALBOX_API_WATCHES',
     ...{ unit: 'streams', min: 1, max: 100_000, fallback: '200' },
@@ -354,6 +359,11 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_DISCOVERY_RECHECK',
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '2000' },
     doc: 'How often the token of an open stream is checked again: a revoked one ends it.',
+  }),
+  discoveryRemovalMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_REMOVAL',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'How long the removal of what others refer to waits for the answer of a subscriber that they refer to it no more.',
   }),
   discoveryAnswerMs: integer({
     name: 'SIGNALBOX_DISCOVERY_ANSWER',

@@ -256,7 +256,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     createServer: (judgeHost) =>
       createHttpServer(
         settings.httpCodec,
-        { limits, tls: kit.tls, judgeHost, onRefused, clock, logger, metrics },
+        { limits, tls: kit.tls, http2: settings.http2, judgeHost, onRefused, clock, logger, metrics },
         onExchange,
       ),
     drainMs: settings.drainDeadline,

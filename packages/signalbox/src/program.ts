@@ -94,6 +94,11 @@ const groups: readonly Group[] = [
         summary: 'show which rule decides a call',
         load: async () => (await import('./commands/explain.ts')).explainCommand,
       },
+      {
+        name: 'config-dump',
+        summary: 'show what discovery sends to the nodes of a gateway',
+        load: async () => (await import('./commands/config-dump.ts')).configDumpCommand,
+      },
     ],
   },
   {

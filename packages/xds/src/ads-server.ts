@@ -2,13 +2,13 @@ import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { AdsMetrics } from './ads-metrics.ts';
-import { AdsStream } from './ads-stream.ts';
+import { AdsStream, type ResponseEncoders } from './ads-stream.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import { ResponseEncoder } from './encoded-response.ts';
 import { type DiscoveryCall, GrpcServerTransport } from './grpc-transport.ts';
 import type { CollectionSource } from './family.ts';
 import type { ClientNode } from './node.ts';
-import { deltaFormat, leasedDeltaFormat, stateFormat } from './response-format.ts';
+import { deltaFormat, leasedDeltaFormat, leasedStateFormat, stateFormat } from './response-format.ts';
 import { ServedFamilies } from './served-families.ts';
 import type { ServedFamilyOptions } from './served-family.ts';
 import type { SessionLimits } from './server-session.ts';
@@ -63,6 +63,8 @@ export interface AdsServerLimits extends SessionLimits, AdmissionLimits {
   readonly handshakeTimeoutMs: number;
   /** Time between checks that the credential of an open stream is still good. */
   readonly authenticationCheckMs: number;
+  /** How long removals that wait for the rest of their round wait for it. */
+  readonly lateRemovalMs: number;
   /** How long a response may stay unanswered before its stream is ended. */
   readonly answerTimeoutMs: number;
   /** Time between pings that find a half-open connection. */
@@ -92,7 +94,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
  */
 export class AdsServer {
   readonly #options: AdsServerOptions;
-  readonly #encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
+  readonly #encoders: ResponseEncoders;
   readonly #families: ServedFamilies;
   readonly #metrics: AdsMetrics;
   readonly #admission: Admission;
@@ -111,6 +113,7 @@ export class AdsServer {
       delta: encoder(deltaFormat),
       leasedDelta: encoder(leasedDeltaFormat),
       state: encoder(stateFormat),
+      leasedState: encoder(leasedStateFormat),
     };
     this.#metrics = new AdsMetrics(metrics, () => this.#streams.size);
     this.#admission = new Admission(limits, clock);

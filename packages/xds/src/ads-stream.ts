@@ -10,6 +10,7 @@ import { followedBy } from './followed.ts';
 import type { ServedFamilies } from './served-families.ts';
 import type { ServedFamily } from './served-family.ts';
 import {
+  awaitsRemoval,
   identify,
   isAtRest,
   newServerSession,
@@ -25,9 +26,12 @@ import type { Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
 import { StreamPosition } from './stream-position.ts';
 import type { StreamRequest } from './stream-request.ts';
 
+/** What responses are made with: for each variant, and for clients of it that support times to live. */
+export type ResponseEncoders = Readonly<Record<'delta' | 'leasedDelta' | 'state' | 'leasedState', ResponseEncoder>>;
+
 export interface AdsStreamOptions {
   readonly id: number;
-  readonly encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
+  readonly encoders: ResponseEncoders;
   readonly limits: AdsServerLimits;
   readonly families: ServedFamilies;
   readonly authenticate: (
@@ -63,6 +67,8 @@ export class AdsStream {
   /** Since when a response has been unanswered; undefined while the session is at rest. */
   #waitingSinceMs: number | undefined;
   #isOld = false;
+  /** Until it fires, removals wait for the rest of their round. */
+  #removing: Disposable | undefined;
   /** Kept, because a connection that ends forgets it. */
   readonly #certificate: Buffer | undefined;
 
@@ -212,13 +218,15 @@ export class AdsStream {
   #context(node: ClientNode, { order }: ServedFamily, collections: StreamPosition): SessionContext {
     const { encoders, limits } = this.#options;
     const { variant } = this.#transport;
-    const encoder = encoders[this.#keepsLeases(node) ? 'leasedDelta' : variant];
+    const leased = variant === 'delta' ? 'leasedDelta' : 'leasedState';
+    const encoder = encoders[this.#keepsLeases(node) ? leased : variant];
     return { dialect: dialects[variant], order, collections, encoder, limits };
   }
 
-  /** The other variant would need resources in an envelope that few clients know. */
-  #keepsLeases(node: ClientNode): boolean {
-    return this.#transport.variant === 'delta' && node.features?.includes(leaseFeature) === true;
+  /** In the state of the world, resources with a time to live need an envelope that the client has to know, too. */
+  #keepsLeases({ features = [] }: ClientNode): boolean {
+    const knowsEnvelope = this.#transport.variant === 'delta' || features.some((one) => envelopeFeatures.has(one));
+    return features.includes(leaseFeature) && knowsEnvelope;
   }
 
   #renew(opened: Opened): void {
@@ -231,6 +239,22 @@ export class AdsStream {
     for (const effect of effects) this.#apply(opened.info, effect);
     if (isAtRest(session)) this.#waitingSinceMs = undefined;
     else this.#waitingSinceMs ??= this.#options.clock.monotonic();
+    this.#boundRemovals(opened);
+  }
+
+  /** Removals wait for answers to the rest of their round, but not for ever. */
+  #boundRemovals(opened: Opened): void {
+    if (this.#isClosed()) return;
+    if (!awaitsRemoval(opened.session)) {
+      this.#removing?.[Symbol.dispose]();
+      this.#removing = undefined;
+    } else if (!this.#removing) {
+      const { clock, limits } = this.#options;
+      this.#removing = clock.timer(limits.lateRemovalMs, () => {
+        this.#removing = undefined;
+        if (this.#phase === 'open') this.#step(opened, { kind: 'overdue' });
+      });
+    }
   }
 
   #apply(info: StreamInfo, effect: SessionEffect): void {
@@ -293,6 +317,7 @@ export class AdsStream {
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
     this.#timers.dispose();
+    this.#removing?.[Symbol.dispose]();
     this.#opened?.family.forget(this);
     if (this.#opened) this.#options.families.leave(this.#opened.grant);
     this.#options.onClosed(this);
@@ -313,6 +338,11 @@ function logFields({ node }: StreamInfo, { typeUrl, faults, nonce, version }: Re
 
 /** What a client declares that forgets by itself what is not renewed. */
 const leaseFeature = 'xds.config.supports-resource-ttl';
+/** The second name is that of gRPC. */
+const envelopeFeatures: ReadonlySet<string> = new Set([
+  'xds.config.supports-resource-in-sotw',
+  'xds.config.resource-in-sotw',
+]);
 
 /** Whether a request may ask for something else than the ones before it. */
 function changesSubscription(request: StreamRequest, types: ServerSession['types']): boolean {

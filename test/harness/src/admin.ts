@@ -1,6 +1,7 @@
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
@@ -13,6 +14,7 @@ export interface Admin {
   readonly rollouts: Client<typeof RolloutService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
 /** How the API is spoken; Connect over HTTP/1.1 unless told otherwise. */
@@ -32,6 +34,7 @@ export function adminClient(url: string, token: string, ca?: Buffer, protocol: A
     rollouts: createClient(RolloutService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }
 

@@ -3,6 +3,7 @@ import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-conn
 import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
@@ -15,6 +16,7 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
 import type { ConfigApi } from './config-service.ts';
+import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
 import { Http2Sessions } from './http2-sessions.ts';
@@ -34,6 +36,7 @@ export interface ApiServerOptions {
     readonly nodes: NodeApi;
     readonly rollouts: RolloutApi;
     readonly tokens: TokenApi;
+    readonly dump: DumpApi;
   };
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
@@ -50,7 +53,7 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService] as const;
+const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -132,9 +135,10 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, rollouts, tokens } = this.#options.services;
+    const { config, tenants, nodes, rollouts, tokens, dump } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
     router.service(NodeService, nodes).service(RolloutService, rollouts).service(TokenService, tokens);
+    router.service(DumpService, dump);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */

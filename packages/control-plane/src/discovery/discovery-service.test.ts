@@ -96,7 +96,7 @@ async function start() {
         maxRequestBytes: 1 << 20,
       },
       ...{ maxResponseBytes: 4 << 20, maxStreamAgeMs: 1_800_000, streamAgeJitter: 0.3, streamAgeGraceMs: 10_000 },
-      ...{ handshakeTimeoutMs: 10_000, authenticationCheckMs: 30_000, answerTimeoutMs: 60_000 },
+      ...{ handshakeTimeoutMs: 10_000, authenticationCheckMs: 30_000, lateRemovalMs: 5_000, answerTimeoutMs: 60_000 },
       ...{ keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },
     },
   });

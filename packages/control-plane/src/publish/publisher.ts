@@ -42,8 +42,9 @@ interface PublishedScope {
  *
  * 1. Not ready, and so never empty by accident, until everything that was committed has been read.
  * 2. A revision is published whole; several in a row may be published as their last.
- * 3. A tenant's collection exists from its first revision on, while the operator's published scope has a Tenant of its
- *    name.
+ * 3. A tenant's collection exists while the operator's published scope has a Tenant of its name: before its first
+ *    revision is known as an empty one at revision 0. So a replica that lags behind says an older revision to a node that
+ *    comes from another, instead of nothing, and the node keeps what it serves.
  * 4. The highest revision wins: hearing of one again changes nothing.
  * 5. A revision that is being rolled out is published together with the one before, and with who gets which.
  */
@@ -138,7 +139,7 @@ export class Publisher implements CollectionSource {
   #published(id: string): PublishedScope | undefined {
     const scope = this.#scopes.get(id);
     if (id === operatorScope) return scope;
-    return scope && this.#tenants.has(id) && scope.state.collection.revision > 0n ? scope : undefined;
+    return scope && this.#tenants.has(id) ? scope : undefined;
   }
 
   #load(scopes: readonly CommittedScope[], staged: readonly StagedScope[] = []): void {
@@ -238,8 +239,15 @@ export class Publisher implements CollectionSource {
   }
 
   #publishedTenants(): ReadonlySet<string> {
-    const resources = this.#scopes.get(operatorScope)?.state.snapshot.resources.values() ?? [];
-    return new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
+    const operator = this.#scopes.get(operatorScope)?.state;
+    const resources = operator?.snapshot.resources.values() ?? [];
+    const names = new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
+    for (const scope of names) {
+      if (this.#scopes.has(scope)) continue;
+      const none = { revision: 0n, removalsConfirmed: 0n, resources: [] };
+      this.#add(firstState({ scope, ...none, committedAtMs: operator?.committedAtMs ?? 0 }));
+    }
+    return names;
   }
 
   #notify(ids: readonly string[]): void {

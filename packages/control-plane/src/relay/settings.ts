@@ -121,6 +121,7 @@ export const relaySettings = {
   discoveryStreamGraceMs: common.discoveryStreamGraceMs,
   discoveryHandshakeMs: common.discoveryHandshakeMs,
   discoveryRecheckMs: common.discoveryRecheckMs,
+  discoveryRemovalMs: common.discoveryRemovalMs,
   discoveryAnswerMs: common.discoveryAnswerMs,
   discoveryKeepaliveMs: common.discoveryKeepaliveMs,
   discoveryKeepaliveTimeoutMs: common.discoveryKeepaliveTimeoutMs,

@@ -15,6 +15,8 @@ const route: RouteEntry = {
   limits: [],
   mcp: {
     virtualServer: 'assistant',
+    sessionKey: 'acme/weather@1',
+    federation: null,
     member: {
       backend: {
         ...{ tenant: 'acme', name: 'weather', key: 'k', kind: 'mcp', cardUrl: '', tls: null },

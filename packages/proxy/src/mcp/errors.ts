@@ -19,6 +19,8 @@ export const codes = {
   internal: -32603,
   server: -32000,
   sessionNotFound: -32001,
+  resourceNotFound: -32002,
+  urlElicitationRequired: -32042,
   headerMismatch: -32020,
   missingCapability: -32021,
   unsupportedVersion: -32022,
@@ -61,7 +63,6 @@ export const refusals = {
   headerMismatch: refusal('header_mismatch', 400, codes.headerMismatch, 'Headers and body disagree'),
   unsupportedVersion: refusal('unsupported_version', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   unsupportedLegacyVersion: refusal('unsupported_version', 400, codes.server, 'Unsupported protocol version'),
-  legacyUpstream: refusal('legacy_upstream', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   modernUpstream: refusal('modern_upstream', 200, codes.invalidParams, 'Unsupported protocol version'),
   unknownMethod: refusal('unknown_method', 200, codes.methodNotFound, 'Method not found'),
   unknownModernMethod: refusal('unknown_method', 404, codes.methodNotFound, 'Method not found'),
@@ -87,6 +88,9 @@ export const refusals = {
     'The upstream server gave an answer that is not MCP',
   ),
   upstreamTooLarge: refusal('upstream_too_large', 200, codes.internal, "The upstream server's answer is too large"),
+  // Virtual servers of several members.
+  otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
+  membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

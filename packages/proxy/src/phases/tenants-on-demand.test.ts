@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RequestPath, tableOf } from '../testing/request-path.ts';
+import { RequestPath, type RequestPathOptions, tableOf } from '../testing/request-path.ts';
 
 const limits = { tenants: 2, waiting: 2, waitMs: 1_000, idleMs: 60_000, retryMs: 5_000 };
 const headers = { authorization: 'Bearer alice-key' };
@@ -79,7 +79,32 @@ describe('a request whose tenant is not here', () => {
   });
 });
 
+/** An HTTP route at `/acme/orders`, where everything is allowed. */
+const orders: RequestPathOptions = {
+  allow: ['true'],
+  more: [
+    ['Backend', 'orders', { http: { url: 'http://127.0.0.1:4000' } }],
+    ['Route', 'orders', { gateway: 'default', match: { path: '/acme/orders' }, http: { backend: 'orders' } }],
+  ],
+};
+
 describe('a tenant that was loaded', () => {
+  it('is in use while a request of any other kind of route runs', async () => {
+    const path = new RequestPath({ demand: limits, withoutTenant: true, ...orders });
+    const exchange = path.send({ method: 'GET', path: '/acme/orders/1', headers });
+    await path.settled();
+    path.tables.swap(tableOf({ ...orders, revision: 2 }));
+    path.demand?.arrived('acme');
+    await path.settled();
+    expect(path.upstream.last.request.target).toBe('/1');
+    await path.clock.advance(3 * limits.idleMs);
+    expect(path.demand?.wants('acme')).toBe(true);
+    path.upstream.last.answer('{}');
+    expect(exchange.status).toBe(200);
+    await path.clock.advance(2 * limits.idleMs);
+    expect(path.demand?.wants('acme')).toBe(false);
+  });
+
   it('is in use while a stream of it is open, and idle after that', async () => {
     const path = new RequestPath({ demand: limits });
     path.demand?.restored(['acme']);

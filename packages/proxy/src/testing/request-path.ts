@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { create, type JsonValue } from '@bufbuild/protobuf';
+import { create, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
@@ -43,6 +43,8 @@ export interface TableOptions {
   readonly routes?: readonly string[];
   /** The operator's set names the tenant, whose own set is not here. */
   readonly withoutTenant?: boolean;
+  /** Spec of a virtual server of several members: backends `tools` and `more`, the second one at port 3002. */
+  readonly federated?: MessageInitShape<typeof VirtualServerSchema>;
   /** More of the tenant's resources: kind, name and spec. */
   readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
@@ -52,15 +54,19 @@ const usualRules = ['tool.name != "hidden"', 'prompt.name != "hidden"', 'resourc
 
 export const audience = 'signalbox';
 
+const moreUrl = 'http://127.0.0.1:3002/mcp';
+
 export function tableOf(options: TableOptions = {}): RoutingTable {
   const operator = makeSnapshot(operatorScope, 1n, [
     encodeResource('Gateway', 'default', create(GatewaySchema, { listeners: [{ name: 'http', port: 8080 }] })),
     encodeResource('Tenant', 'acme', create(TenantSchema, {})),
   ]);
   const { revision = 1, backendUrl = 'http://127.0.0.1:3001/mcp', routes = ['assistant'] } = options;
+  const { federated = { members: [{ backend: 'tools' }] } } = options;
   const tenant = makeSnapshot('acme', BigInt(revision), [
     encodeResource('Backend', 'tools', create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl } } })),
-    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
+    encodeResource('Backend', 'more', create(BackendSchema, { kind: { case: 'mcp', value: { url: moreUrl } } })),
+    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, federated)),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
     ...(options.more ?? []).map(storedOf),

@@ -6,6 +6,10 @@ import {
   file_signalbox_admin_v1_config_service,
 } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import {
+  DumpService,
+  file_signalbox_admin_v1_dump_service,
+} from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
+import {
   file_signalbox_admin_v1_node_service,
   NodeService,
 } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
@@ -33,6 +37,7 @@ export interface AdminClient {
   readonly rollouts: Client<typeof RolloutService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
 /** Longest wait for an answer, in milliseconds; streams have none, their caller ends them. */
@@ -58,6 +63,7 @@ export function adminClientFor(target: Target, clock: Clock): AdminClient {
     rollouts: createClient(RolloutService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }
 
@@ -81,6 +87,7 @@ const deadline =
 
 const registry = createRegistry(
   file_signalbox_admin_v1_config_service,
+  file_signalbox_admin_v1_dump_service,
   file_signalbox_admin_v1_node_service,
   file_signalbox_admin_v1_rollout_service,
   file_signalbox_admin_v1_tenant_service,
