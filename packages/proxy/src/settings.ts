@@ -14,6 +14,7 @@ import {
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
 import { federationSettings } from './federation/settings.ts';
+import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -180,6 +181,7 @@ export const proxySettings = {
     10_000,
     'How long connecting to the control plane may take.',
   ),
+  ...healthSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,

@@ -253,6 +253,7 @@ export class NodeRegistry implements StreamObserver {
     const { replica } = this.#options;
     return {
       ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
+      groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{
         connected: isConnected,

@@ -1,16 +1,19 @@
 import { applyChanges, type Change, makeSnapshot, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
-import type { Collection, CollectionSource, ResourceEntry } from '@signalbox/xds';
+import type { Collection, CollectionSource, ResourceEntry, StagedCollection } from '@signalbox/xds';
 
 import { nativeName, projectManifest } from '../projections/native.ts';
 import type { CommittedChange } from '../store/change-feed.ts';
-import { typeChanges } from './publisher.ts';
 import { ScopeCollection } from './scope-collection.ts';
+import type { ScopeStages } from './scope-stages.ts';
+import { typeChanges } from './scope-state.ts';
 import type { TenantDirectory } from './tenant-directory.ts';
 import type { TenantRights } from './tenant-rights.ts';
 
 /** What is published: the publisher. */
 export type PublishedScopes = Pick<CollectionSource, 'ready' | 'get' | 'ids'> & {
   snapshot(scope: string): Snapshot | undefined;
+  /** Undefined: all nodes have the same. */
+  staged(scope: string): ScopeStages | undefined;
 };
 
 export interface ScopedSourceOptions {
@@ -77,6 +80,10 @@ export class ScopedSource implements CollectionSource {
   get(id: string): Collection | undefined {
     if (id === operatorScope) return this.#operator?.collection;
     return this.#tenants.has(id) ? this.#options.published.get(id) : undefined;
+  }
+
+  staged(id: string): StagedCollection | undefined {
+    return this.#tenants.has(id) ? this.#options.published.staged(id) : undefined;
   }
 
   *ids(): Iterable<string> {
