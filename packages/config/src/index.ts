@@ -90,6 +90,7 @@ export {
   type SourceLocation,
   withLocations,
 } from './resource-file.ts';
+export { type LabelSelector, parseLabelSelector } from './label-selector.ts';
 export { assembleRoutingTable, assembleRoutingTableSteps, type RoutingTableParts } from './routing-table.ts';
 export {
   applyChanges,

@@ -36,6 +36,8 @@ export interface OperatorTable {
   readonly hash: string;
   readonly gateways: ReadonlyMap<string, GatewayEntry>;
   readonly tenants: ReadonlyMap<string, TenantEntry>;
+  /** Name of the tenant that owns a path below one of its prefixes, whether it has a route there or not. */
+  ownerOf(path: string): string | undefined;
 }
 
 export interface GatewayEntry {

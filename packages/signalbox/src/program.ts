@@ -29,6 +29,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/control-plane.ts')).controlPlaneCommand,
       },
       {
+        name: 'relay',
+        summary: 'run a relay: discovery near its nodes',
+        load: async () => (await import('./commands/relay.ts')).relayCommand,
+      },
+      {
         name: 'proxy',
         summary: 'run a proxy node',
         load: async () => (await import('./commands/proxy.ts')).proxyCommand,

@@ -1,9 +1,10 @@
-export { type Admin, adminClient } from './admin.ts';
+export { type Admin, adminClient, type AdminProtocol } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
 export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 export { createDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';
+export { httpCodecSettings } from './http-codec.ts';
 export { type HttpFixture, readBody, startHttpFixture } from './http-fixture.ts';
 export { Inbox } from './inbox.ts';
 export { type JwtIssuer, startJwtIssuer, type TokenOptions } from './jwt-issuer.ts';

@@ -18,6 +18,7 @@ import type { ConfigApi } from './config-service.ts';
 import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import { observed } from './observe.ts';
 import { refusedAtGate } from './request-gate.ts';
 import type { TenantApi } from './tenant-service.ts';
@@ -55,18 +56,25 @@ const headerCount = 100;
 const keepAliveMs = 65_000;
 const requestsPerSocket = 10_000;
 
-/** The admin API over HTTP/1.1: Connect, gRPC-Web, and the process's own health and metrics. */
+/** The admin API over HTTP/1.1 and HTTP/2: Connect, gRPC, gRPC-Web, and the process's own health and metrics. */
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
   readonly #permissions = permissionsByPath(services);
   readonly #shutdown = new AbortController();
   readonly #http: FastifyInstance;
+  readonly #http2: Http2Sessions;
 
   /** @throws Error if an RPC declares no permission. */
   constructor(options: ApiServerOptions) {
     this.#options = options;
     this.#http = this.#build();
+    const { clock, requestMs, tls } = options;
+    this.#http2 = new Http2Sessions({
+      ...{ clock, requestMs, headerBytes, headerCount, keepAliveMs },
+      handle: (request, response) => this.#http.routing(request, response),
+    });
+    this.#http2.attachTo(this.#http.server, tls !== undefined);
   }
 
   /** @returns the base URL. */
@@ -78,8 +86,13 @@ export class ApiServer {
   /** Ends streams, finishes requests, and cuts off what still runs at the deadline. */
   async stop(deadline: AbortSignal): Promise<void> {
     const { server } = this.#http;
-    deadline.addEventListener('abort', () => server.closeAllConnections(), { once: true });
+    const cut = () => {
+      server.closeAllConnections();
+      this.#http2.destroy();
+    };
+    deadline.addEventListener('abort', cut, { once: true });
     this.#shutdown.abort(new ConnectError('the control plane stops: ask another one', Code.Unavailable));
+    this.#http2.close();
     await this.#http.close();
   }
 
@@ -107,7 +120,7 @@ export class ApiServer {
     this.#addHealth(http);
     void http.register(fastifyConnectPlugin, {
       routes: (router) => this.#addServices(router),
-      grpc: false,
+      grpc: true,
       readMaxBytes: bodyBytes,
       acceptCompression: [compressionGzip],
       jsonOptions: { ignoreUnknownFields: false },
@@ -177,7 +190,7 @@ const httpOptions = { maxHeaderSize: headerBytes, requireHostHeader: true, conne
 function serverOptions(tls: TlsFiles | undefined) {
   if (!tls) return { http: httpOptions };
   const { cert, key } = tls.value;
-  const secure = { minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 } as const;
+  const secure = { minVersion: 'TLSv1.2', ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: 10_000 } as const;
   // Fastify's types tell plaintext and TLS apart; what is added to it here is the same for both.
   return { https: { ...httpOptions, ...secure, ...(cert && { cert }), ...(key && { key }) } } as unknown as {
     http: typeof httpOptions;

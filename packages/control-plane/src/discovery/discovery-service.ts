@@ -116,6 +116,7 @@ function holdingViews(
       for (const observer of observers) observer.closed(stream, reason);
     },
     heard: (stream) => observers.forEach((observer) => observer.heard(stream)),
+    following: (stream, collections) => observers.forEach((observer) => observer.following?.(stream, collections)),
     sent: (stream, collections) => observers.forEach((observer) => observer.sent(stream, collections)),
     acked: (stream, collections) => observers.forEach((observer) => observer.acked(stream, collections)),
     nacked: (stream, refusal) => observers.forEach((observer) => observer.nacked(stream, refusal)),

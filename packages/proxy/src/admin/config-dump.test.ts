@@ -64,6 +64,7 @@ const table: RoutingTable = {
       ],
     ]),
     tenants: new Map([['acme', { name: 'acme', pathPrefixes: ['/acme'] }]]),
+    ownerOf: () => undefined,
   },
   tenants: new Map([['acme', { tenant: 'acme', revision: 7n, hash: 'set', routes: new Map([['assistant', route]]) }]]),
   match: () => undefined,

@@ -50,10 +50,7 @@ function greetingOf({ member }: MemberState, asked: Asked): Discovered[] {
   return [{ member, capabilities, instructions, ttlMs: typeof ttlMs === 'number' && ttlMs >= 0 ? ttlMs : 0 }];
 }
 
-/** When every member that answered speaks the other era only, a client that can is told to use that one. */
 function refuseDiscover(call: Call, asked: readonly Asked[]): void {
   const failures = asked.filter((one) => one.kind === 'failure');
-  const legacy = failures.some(({ error }) => error?.code === 'other-era');
-  if (legacy) return call.refuseForLegacyUpstream();
   call.refuse(refusals.membersMissing, { data: { members: failures.map(({ reason }) => ({ reason })) } });
 }

@@ -134,6 +134,7 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
         ...{ method: verb, body },
         headers: access.headersFor(this.#request),
         safeToResend: repeatable,
+        legacyFor: access.legacyFor,
         timeouts: streams === true ? streamTimeouts : callTimeouts,
       },
       this,

@@ -27,6 +27,8 @@ export interface MemberRequest {
 export interface Access {
   /** The member's name of the session; empty when there is none. */
   readonly session: string;
+  /** The member speaks only the legacy era: whose sessions there a modern request may share. */
+  readonly legacyFor?: string;
   headersFor(request: MemberRequest): readonly string[];
 }
 

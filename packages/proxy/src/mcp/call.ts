@@ -1,5 +1,6 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { McpSubject } from '@signalbox/config';
+import type { McpSubject, RoutingTable } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
 import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
@@ -7,8 +8,8 @@ import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
+import type { OpenCall } from '../table/open-calls.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
-import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
@@ -16,11 +17,17 @@ import type { Services } from './services.ts';
 /** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
 export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'get' | 'delete' | 'none';
 
+/** Hears of each table that comes while a call is under way. */
+export interface SeesTables {
+  recheck(next: RoutingTable): void;
+}
+
 /**
  * One HTTP request on its way from admission to its outcome. Phases fill its fields in order and read those of earlier
  * phases; whoever ends it, it ends once, and then its event is recorded and its table released.
  */
-export class Call {
+export class Call implements OpenCall {
+  place = notRostered;
   readonly services: Services;
   readonly exchange: Exchange;
   readonly #arrivedAt: number;
@@ -28,6 +35,8 @@ export class Call {
   /** Held from the first phase to the end. */
   admission: Admission | undefined;
   route: RouteState | undefined;
+  /** Tenant that owns the path; empty when nobody does, or when the route says it. */
+  owner = '';
   credential: Credential | undefined;
   /** Raw body of a POST. */
   body: Buffer | undefined;
@@ -48,6 +57,8 @@ export class Call {
   target: CallTarget | undefined;
   /** How that member is spoken to; set when the message is on its way. */
   leg: MemberLeg | undefined;
+  /** A modern request whose upstream speaks only the legacy era. */
+  isForLegacy = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -56,6 +67,7 @@ export class Call {
   #status = 0;
   #writer: BodyWriter | undefined;
   #ended = false;
+  #seesTables: SeesTables | undefined;
   /** Runs when the call ends, whatever ended it: what was begun elsewhere is taken back there. */
   onEnded: (() => void) | undefined;
 
@@ -83,6 +95,23 @@ export class Call {
     return message.bytes.toString('utf8', message.id.start, message.id.end);
   }
 
+  /** From now on, and until the call ends, `seesTables` sees each table that comes. */
+  watchTables(seesTables: SeesTables): void {
+    if (this.#ended || !this.admission) return;
+    this.#seesTables = seesTables;
+    this.services.streams.calls.begin(this, this.admission.table);
+  }
+
+  /** Somebody else sees them. */
+  unwatchTables(): void {
+    if (this.#seesTables) this.services.streams.calls.end(this);
+    this.#seesTables = undefined;
+  }
+
+  recheck(next: RoutingTable): void {
+    this.#seesTables?.recheck(next);
+  }
+
   setBody(body: Buffer): void {
     this.body = body;
     this.#requestBytes = body.length;
@@ -94,14 +123,6 @@ export class Call {
     if (this.decision === 'none') this.decision = decisionOf(refusal);
     const status = refusal.status === 200 && this.kind !== 'request' ? outOfBand(refusal) : refusal.status;
     this.respond(status, this.#refusalHeaders(refusal), errorMessage(this.clientId, refusal, detail), refusal.name);
-  }
-
-  /** Tells clients that can negotiate to fall back to `initialize`. */
-  refuseForLegacyUpstream(): void {
-    this.refuse(refusals.legacyUpstream, {
-      message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
-      data: { supported: legacyCodec.versions, requested: this.version },
-    });
   }
 
   /**
@@ -125,8 +146,8 @@ export class Call {
   }
 
   /** Breaks off: an error when no answer has begun, a broken answer otherwise. */
-  abandon(refusal: Refusal): void {
-    if (!this.#writer) return this.refuse(refusal);
+  abandon(refusal: Refusal, detail: ErrorDetail = {}): void {
+    if (!this.#writer) return this.refuse(refusal, detail);
     this.#writer.abort();
     this.end(refusal.name);
   }
@@ -149,6 +170,7 @@ export class Call {
     this.#ended = true;
     const { services } = this;
     const durationMs = services.clock.monotonic() - this.#startedAt;
+    this.unwatchTables();
     this.onEnded?.();
     services.requestMetrics.ended(this.era, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));
@@ -162,7 +184,7 @@ export class Call {
       id: services.eventIds.next(),
       at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
-      tenant: entry?.tenant ?? '',
+      tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
       revision: route?.revision ?? 0,

@@ -18,6 +18,7 @@ export function postRequest(
     headers,
     body,
     safeToResend: call.rule?.repeatable ?? false,
+    legacyFor: call.isForLegacy ? call.credential?.principal.id : undefined,
     timeouts: call.rule?.special === 'listen' ? call.services.streamTimeouts : call.services.callTimeouts,
   };
 }

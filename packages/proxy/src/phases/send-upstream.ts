@@ -48,24 +48,24 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
   }
 }
 
-/** Modern requests only go to upstreams that speak the era. */
+/** A modern request to an upstream of the legacy era is marked as such: the bridge between eras takes it from there. */
 function sendModern(call: Call): Step | Promise<Step> {
   const route = call.route as RouteState;
   const era = call.services.eras.known(route);
   if (era === 'modern') return sendRequest(call);
-  if (era === 'legacy') return refuseForLegacyUpstream(call);
+  if (era === 'legacy') return sendToLegacy(call);
   return new Promise<Era | undefined>((resolve) => call.services.eras.find(route, resolve)).then((found) => {
     if (call.exchange.closed) call.endUnanswered(0, endings.clientCancelled);
     else if (found === 'modern') return sendRequest(call);
-    else if (found === 'legacy') return refuseForLegacyUpstream(call);
+    else if (found === 'legacy') return sendToLegacy(call);
     else return refuse(call, refusals.upstreamUnreachable);
     return 'stop';
   });
 }
 
-function refuseForLegacyUpstream(call: Call): Step {
-  call.refuseForLegacyUpstream();
-  return 'stop';
+function sendToLegacy(call: Call): Step {
+  call.isForLegacy = true;
+  return sendRequest(call);
 }
 
 function sendRequest(call: Call): Step {
@@ -90,6 +90,7 @@ function sendRequest(call: Call): Step {
   }
   call.exchange.onClientGone(() => answer.clientGone());
   const request = postRequest(call, route, requestHeaders(call), body);
+  call.watchTables(answer);
   answer.upstream = services.upstream.dispatch(request, new GuardedHandler(call, answer));
   return 'stop';
 }

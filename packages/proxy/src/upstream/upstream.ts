@@ -29,6 +29,8 @@ export interface UpstreamRequest {
   /** What is special about the endpoint. Equal for equal pool keys. */
   readonly peer?: UpstreamPeer;
   readonly safeToResend: boolean;
+  /** A modern request for a server of the legacy era: the caller, whose sessions there it may share. */
+  readonly legacyFor?: string | undefined;
   /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
   readonly timeouts: {
     readonly connectMs: number;
