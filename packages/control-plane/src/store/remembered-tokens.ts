@@ -10,25 +10,16 @@ export interface RememberedToken {
 }
 
 /**
- * The tokens that were valid when the database was last asked, at most `limit`. They let nodes and readers in while it
- * does not answer; a token that another replica revokes meanwhile is believed until it answers again.
+ * The tokens that were valid when the database was last asked: as many as may exist. They let nodes and readers in, also
+ * while it does not answer; a token that another replica revokes meanwhile is believed until it answers again.
  */
 export class RememberedTokens {
-  readonly #limit: number;
   readonly #tokens = new Map<string, RememberedToken>();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
 
   /** These and no others are valid. */
   replace(tokens: Iterable<RememberedToken>): void {
     this.#tokens.clear();
-    for (const token of tokens) this.learn(token);
-  }
-
-  learn(token: RememberedToken): void {
-    if (this.#tokens.size < this.#limit || this.#tokens.has(token.record.id)) this.#tokens.set(token.record.id, token);
+    for (const token of tokens) this.#tokens.set(token.record.id, token);
   }
 
   forget(id: string): void {
