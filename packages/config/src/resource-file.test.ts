@@ -90,14 +90,40 @@ describe('a file of resources', () => {
     expect(parseResourceFile(bomb, { file: 'f' }).problems.map(({ code }) => code)).toEqual(['limit-exceeded']);
   });
 
-  it('bounds nesting', () => {
-    for (const depth of [100, 10_000]) {
-      const deep = `apiVersion: signalbox.dev/v1\nkind: Tenant\nmetadata: { name: x }\nspec: ${'['.repeat(depth)}${']'.repeat(depth)}\n`;
-      const { documents, problems } = parseResourceFile(deep, { file: 'f' });
-      expect(documents).toEqual([]);
-      // How often the YAML parser says so depends on the stack that is left when it gives up.
-      expect(problems.map(({ code }) => code)).toContain(depth === 100 ? 'limit-exceeded' : 'syntax');
-    }
+  describe('bounds nesting', () => {
+    const deepest = 64;
+    /** Values that hold one another, the first of them a value of `spec`: how `levels` of them are written. */
+    const shapes: readonly [string, (levels: number) => string][] = [
+      ['lists in brackets', (levels) => `${'['.repeat(levels)}${']'.repeat(levels)}`],
+      ['lists that are never closed', (levels) => '['.repeat(levels)],
+      ['mappings in braces', (levels) => `${'{a: '.repeat(levels)}${'}'.repeat(levels)}`],
+      ['lists on one line', (levels) => `\n  ${'- '.repeat(levels)}x`],
+      ['mappings by indentation', (levels) => indented('a:', Math.min(levels, 1_000))],
+      ['keys of mappings', (levels) => `\n  ${'? '.repeat(levels)}x`],
+    ];
+
+    it.each(shapes)('of %s: one problem with its line, however deep and whatever stack is left', (_, write) => {
+      for (const levels of [deepest + 1, 100, 10_000, 300_000]) {
+        const read = () => parseResourceFile(`${head}spec: ${write(levels)}\nother: [\n`, { file: 'f' });
+        const { documents, problems } = levels === 100 ? underFrames(4_000, read) : read();
+        expect(documents).toEqual([]);
+        expect(problems.map(({ code, message, file }) => [code, message, file])).toEqual([
+          ['limit-exceeded', 'is nested more than 64 levels deep', 'f'],
+        ]);
+        expect(problems[0]?.line).toBeGreaterThan(3);
+      }
+    });
+
+    it('but lets the deepest documents pass', () => {
+      const deep = `${head}spec: ${'['.repeat(deepest)}${']'.repeat(deepest)}\n`;
+      expect(parseResourceFile(deep, { file: 'f' })).toMatchObject({ documents: [{ name: 'x' }], problems: [] });
+    });
+
+    it('also of what aliases expand to', () => {
+      const list = (levels: number, innermost: string) => `${'['.repeat(levels)}${innermost}${']'.repeat(levels)}`;
+      const deep = `${head}spec:\n  a: &a ${list(40, '')}\n  b: ${list(40, '*a')}\n`;
+      expect(parseResourceFile(deep, { file: 'f' }).problems).toMatchObject([{ code: 'limit-exceeded' }]);
+    });
   });
 
   it(
@@ -150,6 +176,16 @@ describe('a file of resources', () => {
     slow,
   );
 });
+
+const head = 'apiVersion: signalbox.dev/v1\nkind: Tenant\nmetadata: { name: x }\n';
+
+function indented(line: string, levels: number): string {
+  return Array.from({ length: levels }, (_, at) => `\n${' '.repeat(at + 1)}${line}`).join('');
+}
+
+function underFrames<T>(frames: number, run: () => T): T {
+  return frames === 0 ? run() : underFrames(frames - 1, run);
+}
 
 function backendWithUrl(url: string): string {
   return `apiVersion: signalbox.dev/v1\nkind: Backend\nmetadata: { tenant: acme, name: x }\nspec: { mcp: { url: "${url}" } }\n`;

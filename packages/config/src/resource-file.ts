@@ -1,11 +1,12 @@
 import type { JsonValue } from '@bufbuild/protobuf';
-import { type Document, isMap, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import { isMap, LineCounter, type Node } from 'yaml';
 import { type Problem, ProblemList, type ProblemSubject } from './problem.ts';
 import { duplicateProblem, type ResourceDocument, subjectOf } from './resource.ts';
 import { childPath } from './resources/json-shape.ts';
 import { quote } from './resources/name.ts';
 import { findNode } from './resource-file/field-path.ts';
-import { toJsonValue } from './resource-file/yaml-value.ts';
+import { readYaml, type YamlDocument } from './resource-file/yaml-documents.ts';
+import { maxDepth, tooDeep, toJsonValue } from './resource-file/yaml-value.ts';
 
 /** A document of a file, with the places of its fields. */
 export interface SourceDocument extends ResourceDocument {
@@ -44,10 +45,15 @@ export function parseResourceFile(text: string, options: ResourceFileOptions): R
     file: options.file,
     line: Math.max(1, lines.linePos(Math.min(offset, text.length)).line),
   });
-  const parsed = parseYaml(text, lines, file);
+  const parsed = parseYaml(text, lines);
+  if (parsed.refusal) {
+    const { code, message, offset } = parsed.refusal;
+    file.error(code, '', message);
+    return { documents: [], problems: file.problems.map((problem) => ({ ...problem, ...lineOf(offset) })) };
+  }
   const documents: SourceDocument[] = [];
-  const problems: Problem[] = file.problems.map((problem) => ({ ...problem, ...lineOf(0) }));
-  for (const document of parsed) {
+  const problems: Problem[] = [];
+  for (const document of parsed.documents) {
     const start = lineOf(document.contents?.range?.[0] ?? document.range[0]);
     if (document.errors.length > 0 || document.warnings.length > 0) {
       problems.push(...syntaxProblems(document, lineOf));
@@ -84,21 +90,25 @@ function subjectKey({ kind, scope, name }: ProblemSubject): string {
   return JSON.stringify([kind, scope, name]);
 }
 
-type YamlDocument = Document.Parsed;
+/** Why no document of a file is read, and where. */
+interface FileRefusal {
+  readonly code: Problem['code'];
+  readonly message: string;
+  readonly offset: number;
+}
 
-function parseYaml(text: string, lineCounter: LineCounter, found: ProblemList): readonly YamlDocument[] {
+type ParsedFile =
+  | { readonly refusal: FileRefusal }
+  | { readonly refusal?: undefined; readonly documents: readonly YamlDocument[] };
+
+function parseYaml(text: string, lineCounter: LineCounter): ParsedFile {
   if (text.length > maxFile) {
-    found.error('limit-exceeded', '', `the file has ${text.length} characters; at most ${maxFile} are allowed`);
-    return [];
+    const message = `the file has ${text.length} characters; at most ${maxFile} are allowed`;
+    return { refusal: { code: 'limit-exceeded', message, offset: 0 } };
   }
-  try {
-    const documents = parseAllDocuments(text, { lineCounter, uniqueKeys: true, prettyErrors: false });
-    return Array.isArray(documents) ? documents : [];
-  } catch (error) {
-    const reason = error instanceof RangeError ? 'it is nested too deeply' : String(error);
-    found.error('syntax', '', `the file cannot be read as YAML or JSON: ${reason}`);
-    return [];
-  }
+  const { documents, tooDeepAt } = readYaml(text, lineCounter, maxDepth);
+  if (tooDeepAt === undefined) return { documents };
+  return { refusal: { code: 'limit-exceeded', message: tooDeep, offset: tooDeepAt } };
 }
 
 function isEmpty(document: YamlDocument): boolean {

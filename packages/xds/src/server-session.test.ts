@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ResourceFamily } from './family.ts';
 import { leafType, sealType, type TestChange, testName, twigType } from './testing/memory-source.ts';
 import { SessionDriver, type SeenResponse } from './testing/session-driver.ts';
 
@@ -467,5 +468,53 @@ describe('a type that awaits earlier ones', () => {
     const [leafResponse, ...others] = driver.take();
     expect([leafResponse?.type, others]).toEqual([leafType, []]);
     expect(say(driver.ack(leafResponse))).toMatchObject([{ type: twigType, removed: [] }]);
+  });
+});
+
+describe('a type that removes late', () => {
+  const lateFamily: ResourceFamily = {
+    name: 'test',
+    types: [
+      { typeUrl: leafType, closesRound: false, removesLate: true },
+      { typeUrl: twigType, closesRound: false },
+    ],
+  };
+
+  /** A stream on which a leaf has gone and a twig was sent, neither answered. */
+  function withoutAnswers() {
+    const driver = withLeaves({ a: '1', b: '1' });
+    driver.family = lateFamily;
+    driver.settle(driver.request({ typeUrl: leafType }));
+    driver.settle(driver.request({ typeUrl: twigType }));
+    driver.source.commit('acme', { leaves: { a: null }, twigs: { t: '1' } });
+    return { driver, sent: driver.take() };
+  }
+
+  it('does so when the rest of the round was answered', () => {
+    const { driver, sent } = withoutAnswers();
+    expect(say(sent)).toMatchObject([{ type: twigType, removed: [] }]);
+    expect(say(driver.ack(sent[0]))).toEqual([leaves([], [leaf('acme', 'a')])]);
+  });
+
+  it('does so without that answer when it takes too long, once, and the round still waits for the answer', () => {
+    const { driver, sent } = withoutAnswers();
+    const late = driver.overdue();
+    expect(say(late)).toEqual([leaves([], [leaf('acme', 'a')])]);
+    expect(driver.overdue()).toEqual([]);
+    driver.source.commit('acme', { leaves: { c: '1' } });
+    expect(driver.take()).toEqual([]);
+    expect([...driver.ack(late[0]), ...driver.ack(sent[0])].map(({ updated }) => updated)).toEqual([
+      [`${leaf('acme', 'c')}=1`],
+    ]);
+  });
+
+  it('does not while a response of its own is unanswered', () => {
+    const driver = withLeaves({ a: '1', b: '1' });
+    driver.family = lateFamily;
+    driver.settle(driver.request({ typeUrl: leafType }));
+    driver.source.commit('acme', { leaves: { a: null, b: '2' } });
+    const [update] = driver.take();
+    expect(driver.overdue()).toEqual([]);
+    expect(say(driver.ack(update))).toEqual([leaves([], [leaf('acme', 'a')])]);
   });
 });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '@signalbox/test-harness';
+import { freePort, httpCodecSettings } from '@signalbox/test-harness';
 import { cleanEnvironment, type Finished, root } from './cli-process.ts';
 
 /** What `up -o json` prints when all runs. */
@@ -43,7 +43,7 @@ export class UpProcess {
   constructor(dataDir: string, environment: Readonly<Record<string, string>>) {
     this.#child = spawn(join(root, 'signalbox'), ['up', '--data-dir', dataDir, '-o', 'json'], {
       cwd: root,
-      env: cleanEnvironment(environment),
+      env: cleanEnvironment({ ...httpCodecSettings(), ...environment }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.on('data', (chunk: Buffer) => (this.#out += chunk.toString()));

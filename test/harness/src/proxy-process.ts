@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { OutcomeEvent } from '@signalbox/audit';
 
 import { freePort } from './free-port.ts';
+import { httpCodecSettings } from './http-codec.ts';
 import { readEvents } from './system-node.ts';
 import { until } from './until.ts';
 
@@ -53,6 +54,7 @@ export async function startProxyProcess(options: ProxyProcessOptions): Promise<P
       SIGNALBOX_PROXY_STATE: state,
       SIGNALBOX_PROXY_LISTEN: `127.0.0.1:${port}`,
       SIGNALBOX_PROXY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+      ...httpCodecSettings(),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

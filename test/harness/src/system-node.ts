@@ -5,6 +5,7 @@ import type { OutcomeEvent } from '@signalbox/audit';
 import { readProxySettings, type RunningProxy, startProxy } from '@signalbox/proxy';
 import type { Clock, Logger } from '@signalbox/runtime';
 
+import { httpCodecSettings } from './http-codec.ts';
 import { until } from './until.ts';
 
 /** One proxy of a system, in this process. */
@@ -44,6 +45,7 @@ export async function startSystemNode(options: SystemNodeOptions): Promise<Syste
     // Tests restart control planes and want nodes back at once.
     SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MIN: '10',
     SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MAX: '200',
+    ...httpCodecSettings(),
     ...options.settings,
   });
   const proxy = await startProxy({

@@ -26,7 +26,13 @@ const serverLimits = {
   ...{ maxStreams: 100, streamsPerSecond: 50, streamBurst: 20, maxTypesPerStream: 16, maxNamesPerStream: 100 },
   ...{ maxRequestBytes: 1 << 20, maxResponseBytes: 1_500, handshakeTimeoutMs: 2_000 },
   ...{ streamAgeJitter: 0.5, streamAgeGraceMs: 300 },
-  ...{ authenticationCheckMs: 1_000, answerTimeoutMs: 2_000, keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },
+  ...{
+    authenticationCheckMs: 1_000,
+    lateRemovalMs: 5_000,
+    answerTimeoutMs: 2_000,
+    keepaliveIntervalMs: 10_000,
+    keepaliveTimeoutMs: 5_000,
+  },
 };
 
 /** One life of a control plane: the real tail, publisher and discovery server, between starting and being killed. */

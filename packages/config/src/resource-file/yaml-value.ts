@@ -4,9 +4,12 @@ import type { ProblemCode } from '../problem.ts';
 import { childPath } from '../resources/json-shape.ts';
 import { expandVariables, type VariableSource } from './variables.ts';
 
-/** Values of one document, counted where aliases repeat them; also its deepest nesting. */
+/** Values of one document, counted where aliases repeat them. */
 const maxValues = 1_000_000;
-const maxDepth = 64;
+/** Deepest nesting of a document: what holds a value, one in another. */
+export const maxDepth = 64;
+/** What is wrong with more. */
+export const tooDeep = `is nested more than ${maxDepth} levels deep`;
 /** References to anchors in one document. */
 const maxAliases = 100;
 
@@ -35,7 +38,7 @@ class Reader {
   read(node: Node | null, field: string, depth: number): JsonValue {
     this.#values += 1;
     if (this.#values > maxValues) this.#stop(`has more than ${maxValues} values`);
-    if (depth > maxDepth) this.#stop(`is nested more than ${maxDepth} levels deep`);
+    if (depth > maxDepth) this.#stop(tooDeep);
     if (this.#stopped) return null;
     if (isAlias(node)) {
       this.#aliases += 1;

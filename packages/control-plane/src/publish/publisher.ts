@@ -226,7 +226,7 @@ function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotCh
 }
 
 /** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
-function typeChanges(
+export function typeChanges(
   { snapshot, removalsConfirmed }: Pick<PublishedScope, 'snapshot' | 'removalsConfirmed'>,
   changes: readonly CommittedChange[],
 ): ReadonlyMap<string, TypeChange> {

@@ -14,12 +14,22 @@ export interface RememberedToken {
  * while it does not answer; a token that another replica revokes meanwhile is believed until it answers again.
  */
 export class RememberedTokens {
+  readonly #limit: number;
   readonly #tokens = new Map<string, RememberedToken>();
+
+  /** @param limit tokens that are learnt one by one. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
 
   /** These and no others are valid. */
   replace(tokens: Iterable<RememberedToken>): void {
     this.#tokens.clear();
     for (const token of tokens) this.#tokens.set(token.record.id, token);
+  }
+
+  learn(token: RememberedToken): void {
+    if (this.#tokens.size < this.#limit || this.#tokens.has(token.record.id)) this.#tokens.set(token.record.id, token);
   }
 
   forget(id: string): void {

@@ -29,8 +29,8 @@ export const forwardRefusals = {
   bodyTooLarge: refusal('body_too_large', 413, 'The body is too large'),
   tooManyStreams: refusal('too_many_streams', 503, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, 'Internal error'),
-  // After the answer began: it is broken off.
-  permissionWithdrawn: refusal('revoked', 200, 'Permission was withdrawn'),
+  // While the request is under way; where the answer began, it is broken off.
+  permissionWithdrawn: refusal('revoked', 403, 'Permission was withdrawn'),
   credentialExpired: refusal('expired', 200, 'The credential has expired'),
   routeRemoved: refusal('route_removed', 200, 'The route was removed'),
   backendChanged: refusal('backend_changed', 200, 'The backend was changed'),
@@ -41,6 +41,8 @@ export function forwardRefusalOf(error: UpstreamError): ForwardRefusal {
   switch (error.code) {
     case 'connect-failed':
     case 'connect-timeout':
+    case 'breaker-open':
+    case 'other-era':
       return forwardRefusals.upstreamUnreachable;
     case 'head-timeout':
     case 'idle-timeout':

@@ -185,6 +185,27 @@ describe('policy of an HTTP route', () => {
     expect(path.streams.size).toBe(0);
   });
 
+  it('holds for a request that waits for its answer, however that will come', async () => {
+    const path = node();
+    const exchange = await send(path, { path: '/acme/orders/slow' });
+    const upstream = path.upstream.last;
+    await path.swap({ allow: ['http.method == "GET"', 'true'] });
+    expect(exchange.answered).toBe(false);
+    await path.swap({ allow: [] });
+    expect([exchange.status, upstream.aborted]).toEqual([403, true]);
+    expect(path.events.at(-1)).toMatchObject({ error: 'revoked' });
+    expect(path.streams.calls.size).toBe(0);
+  });
+
+  it('lets a request that waits run on when its route goes', async () => {
+    const path = node();
+    const exchange = await send(path, { path: '/acme/orders/slow' });
+    await path.swap({ more: [backend] });
+    path.upstream.last.answer({ done: true });
+    expect([exchange.status, exchange.json]).toEqual([200, { done: true }]);
+    expect(path.streams.calls.size).toBe(0);
+  });
+
   it('ends an answer that lasts when its route goes', async () => {
     const path = node();
     const exchange = await send(path, { path: '/acme/orders/events' });

@@ -4,6 +4,7 @@ import type { BodySink, BodyWriter } from '../http/exchange.ts';
 import { endings } from '../mcp/errors.ts';
 import type { WatchedStream } from '../mcp/keep-alive.ts';
 import type { Credential } from '../session/credential.ts';
+import type { OpenCall } from '../table/open-calls.ts';
 import type { OpenStream } from '../table/open-streams.ts';
 import type {
   UpstreamError,
@@ -24,7 +25,7 @@ export type Farewell = (refusal: ForwardRefusal, head: UpstreamHead) => string |
  * Carries one request to the backend and its answer back, both as they come and at the pace of whoever is slower. An
  * answer that lasts is looked after: it ends when its permission does.
  */
-export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStream {
+export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, WatchedStream {
   place = notRostered;
   readonly #call: ForwardCall;
   readonly #request: UpstreamRequest;
@@ -53,7 +54,8 @@ export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStre
 
   /** Sends the request; its body follows from the client if it is to be streamed. */
   start(): void {
-    const { exchange } = this.#call;
+    const { exchange, services, admission } = this.#call;
+    services.streams.calls.begin(this, admission.table);
     exchange.onClientGone(() => this.#clientGone());
     this.#send(this.#request);
     if (this.#request.streamed !== undefined) exchange.bodyTo(this);
@@ -100,7 +102,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStre
 
   onError(error: UpstreamError): void {
     if (this.#over) return;
-    if (this.#retriesLeft > 0 && !this.#head && isConnectionFailure(error)) return this.#retry();
+    if (this.#retriesLeft > 0 && !this.#head && hasNoAnswer(error)) return this.#retry();
     this.#finish();
     this.#call.abandon(forwardRefusalOf(error));
   }
@@ -109,6 +111,16 @@ export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStre
     if (this.#over) return;
     const checked = recheckForwarded(this.#call, this.#entry, this.#credential, next);
     if (checked.ended) return this.#withdraw(checked.ended);
+    this.#entry = checked.entry;
+    this.#credential = checked.credential;
+  }
+
+  /** While nothing says that the answer lasts: one whose route or backend is gone runs on (docs/rfd/0012). */
+  recheck(next: RoutingTable): void {
+    if (this.#over) return;
+    const checked = recheckForwarded(this.#call, this.#entry, this.#credential, next);
+    if (checked.ended === forwardRefusals.permissionWithdrawn) this.#withdraw(checked.ended);
+    if (checked.ended) return;
     this.#entry = checked.entry;
     this.#credential = checked.credential;
   }
@@ -147,6 +159,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStre
   /** Keeps an eye on an answer that may last. @returns false when the node has too many of them. */
   #register(head: UpstreamHead): boolean {
     const { streams, keepAlive } = this.#call.services;
+    streams.calls.end(this);
     this.#registration = streams.add(this, this.#call.admission.table);
     if (!this.#registration) {
       this.#upstream?.abort();
@@ -178,6 +191,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenStream, WatchedStre
 
   #finish(): void {
     this.#over = true;
+    this.#call.services.streams.calls.end(this);
     if (!this.#registration) return;
     this.#registration[Symbol.dispose]();
     this.#registration = undefined;
@@ -202,6 +216,6 @@ function endsEvent(chunk: Buffer): boolean {
 }
 
 /** No answer has come, and none will: the request may be sent once more if repeating it does no harm. */
-function isConnectionFailure({ code }: UpstreamError): boolean {
-  return code === 'connect-failed' || code === 'connect-timeout' || code === 'closed-early';
+function hasNoAnswer({ code }: UpstreamError): boolean {
+  return code === 'connect-failed' || code === 'connect-timeout' || code === 'head-timeout' || code === 'closed-early';
 }

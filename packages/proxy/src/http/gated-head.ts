@@ -1,3 +1,4 @@
+import { joinedValue } from './field.ts';
 import type { RequestHead } from './exchange.ts';
 import type { PassedHead } from './request-gate.ts';
 
@@ -35,12 +36,7 @@ export class GatedHead implements RequestHead {
   }
 
   header(name: string): string | undefined {
-    const names = this.#names;
-    let at = names.indexOf(name);
-    if (at < 0) return undefined;
-    let value = this.#values[at] as string;
-    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
-    return value;
+    return joinedValue(this.#names, this.#values, name);
   }
 
   withPrefix(prefix: string): readonly string[] {

@@ -35,10 +35,18 @@ export interface RefusedRequest {
   readonly status: number;
 }
 
+/** Where HTTP/2 is spoken beside HTTP/1.1. */
+export const http2Modes = ['off', 'tls', 'always'] as const;
+
+/** Nowhere; on encrypted connections whose client asks for it; also on others that begin with it (prior knowledge). */
+export type Http2Mode = (typeof http2Modes)[number];
+
 export interface HttpServerOptions {
   readonly limits: HttpServerLimits;
   /** Absent: plaintext. */
   readonly tls?: TlsFiles | undefined;
+  /** Where HTTP/2 is spoken. */
+  readonly http2: Http2Mode;
   readonly judgeHost: JudgeHost;
   /** Called once for each request that the gate, `judgeHost` or the parser refused. Must not throw. */
   readonly onRefused: (refused: RefusedRequest) => void;
@@ -71,6 +79,12 @@ export interface HttpServerLimits {
   readonly maxConnections: number;
   /** Requests on one connection; the last answer closes it. */
   readonly maxRequestsPerConnection: number;
+  /** Streams of one HTTP/2 connection at a time; more are refused. */
+  readonly maxStreamsPerConnection: number;
+  /** Bytes of a request that may come over a stream of HTTP/2 before somebody reads them. */
+  readonly streamWindowBytes: number;
+  /** Streams of one HTTP/2 connection that may be reset or refused before it is closed; a tenth is forgiven a check. */
+  readonly maxStreamFaults: number;
 }
 
 /** What a listener uses unless the settings say otherwise. */
@@ -86,4 +100,7 @@ export const defaultHttpServerLimits: HttpServerLimits = Object.freeze({
   minWriteBytesPerSecond: 16_384,
   maxConnections: 10_000,
   maxRequestsPerConnection: 10_000,
+  maxStreamsPerConnection: 100,
+  streamWindowBytes: 65_535,
+  maxStreamFaults: 200,
 });

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Metrics } from '@signalbox/runtime';
-import { ManualClock } from '@signalbox/runtime/testing';
+import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { MemorySocket } from '../testing/memory-socket.ts';
@@ -9,6 +9,7 @@ import { turn } from '../testing/running-server.ts';
 import { AnswerHeads } from './answer-head.ts';
 import { type ConnectionOwner, Http1Connection } from './http1-connection.ts';
 import { defaultHttpServerLimits } from './http-server.ts';
+import { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 
 /** Inputs of a run. A long one: `SIGNALBOX_TEST_CODEC_INPUTS=1000000`. */
@@ -36,25 +37,26 @@ const limits = { ...defaultHttpServerLimits, maxHeaderBytes: 2_048 };
 /** By our own codec. Each request is answered as soon as its body is there. */
 async function readByUs(pieces: readonly string[]): Promise<Reading> {
   const requests: Understood[] = [];
+  const [clock, metrics, logger] = [new ManualClock(), new Metrics(), new MemoryLogger()];
+  const exchanges = new OpenExchanges({ limits, clock, metrics, logger }, (exchange) => {
+    const { head } = exchange;
+    const names = head.withPrefix('');
+    const headers = names.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${names[i + 1]}`] : []));
+    const target = head.query === '' ? head.path : `${head.path}?${head.query}`;
+    void Promise.resolve(exchange.body(100_000)).then((body) => {
+      if (!body) return;
+      requests.push({ method: head.method, target, headers, body: body.toString('latin1') });
+      exchange.respond(200, [], 'x');
+    });
+  });
   const owner: ConnectionOwner = {
     limits,
-    heads: new AnswerHeads(new ManualClock(), 65_000),
+    heads: new AnswerHeads(clock, 65_000),
     judgeHost: () => undefined,
-    refusals: new RefusalCounter({ metrics: new Metrics(), onRefused: () => undefined }),
+    refusals: new RefusalCounter({ metrics, onRefused: () => undefined }),
+    exchanges,
     tick: 0,
     draining: false,
-    begin: (exchange) => {
-      const { head } = exchange;
-      const names = head.withPrefix('');
-      const headers = names.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${names[i + 1]}`] : []));
-      const target = head.query === '' ? head.path : `${head.path}?${head.query}`;
-      void Promise.resolve(exchange.body(100_000)).then((body) => {
-        if (!body) return;
-        requests.push({ method: head.method, target, headers, body: body.toString('latin1') });
-        exchange.respond(200, [], 'x');
-      });
-    },
-    finished: () => undefined,
     closed: () => undefined,
   };
   const socket = new MemorySocket();

@@ -4,9 +4,11 @@ import { GatedHead } from './gated-head.ts';
 import { type ExchangeConnection, Http1Exchange } from './http1-exchange.ts';
 import { asksToClose, parseRequestHead } from './http1-request-head.ts';
 import type { HttpServerLimits, JudgeHost, Refusal } from './http-server.ts';
+import type { OpenExchanges } from './open-exchange.ts';
 import type { RefusalCounter } from './refusal-counter.ts';
+import { type BodyLength, type MessageFault, MessageReader, type MessageSink } from './message-reader.ts';
 import { type PassedHead, passGate, servedMethods } from './request-gate.ts';
-import { RequestReader, type RequestSink } from './request-reader.ts';
+import type { TickLimits } from './tick-limits.ts';
 
 /** What a connection shares with the others of its listener. */
 export interface ConnectionOwner {
@@ -18,21 +20,9 @@ export interface ConnectionOwner {
   readonly tick: number;
   /** Answers close their connection from now on. */
   readonly draining: boolean;
-  /** An exchange begins. Must not throw. */
-  begin(exchange: Http1Exchange): void;
-  /** One that began is over: its answer is out, or its client is gone. */
-  finished(): void;
+  readonly exchanges: OpenExchanges;
   /** The connection is gone. */
   closed(connection: Http1Connection): void;
-}
-
-/** Timeouts in ticks of the owner; infinite where they are switched off. */
-export interface TickLimits {
-  readonly head: number;
-  readonly request: number;
-  readonly keepAlive: number;
-  /** For a client to take the last words. */
-  readonly ending: number;
 }
 
 /**
@@ -44,10 +34,10 @@ export interface TickLimits {
  * 3. A request sent before the last answer was complete is dropped with the connection, once that answer is out
  *    (RFC 9112 §9.3.2 lets clients repeat it).
  */
-export class Http1Connection implements RequestSink, ExchangeConnection {
+export class Http1Connection implements MessageSink, ExchangeConnection {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
-  readonly #reader: RequestReader;
+  readonly #reader: MessageReader;
   readonly #onFlushed: (error?: Error | null) => void;
   #exchange: Http1Exchange | undefined;
   /** The exchange was not yet handed on: its body may be in what is being read. */
@@ -68,7 +58,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#owner = owner;
     this.#socket = socket;
     this.#since = owner.tick;
-    this.#reader = new RequestReader(this, owner.limits.maxHeaderBytes);
+    this.#reader = new MessageReader(this, owner.limits.maxHeaderBytes);
     this.#onFlushed = (error) => {
       if (!error) this.#finish();
     };
@@ -88,11 +78,6 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#socket.destroy();
   }
 
-  /** The client does not take the answer; see `Http1Exchange.isStalled`. */
-  isStalled(now: number, timeoutMs: number, minBytesPerSecond: number): boolean {
-    return this.#exchange?.isStalled(now, timeoutMs, minBytesPerSecond) === true;
-  }
-
   /** Called by the sweep: ends what has waited for too long. Answers under way are looked at by `Http1Exchange.isStalled`. */
   checkTime(limits: TickLimits): void {
     const waited = this.#owner.tick - this.#since;
@@ -109,7 +94,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     }
   }
 
-  onHead(text: string): number | undefined {
+  onHead(text: string): BodyLength | undefined {
     const parsed = parseRequestHead(text);
     if (parsed.refusal) return this.#stopAt(parsed.refusal);
     if (this.#exchange !== undefined || this.#begunInRead) return this.#refusePipelined();
@@ -125,7 +110,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     this.#exchange = new Http1Exchange(this, head, passed.head);
     this.#isFresh = true;
     this.#begunInRead = true;
-    return passed.head.contentLength;
+    return passed.head.contentLength ?? 'chunked';
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
@@ -143,13 +128,8 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     if (this.#isFresh) this.#begin(exchange);
   }
 
-  onProblem(problem: Refusal): void {
-    const exchange = this.#exchange;
-    if (this.#isDiscarding) return this.destroy();
-    if (!exchange || this.#isFresh) return this.#sayRefusal(problem, '');
-    // An answer under way, or a request that was read whole, is not to be mixed up with what came behind it.
-    if (exchange.answered || exchange.bodyComplete || !this.#socket.writable) return this.destroy();
-    this.#endUnanswered(exchange, problem);
+  onFault(fault: MessageFault): void {
+    this.#onProblem(faults[fault]);
   }
 
   answerHead(status: number, headers: readonly string[], last: boolean): string {
@@ -218,7 +198,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   #begin(exchange: Http1Exchange): void {
     this.#isFresh = false;
-    this.#owner.begin(exchange);
+    this.#owner.exchanges.begin(exchange);
   }
 
   /** The answer has left as a whole. */
@@ -226,31 +206,38 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
     const exchange = this.#exchange;
     if (!exchange) return;
     this.#exchange = undefined;
-    this.#owner.finished();
+    this.#owner.exchanges.finished(exchange);
     exchange.over(true);
     this.#isDiscarding = this.#reader.inBody;
     if (this.#isLast) this.#end();
     else if (!this.#isDiscarding) this.#since = this.#owner.tick;
   }
 
-  #stopAt(problem: Refusal): number {
-    this.#reader.stop();
-    this.onProblem(problem);
-    return 0;
+  /** What was read is not HTTP, or exceeds a bound; the reader has stopped. */
+  #onProblem(problem: Refusal): void {
+    const exchange = this.#exchange;
+    if (this.#isDiscarding) return this.destroy();
+    if (!exchange || this.#isFresh) return this.#sayRefusal(problem, '');
+    // An answer under way, or a request that was read whole, is not to be mixed up with what came behind it.
+    if (exchange.answered || exchange.bodyComplete || !this.#socket.writable) return this.destroy();
+    this.#endUnanswered(exchange, problem);
   }
 
-  #refuse(refusal: Refusal, method: string): number {
+  #stopAt(problem: Refusal): undefined {
+    this.#reader.stop();
+    this.#onProblem(problem);
+  }
+
+  #refuse(refusal: Refusal, method: string): undefined {
     this.#reader.stop();
     this.#sayRefusal(refusal, method);
-    return 0;
   }
 
-  #refusePipelined(): number {
+  #refusePipelined(): undefined {
     this.#reader.stop();
     this.#owner.refusals.refused(0);
     this.#isLast = true;
     if (!this.#exchange) this.#end();
-    return 0;
   }
 
   /** Answers a request that is no exchange, and ends the connection. */
@@ -316,7 +303,7 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 
   #drop(exchange: Http1Exchange): void {
     this.#exchange = undefined;
-    this.#owner.finished();
+    this.#owner.exchanges.finished(exchange);
     exchange.over(false);
   }
 }
@@ -325,6 +312,11 @@ export class Http1Connection implements RequestSink, ExchangeConnection {
 const joinedBytes = 12_288;
 const noBytes = Buffer.alloc(0);
 const tooSlow: Refusal = { status: 408, reason: 'the request took too long' };
+const faults: Readonly<Record<MessageFault, Refusal>> = {
+  'head-too-large': { status: 431, reason: 'the head is too large' },
+  'head-malformed': { status: 400, reason: 'the head has a bare line break or a control character' },
+  'chunks-malformed': { status: 400, reason: 'the chunked body is malformed' },
+};
 const cutShort: Refusal = { status: 400, reason: 'the request is cut short' };
 
 function wantsClose({ names, values }: PassedHead): boolean {

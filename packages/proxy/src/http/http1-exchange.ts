@@ -1,6 +1,7 @@
 import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import type { GatedHead } from './gated-head.ts';
 import { Http1BodyWriter } from './http1-body-writer.ts';
+import { byteLength, discardableBytes, mayHaveBody, OpenExchange } from './open-exchange.ts';
 import { RequestBody } from './request-body.ts';
 
 /** What an exchange needs from the connection it came over. */
@@ -33,7 +34,7 @@ export interface AnnouncedBody {
 }
 
 /** One request and its answer over our own codec. The connection feeds it, and hears of its answer. */
-export class Http1Exchange implements Exchange {
+export class Http1Exchange extends OpenExchange implements Exchange {
   readonly head: GatedHead;
   readonly #connection: ExchangeConnection;
   readonly #contentLength: number | undefined;
@@ -47,16 +48,10 @@ export class Http1Exchange implements Exchange {
   #maxBytes = heldBytes;
   #isTooLarge = false;
   #resolve: ((body: Buffer | undefined) => void) | undefined;
-  #answered = false;
-  #complete = false;
-  #gone = false;
-  #clientGone: (() => void) | undefined;
   #writer: Http1BodyWriter | undefined;
-  #responseBytes = 0;
-  /** When the sweep first saw that the client does not take the answer; 0 while it does. */
-  #stalledSince = 0;
 
   constructor(connection: ExchangeConnection, head: GatedHead, body: AnnouncedBody) {
+    super();
     this.head = head;
     this.#connection = connection;
     this.#contentLength = body.contentLength;
@@ -103,14 +98,14 @@ export class Http1Exchange implements Exchange {
   }
 
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean {
-    if (!this.#mayBegin()) return true;
+    if (!this.mayBegin()) return true;
     const head = this.#connection.answerHead(status, headers, this.#leavesUnread);
-    const length = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-    this.#begun();
-    this.#complete = true;
+    const length = byteLength(body);
     const hasBody = mayHaveBody(status);
     const isSent = hasBody && this.head.method !== 'HEAD';
-    if (isSent) this.#responseBytes = length;
+    this.#begin();
+    if (isSent) this.accept(length);
+    this.completed();
     this.#connection.send(
       hasBody ? `${head}Content-Length: ${length}\r\n\r\n` : `${head}\r\n`,
       isSent ? body : undefined,
@@ -121,9 +116,9 @@ export class Http1Exchange implements Exchange {
   }
 
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
-    if (!this.#mayBegin()) return new Http1BodyWriter(this, this.#connection, '', 'none');
+    if (!this.mayBegin()) return new Http1BodyWriter(this, this.#connection, '', 'none');
     const head = this.#connection.answerHead(status, headers, this.#leavesUnread);
-    this.#begun();
+    this.#begin();
     const hasBody = mayHaveBody(status) && this.head.method !== 'HEAD';
     const framing = hasBody ? (contentLength ?? 'chunked') : 'none';
     const announced = contentLength !== undefined && mayHaveBody(status) ? `Content-Length: ${contentLength}\r\n` : '';
@@ -135,30 +130,22 @@ export class Http1Exchange implements Exchange {
     return writer;
   }
 
-  get answered(): boolean {
-    return this.#answered;
+  protected get needsDrain(): boolean {
+    return this.#connection.needsDrain;
   }
 
-  get closed(): boolean {
-    return this.#complete || this.#gone;
-  }
-
-  onClientGone(listener: () => void): void {
-    this.#clientGone = listener;
-  }
-
-  get responseBytes(): number {
-    return this.#responseBytes;
+  cutOff(): void {
+    this.#connection.breakOff();
   }
 
   /** Takes a piece of the body, which must not change afterwards. */
   bodyPiece(bytes: Buffer, start: number, end: number): void {
-    if (this.#gone) return;
+    if (this.gone) return;
     if (this.#sink) {
       if (!this.#sink.onBodyData(bytes.subarray(start, end))) this.#stopReading();
       return;
     }
-    if (this.#answered) return;
+    if (this.answered) return;
     const body = (this.#body ??= new RequestBody());
     body.add(bytes, start, end);
     if (this.#bodyAsked && body.length > this.#maxBytes) this.#tooLarge();
@@ -178,20 +165,13 @@ export class Http1Exchange implements Exchange {
     this.#bodyComplete = true;
     const sink = this.#sink;
     this.#sink = undefined;
-    if (sink && !this.#gone) sink.onBodyEnd();
+    if (sink && !this.gone) sink.onBodyEnd();
     if (this.#resolve) this.#settle(this.#takeBody());
-  }
-
-  /** Counts a piece of a streamed answer. @returns false when nothing may be written any more. */
-  accept(bytes: number): boolean {
-    if (this.closed) return false;
-    this.#responseBytes += bytes;
-    return true;
   }
 
   /** The last piece of a streamed answer was handed over. */
   streamEnded(): void {
-    this.#complete = true;
+    this.completed();
     this.#connection.answerComplete(this);
   }
 
@@ -202,34 +182,16 @@ export class Http1Exchange implements Exchange {
 
   /** The connection is over, or the answer is out. @param delivered all of the answer has left. */
   over(delivered: boolean): void {
-    if (this.#gone) return;
-    this.#gone = true;
+    if (this.gone) return;
     this.#body = undefined;
     this.#sink = undefined;
     this.#goOnReading();
     this.#settle(undefined);
-    if (!delivered) this.#clientGone?.();
+    this.ended(delivered);
   }
 
-  /** Whether the client has kept its answer waiting for longer than it may. Called by the sweep. */
-  isStalled(now: number, writeTimeoutMs: number, minBytesPerSecond: number): boolean {
-    if (!this.#complete && !this.#connection.needsDrain) {
-      this.#stalledSince = 0;
-      return false;
-    }
-    if (this.#stalledSince === 0) this.#stalledSince = now;
-    // A finished answer may be large: it gets time by its size. A stream is asked to keep up.
-    const extraMs = this.#complete ? (this.#responseBytes / minBytesPerSecond) * 1_000 : 0;
-    return now - this.#stalledSince > writeTimeoutMs + extraMs;
-  }
-
-  #mayBegin(): boolean {
-    if (this.#answered) throw new Error('a request is answered once');
-    return !this.closed;
-  }
-
-  #begun(): void {
-    this.#answered = true;
+  #begin(): void {
+    this.begun();
     this.#body = undefined;
     if (!this.#sink) this.#goOnReading();
   }
@@ -276,13 +238,7 @@ export class Http1Exchange implements Exchange {
 
 /** Bytes of a body that are taken before anyone has asked for it. */
 const heldBytes = 65_536;
-/** Bytes of an unread body that are cheaper to read and forget than to lose the connection for. */
-const discardableBytes = 65_536;
 const noBytes = Buffer.alloc(0);
-
-function mayHaveBody(status: number): boolean {
-  return status !== 204 && status !== 304;
-}
 
 function flushHead(writer: Http1BodyWriter): void {
   writer.flushHead();

@@ -1,5 +1,5 @@
 import { METHODS } from 'node:http';
-import { isBlank, withoutBlanks } from './field-value.ts';
+import { fieldName, isBlank, withoutBlanks } from './field.ts';
 import type { Refusal } from './http-server.ts';
 import type { RawRequest } from './request-gate.ts';
 
@@ -33,7 +33,7 @@ export function parseRequestHead(text: string): RequestHeadResult {
     const colon = text.indexOf(':', start);
     if (colon < 0 || colon > end) return malformedHeader;
     const name = text.slice(start, colon);
-    if (!token.test(name)) return malformedHeader;
+    if (!fieldName.test(name)) return malformedHeader;
     if (framing.test(name) && isBlank(text.charCodeAt(end - 1))) return malformedHeader;
     rawHeaders.push(name, withoutBlanks(text, colon + 1, end));
     start = end + 2;
@@ -49,7 +49,6 @@ export function asksToClose(value: string): boolean {
 /** Other words are not refused as methods, but as something else than HTTP. */
 const knownMethods: ReadonlySet<string> = new Set(METHODS);
 const versionLength = ' HTTP/1.1'.length;
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Blanks behind the value of these are not read alike by everyone. */
 const framing = /^(?:content-length|transfer-encoding)$/i;
 const closeOption = /(?:^|[\t ,])close(?:$|[\t ,])/i;

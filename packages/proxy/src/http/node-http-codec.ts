@@ -7,28 +7,18 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Counter, Roster, type TlsFiles } from '@signalbox/runtime';
-import type { Exchange } from './exchange.ts';
-import type { HttpServer, HttpServerOptions, Refusal } from './http-server.ts';
+import type { TlsFiles } from '@signalbox/runtime';
+import type { HttpServerOptions, Refusal } from './http-server.ts';
+import type { ListenerCodec } from './listening-socket.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
+import type { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
 import { passGate, servedMethods } from './request-gate.ts';
 import { followFiles, secureOptions } from './secure-server.ts';
 
-/**
- * HTTP/1.1 by node:http behind the `Exchange` seam.
- *
- * 1. A request reaches `onExchange` only when the gate and `judgeHost` let it pass; everything else gets a fixed
- *    answer and loses its connection.
- * 2. One exchange a connection at a time: a request sent before the last answer was complete is dropped with the
- *    connection, once that answer is out (RFC 9112 §9.3.2 lets clients repeat it).
- * 3. Nothing waits for ever: heads and bodies by node:http's timeouts, answers by `#cutStalled`.
- */
-export function createNodeHttpServer(options: HttpServerOptions, onExchange: (exchange: Exchange) => void): HttpServer {
-  return new NodeHttpServer(options, onExchange);
-}
+type Serve = (this: Server, connection: Socket) => void;
 
 /** What a connection is busy with: an exchange, or nothing more because a request on it was refused. */
 interface Connection extends Socket {
@@ -37,103 +27,65 @@ interface Connection extends Socket {
   exchanges?: number;
 }
 
-class NodeHttpServer implements HttpServer, ExchangeOwner {
+/**
+ * HTTP/1.1 by node:http behind the `Exchange` seam.
+ *
+ * 1. A request reaches `onExchange` only when the gate and `judgeHost` let it pass; everything else gets a fixed
+ *    answer and loses its connection.
+ * 2. One exchange a connection at a time: a request sent before the last answer was complete is dropped with the
+ *    connection, once that answer is out (RFC 9112 §9.3.2 lets clients repeat it).
+ * 3. Nothing waits for ever: heads and bodies by node:http's timeouts, answers by `OpenExchanges`.
+ */
+export class NodeHttpCodec implements ExchangeOwner, ListenerCodec {
+  readonly exchanges: OpenExchanges;
+  connections = 0;
+  draining = false;
   readonly #options: HttpServerOptions;
-  readonly #onExchange: (exchange: Exchange) => void;
   readonly #server: Server;
-  readonly #connections = new Set<Connection>();
-  /** What connections are made on: with TLS also the ones whose handshake is not done. */
-  readonly #sockets = new Set<Socket>();
-  readonly #active = new Roster<NodeHttpExchange>();
   readonly #refusals: RefusalCounter;
-  readonly #dropped: Counter;
-  readonly #stalled: Counter;
-  #sweep: Disposable | undefined;
-  #draining = false;
+  /** What node:http does with a connection. */
+  readonly #serve: readonly Serve[];
 
-  constructor(options: HttpServerOptions, onExchange: (exchange: Exchange) => void) {
+  /** Takes over what `server` does with connections: it gets only those that `connected` is called with. */
+  constructor(server: Server, options: HttpServerOptions, exchanges: OpenExchanges) {
+    this.#server = server;
     this.#options = options;
-    this.#onExchange = onExchange;
     this.#refusals = new RefusalCounter(options);
-    const { limits, metrics } = options;
-    this.#dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
-    this.#stalled = metrics.counter('signalbox_http_stalled_total', 'Connections cut because the client did not read.');
-    const server = newServer(options.tls, {
-      requireHostHeader: false,
-      insecureHTTPParser: false,
-      joinDuplicateHeaders: false,
-      maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      connectionsCheckingInterval: limits.checkIntervalMs,
-    });
-    server.maxHeadersCount = 0;
-    server.maxConnections = limits.maxConnections;
-    server.timeout = 0;
-    server.on('connection', (socket: Connection) => remember(this.#sockets, socket));
-    server.on(options.tls ? 'secureConnection' : 'connection', (connection: Connection) =>
-      remember(this.#connections, connection),
-    );
+    this.exchanges = exchanges;
+    const event = options.tls ? 'secureConnection' : 'connection';
+    this.#serve = server.listeners(event) as Serve[];
+    server.removeAllListeners(event);
     const take = this.#take.bind(this);
     server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
     server.on('clientError', this.#onClientError.bind(this));
-    server.on('drop', () => this.#dropped.add());
-    this.#server = server;
   }
 
-  listen(host: string, port: number): Promise<{ readonly port: number }> {
-    const { clock, limits } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.#options.logger.error('listener failed', { error: String(error) }));
-        this.#sweep = clock.interval(limits.checkIntervalMs, () => this.#cutStalled());
-        resolve({ port: (this.#server.address() as AddressInfo).port });
-      });
-    });
-  }
-
-  drain(): void {
-    this.#draining = true;
-  }
-
-  async close(deadline: AbortSignal): Promise<void> {
-    this.#draining = true;
-    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    // Those that never said a word are not idle to node:http, but about to begin.
-    for (const connection of [...this.#connections, ...this.#sockets]) {
-      if (connection.bytesRead === 0) connection.destroy();
-    }
-    const destroy = () => {
-      this.#server.closeAllConnections();
-      for (const socket of this.#sockets) socket.destroy();
-    };
-    if (deadline.aborted) destroy();
-    else deadline.addEventListener('abort', destroy, { once: true });
-    await closed;
-    deadline.removeEventListener('abort', destroy);
-    this.#sweep?.[Symbol.dispose]();
-  }
-
-  get connections(): number {
-    return this.#connections.size;
-  }
-
-  get inFlight(): number {
-    return this.#active.size;
-  }
-
-  get draining(): boolean {
-    return this.#draining;
+  connected(connection: Connection): void {
+    this.connections += 1;
+    connection.on('close', () => void (this.connections -= 1));
+    for (const serve of this.#serve) serve.call(this.#server, connection);
   }
 
   finished(exchange: NodeHttpExchange): void {
-    this.#active.delete(exchange);
+    this.exchanges.finished(exchange);
     const connection = exchange.socket as Connection;
     if (connection.busy === exchange) connection.busy = undefined;
+  }
+
+  drain(): void {
+    this.draining = true;
+  }
+
+  checkTimes(): void {
+    // node:http looks at its timeouts by itself.
+  }
+
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
+  }
+
+  destroyAll(): void {
+    this.#server.closeAllConnections();
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
@@ -156,13 +108,7 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
     connection.busy = exchange;
     connection.exchanges = (connection.exchanges ?? 0) + 1;
     if (connection.exchanges >= limits.maxRequestsPerConnection) exchange.endConnection();
-    this.#active.add(exchange);
-    try {
-      this.#onExchange(exchange);
-    } catch (error) {
-      this.#options.logger.error('a request failed', { error: String(error) });
-      if (!exchange.answered) exchange.respond(500, [], undefined);
-    }
+    this.exchanges.begin(exchange);
   }
 
   #refuse(connection: Connection, response: ServerResponse, refusal: Refusal): void {
@@ -203,27 +149,28 @@ class NodeHttpServer implements HttpServer, ExchangeOwner {
       connection.destroy(),
     );
   }
-
-  #cutStalled(): void {
-    const { clock, limits } = this.#options;
-    const now = clock.monotonic();
-    for (const exchange of this.#active) {
-      if (!exchange.isStalled(now, limits.writeTimeoutMs, limits.minWriteBytesPerSecond)) continue;
-      this.#stalled.add();
-      exchange.socket.destroy();
-    }
-  }
 }
 
-/** Keeps a connection in a set while it is open. */
-function remember<T extends Socket>(open: Set<T>, connection: T): void {
-  open.add(connection);
-  connection.on('close', () => void open.delete(connection));
+/** The socket to listen on for connections that are read by this codec. */
+export function nodeHttpServer({ tls, limits, http2 }: HttpServerOptions): Server {
+  const options: ServerOptions = {
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    joinDuplicateHeaders: false,
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+  };
+  const server = tls ? newSecureServer(tls, options, http2 !== 'off') : createServer(options);
+  server.maxHeadersCount = 0;
+  server.timeout = 0;
+  return server;
 }
 
-function newServer(tls: TlsFiles | undefined, options: ServerOptions): Server {
-  if (!tls) return createServer(options);
-  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout) });
+function newSecureServer(tls: TlsFiles, options: ServerOptions, offersHttp2: boolean): Server {
+  const server = createSecureServer({ ...options, ...secureOptions(tls, options.headersTimeout ?? 0, offersHttp2) });
   followFiles(server, tls);
   return server;
 }

@@ -4,10 +4,12 @@ import type { Refusal } from './http-server.ts';
 export interface RawRequest {
   readonly method: string;
   readonly target: string;
-  /** `1.1`. */
+  /** `1.1` or `2`. */
   readonly httpVersion: string;
   /** Name, value, name, value … as received, one character a byte. */
   readonly rawHeaders: readonly string[];
+  /** HTTP/2: the stream goes on behind the head, whether or not a header says for how long. */
+  readonly hasBody?: boolean;
 }
 
 export interface GateLimits {
@@ -35,13 +37,14 @@ export interface PassedHead {
 /**
  * The first thing that looks at a request. Only what every HTTP implementation reads alike may pass:
  *
- * 1. HTTP/1.1, a method of the list, origin-form target with one leading slash, nothing encoded that changes a path.
+ * 1. HTTP/1.1 or a stream of HTTP/2, a method of the list, origin-form target with one leading slash, nothing encoded that changes a path.
  * 2. Headers that must not repeat do not; values are visible ASCII; exactly one Host.
  * 3. The length of the body is known in one way only; GET and HEAD have none.
  */
 export function passGate(request: RawRequest, limits: GateLimits): GateResult {
   const { method, target, rawHeaders } = request;
-  if (request.httpVersion !== '1.1') return refuse(400, 'only HTTP/1.1 is served');
+  const isHttp2 = request.httpVersion === '2';
+  if (!isHttp2 && request.httpVersion !== '1.1') return refuse(400, 'only HTTP/1.1 and HTTP/2 are served');
   if (!methods.has(method)) return refuse(405, 'the method is not served');
   const targetRefusal = judgeTarget(target, limits.maxUrlBytes);
   if (targetRefusal) return { refusal: targetRefusal };
@@ -65,7 +68,7 @@ export function passGate(request: RawRequest, limits: GateLimits): GateResult {
   const coding = valueOf(names, values, 'content-encoding');
   if (coding !== undefined && coding.toLowerCase() !== 'identity')
     return refuse(415, 'encoded bodies are not accepted');
-  const contentLength = bodyLength(names, values);
+  const contentLength = isHttp2 ? streamLength(request, names, values) : bodyLength(names, values);
   if (contentLength === malformed) return refuse(400, 'the length of the body is not clear');
   if (contentLength !== 0 && (method === 'GET' || method === 'HEAD'))
     return refuse(400, `${method} must not have a body`);
@@ -135,6 +138,12 @@ function bodyLength(names: readonly string[], values: readonly string[]): number
   if (coding !== undefined) return length === undefined && coding.toLowerCase() === 'chunked' ? undefined : malformed;
   if (length === undefined) return 0;
   return /^\d{1,15}$/.test(length) ? Number(length) : malformed;
+}
+
+/** Streams end by themselves: a coding of HTTP/1.1 has no place in them (RFC 9113 §8.2.2). */
+function streamLength(request: RawRequest, names: readonly string[], values: readonly string[]): number | undefined {
+  if (names.includes('transfer-encoding')) return malformed;
+  return request.hasBody === true && !names.includes('content-length') ? undefined : bodyLength(names, values);
 }
 
 function refuse(status: number, reason: string): GateResult {

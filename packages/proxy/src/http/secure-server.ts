@@ -1,13 +1,13 @@
 import type { Server, TlsOptions } from 'node:tls';
 import type { TlsFiles } from '@signalbox/runtime';
 
-/** HTTP/1.1 alone is offered: that is what the codecs speak. */
-export function secureOptions(tls: TlsFiles, handshakeTimeoutMs: number | undefined): TlsOptions {
+/** @param offersHttp2 beside HTTP/1.1. */
+export function secureOptions(tls: TlsFiles, handshakeTimeoutMs: number, offersHttp2: boolean): TlsOptions {
   return {
     ...pairOf(tls.value),
     minVersion: 'TLSv1.2',
-    ALPNProtocols: ['http/1.1'],
-    ...(handshakeTimeoutMs !== undefined && { handshakeTimeout: handshakeTimeoutMs }),
+    ALPNProtocols: offersHttp2 ? ['h2', 'http/1.1'] : ['http/1.1'],
+    handshakeTimeout: handshakeTimeoutMs,
   };
 }
 

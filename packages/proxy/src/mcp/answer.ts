@@ -1,14 +1,18 @@
+import type { RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
+import type { MemberLeg } from '../federation/member-leg.ts';
 import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
-import { type Call, jsonHeaders } from './call.ts';
+import { type Call, jsonHeaders, type SeesTables } from './call.ts';
 import { CallRole } from './call-stream.ts';
+import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
 import { answerInitialize, InitializeEvents } from './initialize.ts';
 import { PassThrough } from './pass-through.ts';
+import { recheck } from './recheck.ts';
 import { type ListenFilter, ListenRole } from './subscriptions-listen.ts';
 import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
 
@@ -18,7 +22,7 @@ import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
  * JSON: a small answer is held and sent at once with its length; a larger one passes through unread; one that policy
  * must look into is held whole. Event streams go to an `EventRelay`.
  */
-export class Answer implements UpstreamHandler, InFlight {
+export class Answer implements UpstreamHandler, InFlight, SeesTables {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
@@ -26,7 +30,7 @@ export class Answer implements UpstreamHandler, InFlight {
   /** Of a `subscriptions/listen`. */
   listens: ListenFilter | undefined;
   readonly #call: Call;
-  readonly #standing: Standing;
+  #standing: Standing;
   readonly #rewriter: AnswerRewriter;
   #head: UpstreamHead | undefined;
   #chunks: Buffer[] = [];
@@ -43,6 +47,10 @@ export class Answer implements UpstreamHandler, InFlight {
     this.#call = call;
     this.#standing = standing;
     this.#rewriter = rewriter;
+  }
+
+  get leg(): MemberLeg | undefined {
+    return this.#call.leg;
   }
 
   get clientId(): string {
@@ -102,6 +110,17 @@ export class Answer implements UpstreamHandler, InFlight {
     else this.#call.end(error);
   }
 
+  /**
+   * Permission is not pinned, whatever form the answer takes: a call that is no longer allowed ends, and its answer goes
+   * nowhere (docs/rfd/0012). One whose route or backend is gone runs on to its deadline.
+   */
+  recheck(next: RoutingTable): void {
+    const checked = recheck(this.#call, this.#standing, next, []);
+    if (checked.kind === 'allowed') this.#standing = checked.standing;
+    else if (checked.kind === 'ended' && isWithdrawn(checked.refusal))
+      this.#withdraw(checked.refusal, checked.revision);
+  }
+
   /** The common case: the answer came in one piece, and only its id changes. Then it is copied once, id and all. */
   #rewriteWhole(chunk: Buffer): boolean {
     const head = this.#head as UpstreamHead;
@@ -122,7 +141,7 @@ export class Answer implements UpstreamHandler, InFlight {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
-    const passes = !this.#rewriter.inspects && this.#head?.status === 200;
+    const passes = !this.#rewriter.inspects && !this.#rewriter.member && this.#head?.status === 200;
     if (passes && this.#held > wholeAnswerBytes) this.#beginPass();
     else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
@@ -159,17 +178,34 @@ export class Answer implements UpstreamHandler, InFlight {
     }
     const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter, this);
     const relay = new EventRelay(call, this.#standing, role);
+    call.unwatchTables();
     if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
     else call.session?.end(this);
   }
 
   #giveUp(refusal: Refusal): void {
     this.#call.services.requestMetrics.upstreamInvalid.add();
+    this.#stop();
+    this.#call.abandon(refusal);
+  }
+
+  #withdraw(refusal: Refusal, revision: number): void {
+    this.#stop();
+    cancelUpstream(this.#call, this.upstreamId);
+    const message = `${refusal.message} (revision ${revision})`;
+    this.#call.abandon(refusal, { message, data: { reason: refusal.name, revision } });
+  }
+
+  /** Nothing more is taken from the upstream. */
+  #stop(): void {
     this.#chunks = [];
     this.upstream?.abort();
     this.#call.session?.end(this);
-    this.#call.abandon(refusal);
   }
+}
+
+function isWithdrawn(refusal: Refusal): boolean {
+  return refusal === refusals.permissionWithdrawn || refusal === refusals.credentialWithdrawn;
 }
 
 /** Answers up to this size, in bytes, are cheaper in memory of their own. */

@@ -1,11 +1,14 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
-import type { McpSubject } from '@signalbox/config';
+import type { McpSubject, RoutingTable } from '@signalbox/config';
+import { notRostered } from '@signalbox/runtime';
+import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
+import type { OpenCall } from '../table/open-calls.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
@@ -14,11 +17,17 @@ import type { Services } from './services.ts';
 /** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
 export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'get' | 'delete' | 'none';
 
+/** Hears of each table that comes while a call is under way. */
+export interface SeesTables {
+  recheck(next: RoutingTable): void;
+}
+
 /**
  * One HTTP request on its way from admission to its outcome. Phases fill its fields in order and read those of earlier
  * phases; whoever ends it, it ends once, and then its event is recorded and its table released.
  */
-export class Call {
+export class Call implements OpenCall {
+  place = notRostered;
   readonly services: Services;
   readonly exchange: Exchange;
   readonly #arrivedAt: number;
@@ -26,6 +35,8 @@ export class Call {
   /** Held from the first phase to the end. */
   admission: Admission | undefined;
   route: RouteState | undefined;
+  /** Tenant that owns the path; empty when nobody does, or when the route says it. */
+  owner = '';
   credential: Credential | undefined;
   /** Raw body of a POST. */
   body: Buffer | undefined;
@@ -42,6 +53,12 @@ export class Call {
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
   subject: McpSubject | undefined;
+  /** Of a federation: the member that the message is for. */
+  target: CallTarget | undefined;
+  /** How that member is spoken to; set when the message is on its way. */
+  leg: MemberLeg | undefined;
+  /** A modern request whose upstream speaks only the legacy era. */
+  isForLegacy = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -50,6 +67,7 @@ export class Call {
   #status = 0;
   #writer: BodyWriter | undefined;
   #ended = false;
+  #seesTables: SeesTables | undefined;
   /** Runs when the call ends, whatever ended it: what was begun elsewhere is taken back there. */
   onEnded: (() => void) | undefined;
 
@@ -75,6 +93,23 @@ export class Call {
     const { message } = this;
     if (!message?.id || (message.idType !== 'string' && message.idType !== 'integer')) return 'null';
     return message.bytes.toString('utf8', message.id.start, message.id.end);
+  }
+
+  /** From now on, and until the call ends, `seesTables` sees each table that comes. */
+  watchTables(seesTables: SeesTables): void {
+    if (this.#ended || !this.admission) return;
+    this.#seesTables = seesTables;
+    this.services.streams.calls.begin(this, this.admission.table);
+  }
+
+  /** Somebody else sees them. */
+  unwatchTables(): void {
+    if (this.#seesTables) this.services.streams.calls.end(this);
+    this.#seesTables = undefined;
+  }
+
+  recheck(next: RoutingTable): void {
+    this.#seesTables?.recheck(next);
   }
 
   setBody(body: Buffer): void {
@@ -111,8 +146,8 @@ export class Call {
   }
 
   /** Breaks off: an error when no answer has begun, a broken answer otherwise. */
-  abandon(refusal: Refusal): void {
-    if (!this.#writer) return this.refuse(refusal);
+  abandon(refusal: Refusal, detail: ErrorDetail = {}): void {
+    if (!this.#writer) return this.refuse(refusal, detail);
     this.#writer.abort();
     this.end(refusal.name);
   }
@@ -135,6 +170,7 @@ export class Call {
     this.#ended = true;
     const { services } = this;
     const durationMs = services.clock.monotonic() - this.#startedAt;
+    this.unwatchTables();
     this.onEnded?.();
     services.requestMetrics.ended(this.era, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));
@@ -148,14 +184,14 @@ export class Call {
       id: services.eventIds.next(),
       at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
-      tenant: entry?.tenant ?? '',
+      tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
       revision: route?.revision ?? 0,
       principal: this.credential?.principal.id ?? '',
       session: this.sessionName,
       virtualServer: entry?.mcp.virtualServer ?? '',
-      backend: entry?.mcp.member.backend.name ?? '',
+      backend: this.#backend(),
       era: this.era,
       protocolVersion: this.version,
       method: this.method,
@@ -169,6 +205,13 @@ export class Call {
       responseBytes: exchange.responseBytes,
       traceId: traceIdOf(exchange.head.header('traceparent')),
     });
+  }
+
+  /** Name of the backend that the message was for; empty when it was for several. */
+  #backend(): string {
+    const mcp = this.route?.entry.mcp;
+    if (this.target) return this.target.state.backend.name;
+    return mcp?.federation === null ? mcp.member.backend.name : '';
   }
 
   #refusalHeaders(refusal: Refusal): readonly string[] {
@@ -191,6 +234,13 @@ export class Call {
     if (metadata !== '') parts.push(`resource_metadata="${originOf(this.exchange)}${metadata}"`);
     return parts.length === 0 ? 'Bearer' : `Bearer ${parts.join(', ')}`;
   }
+}
+
+/** Where a message for one member of a federation goes. */
+export interface CallTarget {
+  readonly state: MemberState;
+  /** Name or URI as the member has it. */
+  readonly own: string;
 }
 
 /** Headers of JSON answers. */

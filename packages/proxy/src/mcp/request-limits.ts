@@ -1,3 +1,5 @@
+import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
+import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
 /** Every bound of the request path. Sizes in bytes, times in milliseconds. */
@@ -32,6 +34,8 @@ export interface RequestLimits {
   readonly keySetStaleMs: number;
   /** Age at which a legacy session expires, however busy it is. */
   readonly sessionMs: number;
+  /** How long a legacy session may go unused; 0: as long as it lives. */
+  readonly sessionIdleMs: number;
   /** Opened session ids that are remembered. */
   readonly openedSessions: number;
   /** Ended sessions whose ids are remembered as ended. */
@@ -57,6 +61,10 @@ export interface RequestLimits {
   readonly backends: number;
   /** Tool names that are remembered of one backend. */
   readonly toolsPerBackend: number;
+  /** Between clients and servers of different eras. */
+  readonly bridge: BridgeLimits;
+  /** Of virtual servers of several members. */
+  readonly federation: FederationLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
   readonly rateLimitBuckets: number;
   /** The card of an agent. Beyond: the request fails. */
@@ -81,7 +89,8 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   keySetRefetchMs: 30_000,
   keySetFreshMs: 600_000,
   keySetStaleMs: 86_400_000,
-  sessionMs: 86_400_000,
+  sessionMs: 43_200_000,
+  sessionIdleMs: 1_800_000,
   openedSessions: 20_000,
   endedSessions: 20_000,
   inFlightPerSession: 256,
@@ -95,6 +104,8 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   eraHorizonMs: 3_600_000,
   backends: 10_000,
   toolsPerBackend: 10_000,
+  bridge: defaultBridgeLimits,
+  federation: defaultFederationLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,
 });

@@ -107,6 +107,65 @@ describe('a legacy session', () => {
     expect((await elsewhere.request(session, 'ping')).status).toBe(404);
   });
 
+  describe('that goes unused', () => {
+    const idle = { limits: { sessionIdleMs: 60_000 } };
+
+    it('does not exist after the idle time, and stays so; its client begins another', async () => {
+      const path = new RequestPath(idle);
+      const session = await path.initialize();
+      await path.clock.advance(59_000);
+      await path.request(session, 'ping');
+      path.upstream.last.result({});
+      await path.clock.advance(59_000);
+      const used = await path.request(session, 'ping');
+      path.upstream.last.result({});
+      expect(used.status).toBe(200);
+      await path.clock.advance(60_000);
+      for (let i = 0; i < 2; i += 1) {
+        const late = await path.request(session, 'ping');
+        expect([late.status, late.json]).toMatchObject([404, { error: { code: -32001 } }]);
+      }
+      const another = await path.initialize();
+      await path.request(another, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+
+    it('is in use while a call or a GET stream of it is open', async () => {
+      const path = new RequestPath(idle);
+      const session = await path.initialize();
+      await path.request(session, 'tools/call', { name: 'echo' });
+      const slow = path.upstream.last;
+      await path.clock.advance(61_000);
+      path.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+      const stream = path.upstream.last;
+      expect(stream.request.method).toBe('GET');
+      stream.openEvents();
+      slow.result({});
+      await path.clock.advance(300_000);
+      stream.end();
+      await path.clock.advance(59_000);
+      await path.request(session, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+
+    it('is judged by each node from what it has seen itself', async () => {
+      const first = new RequestPath(idle);
+      const session = await first.initialize();
+      const second = new RequestPath({ ...idle, sessionKeys: first.sessionKeys, seed: 2 });
+      await second.clock.advance(61_000);
+      await second.request(session, 'ping');
+      expect(second.upstream.last.message.method).toBe('ping');
+    });
+
+    it('lives on where there is no idle time', async () => {
+      const path = new RequestPath({ limits: { sessionIdleMs: 0 } });
+      const session = await path.initialize();
+      await path.clock.advance(40_000_000);
+      await path.request(session, 'ping');
+      expect(path.upstream.last.message.method).toBe('ping');
+    });
+  });
+
   it('ends with DELETE, here and upstream; after that it does not exist', async () => {
     const path = new RequestPath();
     const session = await path.initialize();
@@ -169,8 +228,8 @@ describe('a legacy session', () => {
     const path = new RequestPath();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
     const failed = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
-    path.upstream.last.answer('{"jsonrpc":"2.0","id":"$id","error":{"code":-32602,"message":"no"}}');
-    expect(failed.json).toMatchObject({ id: 1, error: { code: -32602, message: 'no' } });
+    path.upstream.last.answer('{"jsonrpc":"2.0","id":"$id","error":{"code":-32001,"message":"no"}}');
+    expect(failed.json).toMatchObject({ id: 1, error: { code: -32001, message: 'no' } });
     const strange = await path.post({ jsonrpc: '2.0', id: 2, method: 'initialize', params });
     path.upstream.last.result({ protocolVersion: '3000-01-01', capabilities: {} });
     expect(strange.json).toMatchObject({ id: 2, error: { code: -32603 } });
@@ -195,7 +254,39 @@ describe('a legacy session', () => {
     });
   });
 
-  it('tells a client plainly that the upstream is of the modern era only', async () => {
+  it('is begun by what a server of the modern era alone says about itself', async () => {
+    const path = new RequestPath();
+    const params = {
+      protocolVersion: '2025-06-18',
+      capabilities: { roots: {} },
+      clientInfo: { name: 'c', version: '1' },
+    };
+    const exchange = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
+    path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error: { code: -32601, message: 'no' } }, { status: 404 });
+    expect(path.upstream.last.message).toMatchObject({ method: 'server/discover' });
+    const serverInfo = { name: 's', version: '2' };
+    path.upstream.last.result({
+      ...{ resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities: { tools: {} }, instructions: 'i' },
+      _meta: { 'io.modelcontextprotocol/serverInfo': serverInfo },
+    });
+    const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo, instructions: 'i' };
+    expect(exchange.json).toEqual({ jsonrpc: '2.0', id: 1, result });
+    const session = {
+      'mcp-session-id': exchange.headers['mcp-session-id'] ?? '',
+      'mcp-protocol-version': '2025-06-18',
+    };
+    const call = await path.request(session, 'tools/call', { name: 'echo' }, 7);
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': { roots: {} },
+      'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
+    };
+    expect(path.upstream.last.message).toMatchObject({ method: 'tools/call', params: { name: 'echo', _meta } });
+    path.upstream.last.result({ resultType: 'complete', content: [] });
+    expect(call.json).toEqual({ jsonrpc: '2.0', id: 7, result: { content: [] } });
+  });
+
+  it('tells a client plainly that the upstream is of the modern era only, when that does not say what it is', async () => {
     const path = new RequestPath();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
     const exchange = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
@@ -205,6 +296,7 @@ describe('a legacy session', () => {
       data: { supported: ['2026-07-28'], requested: '2025-11-25' },
     };
     path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error }, { status: 400 });
+    path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error: { code: -32601, message: 'no' } }, { status: 404 });
     expect(exchange.status).toBe(200);
     expect(exchange.json).toMatchObject({
       id: 1,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FakeExchange } from '../testing/fake-exchange.ts';
-import { modernVersion, RequestPath, type RequestPathOptions } from '../testing/request-path.ts';
+import { modernVersion, RequestPath, type RequestPathOptions, tableOf } from '../testing/request-path.ts';
 
 const log = (n: number) => ({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: n } });
 const listChanged = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
@@ -174,7 +174,7 @@ describe('the event stream of a call', () => {
     const session = await path.initialize();
     const stream = await path.request(session, 'tools/call', { name: 'echo' });
     const upstream = path.upstream.last;
-    await path.swap({ deny: ['tool.name == "echo"'] });
+    path.tables.swap(tableOf({ revision: 2, deny: ['tool.name == "echo"'] }));
     upstream.openEvents();
     await path.settled();
     expect(stream.events.at(-1)).toMatchObject({ error: { data: { reason: 'revoked' } } });

@@ -1,9 +1,12 @@
 import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
+import type { MemberLeg } from '../federation/member-leg.ts';
 import type { SessionFacts, SessionSeal } from './sealed-session.ts';
 
 export interface SessionsOptions {
   readonly seal: SessionSeal;
   readonly clock: Clock;
+  /** Milliseconds after which a session that is not used expires on this node; 0: never. */
+  readonly idleMs: number;
   /** Opened ids that are remembered. */
   readonly maxOpened: number;
   /** Ended sessions that are remembered; the upstream has forgotten the others as well. */
@@ -18,6 +21,8 @@ export interface InFlight extends Rostered {
   readonly clientId: string;
   /** Raw JSON of the minted id that the upstream knows. */
   readonly upstreamId: string;
+  /** Of a federation: how the member is spoken to that the request went to. */
+  readonly leg?: MemberLeg | undefined;
 }
 
 /** An open legacy session, as this node sees it. */
@@ -29,16 +34,32 @@ export class Session {
   used = false;
   readonly #inFlight = new Roster<InFlight>();
   readonly #listeners = new Set<() => void>();
+  readonly #clock: Clock;
   readonly #maxInFlight: number;
+  /** When this node last had to do with it, by the monotonic clock. */
+  #usedAt: number;
 
-  constructor(facts: SessionFacts, maxInFlight: number) {
+  constructor(facts: SessionFacts, clock: Clock, maxInFlight: number) {
     this.facts = facts;
+    this.#clock = clock;
     this.#maxInFlight = maxInFlight;
+    this.#usedAt = clock.monotonic();
     const session = facts.upstreamId === '' ? [] : ['Mcp-Session-Id', facts.upstreamId];
     this.headers = [
       ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
       ...['MCP-Protocol-Version', facts.version, ...session],
     ];
+  }
+
+  /** Somebody asked for it just now. */
+  touch(): void {
+    this.used = true;
+    this.#usedAt = this.#clock.monotonic();
+  }
+
+  /** Nothing of it is open on this node, and nothing was for so many milliseconds. */
+  isIdle(ms: number): boolean {
+    return this.#inFlight.size === 0 && this.#listeners.size === 0 && this.#clock.monotonic() - this.#usedAt >= ms;
   }
 
   /** Beyond the bound a request runs, but cannot be cancelled. */
@@ -47,16 +68,16 @@ export class Session {
   }
 
   end(request: InFlight): void {
-    this.#inFlight.delete(request);
+    if (this.#inFlight.delete(request)) this.#usedAt = this.#clock.monotonic();
   }
 
-  /** What the upstream knows a request by. Undefined when none, or more than one, is in flight under the id. */
-  upstreamIdOf(clientId: string): string | undefined {
-    let found: string | undefined;
+  /** The request that is in flight under an id of the client's. Undefined when there is none, or more than one. */
+  inFlight(clientId: string): InFlight | undefined {
+    let found: InFlight | undefined;
     for (const request of this.#inFlight) {
       if (request.clientId !== clientId) continue;
       if (found !== undefined) return undefined;
-      found = request.upstreamId;
+      found = request;
     }
     return found;
   }
@@ -68,6 +89,7 @@ export class Session {
 
   forget(listener: () => void): void {
     this.#listeners.delete(listener);
+    this.#usedAt = this.#clock.monotonic();
   }
 
   close(): void {
@@ -92,11 +114,14 @@ export class Sessions {
   /** @returns the sealed id of a new session. */
   create(facts: SessionFacts): string {
     const id = this.#options.seal.seal(facts);
-    this.#remember(id, new Session(facts, this.#options.maxInFlight));
+    this.#remember(id, new Session(facts, this.#options.clock, this.#options.maxInFlight));
     return id;
   }
 
-  /** The session of an id; undefined when it is forged, unknown, expired or ended. */
+  /**
+   * The session of an id; undefined when it is forged, unknown, expired or ended, or when this node has not had to do with
+   * it for too long. A session that this node does not remember counts as used now (docs/rfd/0012).
+   */
   open(id: string): Session | undefined {
     const session = this.#opened.get(id) ?? this.#unseal(id);
     if (!session) return undefined;
@@ -104,7 +129,12 @@ export class Sessions {
       this.#opened.delete(id);
       return undefined;
     }
-    session.used = true;
+    const { idleMs } = this.#options;
+    if (idleMs > 0 && session.isIdle(idleMs)) {
+      this.end(id, session);
+      return undefined;
+    }
+    session.touch();
     return session;
   }
 
@@ -121,7 +151,7 @@ export class Sessions {
   #unseal(id: string): Session | undefined {
     const facts = this.#options.seal.open(id);
     if (!facts || this.#ended.has(facts.name) || facts.expiresAt <= this.#options.clock.now()) return undefined;
-    const session = new Session(facts, this.#options.maxInFlight);
+    const session = new Session(facts, this.#options.clock, this.#options.maxInFlight);
     this.#remember(id, session);
     return session;
   }

@@ -1,5 +1,6 @@
 import type { RoutingTable } from '@signalbox/config';
 import { type Clock, type Logger, notRostered, Roster, type Rostered } from '@signalbox/runtime';
+import { OpenCalls } from './open-calls.ts';
 import type { OpenStream, OpenStreams } from './open-streams.ts';
 import { TimeSlice } from './time-slice.ts';
 
@@ -24,6 +25,7 @@ const drainTickMs = 20;
  * succession cost a stream one check, and none of them is passed over however often tables are swapped.
  */
 export class OpenStreamsRegistry implements OpenStreams {
+  readonly calls: OpenCalls;
   readonly #options: OpenStreamsOptions;
   /** Oldest table first; the last group has seen the present table. Only the last one may be empty. */
   #groups: Group[] = [];
@@ -33,6 +35,7 @@ export class OpenStreamsRegistry implements OpenStreams {
 
   constructor(options: OpenStreamsOptions) {
     this.#options = options;
+    this.calls = new OpenCalls(options);
   }
 
   get size(): number {
@@ -53,15 +56,17 @@ export class OpenStreamsRegistry implements OpenStreams {
     return { [Symbol.dispose]: () => this.#remove(entry) };
   }
 
-  /** A table became the present one: every stream will be checked against it, or against one that is newer still. */
+  /** A table became the present one: every stream and call will be checked against it, or against one that is newer still. */
   swapped(next: RoutingTable): void {
     this.#groups.push({ table: next, entries: new Roster() });
     this.#check();
+    this.calls.swapped(next);
   }
 
-  /** Resolves when every stream has seen the present table. */
+  /** Resolves when every stream and call has seen the present table. */
   async settled(): Promise<void> {
     while (this.#checking) await this.#checking;
+    await this.calls.settled();
   }
 
   /**

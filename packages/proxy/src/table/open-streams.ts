@@ -1,4 +1,5 @@
 import type { RoutingTable } from '@signalbox/config';
+import type { OpenCalls } from './open-calls.ts';
 
 /** A stream that may outlive the table it was admitted under. Its route is pinned, its permission is not. */
 export interface OpenStream {
@@ -17,4 +18,6 @@ export interface OpenStreams {
    */
   add(stream: OpenStream, admitted: RoutingTable): Disposable | undefined;
   readonly size: number;
+  /** Calls that are not streams, or not yet: the same holds for them, without the bound. */
+  readonly calls: OpenCalls;
 }

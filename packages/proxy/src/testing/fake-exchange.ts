@@ -26,7 +26,7 @@ export class FakeExchange implements Exchange {
   ended = false;
   /** The answer was broken off. */
   aborted = false;
-  /** Whether the client takes what is written; while it does not, writes pile up. */
+  /** Whether the client takes what is written; while it does not, writes pile up, in the memory they were given in. */
   taking = true;
   readonly #request: FakeRequest;
   #chunks: Buffer[] = [];
@@ -162,6 +162,7 @@ export class FakeExchange implements Exchange {
   /** The client takes everything that waits. */
   takeAll(): void {
     this.taking = true;
+    this.#chunks = this.#chunks.map((chunk) => Buffer.from(chunk));
     this.#buffered = 0;
     this.#onDrain?.();
   }
@@ -182,7 +183,8 @@ export class FakeExchange implements Exchange {
 
   #write(chunk: Buffer | string): boolean {
     if (this.closed) return true;
-    const bytes = Buffer.from(chunk as string);
+    const isHeld = !this.taking && chunk instanceof Buffer;
+    const bytes = isHeld ? chunk : Buffer.from(chunk as string);
     this.#chunks.push(bytes);
     if (!this.taking) this.#buffered += bytes.length;
     return this.taking;

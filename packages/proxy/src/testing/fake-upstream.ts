@@ -91,6 +91,19 @@ export class FakeUpstreamCall implements UpstreamExchange {
     if (lent) bytes.fill(0);
   }
 
+  /**
+   * A piece in memory of its own, as large answers come. That memory is written over once the handler says that nobody
+   * holds it any more.
+   * @returns whether it said so.
+   */
+  ownData(chunk: Buffer | string): boolean {
+    if (!this.#begun || this.#over || this.aborted) return false;
+    const bytes = Buffer.from(chunk as string);
+    const isFree = this.#handler.onData(bytes, false) === true;
+    if (isFree) bytes.fill(0);
+    return isFree;
+  }
+
   end(): void {
     if (!this.#begun || this.#over || this.aborted) return;
     this.#over = true;

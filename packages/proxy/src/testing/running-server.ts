@@ -3,17 +3,35 @@ import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import type { Exchange } from '../http/exchange.ts';
 import {
   defaultHttpServerLimits,
+  type Http2Mode,
   type HttpServer,
   type HttpServerLimits,
   type JudgeHost,
   type RefusedRequest,
 } from '../http/http-server.ts';
-import { createHttpServer, type HttpCodec } from '../http/http-codecs.ts';
+import { createHttpServer, type HttpCodec, httpCodecs } from '../http/http-codecs.ts';
+import { Http2Client } from './http2-client.ts';
 import { RawClient } from './raw-client.ts';
+
+/** What a client of a test speaks: HTTP/1.1 to the codec of that name, or HTTP/2. */
+export type TestedCodec = HttpCodec | 'http2';
+export const testedCodecs: readonly TestedCodec[] = [...httpCodecs, 'http2'];
+
+/** What tests do with a client, whatever it speaks; see {@link RawClient}. */
+export interface TestClient extends Disposable {
+  received: string;
+  readonly socket: { destroy(): void; pause(): void; resume(): void };
+  readonly closed: Promise<string>;
+  send(text: string): TestClient;
+  receives(text: string): Promise<string>;
+  until(condition: (received: string) => boolean): Promise<string>;
+}
 
 export interface RunningServerOptions {
   /** `own` unless given. */
   readonly codec?: HttpCodec;
+  /** `off` unless given. */
+  readonly http2?: Http2Mode;
   readonly limits?: Partial<HttpServerLimits>;
   readonly judgeHost?: JudgeHost;
   /** 0, or omitted: the system chooses. */
@@ -30,7 +48,8 @@ export class RunningServer implements AsyncDisposable {
   /** Requests that did not. */
   readonly refused: RefusedRequest[] = [];
   readonly #metrics = new Metrics();
-  readonly #clients: RawClient[] = [];
+  readonly #clients: Disposable[] = [];
+  readonly #http2: Http2Mode;
   #port = 0;
 
   private constructor(onExchange: (exchange: Exchange) => void, options: RunningServerOptions) {
@@ -39,11 +58,16 @@ export class RunningServer implements AsyncDisposable {
     const { clock, logger } = this;
     const onRefused = (refused: RefusedRequest) => void this.refused.push(refused);
     const metrics = this.#metrics;
-    const { codec = 'own' } = options;
-    this.server = createHttpServer(codec, { limits, judgeHost, onRefused, clock, logger, metrics }, (exchange) => {
-      this.exchanges.push(exchange);
-      onExchange(exchange);
-    });
+    const { codec = 'own', http2 = 'off' } = options;
+    this.#http2 = http2;
+    this.server = createHttpServer(
+      codec,
+      { limits, http2, judgeHost, onRefused, clock, logger, metrics },
+      (exchange) => {
+        this.exchanges.push(exchange);
+        onExchange(exchange);
+      },
+    );
   }
 
   static async start(
@@ -56,22 +80,35 @@ export class RunningServer implements AsyncDisposable {
   }
 
   /** Starts servers of one codec: for tests that run on each. */
-  static of(codec: HttpCodec): { readonly start: typeof RunningServer.start } {
-    return { start: (onExchange, options) => RunningServer.start(onExchange, { ...options, codec }) };
+  static of(tested: TestedCodec): { readonly start: typeof RunningServer.start } {
+    const codec: RunningServerOptions = tested === 'http2' ? { http2: 'always' } : { codec: tested };
+    return { start: (onExchange, options) => RunningServer.start(onExchange, { ...options, ...codec }) };
   }
 
   get port(): number {
     return this.#port;
   }
 
+  /** A client of HTTP/1.1. */
   async connect(): Promise<RawClient> {
     const client = await RawClient.connect(this.#port);
     this.#clients.push(client);
     return client;
   }
 
+  async connectHttp2(): Promise<Http2Client> {
+    const client = await Http2Client.connect(this.#port);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A client of what the server speaks at best. */
+  dial(): Promise<TestClient> {
+    return this.#http2 === 'always' ? this.connectHttp2() : this.connect();
+  }
+
   /** Lets time pass until the connection of a client is closed. @returns what the client received. */
-  async closedInTime(client: RawClient): Promise<string> {
+  async closedInTime(client: TestClient): Promise<string> {
     let isClosed = false;
     void client.closed.then(() => void (isClosed = true));
     while (!isClosed) {

@@ -1,13 +1,12 @@
-import { withoutBlanks } from '../http/field-value.ts';
+import { fieldName, joinedValue, withoutBlanks } from '../http/field.ts';
+import type { BodyLength } from '../http/message-reader.ts';
 import type { UpstreamHead } from './upstream.ts';
-
-/** How the body of an answer ends (RFC 9112 §6.3). */
-export type BodyFraming = 'none' | 'length' | 'chunked' | 'close';
 
 /** Status line and headers of an answer. */
 export class ResponseHead implements UpstreamHead {
   readonly status: number;
-  readonly framing: BodyFraming;
+  /** How the body ends (RFC 9112 §6.3). */
+  readonly bodyLength: BodyLength;
   readonly contentLength: number | undefined;
   /** The connection may carry another exchange. */
   readonly keepAlive: boolean;
@@ -16,11 +15,11 @@ export class ResponseHead implements UpstreamHead {
   readonly #names: readonly string[];
   readonly #values: readonly string[];
 
-  constructor(parts: HeadParts, framing: BodyFraming) {
+  constructor(parts: HeadParts, bodyLength: BodyLength) {
     this.status = parts.status;
-    this.framing = framing;
+    this.bodyLength = bodyLength;
     this.contentLength = parts.contentLength;
-    this.keepAlive = parts.minorVersion === 1 && framing !== 'close' && !parts.closes;
+    this.keepAlive = parts.minorVersion === 1 && bodyLength !== 'until-close' && !parts.closes;
     this.keepAliveMs = parts.keepAliveMs;
     this.#names = parts.names;
     this.#values = parts.values;
@@ -31,12 +30,7 @@ export class ResponseHead implements UpstreamHead {
   }
 
   header(name: string): string | undefined {
-    const names = this.#names;
-    let at = names.indexOf(name);
-    if (at < 0) return undefined;
-    let value = this.#values[at] as string;
-    while ((at = names.indexOf(name, at + 1)) > 0) value += `, ${this.#values[at]}`;
-    return value;
+    return joinedValue(this.#names, this.#values, name);
   }
 }
 
@@ -84,19 +78,18 @@ export function parseResponseHead(text: string, requestMethod: string): Response
   if (parts.chunked && parts.minorVersion === 0) return 'an HTTP/1.0 answer has a transfer coding';
   if (parts.chunked && (parts.status === 204 || parts.status < 200))
     return 'an answer without a body has a transfer coding';
-  return new ResponseHead(parts, framingOf(parts, requestMethod));
+  return new ResponseHead(parts, bodyLengthOf(parts, requestMethod));
 }
 
 /** A byte that no head contains, a CR without LF, an LF without CR. */
 const illegal = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)|(?:^|[^\r])\n/;
 const statusLineForm = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: .*)?$/;
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 function addHeader(parts: HeadParts, text: string, start: number, end: number): string | undefined {
   const colon = text.indexOf(':', start);
   if (colon < 0 || colon > end) return 'a header line has no colon';
   const rawName = text.slice(start, colon);
-  if (!token.test(rawName)) return 'a header name is malformed';
+  if (!fieldName.test(rawName)) return 'a header name is malformed';
   const name = rawName.toLowerCase();
   const value = withoutBlanks(text, colon + 1, end);
   parts.names.push(name);
@@ -123,10 +116,8 @@ function addHeader(parts: HeadParts, text: string, start: number, end: number): 
   }
 }
 
-function framingOf(parts: HeadParts, requestMethod: string): BodyFraming {
+function bodyLengthOf(parts: HeadParts, requestMethod: string): BodyLength {
   const { status } = parts;
-  if (requestMethod === 'HEAD' || status < 200 || status === 204 || status === 304) return 'none';
-  if (parts.chunked) return 'chunked';
-  if (parts.contentLength === undefined) return 'close';
-  return parts.contentLength === 0 ? 'none' : 'length';
+  if (requestMethod === 'HEAD' || status < 200 || status === 204 || status === 304) return 0;
+  return parts.chunked ? 'chunked' : (parts.contentLength ?? 'until-close');
 }

@@ -1,5 +1,4 @@
-import { ChunkedDecoder, type ChunkSink } from '../http/chunked-decoder.ts';
-import { HeadScanner } from '../http/head-scanner.ts';
+import { type BodyLength, type MessageFault, MessageReader, type MessageSink } from '../http/message-reader.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
 /** Takes an answer as it is read. Any call may lead to `stop`. */
@@ -13,111 +12,84 @@ export interface ResponseSink {
   onProblem(problem: string): void;
 }
 
-type State = 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'stopped';
-
-/** Reads the answers of one connection, one after the other. Input may be cut anywhere. Never throws. */
-export class ResponseParser implements ChunkSink {
+/** Reads the answers of one connection, each when it is due. Input may be cut anywhere. Never throws. */
+export class ResponseParser implements MessageSink {
   readonly #sink: ResponseSink;
+  readonly #reader: MessageReader;
   readonly #maxHeadBytes: number;
-  readonly #scanner: HeadScanner;
-  #state: State = 'idle';
+  /** An answer is due, or under way. */
+  #isDue = false;
+  #isStopped = false;
   #method = '';
   #head: ResponseHead | undefined;
-  #remaining = 0;
-  #chunks: ChunkedDecoder | undefined;
   #informational = 0;
 
   constructor(sink: ResponseSink, maxHeadBytes: number) {
     this.#sink = sink;
     this.#maxHeadBytes = maxHeadBytes;
-    this.#scanner = new HeadScanner(maxHeadBytes);
+    this.#reader = new MessageReader(this, maxHeadBytes);
   }
 
   /** A request was sent: an answer is due. */
   begin(method: string): void {
-    this.#state = 'head';
+    this.#isDue = true;
     this.#method = method;
     this.#informational = 0;
-    this.#scanner.reset();
   }
 
   /** Nothing more is reported. */
   stop(): void {
-    this.#state = 'stopped';
-    this.#scanner.reset();
+    this.#isStopped = true;
+    this.#isDue = false;
+    this.#reader.stop();
   }
 
   /** No byte of an answer has come since `begin`. */
   get untouched(): boolean {
-    return this.#state === 'head' && this.#scanner.untouched && this.#informational === 0;
+    return this.#isDue && this.#reader.idle && this.#informational === 0;
   }
 
   push(bytes: Buffer): void {
-    let at = 0;
-    while (at < bytes.length) {
-      switch (this.#state) {
-        case 'head':
-          at = this.#readHead(bytes, at);
-          break;
-        case 'length':
-          at = this.#readLength(bytes, at);
-          break;
-        case 'chunked':
-          at = this.#readChunks(bytes, at);
-          break;
-        case 'close':
-          this.#sink.onBody(bytes, at, bytes.length);
-          return;
-        case 'idle':
-          return this.#fail('the upstream sent something without being asked');
-        case 'stopped':
-          return;
-      }
-    }
+    if (this.#isDue) this.#reader.push(bytes);
+    else if (!this.#isStopped && bytes.length > 0) this.#fail('the upstream sent something without being asked');
   }
 
   /** The peer will send nothing more. @returns false if that cuts an answer short. */
   end(): boolean {
-    if (this.#state === 'idle' || this.#state === 'stopped') return true;
-    if (this.#state !== 'close') return false;
-    this.#complete(true);
+    if (!this.#isDue) return true;
+    if (this.#head?.bodyLength !== 'until-close') return false;
+    this.onComplete(true);
     return true;
   }
 
-  onChunkData(bytes: Buffer, start: number, end: number): boolean {
-    this.#sink.onBody(bytes, start, end);
-    return this.#state === 'chunked';
-  }
-
-  #readHead(bytes: Buffer, at: number): number {
-    const scanner = this.#scanner;
-    switch (scanner.scan(bytes, at)) {
-      case 'partial':
-        return bytes.length;
-      case 'too-large':
-        return this.#tooLarge();
-      case 'malformed':
-        this.#fail('the head has a bare line break or a control character');
-        return bytes.length;
-      case 'complete':
-        this.#takeHead(scanner.text, bytes, scanner.next);
-        scanner.text = '';
-        return scanner.next;
-    }
-  }
-
-  /** @param next where the body begins in what was read. */
-  #takeHead(text: string, bytes: Buffer, next: number): void {
+  onHead(text: string): BodyLength | undefined {
     const head = parseResponseHead(text, this.#method);
-    if (typeof head === 'string') return this.#fail(head);
-    if (head.status < 200) return this.#skipInformational(head.status);
-    this.#head = head;
-    // Set before the sink hears of it, since it may stop the parser.
-    this.#state = head.framing === 'none' ? 'length' : head.framing;
-    this.#remaining = head.framing === 'length' ? (head.contentLength as number) : 0;
-    this.#chunks = head.framing === 'chunked' ? new ChunkedDecoder(this.#maxHeadBytes) : undefined;
-    this.#sink.onHead(head);
-    if (head.framing === 'none' && this.#isReading()) this.#complete(next === bytes.length);
+    if (typeof head === 'string') this.#fail(head);
+    else if (head.status < 200) this.#skipInformational(head.status);
+    else {
+      this.#head = head;
+      this.#sink.onHead(head);
+      return head.bodyLength;
+    }
+    return undefined;
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    this.#sink.onBody(bytes, start, end);
+  }
+
+  /** @param isLast nothing came behind the answer. Else its end is where peers may disagree (response splitting). */
+  onComplete(isLast: boolean): void {
+    if (!isLast) return this.#fail('there is more behind the answer');
+    const reusable = this.#head?.keepAlive === true;
+    this.#head = undefined;
+    this.#isDue = false;
+    if (!reusable) this.stop();
+    this.#sink.onComplete(reusable);
+  }
+
+  onFault(fault: MessageFault): void {
+    this.#fail(fault === 'head-too-large' ? `the head exceeds ${this.#maxHeadBytes} bytes` : faults[fault]);
   }
 
   #skipInformational(status: number): void {
@@ -126,46 +98,15 @@ export class ResponseParser implements ChunkSink {
     else if (this.#informational > maxInformational) this.#fail('too many informational answers');
   }
 
-  #readLength(bytes: Buffer, at: number): number {
-    const end = Math.min(bytes.length, at + this.#remaining);
-    this.#remaining -= end - at;
-    this.#sink.onBody(bytes, at, end);
-    if (this.#remaining === 0 && this.#isReading()) this.#complete(end === bytes.length);
-    return end;
-  }
-
-  #readChunks(bytes: Buffer, at: number): number {
-    const decoder = this.#chunks as ChunkedDecoder;
-    const end = decoder.decode(bytes, at, this);
-    if (decoder.failed) this.#fail('the chunked body is malformed');
-    else if (decoder.done && this.#isReading()) this.#complete(end === bytes.length);
-    return end;
-  }
-
-  /** @param exact nothing came behind the answer. Else its end is where peers may disagree (response splitting). */
-  #complete(exact: boolean): void {
-    if (!exact) return this.#fail('there is more behind the answer');
-    const reusable = this.#head?.keepAlive === true;
-    this.#state = reusable ? 'idle' : 'stopped';
-    this.#head = undefined;
-    this.#chunks = undefined;
-    this.#sink.onComplete(reusable);
-  }
-
-  #tooLarge(): number {
-    this.#fail(`the head exceeds ${this.#maxHeadBytes} bytes`);
-    return Number.MAX_SAFE_INTEGER;
-  }
-
   #fail(problem: string): void {
     this.stop();
     this.#sink.onProblem(problem);
-  }
-
-  #isReading(): boolean {
-    return this.#state !== 'stopped';
   }
 }
 
 /** Answers like 100 and 103 before the final one. */
 const maxInformational = 16;
+const faults = {
+  'head-malformed': 'the head has a bare line break or a control character',
+  'chunks-malformed': 'the chunked body is malformed',
+};

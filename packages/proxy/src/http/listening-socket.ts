@@ -1,0 +1,105 @@
+import type { AddressInfo, Server, Socket } from 'node:net';
+import type { HttpServer, HttpServerOptions } from './http-server.ts';
+import type { OpenExchanges } from './open-exchange.ts';
+
+/** What a codec does with the connections of a listener. */
+export interface ListenerCodec {
+  /** A connection for it was made. */
+  connected(socket: Socket): void;
+  /** Open connections. */
+  readonly connections: number;
+  /** From now on answers end their connections. */
+  drain(): void;
+  /** Looks for what has waited too long. Called once in an interval. */
+  checkTimes(): void;
+  /** Ends the connections on which nothing is under way. */
+  closeIdle(): void;
+  /** Ends every connection. */
+  destroyAll(): void;
+}
+
+/** The codecs of a listener, and the exchanges that all of them begin. */
+export interface Served {
+  readonly exchanges: OpenExchanges;
+  readonly codecs: readonly ListenerCodec[];
+}
+
+/** A listener: bound, bounded and closed in the same way whichever codec reads what comes over it. */
+export class ListeningSocket implements HttpServer {
+  readonly #server: Server;
+  readonly #options: HttpServerOptions;
+  readonly #exchanges: OpenExchanges;
+  readonly #codecs: readonly ListenerCodec[];
+  /** What connections are made on, with TLS also those whose handshake is not done. */
+  readonly #sockets = new Set<Socket>();
+  #sweep: Disposable | undefined;
+  #closing = false;
+
+  constructor(server: Server, options: HttpServerOptions, served: Served) {
+    this.#server = server;
+    this.#options = options;
+    this.#exchanges = served.exchanges;
+    this.#codecs = served.codecs;
+    const { limits, metrics } = options;
+    const dropped = metrics.counter('signalbox_http_connections_dropped_total', 'Connections beyond the bound.');
+    server.maxConnections = limits.maxConnections;
+    server.on('drop', () => dropped.add());
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => void this.#sockets.delete(socket));
+    });
+  }
+
+  listen(host: string, port: number): Promise<{ readonly port: number }> {
+    const { clock, logger, limits } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => logger.error('listener failed', { error: String(error) }));
+        this.#sweep = clock.interval(Math.max(1, limits.checkIntervalMs), () => this.#checkTimes());
+        resolve({ port: (this.#server.address() as AddressInfo).port });
+      });
+    });
+  }
+
+  drain(): void {
+    for (const codec of this.#codecs) codec.drain();
+  }
+
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#closing = true;
+    this.drain();
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    this.#closeIdle();
+    // Those that never said a word are about to begin, or their handshake would lead to nothing.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+    const destroy = () => {
+      for (const codec of this.#codecs) codec.destroyAll();
+      for (const socket of this.#sockets) socket.destroy();
+    };
+    if (deadline.aborted) destroy();
+    else deadline.addEventListener('abort', destroy, { once: true });
+    await closed;
+    deadline.removeEventListener('abort', destroy);
+    this.#sweep?.[Symbol.dispose]();
+  }
+
+  get connections(): number {
+    return this.#codecs.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  get inFlight(): number {
+    return this.#exchanges.size;
+  }
+
+  #checkTimes(): void {
+    this.#exchanges.cutStalled();
+    for (const codec of this.#codecs) codec.checkTimes();
+    if (this.#closing) this.#closeIdle();
+  }
+
+  #closeIdle(): void {
+    for (const codec of this.#codecs) codec.closeIdle();
+  }
+}

@@ -1,0 +1,157 @@
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  gateway,
+  type LegacyMcpServer,
+  legacyVersion,
+  mcpRoute,
+  startLegacyMcpServer,
+  startSystem,
+  type System,
+  tenant,
+  type TestAuthority,
+  testAuthority,
+  until,
+} from '@signalbox/test-harness';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+
+const keys = { alice: 'alice-key' };
+let authority: TestAuthority;
+let upstream: LegacyMcpServer;
+let system: System;
+let folder: string;
+const sessions: ClientHttp2Session[] = [];
+const route = (rules: readonly string[]) => mcpRoute({ name: 'assistant', url: upstream.url, keys, rules });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'signalbox-h2-'));
+  authority = await testAuthority(folder);
+  const certificate = await authority.write('proxy');
+  upstream = await startLegacyMcpServer();
+  system = await startSystem({ pgUrl: inject('pgUrl'), settings: { SIGNALBOX_PROXY_HTTP2: 'always' } });
+  await system.apply([gateway(), tenant(), ...route(['true'])]);
+  const tls = { SIGNALBOX_PROXY_TLS_CERT: certificate.certFile, SIGNALBOX_PROXY_TLS_KEY: certificate.keyFile };
+  await system.startNode(tls);
+  await system.startNode({ ...tls, SIGNALBOX_PROXY_HTTP_CODEC: 'node' });
+});
+
+afterAll(async () => {
+  await system.stop();
+  await upstream.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+afterEach(() => {
+  for (const session of sessions.splice(0)) session.destroy();
+});
+
+interface Http2Answer {
+  readonly head: IncomingHttpHeaders & { ':status'?: number | undefined };
+  /** What came so far; all of it when `ended` has resolved. */
+  readonly text: () => string;
+  readonly ended: Promise<void>;
+}
+
+function dial(node: number, scheme: 'http' | 'https'): ClientHttp2Session {
+  const port = system.node(node).proxy.listeners()[0]?.port ?? 0;
+  const session = connect(`${scheme}://localhost:${port}`, { ca: authority.ca });
+  session.on('error', () => undefined);
+  sessions.push(session);
+  return session;
+}
+
+function send(session: ClientHttp2Session, headers: Record<string, string>, message?: object): Promise<Http2Answer> {
+  const stream = session.request({
+    ':method': message ? 'POST' : 'GET',
+    ':path': '/acme/assistant/mcp',
+    authorization: 'Bearer alice-key',
+    accept: message ? 'application/json, text/event-stream' : 'text/event-stream',
+    ...(message && { 'content-type': 'application/json' }),
+    ...headers,
+  });
+  let text = '';
+  stream.setEncoding('utf8').on('data', (piece: string) => void (text += piece));
+  const ended = new Promise<void>((resolve) => void stream.on('close', resolve));
+  stream.end(message && JSON.stringify(message));
+  return new Promise((resolve, reject) => {
+    stream.on('error', reject).on('response', (head) => resolve({ head, text: () => text, ended }));
+  });
+}
+
+async function initialize(session: ClientHttp2Session): Promise<Record<string, string>> {
+  const params = { protocolVersion: legacyVersion, capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+  const answer = await send(session, {}, { jsonrpc: '2.0', id: 0, method: 'initialize', params });
+  await answer.ended;
+  expect(answer.head[':status']).toBe(200);
+  return { 'mcp-session-id': String(answer.head['mcp-session-id']), 'mcp-protocol-version': legacyVersion };
+}
+
+describe.each([
+  ['prior knowledge', 0, 'http'],
+  ['TLS', 1, 'https'],
+  ['TLS, beside the codec of Node.js', 2, 'https'],
+] as const)('an agent that speaks HTTP/2 by %s', (_, node, scheme) => {
+  it('initializes, lists and calls tools, over one connection', async () => {
+    const session = dial(node, scheme);
+    const headers = await initialize(session);
+    const answers = await Promise.all(
+      ['tools/list', 'tools/call'].map((method, id) => {
+        const params = method === 'tools/call' ? { name: 'echo', arguments: { text: 'hi' } } : {};
+        return send(session, headers, { jsonrpc: '2.0', id, method, params });
+      }),
+    );
+    await Promise.all(answers.map(({ ended }) => ended));
+    expect(answers[0]?.text()).toContain('slow_progress');
+    expect(answers[1]?.text()).toContain('hi');
+    const events = await until('its events', async () => {
+      const all = (await system.node(node).events()).filter(({ tool }) => tool === 'echo');
+      return all.length > 0 ? all : undefined;
+    });
+    expect(events[0]).toMatchObject({ status: 200, error: '', principal: 'api-key:alice' });
+    expect(events[0]?.responseBytes).toBe(Buffer.byteLength(answers[1]?.text() ?? ''));
+  });
+
+  it('is told where to get a token', async () => {
+    const answer = await send(dial(node, scheme), { authorization: '' }, { jsonrpc: '2.0', id: 0, method: 'ping' });
+    await answer.ended;
+    expect(answer.head).toMatchObject({
+      ':status': 401,
+      'www-authenticate': expect.stringContaining('Bearer') as string,
+    });
+  });
+
+  it('hears of changed tools on its GET stream, and of a withdrawn permission', async () => {
+    const session = dial(node, scheme);
+    const headers = await initialize(session);
+    await (
+      await send(session, headers, { jsonrpc: '2.0', id: 1, method: 'tools/list' })
+    ).ended;
+    const stream = await send(session, headers);
+    expect(stream.head['content-type']).toBe('text/event-stream');
+    await system.apply(route(['tool.name == "echo"']));
+    await until('the change', () => (stream.text().includes('tools/list_changed') ? true : undefined));
+    await system.apply(mcpRoute({ name: 'assistant', url: upstream.url, keys: { bob: 'bob-key' }, rules: ['true'] }));
+    await stream.ended;
+    expect(stream.text()).toContain('"reason":"revoked"');
+    await system.apply(route(['true']));
+  });
+});
+
+it('an agent that speaks HTTP/2 is asked to leave by a node that stops, after its answer', async () => {
+  const node = await system.startNode({ SIGNALBOX_PROXY_DRAIN_DEADLINE: '5000' });
+  const index = 3;
+  const session = dial(index, 'http');
+  const headers = await initialize(session);
+  const params = { name: 'slow_progress', arguments: { key: 'last' } };
+  const answer = send(session, headers, { jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+  const held = await upstream.held.withKey('last');
+  const stopped = node.proxy.stop(5_000, 0);
+  held.finish('done');
+  const { text, ended } = await answer;
+  await ended;
+  expect(text()).toContain('done');
+  await stopped;
+  await until('the connection to end', () => (session.closed ? true : undefined));
+});
