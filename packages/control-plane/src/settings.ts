@@ -191,7 +191,7 @@ export const controlPlaneSettings = {
   tokenCacheMs: integer({
     name: 'SIGNALBOX_TOKEN_CACHE',
     ...{ unit: 'ms', min: 0, max: 2 * seconds, fallback: '1000' },
-    doc: 'How long an answer about a token is reused: a revocation takes effect within it.',
+    doc: 'How often Postgres is asked, for all tokens in use together, whether any has changed: a revocation takes effect within it.',
   }),
   tokenCacheSize: integer({
     name: 'SIGNALBOX_TOKEN_CACHE_SIZE',

@@ -33,6 +33,12 @@ export class StreamPosition implements StreamCollections {
   }
 
   *ids(): Iterable<string> {
+    // A stream that sees a few collections does not look at all that there are.
+    const visible = this.#visible;
+    if (visible !== 'all') {
+      for (const id of visible) if (this.get(id)) yield id;
+      return;
+    }
     for (const id of this.#newest.keys()) {
       if (this.get(id)) yield id;
     }
