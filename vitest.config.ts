@@ -30,7 +30,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts', 'test/sim/src/**/*.test.ts'],
           isolate: false,
           // Property tests on a machine that others use as well.
           testTimeout: 30_000,

@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { root } from './repository.ts';
@@ -32,6 +32,7 @@ names it. Resources, which people change while everything runs, are something el
 
 const titles: Readonly<Record<string, string>> = {
   'control-plane': 'Control plane',
+  'control-plane/src/relay': 'Relay',
   proxy: 'Proxy',
   signalbox: 'Command line and `up`',
 };
@@ -42,13 +43,23 @@ export async function renderSettingsPage(): Promise<string> {
     (file) => !file.startsWith('packages/runtime/'),
   );
   const sections: string[] = [];
-  for (const file of files.toSorted()) {
+  const shownAlready = new Set<string>();
+  // A process's own file comes first: it holds those of its parts as well.
+  for (const file of files.toSorted((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))) {
     const module = (await import(pathToFileURL(join(root, file)).href)) as Record<string, unknown>;
-    const settings = declaredIn(module);
-    if (settings.length === 0) throw new Error(`${file} exports no settings`);
-    sections.push(section(titles[file.split('/')[1] ?? ''] ?? file, settings));
+    const declared = declaredIn(module);
+    if (declared.length === 0) throw new Error(`${file} exports no settings`);
+    const settings = declared.filter(({ name }) => !shownAlready.has(name));
+    for (const { name } of settings) shownAlready.add(name);
+    if (settings.length === 0) continue;
+    const folder = dirname(file).replace('packages/', '');
+    sections.push(section(titles[folder] ?? titles[file.split('/')[1] ?? ''] ?? file, settings));
   }
   return [heading, ...sections].join('\n');
+}
+
+function depth(file: string): number {
+  return file.split('/').length;
 }
 
 function section(title: string, settings: readonly Declared[]): string {

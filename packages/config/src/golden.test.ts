@@ -5,14 +5,19 @@ import {
   compileOperator,
   compileTenant,
   decodeDocument,
+  type Federation,
   makeSnapshot,
   type OperatorTable,
   parseResourceFile,
+  presentedName,
   type Problem,
+  resolveName,
   type RouteEntry,
   type Snapshot,
   type TenantTable,
+  unwrapUri,
   withLocations,
+  wrapUri,
 } from './index.ts';
 
 // Every testdata/<sentence>.in.yaml is read, decoded and compiled; <sentence>.out.yaml is what came out of it.
@@ -80,6 +85,29 @@ function describeTenant(table: TenantTable): unknown {
   return Object.fromEntries([...table.routes.values()].map((route) => [route.name, describeRoute(route)]));
 }
 
+function describeFederation(federation: Federation): unknown {
+  const { members, conflicts, partialLists, maxNameLength, instructions } = federation;
+  const rows = (map: ReadonlyMap<string, string>): string[] => [...map].map(([from, to]) => `${from} -> ${to}`);
+  return {
+    rules: `${conflicts}, ${partialLists}, names to ${maxNameLength}`,
+    instructions: `${instructions.text} (${instructions.members}, ${instructions.maxBytes} bytes)`,
+    members: members.map((member) => ({
+      [member.key]: `${member.prefix || 'no prefix'}, ${member.backend.name}`,
+      tools: [...rows(member.tools.renamed), ...rows(member.tools.descriptions)],
+      tries: ['search', 'search_issues', 'find', 'delete_all', 'x'.repeat(60)].map((name) => {
+        const shown = presentedName(federation, member, 'tools', name);
+        const back = shown === undefined ? [] : resolveName(federation, 'tools', shown);
+        return `${name.slice(0, 20)}: ${shown ?? 'hidden'}, leads to ${back.map((to) => `${to.member.key} ${to.name}`).join(' or ') || 'nothing'}`;
+      }),
+      uris: ['file:///{path}', 'ui://panel', 'secret://x'].map((uri) => {
+        const wrapped = wrapUri(member, uri);
+        return `${uri}: ${wrapped}, leads to ${unwrapUri(federation, wrapped)?.uri ?? 'nothing'}`;
+      }),
+      rules: member.authorization.rules.map(({ id, effect, when }) => `${id}: ${effect} ${when}`),
+    })),
+  };
+}
+
 function describeRoute(route: RouteEntry): unknown {
   const { gateway, endpoint, authentication, authorization, limits, revision } = route;
   return {
@@ -104,7 +132,11 @@ function describeRoute(route: RouteEntry): unknown {
 function describeDestination(route: RouteEntry): object {
   if (route.kind === 'mcp') {
     const { backend } = route.mcp.member;
-    return { leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}` };
+    const { federation } = route.mcp;
+    return {
+      leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}`,
+      ...(federation === null ? {} : { federation: describeFederation(federation) }),
+    };
   }
   const { name, url, cardUrl, tls, connection } = route.backend;
   return {

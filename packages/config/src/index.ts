@@ -46,6 +46,7 @@ export { compileTenant, compileTenantSteps } from './compile/tenant.ts';
 export { type Change, diffSnapshots } from './diff.ts';
 export { digestOf } from './digest.ts';
 export type { MessageOf } from './messages.ts';
+export { type A2aOperation, a2aOperations, getAgentCard, pushConfigurations } from './policy/a2a-operations.ts';
 export { argsFromJson, argsFromValue } from './policy/args.ts';
 export { compileAuthorization, type RuleSource } from './policy/compile-rules.ts';
 export {
@@ -57,7 +58,18 @@ export {
   type RuleLiteral,
   type TextTest,
 } from './policy/rule-condition.ts';
-export { decide, explain, type ExplainStep, type Explanation, visibleTools } from './policy/decide.ts';
+export {
+  decide,
+  decideForMember,
+  explain,
+  explainForMember,
+  type ExplainStep,
+  type Explanation,
+  visibleTools,
+} from './policy/decide.ts';
+export type { FederatedMember, Federation, MemberName, MemberUri, NameKind, NameMap } from './federation/federation.ts';
+export { nameDelimiter, presentedName, resolveName } from './federation/names.ts';
+export { unwrapUri, wrapUri } from './federation/uris.ts';
 export {
   type Decoded,
   decodeDocument,
@@ -78,6 +90,7 @@ export {
   type SourceLocation,
   withLocations,
 } from './resource-file.ts';
+export { type LabelSelector, parseLabelSelector } from './label-selector.ts';
 export { assembleRoutingTable, assembleRoutingTableSteps, type RoutingTableParts } from './routing-table.ts';
 export {
   applyChanges,

@@ -14,8 +14,10 @@ export function scopeOfKind(kind: Kind): 'operator' | 'tenant' {
 }
 
 export function isKind(text: string): text is Kind {
-  return (kinds as readonly string[]).includes(text);
+  return kindNames.has(text);
 }
+
+const kindNames: ReadonlySet<string> = new Set(kinds);
 
 const typePrefix = 'type.googleapis.com/signalbox.config.v1.';
 const namePrefix = 'xdstp://signalbox/signalbox.config.v1.';

@@ -1,4 +1,5 @@
 import type { BackendEntry } from './backend-entry.ts';
+import type { Federation } from './federation/federation.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
@@ -35,6 +36,8 @@ export interface OperatorTable {
   readonly hash: string;
   readonly gateways: ReadonlyMap<string, GatewayEntry>;
   readonly tenants: ReadonlyMap<string, TenantEntry>;
+  /** Name of the tenant that owns a path below one of its prefixes, whether it has a route there or not. */
+  ownerOf(path: string): string | undefined;
 }
 
 export interface GatewayEntry {
@@ -104,6 +107,7 @@ interface RouteFacts {
   /** What happens when a data plane cannot enforce its policies: the write is refused, or that data plane denies. */
   readonly unenforceable: 'refuse' | 'restrict';
   readonly authentication: AuthenticationTable;
+  /** Of a federated route without the rules on members' backends: these stand with each member. */
   readonly authorization: AuthorizationTable;
   /** What calls may use up; each of them counts. */
   readonly limits: readonly LimitEntry[];
@@ -111,7 +115,12 @@ interface RouteFacts {
 
 export interface McpRoute {
   readonly virtualServer: string;
+  /** What sessions belong to: the backend, or a federation, which keeps them while its members change. */
+  readonly sessionKey: string;
+  /** The only member, or the first one of a federation. */
   readonly member: MemberEntry;
+  /** Null when the only member is presented as it is. */
+  readonly federation: Federation | null;
 }
 
 export interface MemberEntry {

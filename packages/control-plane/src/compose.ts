@@ -10,6 +10,7 @@ import {
   Metrics,
   type Part,
   type Random,
+  requireProtection,
   type Secret,
   systemClock,
   systemRandom,
@@ -17,6 +18,7 @@ import {
 } from '@signalbox/runtime';
 
 import { ConfigApi } from './api/config-service.ts';
+import { DumpApi } from './api/dump-service.ts';
 import { Explainer } from './api/explainer.ts';
 import { NodeApi } from './api/node-service.ts';
 import { WritePlanner } from './api/plan-write.ts';
@@ -32,10 +34,13 @@ import { FleetReporter } from './discovery/fleet-reporter.ts';
 import { JoinService } from './discovery/join-service.ts';
 import { NodeAdmission } from './discovery/node-admission.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
+import { RelayService } from './discovery/relay-service.ts';
 import { nativeFamily } from './projections/native.ts';
 import type { Projection } from './projections/projection.ts';
 import { projections as allProjections } from './projections/projections.ts';
 import { Publisher } from './publish/publisher.ts';
+import { ScopedSources } from './publish/scoped-sources.ts';
+import { TenantDirectory } from './publish/tenant-directory.ts';
 import { ViewSource } from './publish/view-source.ts';
 import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
 import type { ControlPlaneSettings } from './settings.ts';
@@ -80,7 +85,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
   const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
-  warnOfPlaintext(base);
+  requireTls(base);
   const store = storeParts(base);
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
   const served = servedParts(base, store, snapshotFile);
@@ -155,13 +160,16 @@ async function authorityOf({ nodeCaCert, nodeCaKey }: ControlPlaneSettings): Pro
   return CertificateAuthority.load(await readFile(nodeCaCert, 'utf8'), await readFile(nodeCaKey, 'utf8'));
 }
 
-/** Tokens go over these connections: beyond this machine that has to be a choice that somebody sees. */
-function warnOfPlaintext({ settings: { apiListen, discoveryListen }, tls, logger }: Base): void {
-  for (const address of [apiListen, discoveryListen]) {
-    if (tls || !address || /^(127\.|localhost$|::1$)/.test(address.host)) continue;
-    logger.warn('tokens can be read on the way: set SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY, or have TLS in front', {
-      address: `${address.host}:${address.port}`,
-    });
+/** @throws Error if tokens would go over the network as they are, and nobody has said that they may. */
+function requireTls({ settings, tls, logger }: Pick<Base, 'settings' | 'tls' | 'logger'>): void {
+  const { apiListen, discoveryListen, allowPlaintext: isAllowed } = settings;
+  const remedy = 'SIGNALBOX_TLS_CERT and SIGNALBOX_TLS_KEY';
+  const listeners = [
+    { purpose: 'the admin API', address: apiListen },
+    { purpose: 'discovery', address: discoveryListen },
+  ];
+  for (const { purpose, address } of listeners) {
+    if (address) requireProtection({ address, purpose, isSecure: tls !== undefined, remedy }, { isAllowed, logger });
   }
 }
 
@@ -237,25 +245,37 @@ function servedParts(
   });
   const { registry, reporter, fleet } = fleetParts(base, database, publisher);
   const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
+  const directory = new TenantDirectory(publisher);
+  const scopes = new ScopedSources({
+    ...{ published: publisher, directory },
+    ...{ maxRememberedChanges: settings.rememberedChanges, maxSources: settings.discoveryScopes },
+  });
   const views = projections.map((projection) => ({
     family: projection.family,
-    source: new ViewSource({ projection, published: publisher, clock, debounce, maxViews: settings.discoveryViews }),
+    source: new ViewSource({
+      ...{ projection, published: publisher, directory, clock, debounce },
+      maxViews: settings.discoveryViews,
+    }),
   }));
-  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, views });
+  const admission = new NodeAdmission({ ...base, authenticator: tokens, trustDomain, scopes, views });
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
+  const questions = new RelayService({
+    ...{ ...base, admission, credentials: tokens, directory },
+    ...{ reports: new PostgresFleetStore(database), maxReportRows: settings.fleetReportRows },
+  });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
     views,
     admission,
-    services: join ? [(server) => join.addTo(server)] : [],
+    services: [questions, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { feed, publisher, registry, reporter, fleet, discovery, views };
+  return { feed, publisher, registry, reporter, fleet, discovery, scopes, views };
 }
 
 /** What is known of nodes: of this replica by their streams, of the others by what they tell. */
@@ -301,6 +321,7 @@ function apiServer(
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
       nodes: new NodeApi(watching),
+      dump: new DumpApi({ published: publisher, projections, maxResources: settings.dumpResources }),
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
@@ -317,7 +338,8 @@ async function stopFleet({ registry, reporter, fleet }: ReturnType<typeof served
   registry.stop();
 }
 
-async function stopPublishing({ publisher, views }: ReturnType<typeof servedParts>): Promise<void> {
+async function stopPublishing({ publisher, scopes, views }: ReturnType<typeof servedParts>): Promise<void> {
+  scopes.stop();
   for (const { source } of views) source.stop();
   await publisher.stop();
 }

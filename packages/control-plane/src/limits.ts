@@ -37,7 +37,27 @@ export function apiLimits(settings: ControlPlaneSettings): ApiLimits {
 
 const streamAgeJitter = 0.2;
 
-export function discoveryLimits(settings: ControlPlaneSettings): AdsServerLimits {
+/** What bounds discovery: of a control plane, or of a relay. */
+export type DiscoverySettings = Pick<
+  ControlPlaneSettings,
+  | 'discoveryAdmission'
+  | 'discoveryAnswerMs'
+  | 'discoveryBurst'
+  | 'discoveryHandshakeMs'
+  | 'discoveryKeepaliveMs'
+  | 'discoveryKeepaliveTimeoutMs'
+  | 'discoveryNames'
+  | 'discoveryRecheckMs'
+  | 'discoveryRemovalMs'
+  | 'discoveryRequestBytes'
+  | 'discoveryResponseBytes'
+  | 'discoveryStreamAgeMs'
+  | 'discoveryStreamGraceMs'
+  | 'discoveryStreams'
+  | 'discoveryTypes'
+>;
+
+export function discoveryLimits(settings: DiscoverySettings): AdsServerLimits {
   return {
     maxStreams: settings.discoveryStreams,
     streamsPerSecond: settings.discoveryAdmission,
@@ -51,6 +71,7 @@ export function discoveryLimits(settings: ControlPlaneSettings): AdsServerLimits
     streamAgeGraceMs: settings.discoveryStreamGraceMs,
     handshakeTimeoutMs: settings.discoveryHandshakeMs,
     authenticationCheckMs: settings.discoveryRecheckMs,
+    lateRemovalMs: settings.discoveryRemovalMs,
     answerTimeoutMs: settings.discoveryAnswerMs,
     keepaliveIntervalMs: settings.discoveryKeepaliveMs,
     keepaliveTimeoutMs: settings.discoveryKeepaliveTimeoutMs,

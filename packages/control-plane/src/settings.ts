@@ -1,5 +1,5 @@
 import { defaultRemovalLimits } from '@signalbox/config';
-import { choice, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
+import { choice, flag, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
 const seconds = 1_000;
 const kibibyte = 1024;
@@ -25,11 +25,16 @@ export const controlPlaneSettings = {
     {
       name: 'SIGNALBOX_TLS_CERT',
       fallback: '',
-      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, for a machine or a terminator in front.',
+      doc: 'PEM file with the certificate of the API and of discovery and its intermediates. Empty: both are plaintext, and stay on this machine.',
     },
     'path',
   ),
   tlsKey: text({ name: 'SIGNALBOX_TLS_KEY', fallback: '', doc: 'PEM file with the key of that certificate.' }, 'path'),
+  allowPlaintext: flag({
+    name: 'SIGNALBOX_ALLOW_PLAINTEXT',
+    fallback: 'false',
+    doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator. Otherwise such a start is refused.',
+  }),
   tlsPollMs: integer({
     name: 'SIGNALBOX_TLS_POLL',
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '1000' },
@@ -249,6 +254,11 @@ export const controlPlaneSettings = {
     ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '30000' },
     doc: 'Longest time in which a whole request must have arrived.',
   }),
+  dumpResources: integer({
+    name: 'SIGNALBOX_API_DUMP_RESOURCES',
+    ...{ unit: 'resources', min: 1, max: 10_000_000, fallback: '20000' },
+    doc: 'Resources in one answer of DumpConfig; what has more is asked for by tenant.',
+  }),
   watches: integer({
     name: 'SIGNALBOX_API_WATCHES',
     ...{ unit: 'streams', min: 1, max: 100_000, fallback: '200' },
@@ -305,6 +315,11 @@ export const controlPlaneSettings = {
     ...{ unit: 'views', min: 1, max: 100_000, fallback: '100' },
     doc: 'Different sets of tenants, by gateway, that subscribers of one foreign family may have at one time.',
   }),
+  discoveryScopes: integer({
+    name: 'SIGNALBOX_DISCOVERY_SCOPES',
+    ...{ unit: 'sets', min: 1, max: 1_000_000, fallback: '10000' },
+    doc: 'Different sets of tenants, by name or by label selector, that tokens in use may be bound to at one time.',
+  }),
   discoveryTypes: integer({
     name: 'SIGNALBOX_DISCOVERY_TYPES',
     ...{ unit: 'types', min: 1, max: 1_000, fallback: '64' },
@@ -344,6 +359,11 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_DISCOVERY_RECHECK',
     ...{ unit: 'ms', min: 100, max: 3_600 * seconds, fallback: '2000' },
     doc: 'How often the token of an open stream is checked again: a revoked one ends it.',
+  }),
+  discoveryRemovalMs: integer({
+    name: 'SIGNALBOX_DISCOVERY_REMOVAL',
+    ...{ unit: 'ms', min: 100, max: 600 * seconds, fallback: '5000' },
+    doc: 'How long the removal of what others refer to waits for the answer of a subscriber that they refer to it no more.',
   }),
   discoveryAnswerMs: integer({
     name: 'SIGNALBOX_DISCOVERY_ANSWER',

@@ -108,6 +108,11 @@ describe('a proxy', () => {
     await expect(started({})).rejects.toThrow(/SIGNALBOX_PROXY_TOKEN.*SIGNALBOX_PROXY_CONFIG/);
   });
 
+  it('does not send its token without TLS to another machine', async () => {
+    const elsewhere = { ...unreachable, SIGNALBOX_PROXY_DISCOVERY_ADDRESS: '192.0.2.1:7071' };
+    await expect(started(elsewhere)).rejects.toThrow(/SIGNALBOX_ALLOW_PLAINTEXT=true/);
+  });
+
   it('serves what it served last while the control plane cannot be reached', async () => {
     await keepOnDisk(operatorSet(3n, ['acme']), tenantSet('acme', 7n, { routes: ['a'] }));
     const proxy = await started(unreachable);

@@ -22,11 +22,20 @@ import { ControlPlaneConnection } from './discovery/control-plane-connection.ts'
 import { LastGood } from './discovery/last-good.ts';
 import { readOrCreateNodeId } from './discovery/node-id.ts';
 import { Subscriber } from './discovery/subscriber.ts';
+import { TenantDemand } from './discovery/tenant-demand.ts';
 import { drainRequests, requestShare } from './drain.ts';
 import type { Exchange } from './http/exchange.ts';
 import { createHttpServer } from './http/http-codecs.ts';
-import { http1ClientLimitsOf, httpServerLimitsOf, removalLimitsOf, requestLimitsOf, tableLimitsOf } from './limits.ts';
+import {
+  http1ClientLimitsOf,
+  httpServerLimitsOf,
+  removalLimitsOf,
+  requestLimitsOf,
+  tableLimitsOf,
+  tenantDemandLimitsOf,
+} from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
+import type { RequestPathDeps } from './mcp/services.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
@@ -158,6 +167,8 @@ interface Serving {
   readonly listeners: Listeners;
   readonly upstream: Http1Client;
   readonly retention: UpstreamRetention;
+  /** Undefined: the node holds every tenant that it is given. */
+  readonly demand: TenantDemand | undefined;
   draining: boolean;
 }
 
@@ -175,7 +186,9 @@ function servingOf(kit: Kit): Serving {
     clock,
     logger,
   });
-  const listeners = listenersOf(kit, requestHandlerOf(kit, current, streams, upstream));
+  const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
+  const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
+  const listeners = listenersOf(kit, requestHandlerOf(kit, { tables: current, streams, upstream, demand }));
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -185,7 +198,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, retention, draining: false };
+  return { current, streams, listeners, upstream, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -209,21 +222,17 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 
 function requestHandlerOf(
   kit: Kit,
-  tables: TableSource,
-  streams: OpenStreamsRegistry,
-  upstream: Http1Client,
+  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
 ): (exchange: Exchange) => void {
   const { settings, nodeId, recorder, clock, random, metrics, logger } = kit;
   if (!settings.sessionKeys) {
     logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
   }
   return createRequestHandler({
-    tables,
+    ...shared,
     gateway: settings.gateway,
     node: nodeId,
-    upstream,
     recorder,
-    streams,
     sessionKeys: settings.sessionKeys?.reveal() ?? randomSessionKeys(random),
     limits: requestLimitsOf(settings),
     clock,
@@ -272,11 +281,16 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 }
 
 /** Where tables come from: files, when the settings name some, or else the control plane. */
-function sourceOf(kit: Kit, { current }: Serving, environment: NonNullable<StartProxyOptions['environment']>): Part {
+function sourceOf(
+  kit: Kit,
+  { current, demand }: Serving,
+  environment: NonNullable<StartProxyOptions['environment']>,
+): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration());
   const activation = new Activation(current, slice, tableLimitsOf(settings));
-  return settings.config === '' ? controlPlaneSource(kit, activation, slice) : fileSource(kit, activation, environment);
+  if (settings.config !== '') return fileSource(kit, activation, environment);
+  return controlPlaneSource(kit, { activation, slice, demand });
 }
 
 function fileSource(
@@ -301,12 +315,18 @@ function fileSource(
 }
 
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
-function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice): Part {
+function controlPlaneSource(
+  kit: Kit,
+  parts: { readonly activation: Activation; readonly slice: TimeSlice; readonly demand: TenantDemand | undefined },
+): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
   const limits = { scopes: settings.maxScopes, resources: settings.maxScopeResources, bytes: settings.maxScopeBytes };
   const removals = removalLimitsOf(settings);
-  const subscriber = new Subscriber({ activation, lastGood, limits, removals, slice, clock, logger, metrics });
+  const subscriber = new Subscriber({
+    ...{ ...parts, lastGood, limits, removals, clock, logger, metrics },
+    resubscribe: (changes) => connection?.resubscribe(changes),
+  });
   let connection: ControlPlaneConnection | undefined;
   return {
     name: 'discovery',
@@ -316,6 +336,7 @@ function controlPlaneSource(kit: Kit, activation: Activation, slice: TimeSlice):
       await connection.start();
     },
     stop: async (deadline) => {
+      parts.demand?.stop();
       await connection?.stop();
       await lastGood.close(deadline);
     },

@@ -1,6 +1,9 @@
+import type { TenantDemandLimits } from './discovery/tenant-demand.ts';
 import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
+import { bridgeLimitsOf } from './bridge/settings.ts';
+import { federationLimitsOf } from './federation/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
 
@@ -48,6 +51,12 @@ export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits 
   };
 }
 
+export function tenantDemandLimitsOf(settings: ProxySettings): TenantDemandLimits {
+  const { maxTenantsOnDemand: tenants, maxTenantWaits: waiting } = settings;
+  const { tenantWait: waitMs, tenantIdle: idleMs, tenantRetry: retryMs } = settings;
+  return { tenants, waiting, waitMs, idleMs, retryMs };
+}
+
 export function requestLimitsOf(settings: ProxySettings): RequestLimits {
   return {
     ...defaultRequestLimits,
@@ -87,6 +96,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     eraHorizonMs: settings.eraHorizon,
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
+    bridge: bridgeLimitsOf(settings),
+    federation: federationLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

@@ -53,7 +53,7 @@ function listener(name: string, port: number, hostnames: readonly string[] = ['l
 
 function tableWith(...listeners: readonly ListenerEntry[]): RoutingTable {
   const gateways = new Map([['default', { name: 'default', listeners, dataPlanes: new Set(['native'] as const) }]]);
-  const operator = { revision: 1n, hash: '', gateways, tenants: new Map() };
+  const operator = { revision: 1n, hash: '', gateways, tenants: new Map(), ownerOf: () => undefined };
   return { hash: '', operator, tenants: new Map(), match: () => undefined };
 }
 

@@ -1,5 +1,6 @@
 import {
   choice,
+  flag,
   hostPort,
   integer,
   logLevels,
@@ -11,20 +12,17 @@ import {
   text,
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
+import { bridgeSettings } from './bridge/settings.ts';
+import { federationSettings } from './federation/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
-import { defaultHttp1ClientLimits } from './upstream/http1-client.ts';
+import { bytes, count, maxCount, ms } from './setting-kinds.ts';
+import { upstreamSettings } from './upstream/settings.ts';
 
-const client = defaultHttp1ClientLimits;
 const request = defaultRequestLimits;
 const server = defaultHttpServerLimits;
-
-/** Longest time that a setting can name: what a timer can wait for. */
-const maxMs = 2_147_483_647;
-const maxCount = 2_147_483_647;
-const maxBytes = 4 * 1024 * 1024 * 1024;
 
 /** Everything that can be set about a proxy, as it stands in its environment. */
 export const proxySettings = {
@@ -119,6 +117,11 @@ export const proxySettings = {
     fallback: '127.0.0.1:7071',
     doc: 'Where the control plane answers discovery.',
   }),
+  allowPlaintext: flag({
+    name: 'SIGNALBOX_ALLOW_PLAINTEXT',
+    fallback: 'false',
+    doc: 'Whether credentials may leave this machine without TLS: true where something else protects the way, such as a mesh or a terminator. Otherwise such a start is refused.',
+  }),
   discoveryToken: secret({ name: 'SIGNALBOX_PROXY_TOKEN', doc: 'Token of this node at the control plane.' }),
   joinToken: secret({
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',
@@ -181,6 +184,33 @@ export const proxySettings = {
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_TIMEOUT',
     5_000,
     'How long the answer to a ping may take.',
+  ),
+  tenants: choice({
+    name: 'SIGNALBOX_PROXY_TENANTS',
+    fallback: 'all',
+    options: ['all', 'on-demand'],
+    doc: 'Which tenants this node holds, of those that its token covers: all, or on-demand: each from its first request until nobody uses it.',
+  }),
+  maxTenantsOnDemand: count(
+    'SIGNALBOX_PROXY_TENANTS_MAX',
+    1_000,
+    'Tenants that are held on demand. Beyond: the one that was not used for longest is given up; when all are in use, requests for others are answered 503.',
+  ),
+  tenantWait: ms('SIGNALBOX_PROXY_TENANT_WAIT', 3_000, 'How long a request waits for its tenant, on demand.'),
+  maxTenantWaits: count(
+    'SIGNALBOX_PROXY_TENANT_WAITING',
+    1_000,
+    'Requests that wait for tenants at a time, on demand.',
+  ),
+  tenantIdle: ms(
+    'SIGNALBOX_PROXY_TENANT_IDLE',
+    600_000,
+    'How long a tenant without requests and open streams is held, on demand.',
+  ),
+  tenantRetry: ms(
+    'SIGNALBOX_PROXY_TENANT_RETRY',
+    5_000,
+    'How long a tenant that could not be had is not asked for again, on demand.',
   ),
   discoveryResponse: bytes(
     'SIGNALBOX_PROXY_DISCOVERY_RESPONSE',
@@ -424,45 +454,7 @@ export const proxySettings = {
   ),
 
   // Upstreams.
-  connectTimeout: ms('SIGNALBOX_PROXY_CONNECT_TIMEOUT', request.connectMs, 'Time to connect to an upstream.'),
-  headTimeout: ms('SIGNALBOX_PROXY_HEAD_TIMEOUT', request.headMs, 'Time to the head of an upstream’s answer.'),
-  idleTimeout: ms('SIGNALBOX_PROXY_IDLE_TIMEOUT', request.idleMs, 'Longest silence within an upstream’s answer.'),
-  callTimeout: ms('SIGNALBOX_PROXY_CALL_TIMEOUT', request.callMs, 'Time for a whole call, progress included.'),
-  maxUpstreamConnections: count(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_CONNECTIONS',
-    client.maxConnections,
-    'Connections to a backend.',
-  ),
-  maxUpstreamWaiting: count(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_WAITING',
-    client.maxWaiting,
-    'Requests that wait for a connection to a backend.',
-  ),
-  maxUpstreamIdle: count(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_IDLE',
-    client.maxIdle,
-    'Idle connections to a backend that are kept.',
-  ),
-  upstreamIdleTimeout: ms(
-    'SIGNALBOX_PROXY_UPSTREAM_IDLE_TIMEOUT',
-    client.idleTimeoutMs,
-    'How long an idle connection to a backend is kept.',
-  ),
-  maxUpstreamRequestsPerConnection: count(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_REQUESTS_PER_CONNECTION',
-    client.maxRequestsPerConnection,
-    'Requests on a connection to a backend.',
-  ),
-  maxUpstreamHeadBytes: bytes(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_HEAD_BYTES',
-    client.maxHeadBytes,
-    'Status line and headers of an upstream’s answer.',
-  ),
-  maxUpstreamPools: count(
-    'SIGNALBOX_PROXY_MAX_UPSTREAM_POOLS',
-    client.maxPools,
-    'Connection pools; the one unused for longest gives way.',
-  ),
+  ...upstreamSettings,
   maxHeldAnswerBytes: bytes(
     'SIGNALBOX_PROXY_MAX_HELD_ANSWER_BYTES',
     request.heldAnswerBytes,
@@ -504,6 +496,9 @@ export const proxySettings = {
     'The card of an A2A agent. Beyond: the request fails.',
   ),
 
+  ...bridgeSettings,
+  ...federationSettings,
+
   // Events and the end.
   maxEvents: count(
     'SIGNALBOX_PROXY_MAX_EVENTS',
@@ -541,18 +536,6 @@ export type ProxySettings = Settings<typeof proxySettings>;
 /** @throws SettingsError naming every variable that cannot be used. */
 export function readProxySettings(environment: Readonly<Record<string, string | undefined>>): ProxySettings {
   return readSettings(proxySettings, environment);
-}
-
-function ms(name: string, fallback: number, doc: string): Setting<number> {
-  return integer({ name, fallback: String(fallback), unit: 'ms', min: 0, max: maxMs, doc });
-}
-
-function bytes(name: string, fallback: number, doc: string): Setting<number> {
-  return integer({ name, fallback: String(fallback), unit: 'bytes', min: 1, max: maxBytes, doc });
-}
-
-function count(name: string, fallback: number, doc: string, unit = 'count'): Setting<number> {
-  return integer({ name, fallback: String(fallback), unit, min: 0, max: maxCount, doc });
 }
 
 interface Named {

@@ -1,4 +1,4 @@
-import type { BackendEntry, RoutingTable } from '@signalbox/config';
+import type { BackendEntry, RouteEntry, RoutingTable } from '@signalbox/config';
 import type { Clock, Logger } from '@signalbox/runtime';
 import type { TableObserver } from './table/current-table.ts';
 import { TimeSlice } from './table/time-slice.ts';
@@ -57,7 +57,7 @@ export class UpstreamRetention implements TableObserver {
     slice.begin();
     for (const tenant of table?.tenants.values() ?? []) {
       for (const route of tenant.routes.values()) {
-        origins.add(this.#originOf(route.kind === 'mcp' ? route.mcp.member.backend : route.backend));
+        for (const backend of backendsOf(route)) origins.add(this.#originOf(backend));
         if (slice.spent) await slice.pause();
       }
     }
@@ -72,4 +72,9 @@ export class UpstreamRetention implements TableObserver {
     }
     return origin;
   }
+}
+
+function backendsOf(route: RouteEntry): readonly BackendEntry[] {
+  if (route.kind !== 'mcp') return [route.backend];
+  return (route.mcp.federation?.members ?? [route.mcp.member]).map(({ backend }) => backend);
 }

@@ -5,6 +5,7 @@ export { Latest } from './latest.ts';
 export { Lifecycle, type Part } from './lifecycle.ts';
 export { jsonLogger, type LogFields, type Logger, type LogLevel, logLevels } from './logger.ts';
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts';
+export { requireProtection } from './plaintext.ts';
 export { type Random, systemRandom } from './random.ts';
 export { notRostered, Roster, type Rostered } from './roster.ts';
 export { Secret } from './secret.ts';

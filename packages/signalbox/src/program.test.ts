@@ -77,6 +77,12 @@ describe('every command', () => {
   it('prints as table, JSON or YAML, but for those that print no data', async () => {
     const program = await buildProgram(memoryCli(), everyCommand);
     const without = leaves(program).filter((command) => !command.options.some(({ long }) => long === '--output'));
-    expect(without.map((command) => command.name())).toEqual(['control-plane', 'proxy', 'authority', 'completion']);
+    expect(without.map((command) => command.name())).toEqual([
+      'control-plane',
+      'relay',
+      'proxy',
+      'authority',
+      'completion',
+    ]);
   });
 });

@@ -29,6 +29,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/control-plane.ts')).controlPlaneCommand,
       },
       {
+        name: 'relay',
+        summary: 'run a relay: discovery near its nodes',
+        load: async () => (await import('./commands/relay.ts')).relayCommand,
+      },
+      {
         name: 'proxy',
         summary: 'run a proxy node',
         load: async () => (await import('./commands/proxy.ts')).proxyCommand,
@@ -83,6 +88,11 @@ const groups: readonly Group[] = [
         name: 'explain',
         summary: 'show which rule decides a call',
         load: async () => (await import('./commands/explain.ts')).explainCommand,
+      },
+      {
+        name: 'config-dump',
+        summary: 'show what discovery sends to the nodes of a gateway',
+        load: async () => (await import('./commands/config-dump.ts')).configDumpCommand,
       },
     ],
   },

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { Backoff, type BackoffOptions, type Clock, type Logger, type Random, type Secret } from '@signalbox/runtime';
-import type { ClientHandler } from './client-handler.ts';
+import type { ClientHandler, SubscriptionChange } from './client-handler.ts';
 import { ClientStreamRun, type StreamOutcome } from './client-stream-run.ts';
 import type { ClientTransport } from './discovery-transport.ts';
 import { type AdsClientTls, GrpcClientTransport } from './grpc-transport.ts';
@@ -51,6 +51,8 @@ export class AdsClient {
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  /** The stream that has said what the handler wants. */
+  #present: ClientStreamRun | undefined;
 
   constructor(options: AdsClientOptions) {
     this.#options = options;
@@ -61,6 +63,14 @@ export class AdsClient {
   /** Dials in the background. */
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  /**
+   * Asks for other names on the present stream, type by type in the order of the types. Without a stream nothing is
+   * asked: the next one begins with what the handler then wants.
+   */
+  resubscribe(changes: readonly SubscriptionChange[]): void {
+    for (const change of changes) this.#present?.resubscribe(change);
   }
 
   /** Ends the stream. Resolves when the handler is no longer called. */
@@ -92,7 +102,8 @@ export class AdsClient {
       connectTimeoutMs: limits.connectTimeoutMs,
       onAnswer: () => this.#backoff.succeeded(),
     });
-    return run.toEnd(signal);
+    this.#present = run;
+    return run.toEnd(signal).finally(() => (this.#present = undefined));
   }
 
   /** A stream that ends after it has answered is no failure. */

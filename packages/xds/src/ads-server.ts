@@ -2,17 +2,19 @@ import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { AdsMetrics } from './ads-metrics.ts';
-import { AdsStream } from './ads-stream.ts';
+import { AdsStream, type ResponseEncoders } from './ads-stream.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import { ResponseEncoder } from './encoded-response.ts';
 import { type DiscoveryCall, GrpcServerTransport } from './grpc-transport.ts';
+import type { CollectionSource } from './family.ts';
 import type { ClientNode } from './node.ts';
-import { deltaFormat, leasedDeltaFormat, stateFormat } from './response-format.ts';
-import { ServedFamily, type ServedFamilyOptions } from './served-family.ts';
+import { deltaFormat, leasedDeltaFormat, leasedStateFormat, stateFormat } from './response-format.ts';
+import { ServedFamilies } from './served-families.ts';
+import type { ServedFamilyOptions } from './served-family.ts';
 import type { SessionLimits } from './server-session.ts';
 import { discoveryServiceDefinition } from './service-definition.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
-import type { StreamIdentity, StreamObserver } from './stream-observer.ts';
+import type { SeenIds, StreamIdentity, StreamObserver } from './stream-observer.ts';
 
 export interface AdsServerOptions {
   /** What is served; each stream gets the one family of its credential. Names differ. */
@@ -38,8 +40,10 @@ export interface StreamGrant {
   readonly family: string;
   /** Ids of the collections that the stream may see, whether they exist yet or not. */
   readonly collections: 'all' | ReadonlySet<string>;
-  /** Ids under which revisions of the collections are told of, where these are made of several sources. */
-  readonly sources?: 'all' | ReadonlySet<string>;
+  /** Where its collections are read, if that is not where others of the family read theirs. One object for equal rights. */
+  readonly source?: CollectionSource;
+  /** Ids under which revisions of the collections are told of, where these are not the collections themselves. */
+  readonly sources?: SeenIds;
 }
 
 export interface AdsServerLimits extends SessionLimits, AdmissionLimits {
@@ -59,6 +63,8 @@ export interface AdsServerLimits extends SessionLimits, AdmissionLimits {
   readonly handshakeTimeoutMs: number;
   /** Time between checks that the credential of an open stream is still good. */
   readonly authenticationCheckMs: number;
+  /** How long removals that wait for the rest of their round wait for it. */
+  readonly lateRemovalMs: number;
   /** How long a response may stay unanswered before its stream is ended. */
   readonly answerTimeoutMs: number;
   /** Time between pings that find a half-open connection. */
@@ -88,8 +94,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
  */
 export class AdsServer {
   readonly #options: AdsServerOptions;
-  readonly #encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
-  readonly #families: ReadonlyMap<string, ServedFamily>;
+  readonly #encoders: ResponseEncoders;
+  readonly #families: ServedFamilies;
   readonly #metrics: AdsMetrics;
   readonly #admission: Admission;
   readonly #streams = new Set<AdsStream>();
@@ -107,11 +113,11 @@ export class AdsServer {
       delta: encoder(deltaFormat),
       leasedDelta: encoder(leasedDeltaFormat),
       state: encoder(stateFormat),
+      leasedState: encoder(leasedStateFormat),
     };
     this.#metrics = new AdsMetrics(metrics, () => this.#streams.size);
     this.#admission = new Admission(limits, clock);
-    const served = families.map((each) => new ServedFamily(each, (streams) => this.#onBehind(streams)));
-    this.#families = new Map(served.map((each) => [each.family.name, each]));
+    this.#families = new ServedFamilies(families, (streams) => this.#onBehind(streams));
     this.#sweeping = clock.interval(Math.max(1, limits.answerTimeoutMs / 4), () => this.#sweep());
   }
 
@@ -179,16 +185,16 @@ export class AdsServer {
   stop(): void {
     this.#stopping = true;
     this.#sweeping[Symbol.dispose]();
-    for (const family of this.#families.values()) family.stop();
     for (const stream of this.#streams) {
       stream.close({ code: statusCode.unavailable, message: 'the server is stopping: reconnect' });
     }
+    this.#families.stop();
   }
 
   #refusal(): StreamEnd | undefined {
     const { limits } = this.#options;
     if (this.#stopping) return { code: statusCode.unavailable, message: 'the server is stopping: reconnect' };
-    if (![...this.#families.values()].every((family) => family.ready)) {
+    if (!this.#families.ready) {
       return { code: statusCode.unavailable, message: 'the server has not read all configuration yet: retry' };
     }
     if (this.#streams.size >= limits.maxStreams) {

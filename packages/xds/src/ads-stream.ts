@@ -6,8 +6,11 @@ import type { ChangeSet } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import type { ResponseEncoder } from './encoded-response.ts';
 import { type ClientNode, nodeOf } from './node.ts';
+import { followedBy } from './followed.ts';
+import type { ServedFamilies } from './served-families.ts';
 import type { ServedFamily } from './served-family.ts';
 import {
+  awaitsRemoval,
   identify,
   isAtRest,
   newServerSession,
@@ -23,12 +26,14 @@ import type { Refusal, StreamInfo, StreamObserver } from './stream-observer.ts';
 import { StreamPosition } from './stream-position.ts';
 import type { StreamRequest } from './stream-request.ts';
 
+/** What responses are made with: for each variant, and for clients of it that support times to live. */
+export type ResponseEncoders = Readonly<Record<'delta' | 'leasedDelta' | 'state' | 'leasedState', ResponseEncoder>>;
+
 export interface AdsStreamOptions {
   readonly id: number;
-  readonly encoders: Readonly<Record<'delta' | 'leasedDelta' | 'state', ResponseEncoder>>;
+  readonly encoders: ResponseEncoders;
   readonly limits: AdsServerLimits;
-  /** By name. */
-  readonly families: ReadonlyMap<string, ServedFamily>;
+  readonly families: ServedFamilies;
   readonly authenticate: (
     metadata: Metadata,
     node: ClientNode,
@@ -45,6 +50,7 @@ export interface AdsStreamOptions {
 /** What exists from the moment at which the subscriber is known. */
 interface Opened {
   readonly info: StreamInfo;
+  readonly grant: StreamGrant;
   readonly family: ServedFamily;
   readonly position: StreamPosition;
   readonly context: SessionContext;
@@ -61,6 +67,8 @@ export class AdsStream {
   /** Since when a response has been unanswered; undefined while the session is at rest. */
   #waitingSinceMs: number | undefined;
   #isOld = false;
+  /** Until it fires, removals wait for the rest of their round. */
+  #removing: Disposable | undefined;
   /** Kept, because a connection that ends forgets it. */
   readonly #certificate: Buffer | undefined;
 
@@ -130,8 +138,20 @@ export class AdsStream {
   #take(opened: Opened, request: StreamRequest): void {
     this.#options.observer.heard(opened.info);
     if (this.#waitingSinceMs !== undefined) this.#waitingSinceMs = this.#options.clock.monotonic();
+    const { types } = opened.session;
     this.#step(opened, { kind: 'request', request });
+    if (this.#phase !== 'open') return;
+    if (changesSubscription(request, types)) this.#follow(opened);
     this.catchUp();
+  }
+
+  /** Has changes told of what the stream has asked for, and of nothing else. */
+  #follow({ info, family, session }: Opened): void {
+    const { variant } = this.#transport;
+    // Requests of the other variant say all their names each time, and are few.
+    const followed = variant === 'delta' ? followedBy(session, family.order, info.collections) : info.collections;
+    family.follow(this, followed);
+    if (variant === 'delta') this.#options.observer.following?.(info, followed);
   }
 
   async #authenticate(request: StreamRequest): Promise<void> {
@@ -158,22 +178,27 @@ export class AdsStream {
   }
 
   /** Ends the stream when its credential is no longer good for what it sees. No answer leaves the stream as it is. */
-  async #checkAgain({ info }: Opened): Promise<void> {
+  async #checkAgain({ info, grant }: Opened): Promise<void> {
     const answer = await this.#ask(info.node);
     if (this.#phase !== 'open' || !answer) return;
     if ('code' in answer) return this.close(answer);
-    if (sameGrant(answer, info)) return;
+    if (sameGrant(answer, grant)) return;
     this.close({ code: statusCode.aborted, message: 'what the credential may see has changed: reconnect' });
   }
 
   #open(node: ClientNode, grant: StreamGrant, request: StreamRequest): void {
     const { id, families, observer, clock, limits, logger } = this.#options;
-    const family = families.get(grant.family);
+    const family = families.enter(grant);
     if (!family) return this.close(notServed(grant.family));
-    const info = { id, node, ...grant, remoteAddress: this.#transport.remoteAddress };
+    const { identity, collections, sources } = grant;
+    const info: StreamInfo = {
+      ...{ id, node, identity, family: grant.family, collections },
+      ...(sources === undefined ? {} : { sources }),
+      remoteAddress: this.#transport.remoteAddress,
+    };
     const position = new StreamPosition(family.newest, grant.collections);
     const context = this.#context(node, family, position);
-    const opened = { info, family, position, context, session: newServerSession };
+    const opened = { info, grant, family, position, context, session: newServerSession };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
@@ -181,7 +206,6 @@ export class AdsStream {
     if (heartbeatMs !== undefined && this.#keepsLeases(node)) {
       this.#timers.use(clock.interval(heartbeatMs, () => this.#renew(opened)));
     }
-    family.enlist(this);
     observer.opened(info);
     logger.info('subscriber connected', { node: node.id, credential: info.identity.name, remote: info.remoteAddress });
     // Tells the client that it is connected even when there is nothing to send.
@@ -194,13 +218,15 @@ export class AdsStream {
   #context(node: ClientNode, { order }: ServedFamily, collections: StreamPosition): SessionContext {
     const { encoders, limits } = this.#options;
     const { variant } = this.#transport;
-    const encoder = encoders[this.#keepsLeases(node) ? 'leasedDelta' : variant];
+    const leased = variant === 'delta' ? 'leasedDelta' : 'leasedState';
+    const encoder = encoders[this.#keepsLeases(node) ? leased : variant];
     return { dialect: dialects[variant], order, collections, encoder, limits };
   }
 
-  /** The other variant would need resources in an envelope that few clients know. */
-  #keepsLeases(node: ClientNode): boolean {
-    return this.#transport.variant === 'delta' && node.features?.includes(leaseFeature) === true;
+  /** In the state of the world, resources with a time to live need an envelope that the client has to know, too. */
+  #keepsLeases({ features = [] }: ClientNode): boolean {
+    const knowsEnvelope = this.#transport.variant === 'delta' || features.some((one) => envelopeFeatures.has(one));
+    return features.includes(leaseFeature) && knowsEnvelope;
   }
 
   #renew(opened: Opened): void {
@@ -213,6 +239,22 @@ export class AdsStream {
     for (const effect of effects) this.#apply(opened.info, effect);
     if (isAtRest(session)) this.#waitingSinceMs = undefined;
     else this.#waitingSinceMs ??= this.#options.clock.monotonic();
+    this.#boundRemovals(opened);
+  }
+
+  /** Removals wait for answers to the rest of their round, but not for ever. */
+  #boundRemovals(opened: Opened): void {
+    if (this.#isClosed()) return;
+    if (!awaitsRemoval(opened.session)) {
+      this.#removing?.[Symbol.dispose]();
+      this.#removing = undefined;
+    } else if (!this.#removing) {
+      const { clock, limits } = this.#options;
+      this.#removing = clock.timer(limits.lateRemovalMs, () => {
+        this.#removing = undefined;
+        if (this.#phase === 'open') this.#step(opened, { kind: 'overdue' });
+      });
+    }
   }
 
   #apply(info: StreamInfo, effect: SessionEffect): void {
@@ -275,7 +317,9 @@ export class AdsStream {
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
     this.#timers.dispose();
+    this.#removing?.[Symbol.dispose]();
     this.#opened?.family.forget(this);
+    if (this.#opened) this.#options.families.leave(this.#opened.grant);
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
@@ -294,6 +338,18 @@ function logFields({ node }: StreamInfo, { typeUrl, faults, nonce, version }: Re
 
 /** What a client declares that forgets by itself what is not renewed. */
 const leaseFeature = 'xds.config.supports-resource-ttl';
+/** The second name is that of gRPC. */
+const envelopeFeatures: ReadonlySet<string> = new Set([
+  'xds.config.supports-resource-in-sotw',
+  'xds.config.resource-in-sotw',
+]);
+
+/** Whether a request may ask for something else than the ones before it. */
+function changesSubscription(request: StreamRequest, types: ServerSession['types']): boolean {
+  if (!types.has(request.typeUrl)) return true;
+  if (!('resourceNamesSubscribe' in request)) return false;
+  return request.resourceNamesSubscribe.length > 0 || request.resourceNamesUnsubscribe.length > 0;
+}
 
 function notServed(family: string): StreamEnd {
   const message = `the credential is for subscribers of the family "${family}", which is not served here`;
@@ -301,7 +357,8 @@ function notServed(family: string): StreamEnd {
 }
 
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
-  if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family) return false;
+  if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family || a.source !== b.source)
+    return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;
   const seen = b.collections;

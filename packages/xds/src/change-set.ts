@@ -42,8 +42,26 @@ export class ChangeSet {
   }
 }
 
-/** What a stream at `from` lacks and holds too much, for one type: only what really differs. */
-export function deltaBetween({ from, to }: CollectionChange, typeUrl: string): ResourceDelta {
+/** Deltas that were computed, by where they lead and whence: states are immutable, and many streams go the same way. */
+const known = new WeakMap<Collection, WeakMap<Collection, Map<string, ResourceDelta>>>();
+
+/**
+ * What a stream at `from` lacks and holds too much, for one type: only what really differs. The same object each time for
+ * the same two states, whoever asks.
+ */
+export function deltaBetween(change: CollectionChange, typeUrl: string): ResourceDelta {
+  const { from, to } = change;
+  if (!from || !to) return difference(change, typeUrl);
+  const byOrigin = known.get(to) ?? new WeakMap<Collection, Map<string, ResourceDelta>>();
+  known.set(to, byOrigin);
+  const byType = byOrigin.get(from) ?? new Map<string, ResourceDelta>();
+  byOrigin.set(from, byType);
+  const delta = byType.get(typeUrl) ?? difference(change, typeUrl);
+  byType.set(typeUrl, delta);
+  return delta;
+}
+
+function difference({ from, to }: CollectionChange, typeUrl: string): ResourceDelta {
   if (!from) return { updated: to ? [...to.all(typeUrl)] : [], removed: [] };
   if (!to) return { updated: [], removed: namesOf(from.all(typeUrl)) };
   const remembered = to.changedSince(typeUrl, from);

@@ -2,10 +2,19 @@
 export interface ClientHandler {
   /** Versions held by name, sent as `initial_resource_versions` when a stream opens. */
   heldVersions(typeUrl: string): ReadonlyMap<string, string>;
+  /** What to subscribe to, of a type, when a stream opens: names and globs; none for nothing yet. Absent: everything. */
+  subscriptions?(typeUrl: string): readonly string[];
   /** Takes a response. No faults: it is acknowledged. Faults: it is refused with them, by resource. */
   onResponse(update: ResourceUpdate): Promise<readonly ResourceFault[]>;
   /** The stream's state changed; `detail` says why it ended. */
   onConnection(state: 'connecting' | 'connected' | 'disconnected', detail: string): void;
+}
+
+/** What a client wants to have from now on, or no longer, of one type. */
+export interface SubscriptionChange {
+  readonly typeUrl: string;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
 }
 
 export interface ResourceUpdate {

@@ -37,12 +37,14 @@ function response(typeUrl: string, { nonce = 'n', resources = [], removed = [] }
   };
 }
 
+const nothingHeld = () => new Map<string, string>();
+
 const fine: ClientEvent = { kind: 'handled', faults: [] };
 
 describe('the client session', () => {
   it('opens with a request a type, with what it holds, and names the node once', () => {
     const held = (typeUrl: string) => new Map(typeUrl === 't/A' ? [['a', '7']] : []);
-    const [effects] = run({ kind: 'opened', node, held });
+    const [effects] = run({ kind: 'opened', node, held, names: () => ['*'] });
     expect(effects).toMatchObject([
       {
         kind: 'send',
@@ -57,6 +59,25 @@ describe('the client session', () => {
       { kind: 'send', request: { typeUrl: 't/B', initialResourceVersions: {} } },
     ]);
     expect(effects?.[1]).not.toHaveProperty('request.node');
+  });
+
+  it('opens with the names that are wanted; wanting nothing is no wildcard', () => {
+    const names = (typeUrl: string) => (typeUrl === 't/A' ? ['x', 'y'] : []);
+    const [effects] = run({ kind: 'opened', node, held: nothingHeld, names });
+    expect(effects).toMatchObject([
+      { request: { typeUrl: 't/A', resourceNamesSubscribe: ['x', 'y'], resourceNamesUnsubscribe: [] } },
+      { request: { typeUrl: 't/B', resourceNamesSubscribe: ['*'], resourceNamesUnsubscribe: ['*'] } },
+    ]);
+  });
+
+  it('asks for other names later, in a request that answers nothing', () => {
+    const change = { typeUrl: 't/A', subscribe: ['z'], unsubscribe: ['x'] };
+    const [effects] = run({ kind: 'resubscribe', change });
+    expect(effects).toMatchObject([
+      {
+        request: { typeUrl: 't/A', resourceNamesSubscribe: ['z'], resourceNamesUnsubscribe: ['x'], responseNonce: '' },
+      },
+    ]);
   });
 
   it('delivers a response and acknowledges it by its nonce', () => {

@@ -2,8 +2,8 @@
  * The node's end of one delta stream, without the stream: what happened goes in, what to send and what to hand to the
  * node comes out.
  *
- * 1. A stream begins with one request a type: a wildcard subscription with the versions that the node holds. Only the
- *    first names the node.
+ * 1. A stream begins with one request a type: what to subscribe to, everything unless told otherwise, with the versions
+ *    that the node holds. Only the first names the node. Later requests change what is subscribed.
  * 2. Every response is answered once, by an ACK or by a NACK that names the refused resources.
  * 3. One response is handled at a time, in the order of arrival.
  * 4. A state lives as long as its stream: versions survive a reconnect, nonces do not.
@@ -14,7 +14,7 @@ import {
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
-import type { ResourceFault, ResourceUpdate } from './client-handler.ts';
+import type { ResourceFault, ResourceUpdate, SubscriptionChange } from './client-handler.ts';
 import { type ClientNode, nodeMessage } from './node.ts';
 import { faultStatus } from './resource-fault.ts';
 
@@ -30,7 +30,10 @@ export type ClientEvent =
       readonly node: ClientNode;
       /** Versions held by name, for each type. */
       readonly held: (typeUrl: string) => ReadonlyMap<string, string>;
+      /** Names to subscribe to, for each type. */
+      readonly names: (typeUrl: string) => readonly string[];
     }
+  | { readonly kind: 'resubscribe'; readonly change: SubscriptionChange }
   | { readonly kind: 'response'; readonly response: DeltaDiscoveryResponse }
   | { readonly kind: 'handled'; readonly faults: readonly ResourceFault[] };
 
@@ -55,6 +58,8 @@ export function stepClient(session: ClientSession, event: ClientEvent): ClientSt
   switch (event.kind) {
     case 'opened':
       return { session, effects: session.types.map((typeUrl, index) => firstRequest(event, typeUrl, index === 0)) };
+    case 'resubscribe':
+      return { session, effects: [changeRequest(event.change)] };
     case 'response':
       return receive(session, event.response);
     case 'handled':
@@ -65,12 +70,19 @@ export function stepClient(session: ClientSession, event: ClientEvent): ClientSt
 type Opened = Extract<ClientEvent, { kind: 'opened' }>;
 
 function firstRequest(event: Opened, typeUrl: string, namesNode: boolean): ClientEffect {
+  const names = event.names(typeUrl);
   return send({
     ...(namesNode ? { node: nodeMessage(event.node) } : {}),
     typeUrl,
-    resourceNamesSubscribe: ['*'],
+    // No names at all would mean everything.
+    resourceNamesSubscribe: names.length > 0 ? [...names] : ['*'],
+    resourceNamesUnsubscribe: names.length > 0 ? [] : ['*'],
     initialResourceVersions: Object.fromEntries(event.held(typeUrl)),
   });
+}
+
+function changeRequest({ typeUrl, subscribe, unsubscribe }: SubscriptionChange): ClientEffect {
+  return send({ typeUrl, resourceNamesSubscribe: [...subscribe], resourceNamesUnsubscribe: [...unsubscribe] });
 }
 
 function receive(session: ClientSession, response: DeltaDiscoveryResponse): ClientStep {

@@ -1,6 +1,6 @@
 import type { DeltaDiscoveryResponse } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Clock, Logger } from '@signalbox/runtime';
-import type { ClientHandler, ResourceFault, ResourceUpdate } from './client-handler.ts';
+import type { ClientHandler, ResourceFault, ResourceUpdate, SubscriptionChange } from './client-handler.ts';
 import { type ClientEvent, type ClientSession, newClientSession, stepClient } from './client-session.ts';
 import type { ClientStream, ClientTransport } from './discovery-transport.ts';
 import type { ClientNode } from './node.ts';
@@ -16,6 +16,8 @@ export interface ClientStreamRunOptions {
   /** The first response has arrived: the stream works. */
   readonly onAnswer: () => void;
 }
+
+const everything: readonly string[] = ['*'];
 
 /** How a stream ended. */
 export interface StreamOutcome {
@@ -61,12 +63,22 @@ export class ClientStreamRun {
     using _connecting = clock.timer(connectTimeoutMs, () => {
       if (this.#phase === 'connecting') this.#abort(`not accepted within ${connectTimeoutMs} ms`);
     });
-    this.#step({ kind: 'opened', node, held: (typeUrl) => handler.heldVersions(typeUrl) });
+    this.#step({
+      kind: 'opened',
+      node,
+      held: (typeUrl) => handler.heldVersions(typeUrl),
+      names: (typeUrl) => handler.subscriptions?.(typeUrl) ?? everything,
+    });
     const { code, detail: told, retryAfterMs } = await this.#ended.promise;
     signal.removeEventListener('abort', stop);
     await this.#handling;
     const detail = this.#abortReason ?? (told || 'the server ended the stream');
     return { answered: this.#answered, code, detail, retryAfterMs };
+  }
+
+  /** Asks for other names than before. Call in the order of types: what closes a round comes last. */
+  resubscribe(change: SubscriptionChange): void {
+    this.#step({ kind: 'resubscribe', change });
   }
 
   #accepted(): void {

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -28,6 +28,24 @@ describe('encoded responses', () => {
     const delta = { updated: [entry('a')], removed: [] };
     expect(encoder.encode('test/Leaf', delta).bytes).toBe(encoder.encode('test/Leaf', delta).bytes);
     expect(encoder.encode('test/Leaf', { ...delta }).nonce).not.toBe(encoder.encode('test/Leaf', delta).nonce);
+  });
+
+  it('have the bytes that the library would write, whatever is in a resource', () => {
+    const text = fc.string({ unit: 'grapheme', maxLength: 200 });
+    const resource = fc.record({
+      name: text,
+      version: text,
+      typeUrl: text,
+      body: fc.uint8Array({ maxLength: 40_000, size: 'max' }),
+    });
+    fc.assert(
+      fc.property(resource, ({ name, version, typeUrl, body }) => {
+        const message = { resources: [{ name, version, resource: { typeUrl, value: body } }] };
+        const expected = toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, message));
+        const { encoded } = encodeEntry({ name, version, typeUrl, body }, 1n);
+        expect(encoded.equals(expected)).toBe(true);
+      }),
+    );
   });
 
   it('are Buffers, since grpc-js never sends anything else', () => {

@@ -6,7 +6,13 @@ export {
   createAdsServer,
   type StreamGrant,
 } from './ads-server.ts';
-export type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from './client-handler.ts';
+export type {
+  ClientHandler,
+  ReceivedResource,
+  ResourceFault,
+  ResourceUpdate,
+  SubscriptionChange,
+} from './client-handler.ts';
 export type { ClientTransport, ServerTransport } from './discovery-transport.ts';
 export { encodeEntry, type PlainResource } from './encoded-response.ts';
 export type {
@@ -23,4 +29,11 @@ export type { ClientNode } from './node.ts';
 export type { ServedFamilyOptions } from './served-family.ts';
 export { serviceDefinition } from './service-definition.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
-export type { CollectionRevision, Refusal, StreamIdentity, StreamInfo, StreamObserver } from './stream-observer.ts';
+export type {
+  CollectionRevision,
+  Refusal,
+  SeenIds,
+  StreamIdentity,
+  StreamInfo,
+  StreamObserver,
+} from './stream-observer.ts';

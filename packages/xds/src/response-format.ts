@@ -43,6 +43,20 @@ export const stateFormat: ResponseFormat = {
   },
 };
 
+/** `DiscoveryResponse` for clients that support times to live and take leased resources in an envelope. */
+export const leasedStateFormat: ResponseFormat = {
+  ...stateFormat,
+  resource: ({ encoded, lease }) => (lease ? envelopeOf(lease.encoded) : innerResource(encoded)),
+};
+
+/** The envelope of a resource, as an `Any` in a `DiscoveryResponse`. */
+function envelopeOf(encoded: Buffer): Buffer {
+  const value = encoded.subarray(fieldStart(encoded, 0));
+  const resources = [{ typeUrl: envelopeType, value }];
+  return Buffer.from(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { resources })));
+}
+
+const envelopeType = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
 const versionDigits = 32;
 
 function stateVersion(entries: readonly ResourceEntry[]): string {

@@ -8,9 +8,11 @@ export interface ServedFamilyOptions {
   readonly source: CollectionSource;
 }
 
+const noIds: ReadonlySet<string> = new Set();
+
 /**
- * One family on a server: its collections at their newest state, and who sees which. All its streams read the same
- * immutable collections. A change first moves the position of every stream that may see it back to where the stream
+ * One family on a server: its collections at their newest state, and who follows which. All its streams read the same
+ * immutable collections. A change first moves the position of every stream that follows it back to where the stream
  * really is, at once; the other streams are not even looked at.
  */
 export class ServedFamily {
@@ -21,10 +23,11 @@ export class ServedFamily {
   readonly #source: CollectionSource;
   readonly #subscription: Disposable;
   readonly #onBehind: (streams: ReadonlySet<AdsStream>) => void;
-  /** Authenticated streams that see everything. */
-  readonly #seeingAll = new Set<AdsStream>();
-  /** Authenticated streams that see a collection by name, by its id. */
-  readonly #seeing = new Map<string, Set<AdsStream>>();
+  /** What authenticated streams follow. */
+  readonly #followed = new Map<AdsStream, 'all' | ReadonlySet<string>>();
+  readonly #followingAll = new Set<AdsStream>();
+  /** Streams that follow a collection and not all of them, by its id. */
+  readonly #following = new Map<string, Set<AdsStream>>();
 
   /** @param onBehind told which streams have to be served, after all of them know that they are behind. */
   constructor({ family, source }: ServedFamilyOptions, onBehind: (streams: ReadonlySet<AdsStream>) => void) {
@@ -32,37 +35,45 @@ export class ServedFamily {
     this.order = sendOrderOf(family);
     this.#source = source;
     this.#onBehind = onBehind;
-    for (const id of source.ids()) this.#read(id);
+    // First: a source may begin to keep itself up to date when somebody listens.
     this.#subscription = source.onChange((ids) => this.#onChange(ids));
+    for (const id of source.ids()) this.#read(id);
   }
 
   get ready(): boolean {
     return this.#source.ready;
   }
 
-  enlist(stream: AdsStream): void {
-    const visible = stream.info?.collections ?? new Set();
-    if (visible === 'all') return void this.#seeingAll.add(stream);
-    for (const id of visible) {
-      const streams = this.#seeing.get(id) ?? new Set();
-      this.#seeing.set(id, streams.add(stream));
+  /** From now on a stream is told of changes of these collections, and of no others. */
+  follow(stream: AdsStream, ids: 'all' | ReadonlySet<string>): void {
+    const before = this.#followed.get(stream) ?? noIds;
+    if (ids === 'all') {
+      this.#followingAll.add(stream);
+    } else {
+      this.#followingAll.delete(stream);
+      for (const id of ids) if (before === 'all' || !before.has(id)) this.#index(id, stream);
     }
+    if (before !== 'all') for (const id of before) if (ids === 'all' || !ids.has(id)) this.#unindex(id, stream);
+    this.#followed.set(stream, ids);
   }
 
   forget(stream: AdsStream): void {
-    this.#seeingAll.delete(stream);
-    const visible = stream.info?.collections ?? new Set();
-    if (visible === 'all') return;
-    for (const id of visible) {
-      const streams = this.#seeing.get(id);
-      streams?.delete(stream);
-      if (streams?.size === 0) this.#seeing.delete(id);
-    }
+    this.follow(stream, noIds);
+    this.#followed.delete(stream);
   }
 
   /** Follows its source no longer. */
   stop(): void {
     this.#subscription[Symbol.dispose]();
+  }
+
+  #index(id: string, stream: AdsStream): void {
+    this.#following.set(id, (this.#following.get(id) ?? new Set()).add(stream));
+  }
+
+  #unindex(id: string, stream: AdsStream): void {
+    const streams = this.#following.get(id);
+    if (streams?.delete(stream) && streams.size === 0) this.#following.delete(id);
   }
 
   #onChange(ids: readonly string[]): void {
@@ -74,8 +85,8 @@ export class ServedFamily {
     }
     if (changes.size === 0) return;
     const changeSet = new ChangeSet(changes);
-    const concerned = new Set(this.#seeingAll);
-    for (const id of changes.keys()) for (const stream of this.#seeing.get(id) ?? []) concerned.add(stream);
+    const concerned = new Set(this.#followingAll);
+    for (const id of changes.keys()) for (const stream of this.#following.get(id) ?? []) concerned.add(stream);
     for (const stream of concerned) stream.fallBehind(changeSet);
     this.#onBehind(concerned);
   }

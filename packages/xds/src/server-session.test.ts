@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { leafType, sealType, testName, twigType } from './testing/memory-source.ts';
+import type { ResourceFamily } from './family.ts';
+import { leafType, sealType, type TestChange, testName, twigType } from './testing/memory-source.ts';
 import { SessionDriver, type SeenResponse } from './testing/session-driver.ts';
 
 const leaf = (collection: string, name: string) => testName(leafType, collection, name);
@@ -313,33 +314,45 @@ describe('rounds', () => {
     return driver;
   }
 
-  it('sends data in family order and the closing type after every answer', () => {
+  /** Leaves that do not fit into one response of {@link withParts}. */
+  const twoParts = { a: 'a'.repeat(300), b: 'b'.repeat(300) };
+
+  /** A driver for which `twoParts` is more than fits into a response, and seals are not. */
+  function withParts(before: TestChange): SessionDriver {
+    const driver = new SessionDriver('all', 1_700);
+    driver.source.commit('acme', { leaves: before });
+    return driver;
+  }
+
+  it('sends data in family order and the closing type right behind, without waiting for answers', () => {
     const driver = followingAll();
     driver.source.commit('acme', { twigs: { t: '2' }, leaves: { a: '2' } });
-    const [first, second, ...more] = driver.take();
-    expect([first?.type, second?.type, more]).toEqual([leafType, twigType, []]);
-    expect(driver.ack(second)).toEqual([]);
-    expect(say(driver.ack(first))).toEqual([{ type: sealType, updated: [`${seal('acme')}=seal 2`], removed: [] }]);
+    const round = driver.take();
+    expect(round.map(({ type }) => type)).toEqual([leafType, twigType, sealType]);
+    expect(round.at(-1)?.updated).toEqual([`${seal('acme')}=seal 2`]);
+    expect(round.toReversed().flatMap((response) => driver.ack(response))).toEqual([]);
   });
 
-  it('holds the closing type back until a new client has answered for its data', () => {
-    const driver = withLeaves({ a: '1' });
-    const [data] = driver.request({ typeUrl: leafType });
+  it('holds the closing type back while a part of the data has not been sent', () => {
+    const driver = withParts(twoParts);
+    const [part] = driver.request({ typeUrl: leafType });
     expect(driver.request({ typeUrl: sealType })).toEqual([]);
-    expect(say(driver.ack(data))).toEqual([{ type: sealType, updated: [`${seal('acme')}=seal 1`], removed: [] }]);
+    const [last, closing] = driver.ack(part);
+    expect([last?.type, closing?.type]).toEqual([leafType, sealType]);
+    expect(closing?.updated).toEqual([`${seal('acme')}=seal 1`]);
   });
 
   it('folds what changes during a round into the next one', () => {
     const driver = followingAll();
     driver.source.commit('acme', { leaves: { a: '2' } });
-    const [data] = driver.take();
+    const [data, closing] = driver.take();
     driver.source.commit('acme', { leaves: { a: '3', b: '3' } });
     driver.source.commit('acme', { leaves: { a: '4' } });
     expect(driver.take()).toEqual([]);
-    const [closing] = driver.ack(data);
     expect(closing?.updated).toEqual([`${seal('acme')}=seal 2`]);
-    const next = driver.ack(closing);
-    expect(say(next)).toEqual([leaves([`${leaf('acme', 'a')}=4`, `${leaf('acme', 'b')}=3`])]);
+    expect(driver.ack(data)).toEqual([]);
+    const [next] = driver.ack(closing);
+    expect(say(next ? [next] : [])).toEqual([leaves([`${leaf('acme', 'a')}=4`, `${leaf('acme', 'b')}=3`])]);
   });
 
   it('serves what is asked for during a round as of the round', () => {
@@ -352,21 +365,21 @@ describe('rounds', () => {
   });
 
   it('pays in one response what a change and a request owe of the closing type', () => {
-    const driver = followingAll();
-    driver.source.commit('globex', { leaves: { z: '1' } });
-    const [data] = driver.take();
+    const driver = withParts({ a: '1' });
+    const types = [leafType, sealType];
+    driver.settle(types.flatMap((typeUrl) => driver.request({ typeUrl, resourceNamesSubscribe: ['*'] })));
+    driver.source.commit('globex', { leaves: twoParts });
+    const [part] = driver.take();
     expect(driver.request({ typeUrl: sealType, resourceNamesSubscribe: ['*'] })).toEqual([]);
-    const closing = driver.ack(data);
-    expect(closing.map(({ updated }) => updated.toSorted())).toEqual([
-      [`${seal('acme')}=seal 1`, `${seal('globex')}=seal 1`],
-    ]);
+    const [, closing] = driver.ack(part);
+    expect(closing?.updated.toSorted()).toEqual([`${seal('acme')}=seal 1`, `${seal('globex')}=seal 1`]);
   });
 
   it('closes a round whose data was refused, so that the node answers for the revision', () => {
     const driver = followingAll();
     driver.source.commit('acme', { leaves: { a: '2' } });
-    const [data] = driver.take();
-    const [closing] = driver.nack(data, JSON.stringify([{ name: leaf('acme', 'a'), error: 'too big' }]));
+    const [data, closing] = driver.take();
+    expect(driver.nack(data, JSON.stringify([{ name: leaf('acme', 'a'), error: 'too big' }]))).toEqual([]);
     expect(closing?.type).toBe(sealType);
     expect(driver.effectsOf('nacked')).toMatchObject([
       {
@@ -382,7 +395,8 @@ describe('rounds', () => {
   it('does not send a refused version again; the next revision goes out', () => {
     const driver = followingAll();
     driver.source.commit('acme', { leaves: { a: '2' } });
-    const [closing] = driver.ack(driver.take()[0]);
+    const [data, closing] = driver.take();
+    driver.ack(data);
     expect(driver.nack(closing, 'no')).toEqual([]);
     driver.source.commit('acme', { leaves: { a: '3' } });
     expect(say(driver.settle())).toEqual([
@@ -396,8 +410,9 @@ describe('rounds', () => {
     const driver = followingAll();
     expect(driver.effectsOf('acked').map(({ collections }) => collections)).toEqual([[{ id: 'acme', revision: 1n }]]);
     driver.source.commit('globex', { leaves: { z: '1' } });
-    const [closing] = driver.ack(driver.take()[0]);
+    const [data, closing] = driver.take();
     expect(driver.effectsOf('sent').at(-1)?.collections).toEqual([{ id: 'globex', revision: 1n }]);
+    driver.ack(data);
     expect(driver.effectsOf('acked')).toHaveLength(1);
     driver.ack(closing);
     expect(driver.effectsOf('acked').at(-1)?.collections).toEqual([{ id: 'globex', revision: 1n }]);
@@ -453,5 +468,53 @@ describe('a type that awaits earlier ones', () => {
     const [leafResponse, ...others] = driver.take();
     expect([leafResponse?.type, others]).toEqual([leafType, []]);
     expect(say(driver.ack(leafResponse))).toMatchObject([{ type: twigType, removed: [] }]);
+  });
+});
+
+describe('a type that removes late', () => {
+  const lateFamily: ResourceFamily = {
+    name: 'test',
+    types: [
+      { typeUrl: leafType, closesRound: false, removesLate: true },
+      { typeUrl: twigType, closesRound: false },
+    ],
+  };
+
+  /** A stream on which a leaf has gone and a twig was sent, neither answered. */
+  function withoutAnswers() {
+    const driver = withLeaves({ a: '1', b: '1' });
+    driver.family = lateFamily;
+    driver.settle(driver.request({ typeUrl: leafType }));
+    driver.settle(driver.request({ typeUrl: twigType }));
+    driver.source.commit('acme', { leaves: { a: null }, twigs: { t: '1' } });
+    return { driver, sent: driver.take() };
+  }
+
+  it('does so when the rest of the round was answered', () => {
+    const { driver, sent } = withoutAnswers();
+    expect(say(sent)).toMatchObject([{ type: twigType, removed: [] }]);
+    expect(say(driver.ack(sent[0]))).toEqual([leaves([], [leaf('acme', 'a')])]);
+  });
+
+  it('does so without that answer when it takes too long, once, and the round still waits for the answer', () => {
+    const { driver, sent } = withoutAnswers();
+    const late = driver.overdue();
+    expect(say(late)).toEqual([leaves([], [leaf('acme', 'a')])]);
+    expect(driver.overdue()).toEqual([]);
+    driver.source.commit('acme', { leaves: { c: '1' } });
+    expect(driver.take()).toEqual([]);
+    expect([...driver.ack(late[0]), ...driver.ack(sent[0])].map(({ updated }) => updated)).toEqual([
+      [`${leaf('acme', 'c')}=1`],
+    ]);
+  });
+
+  it('does not while a response of its own is unanswered', () => {
+    const driver = withLeaves({ a: '1', b: '1' });
+    driver.family = lateFamily;
+    driver.settle(driver.request({ typeUrl: leafType }));
+    driver.source.commit('acme', { leaves: { a: null, b: '2' } });
+    const [update] = driver.take();
+    expect(driver.overdue()).toEqual([]);
+    expect(say(driver.ack(update))).toEqual([leaves([], [leaf('acme', 'a')])]);
   });
 });

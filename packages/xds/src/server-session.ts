@@ -5,12 +5,13 @@
  * 1. The first request names the node; no later one may name another.
  * 2. At most one response of a type is unanswered. What is owed meanwhile goes into the next.
  * 3. A stream is brought from one position to the next in a round: data types in family order, at once; the type that
- *    closes the round only after every data response has been answered, by ACK or NACK.
+ *    closes the round right behind the last of them. A stream keeps its order and so does who reads it: nobody waits for
+ *    answers, and both directions are written once.
  * 4. The position moves only between rounds, so that what is asked for during a round is served as of the same position
  *    and no response mixes two revisions of a collection.
  * 5. A nonce that is not the one in flight changes no bookkeeping; on a delta stream the names of the request count all
  *    the same, on the other variant the whole request counts for nothing.
- * 6. Types that remove late do so when everything else of the round has been answered.
+ * 6. Types that remove late do so when everything else of the round has been answered, or when that takes too long.
  * 7. In a family without a type that closes rounds, a round is closed by its last answer.
  */
 import type { ChangeSet } from './change-set.ts';
@@ -79,7 +80,9 @@ export type SessionEvent =
   /** The stream's position has moved by these changes. Only for a session at rest. */
   | { readonly kind: 'advance'; readonly changes: ChangeSet }
   /** Resources with a lease are to be renewed. Only for clients that support it. */
-  | { readonly kind: 'heartbeat' };
+  | { readonly kind: 'heartbeat' }
+  /** What goes late has waited long enough. */
+  | { readonly kind: 'overdue' };
 
 export type SessionEffect =
   | { readonly kind: 'send'; readonly typeUrl: string; readonly response: EncodedResponse }
@@ -124,7 +127,8 @@ export function stepServer(session: ServerSession, event: SessionEvent, context:
   const turn = new Turn(session, context);
   if (event.kind === 'request') turn.request(event.request);
   else if (event.kind === 'advance') turn.advance(event.changes);
-  else turn.heartbeat();
+  else if (event.kind === 'heartbeat') turn.heartbeat();
+  else turn.overdue();
   return turn.end();
 }
 
@@ -143,6 +147,12 @@ export function identify(nodeId: string | undefined, { node, typeUrl }: StreamRe
 export function isAtRest(session: ServerSession): boolean {
   for (const state of session.types.values()) if (!isTypeAtRest(state)) return false;
   return true;
+}
+
+/** Something waits for the rest of its round to be answered before it goes. */
+export function awaitsRemoval(session: ServerSession): boolean {
+  for (const state of session.types.values()) if (state.late) return true;
+  return false;
 }
 
 function isTypeAtRest(state: TypeState): boolean {
@@ -199,10 +209,17 @@ class Turn {
     this.#pump();
   }
 
+  /** Takes away what has waited for answers that do not come. What is sent of a type has to be answered first, all the same. */
+  overdue(): void {
+    for (const typeUrl of this.#context.order.late) if (this.#isSettled(typeUrl)) this.#sendLate(typeUrl);
+    this.#pump();
+  }
+
   /** Sends what renews leases, for types of which nothing else is on its way. */
   heartbeat(): void {
+    const { dialect, order } = this.#context;
     for (const [typeUrl, state] of this.#types) {
-      if (!isTypeAtRest(state)) continue;
+      if (!isTypeAtRest(state) || !dialect.renews(order.types.get(typeUrl))) continue;
       const updated = subscribedEntries(state.subscription, this.#context.collections).flatMap(asHeartbeat);
       if (updated.length > 0) this.#transmit(typeUrl, state, { updated, removed: [] }, true);
     }
@@ -292,8 +309,8 @@ class Turn {
   }
 
   /**
-   * Sends whatever may be sent: data types in family order; the closing type once all data is answered; what goes late
-   * once all of this is answered.
+   * Sends whatever may be sent: data types in family order; the closing type once all data is sent; what goes late once
+   * all of this is answered.
    */
   #pump(): void {
     const { data, closing, types, late } = this.#context.order;
@@ -303,7 +320,7 @@ class Turn {
       this.#send(typeUrl);
     }
     for (const typeUrl of this.#types.keys()) if (!types.has(typeUrl)) this.#send(typeUrl);
-    if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSettled(state))) {
+    if (this.#everyType((state, typeUrl) => closing.has(typeUrl) || isTypeSent(state))) {
       for (const typeUrl of closing) this.#send(typeUrl);
       for (const typeUrl of late) if (this.#everyType(isTypeSettled)) this.#sendLate(typeUrl);
     }
@@ -388,7 +405,9 @@ class Turn {
 }
 
 function asHeartbeat({ name, version, revision, lease }: ResourceEntry): readonly ResourceEntry[] {
-  return lease ? [{ name, version, revision, encoded: lease.heartbeat }] : [];
+  if (!lease) return [];
+  const { heartbeat: encoded } = lease;
+  return [{ name, version, revision, encoded, lease: { encoded, heartbeat: encoded } }];
 }
 
 function joinedLate(one: LateRemovals | undefined, other: LateRemovals | undefined): LateRemovals | undefined {

@@ -16,6 +16,8 @@ import {
 export interface SessionDialect {
   /** Whether a request answers an older response than the last one, and therefore counts for nothing at all. */
   ignores(request: StreamRequest, lastNonce: string): boolean;
+  /** Whether leases of a type can be renewed by a response that holds nothing else. */
+  renews(type: FamilyType | undefined): boolean;
   subscribe(before: Subscription | undefined, request: StreamRequest, type: FamilyType | undefined): Subscription;
   compose(subscription: Subscription, collections: StreamCollections, type: FamilyType | undefined): Composed;
   /** The response at the end of a round that takes away what has waited for it. */
@@ -30,6 +32,7 @@ interface LateResponse {
 /** Requests change a subscription, whatever their nonce; responses say what changed. */
 const deltaDialect: SessionDialect = {
   ignores: () => false,
+  renews: () => true,
   subscribe(before, request) {
     if (!isDelta(request)) throw new Error('a request of the other variant arrived on a delta stream');
     return before ? resubscribe(before, request) : firstSubscription(request);
@@ -41,6 +44,8 @@ const deltaDialect: SessionDialect = {
 /** Requests say all that is subscribed, if they are not stale; responses say how things are. */
 const stateDialect: SessionDialect = {
   ignores: (request, lastNonce) => request.responseNonce !== lastNonce,
+  // Where absence deletes, a response that renews some would delete all others.
+  renews: (type) => type?.deletesByAbsence !== true,
   subscribe(before, request, type) {
     if (isDelta(request)) throw new Error('a delta request arrived on a stream of the other variant');
     return before ? renamed(before, request, type) : firstStateSubscription(request, type);

@@ -7,6 +7,8 @@ export interface StreamObserver {
   opened(stream: StreamInfo): void;
   /** A request of any sort arrived. */
   heard(stream: StreamInfo): void;
+  /** From now on the stream asks for these collections only, of those that it may see. Not told: for all of them. */
+  following?(stream: StreamInfo, collections: 'all' | ReadonlySet<string>): void;
   /** The response that closes these revisions has been sent. */
   sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void;
   /** The response that closes these revisions was acknowledged. */
@@ -28,8 +30,11 @@ export interface StreamInfo {
   /** Ids of the collections that the stream may see. */
   readonly collections: 'all' | ReadonlySet<string>;
   /** Ids under which its revisions are told of, where these are not the collections themselves. */
-  readonly sources?: 'all' | ReadonlySet<string>;
+  readonly sources?: SeenIds;
 }
+
+/** Ids that may be seen; what a set answers may change with time. */
+export type SeenIds = 'all' | { has(id: string): boolean };
 
 /** Whose credential the stream was opened with. */
 export interface StreamIdentity {

@@ -42,24 +42,27 @@ export interface Owed {
   readonly changes: ChangeSet | undefined;
 }
 
+/** One for all streams: most of them name nothing. */
+const none: ReadonlyMap<string, string> = new Map();
+
 export const nothing: Owed = {
   answer: false,
   wildcard: false,
-  globs: new Map(),
-  names: new Map(),
-  held: new Map(),
+  globs: none,
+  names: none,
+  held: none,
   changes: undefined,
 };
 
 /** The subscription that the first request of a type makes. */
 export function firstSubscription(request: DeltaDiscoveryRequest): Subscription {
   const { typeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe, initialResourceVersions } = request;
-  const held = new Map(
-    Object.entries(initialResourceVersions).map(([name, version]) => [canonicalName(name), version]),
-  );
+  const versions = Object.entries(initialResourceVersions);
+  const held =
+    versions.length === 0 ? none : new Map(versions.map(([name, version]) => [canonicalName(name), version]));
   const isExplicit = resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0;
   const owed = { ...nothing, held };
-  const empty = { typeUrl, isExplicit, wildcard: false, globs: new Map(), names: new Map(), owed };
+  const empty = { typeUrl, isExplicit, wildcard: false, globs: none, names: none, owed };
   return isExplicit ? resubscribe(empty, request) : subscribeAll(empty);
 }
 

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 /** What one run measures, and how much of it. */
 export interface FleetOptions {
-  /** Sizes of the fleet, one run each. */
+  /** Sizes of the fleet, one run each; none: not measured. */
   readonly nodes: readonly number[];
   readonly tenants: number;
   /** Nodes that see one tenant. */
@@ -64,7 +64,8 @@ export function readOptions(args: readonly string[]): FleetOptions | 'help' {
   return {
     nodes: String(texts['nodes'])
       .split(',')
-      .map((each) => positive('nodes', each)),
+      .map((each) => positive('nodes', each))
+      .filter((size) => size > 0),
     tenants: number('tenants'),
     nodesPerTenant: number('nodes-per-tenant'),
     resourcesPerTenant: number('resources'),

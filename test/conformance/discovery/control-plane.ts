@@ -11,7 +11,13 @@ import { testProjection } from './test-family.ts';
 interface TokenFor {
   /** Tenants; all if there are none. */
   readonly tenants?: readonly string[];
+  /** Labels of further tenants. */
+  readonly selector?: string;
   readonly family?: 'native' | 'test' | 'grpc';
+  /** Default: default. */
+  readonly gateway?: string;
+  /** It is for a relay. */
+  readonly relay?: boolean;
 }
 
 /** A real control plane on a database of its own, serving the native family, the test family and one for gRPC clients. */
@@ -80,8 +86,9 @@ export async function startOn(
       }));
       return (await admin.config.apply({ scope: tenant, resources, requestId: randomUUID() })).revision;
     },
-    async subscriber({ tenants = [], family = 'native' } = {}) {
-      const request = { name: 'subscriber', role: Role.NODE, gateway: 'default', tenants: [...tenants], family };
+    async subscriber({ tenants = [], selector = '', family = 'native', gateway: of = 'default', relay = false } = {}) {
+      const bound = { tenants: [...tenants], tenantSelector: selector, gateway: of };
+      const request = { name: 'subscriber', role: relay ? Role.RELAY : Role.NODE, family, ...bound };
       const { secret } = await admin.tokens.createToken(request);
       return { address, token: secret };
     },

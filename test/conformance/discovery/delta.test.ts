@@ -8,7 +8,7 @@ import { leafType, MemorySource, testFamily, testName } from '@signalbox/xds/tes
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it, onTestFinished } from 'vitest';
 import { type ControlPlane, startControlPlaneFor } from './control-plane.ts';
 import { backendName, backendType } from './native-names.ts';
-import { type DeltaAnswer, type DeltaRequest, DeltaStream, type Subscriber } from './raw-stream.ts';
+import { type DeltaAnswer, type DeltaRequest, DeltaStream, StateStream, type Subscriber } from './raw-stream.ts';
 import { endpointsType } from './test-family.ts';
 import { Witness } from './witness.ts';
 
@@ -22,7 +22,7 @@ afterAll(() => plane[Symbol.asyncDispose]());
 
 let tenant: string;
 let to: Subscriber;
-let open: DeltaStream[] = [];
+let open: { cancel(): void }[] = [];
 beforeEach(async () => {
   tenant = await plane.tenant();
   to = await plane.subscriber({ tenants: [tenant] });
@@ -277,7 +277,13 @@ async function serveMemory(source: MemorySource): Promise<string> {
     limits: {
       ...{ maxTypesPerStream: 8, maxNamesPerStream: 100, maxStreams: 10, streamsPerSecond: 100, streamBurst: 10 },
       ...{ maxRequestBytes: 1 << 16, maxResponseBytes: 1 << 16, maxStreamAgeMs: 600_000, streamAgeJitter: 0 },
-      ...{ streamAgeGraceMs: 1_000, handshakeTimeoutMs: 5_000, authenticationCheckMs: 30_000, answerTimeoutMs: 60_000 },
+      ...{
+        streamAgeGraceMs: 1_000,
+        handshakeTimeoutMs: 5_000,
+        authenticationCheckMs: 30_000,
+        lateRemovalMs: 5_000,
+        answerTimeoutMs: 60_000,
+      },
       ...{ keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },
     },
   });
@@ -316,6 +322,33 @@ it('46. A heartbeat renews without a body, goes only to clients that support it,
   }
   expect(await plane.metric('signalbox_discovery_responses_total')).toBe(before);
   expect(await plain.fence()).toEqual([]);
+});
+
+it('46. On a state-of-the-world stream leased resources travel in an envelope, for clients that know both.', async () => {
+  await commit({ a: '1' });
+  const leasing = await plane.subscriber({ tenants: [tenant], family: 'test' });
+  const envelope = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
+  const ask = async (id: string, clientFeatures: string[]) => {
+    const opened = new StateStream(leasing);
+    open.push(opened);
+    const node = { id: `${id}-${tenant}`, cluster: 'default', clientFeatures };
+    const answer = await opened.ask({ typeUrl: endpointsType, resourceNames: ['*'], node });
+    opened.ack(answer, ['*']);
+    return { opened, answer };
+  };
+  const text = new RegExp(`${tenant}\\.a [0-9a-f]{16}`);
+  const leases = 'xds.config.supports-resource-ttl';
+  const { opened, answer } = await ask('both', [leases, 'xds.config.supports-resource-in-sotw']);
+  expect(answer).toMatchObject({ innerTypes: [envelope], bodies: [expect.stringMatching(text)] });
+  for (let beats = 0; beats < 3; beats += 1) {
+    const beat = await opened.next();
+    expect(beat).toMatchObject({ innerTypes: [envelope], bodies: [expect.stringContaining(`${tenant}.a`)] });
+    expect(beat.bodies[0]).not.toMatch(text);
+    opened.ack(beat, ['*']);
+  }
+  const plain = await ask('plain', [leases]);
+  expect(plain.answer.innerTypes).toEqual([endpointsType]);
+  expect(await plain.opened.fence()).toEqual([]);
 });
 
 it('47. A response above the limit is split: same type, rising nonces, removals last, each part below it.', async () => {

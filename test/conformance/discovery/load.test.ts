@@ -268,11 +268,11 @@ it('60. Committed, sent, acknowledged and refused can be asked for; done is exac
   const revision = await commit({ a: '1' });
   await follow(first, revision);
   expect(await propagation(revision, [one, two])).toEqual({
-    states: { [one]: NodePropagation_State.APPLIED, [two]: NodePropagation_State.PENDING },
+    states: { [one]: NodePropagation_State.APPLIED, [two]: NodePropagation_State.SENT },
     done: false,
     committed: true,
   });
-  // The data is acknowledged; the Manifest that makes it active is sent and not answered.
+  // The data is acknowledged; the Manifest that makes it active came behind it and is not answered.
   second.ack(await second.next());
   const manifest = await second.next();
   expect(revisionIn(manifest)).toBe(revision);

@@ -137,6 +137,29 @@ it('49. What replaces is added, what refers moves, and only then what is replace
   expect(clustersIn(last)).toEqual([name('y')]);
 });
 
+it('49. What is replaced goes after a while, too, when nobody says that what referred to it has moved.', async () => {
+  await using hasty = await startControlPlaneFor(inject('pgUrl'), { SIGNALBOX_DISCOVERY_REMOVAL: '200' });
+  const owner = await hasty.tenant();
+  const to = await hasty.subscriber({ tenants: [owner], family: 'test' });
+  await hasty.backends(owner, { x: '1' });
+  const stream = delta(to);
+  const clusters = { node: { id: 'node-1', cluster: 'default' }, typeUrl: clusterType };
+  let held = await stream.ask(clusters);
+  stream.ack(held);
+  while (!held.names.includes(`${owner}.x`)) stream.ack((held = await stream.next()));
+  stream.send({ typeUrl: routesType });
+  stream.ack(await stream.next());
+  const resources = [backend(owner, 'y', '1'), ...route(owner, 'r', 'y')];
+  await hasty.admin.config.apply({ scope: owner, resources, delete: [{ kind: 'Backend', name: 'x' }] });
+  const [added, moved] = [await stream.next(), await stream.next()];
+  expect([added, moved]).toMatchObject([
+    { typeUrl: clusterType, names: [`${owner}.y`], removed: [] },
+    { typeUrl: routesType, removed: [] },
+  ]);
+  stream.ack(added);
+  expect(await stream.next()).toMatchObject({ typeUrl: clusterType, names: [], removed: [`${owner}.x`] });
+});
+
 it.each(['before', 'after'])(
   '50. The first answer of clusters is followed by the endpoints, held or not, asked for %s them.',
   async (when) => {

@@ -8,6 +8,7 @@ import { type Admin, adminClient, until } from '@signalbox/test-harness';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { type ControlPlane, startControlPlaneFor } from './control-plane.ts';
 import { backendName, backendType, manifestType } from './native-names.ts';
+import { startTestRelay } from './relay-process.ts';
 import { type DeltaAnswer, DeltaStream, type Subscriber } from './raw-stream.ts';
 import { clusterType, endpointsType, listenerType, routesType } from './test-family.ts';
 
@@ -49,12 +50,12 @@ afterEach(() => {
   open = [];
 });
 
-/** Commits a change. @returns its revision when both replicas offer it. */
+/** Commits a change. @returns its revision when all replicas offer it. */
 async function commit(text: string): Promise<bigint> {
   const revision = await plane.backends(tenant, { a: text });
-  await until('both replicas to offer it', async () => {
+  await until('all replicas to offer it', async () => {
     const { replicas } = (await propagation(plane.admin, revision)).state;
-    return replicas.length === 2 && replicas.every((each) => each.offeredRevision >= revision) ? true : undefined;
+    return replicas.length >= 2 && replicas.every((each) => each.offeredRevision >= revision) ? true : undefined;
   });
   return revision;
 }
@@ -124,13 +125,21 @@ async function propagation(admin: Admin, revision: bigint) {
   return { outcome: nameOf(Outcome, state.outcome), nodes, state };
 }
 
-/** Both replicas come to say the same. */
-async function bothSay(revision: bigint, outcome: keyof typeof Outcome, nodes: readonly string[]): Promise<void> {
+/** Both replicas come to say the same. @param about of nodes whose ids begin so. */
+async function bothSay(
+  revision: bigint,
+  outcome: keyof typeof Outcome,
+  nodes: readonly string[],
+  about = '',
+): Promise<void> {
   const expected = `${outcome} ${nodes.toSorted().join()}`;
   for (const admin of [plane.admin, otherAdmin]) {
     const said = await until(expected, async () => {
       const state = await propagation(admin, revision);
-      const text = `${state.outcome} ${state.nodes.toSorted().join()}`;
+      const text = `${state.outcome} ${state.nodes
+        .filter((node) => node.startsWith(about))
+        .toSorted()
+        .join()}`;
       return text === expected ? text : undefined;
     });
     expect(said).toBe(expected);
@@ -310,8 +319,54 @@ it('60. Whoever watches is shown nothing more when his token is revoked.', async
   }
   for (const watch of watches) expect((await watch.next()).done).toBe(false);
   await plane.admin.tokens.revokeToken({ id: token?.id ?? '' });
-  const ends = watches.map(async (watch) => {
-    while (!(await watch.next()).done);
-  });
-  for (const end of ends) await expect(end).rejects.toThrow('expired or revoked');
+  const ends = await Promise.allSettled(
+    watches.map(async (watch) => {
+      while (!(await watch.next()).done);
+    }),
+  );
+  expect(ends.map((end) => (end.status === 'rejected' ? String(end.reason) : 'ended'))).toEqual(
+    ends.map(() => 'ConnectError: [unauthenticated] the token is not known, expired or revoked'),
+  );
 });
+
+it('60. A node below a relay counts as well, by name of the relay, on every replica; also below a second one.', async () => {
+  const relays = [await startTestRelay(await plane.subscriber({ relay: true }), relaySettings('relay-1'))];
+  await relays[0]?.ready();
+  const above = { ...(await plane.subscriber({ relay: true })), address: relays[0]?.address ?? '' };
+  relays.push(await startTestRelay(above, relaySettings('relay-2')));
+  await relays[1]?.ready();
+  const nodes = await Promise.all(
+    relays.map(async ({ address }, i) => {
+      await offersAt(address);
+      return TestNode.at({ ...one, address }, `below-${i + 1}`);
+    }),
+  );
+  const revision = await commit('1');
+  const [first, second] = nodes as [TestNode, TestNode];
+  await first.apply();
+  const last = await second.received();
+  const below = (state: string) => ['below-1@relay-1 APPLIED', `below-2@relay-2 ${state}`];
+  await bothSay(revision, 'IN_PROGRESS', below('SENT'), 'below');
+  second.stream.ack(last);
+  await bothSay(revision, 'COMPLETE', below('APPLIED'), 'below');
+  const next = await commit('2');
+  second.stream.cancel();
+  await first.apply();
+  await bothSay(next, 'LEFT_UNANSWERED', ['below-1@relay-1 APPLIED', 'below-2@relay-2 LEFT_UNANSWERED'], 'below');
+  const { replicas } = await otherAdmin.nodes.listNodes({ scope: tenant });
+  expect(replicas.map(({ name }) => name)).toEqual(expect.arrayContaining(['one', 'two', 'relay-1', 'relay-2']));
+  for (const relay of relays.toReversed()) await relay[Symbol.asyncDispose]();
+  await bothSay(next, 'LEFT_UNANSWERED', ['below-1@relay-1 DISCONNECTED', 'below-2@relay-2 LEFT_UNANSWERED'], 'below');
+});
+
+const relaySettings = (id: string) => ({ SIGNALBOX_RELAY_ID: id, SIGNALBOX_FLEET_REPORT: '20' });
+
+/** Waits until a relay has the tenant. */
+async function offersAt(address: string): Promise<void> {
+  await until('the relay to have the tenant', async () => {
+    const probe = connection({ ...one, address });
+    const { names } = await probe.ask({ typeUrl: backendType }, 'probe');
+    probe.cancel();
+    return names.length > 0 ? true : undefined;
+  });
+}

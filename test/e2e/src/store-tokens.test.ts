@@ -127,9 +127,9 @@ describe('a token', () => {
     const edge = await store.create('operator', node);
     const every = await store.create('operator', { ...node, tenants: [] });
     const person = await store.create('operator', developer);
-    expect(await store.authenticate(edge.credential.reveal())).toEqual({
+    expect(await store.authenticate(edge.credential.reveal())).toMatchObject({
       ...{ tokenId: edge.record.id, name: 'edge', gateway: 'default', family: 'native' },
-      tenants: new Set(['acme']),
+      ...{ node: undefined, tenants: { names: new Set(['acme']), selector: undefined }, isRelay: false },
     });
     expect(await store.authenticate(every.credential.reveal())).toMatchObject({ tenants: null });
     expect(await store.authenticate(person.credential.reveal())).toBeUndefined();
@@ -150,6 +150,8 @@ describe('tokens of a tenant', () => {
     expect(await store.revoke('mine', theirs.record.id)).toBe(false);
     expect(await store.revoke('mine', shared.record.id)).toBe(false);
     expect(await store.revoke('mine', mine.record.id)).toBe(true);
+    const grows = await store.create('operator', { ...node, tenants: ['mine'], selector: 'tier=gold' });
+    expect(await store.revoke('mine', grows.record.id)).toBe(false);
   });
 
   it('cannot be made for another tenant', async () => {
@@ -164,9 +166,15 @@ describe('tokens of a tenant', () => {
     const only = await store.create('operator', { ...node, tenants: ['gone'] });
     const both = await store.create('operator', { ...node, tenants: ['gone', 'stays'] });
     const every = await store.create('operator', { ...node, tenants: [] });
+    const labelled = await store.create('operator', { ...node, tenants: ['gone'], selector: 'tier=gold' });
     await replica.store.write(write('operator', change({ delete: { kind: 'Tenant', name: 'gone' } })));
     expect(await store.authenticate(only.credential.reveal())).toBeUndefined();
-    expect(await store.authenticate(both.credential.reveal())).toMatchObject({ tenants: new Set(['stays']) });
+    expect(await store.authenticate(both.credential.reveal())).toMatchObject({
+      tenants: { names: new Set(['stays']) },
+    });
+    expect(await store.authenticate(labelled.credential.reveal())).toMatchObject({
+      tenants: { names: new Set(), selector: { text: 'tier=gold' } },
+    });
     expect(await store.authenticate(every.credential.reveal())).toMatchObject({ tenants: null });
   });
 });

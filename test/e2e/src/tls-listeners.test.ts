@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 
 import {
+  adminClient,
   gateway,
   type JwtIssuer,
   type LegacyMcpServer,
@@ -148,12 +149,14 @@ describe('with certificates', () => {
     expect(doubtful.err).toMatch(/certificate/);
   });
 
-  it('agents may have HTTP/2, callers of the API only HTTP/1.1, and nobody old TLS', async () => {
+  it('HTTP/2 is offered to agents and to callers of the API, and old TLS to nobody', async () => {
     for (const port of [listeners.own, listeners.node]) {
       expect((await shown(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpn).toBe('h2');
       await expect(shown(port, { ALPNProtocols: ['h3'] })).rejects.toThrow(/alert/);
     }
-    await expect(shown(apiPort(), { ALPNProtocols: ['h2'] })).rejects.toThrow(/alert/);
+    expect((await shown(apiPort(), { ALPNProtocols: ['h2'] })).alpn).toBe('h2');
+    const overGrpc = adminClient(system.apiUrl, system.operatorToken, authority.ca, 'gRPC');
+    expect((await overGrpc.nodes.listNodes({})).nodes).toHaveLength(2);
     for (const port of [listeners.own, listeners.node, apiPort()]) {
       expect((await shown(port, { ALPNProtocols: ['http/1.1'] })).alpn).toBe('http/1.1');
       await expect(shown(port, { maxVersion: 'TLSv1.1' })).rejects.toThrow(/protocol|version|alert/i);

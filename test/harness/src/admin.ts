@@ -1,6 +1,7 @@
-import { type Client, createClient } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
+import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -11,25 +12,39 @@ export interface Admin {
   readonly nodes: Client<typeof NodeService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
+/** How the API is spoken; Connect over HTTP/1.1 unless told otherwise. */
+export type AdminProtocol = 'connect' | 'connect over HTTP/2' | 'gRPC' | 'gRPC-Web' | 'gRPC-Web over HTTP/2';
+
 /** @param ca what an https server's certificate must be signed by. */
-export function adminClient(url: string, token: string, ca?: Buffer): Admin {
-  const transport = createConnectTransport({
-    baseUrl: url,
-    httpVersion: '1.1',
-    nodeOptions: ca ? { ca } : {},
-    interceptors: [
-      (next) => (request) => {
-        request.header.set('authorization', `Bearer ${token}`);
-        return next(request);
-      },
-    ],
-  });
+export function adminClient(url: string, token: string, ca?: Buffer, protocol: AdminProtocol = 'connect'): Admin {
+  const authorized: Interceptor = (next) => (request) => {
+    request.header.set('authorization', `Bearer ${token}`);
+    return next(request);
+  };
+  const options = { baseUrl: url, nodeOptions: ca ? { ca } : {}, interceptors: [authorized] };
+  const transport = transports[protocol](options);
   return {
     config: createClient(ConfigService, transport),
     nodes: createClient(NodeService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }
+
+interface TransportOptions {
+  readonly baseUrl: string;
+  readonly nodeOptions: { readonly ca?: Buffer };
+  readonly interceptors: Interceptor[];
+}
+
+const transports: Readonly<Record<AdminProtocol, (options: TransportOptions) => Transport>> = {
+  connect: (options) => createConnectTransport({ ...options, httpVersion: '1.1' }),
+  'connect over HTTP/2': (options) => createConnectTransport({ ...options, httpVersion: '2' }),
+  gRPC: (options) => createGrpcTransport(options),
+  'gRPC-Web': (options) => createGrpcWebTransport({ ...options, httpVersion: '1.1' }),
+  'gRPC-Web over HTTP/2': (options) => createGrpcWebTransport({ ...options, httpVersion: '2' }),
+};

@@ -1,4 +1,4 @@
-export { type Admin, adminClient } from './admin.ts';
+export { type Admin, adminClient, type AdminProtocol } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
 export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
 export { createDatabase } from './databases.ts';
@@ -9,6 +9,8 @@ export { type HttpFixture, readBody, startHttpFixture } from './http-fixture.ts'
 export { Inbox } from './inbox.ts';
 export { type JwtIssuer, startJwtIssuer, type TokenOptions } from './jwt-issuer.ts';
 export { type LegacyMcpServer, startLegacyMcpServer } from './legacy-mcp-server.ts';
+export type { MemberContent } from './member-answers.ts';
+export { type MemberServer, type MemberServerOptions, startMemberServer } from './member-server.ts';
 export { feedUri, type ModernMcpServer, startModernMcpServer } from './modern-mcp-server.ts';
 export { proxyReady, type ProxyProcess, type ProxyProcessOptions, startProxyProcess } from './proxy-process.ts';
 export { type RawHttpAnswer, sendBytes } from './raw-http.ts';
@@ -23,6 +25,8 @@ export {
 } from './raw-mcp-client.ts';
 export { jsonAnswer, type RawUpstream, startRawUpstream, type UpstreamScript } from './raw-upstream.ts';
 export {
+  federatedRoute,
+  type FederatedRouteOptions,
   forwardRoute,
   type ForwardRouteOptions,
   gateway,

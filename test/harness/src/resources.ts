@@ -52,6 +52,32 @@ export function mcpRoute(options: McpRouteOptions): ResourceFile[] {
   ];
 }
 
+export interface FederatedRouteOptions extends Omit<McpRouteOptions, 'url'> {
+  /** URLs of the backends, by name. */
+  readonly backends: Readonly<Record<string, string>>;
+  /** Spec of the virtual server; every backend with its name as prefix unless given. */
+  readonly spec?: ResourceFile;
+}
+
+/** One MCP route to a virtual server of several members. */
+export function federatedRoute(options: FederatedRouteOptions): ResourceFile[] {
+  const { name, backends } = options;
+  const metadata = { tenant: options.tenant ?? 'acme', name };
+  const members = Object.keys(backends).map((backend) => ({ backend, prefix: backend }));
+  return [
+    ...Object.entries(backends).map(([backend, url]) =>
+      document('Backend', { tenant: metadata.tenant, name: backend }, { mcp: { url } }),
+    ),
+    document('VirtualServer', metadata, { members, ...options.spec }),
+    document('Route', metadata, {
+      gateway: 'default',
+      match: { path: `/${metadata.tenant}/${name}` },
+      mcp: { virtualServer: name },
+    }),
+    policy(options),
+  ];
+}
+
 export interface ForwardRouteOptions extends Omit<McpRouteOptions, 'url'> {
   readonly kind: 'http' | 'grpc' | 'a2a';
   /** URL of the backend. */

@@ -30,21 +30,28 @@ export interface TwoDataPlanes {
   /** URL of a route's endpoint on our proxy. */
   ours(route: string): string;
   envoys(route: string): string;
+  /** Scheme, host and port of each. */
+  readonly origins: { readonly ours: string; readonly envoys: string };
   /** Gives Envoy other resources, and waits until it has accepted them. */
   change(resources: readonly ResourceFile[]): Promise<void>;
   stop(): Promise<void>;
 }
 
-export async function startTwoDataPlanes(binary: string, resources: readonly ResourceFile[]): Promise<TwoDataPlanes> {
+/** @param certificatesFolder where both find certificates that backends are shown. */
+export async function startTwoDataPlanes(
+  binary: string,
+  resources: readonly ResourceFile[],
+  certificatesFolder = '/nowhere',
+): Promise<TwoDataPlanes> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const common = [gatewayWithEnvoy(port), tenant()];
   const { operator, tenants } = compile([...common, ...resources]);
-  const options = { ...defaultEnvoyOptions, bindAddress: '127.0.0.1' };
+  const options = { ...defaultEnvoyOptions, bindAddress: '127.0.0.1', certificatesFolder };
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-interop-'));
   const config = join(folder, 'resources.yaml');
   await writeFile(config, yaml([...common, ...resources]));
   const discovery = await startEnvoyDiscovery(projectEnvoy('default', operator, tenants, options));
-  const proxy = await startProxyProcess({ config });
+  const proxy = await startProxyProcess({ config, env: { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder } });
   const bootstrap = envoyBootstrap({
     nodeId: 'envoy-1',
     gateway: 'default',
@@ -65,6 +72,7 @@ export async function startTwoDataPlanes(binary: string, resources: readonly Res
       problems: tenants.flatMap((table) => planeProblems(envoyPlane, operator, table)),
       discovery,
       ours: (route) => proxy.endpoint('acme', route),
+      origins: { ours: new URL(proxy.endpoint('acme', 'any')).origin, envoys: `http://127.0.0.1:${port}` },
       envoys: (route) => `http://127.0.0.1:${port}/acme/${route}/mcp`,
       change: async (next) => {
         const tables = compile([...common, ...next]);

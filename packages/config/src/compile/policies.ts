@@ -73,7 +73,8 @@ export interface PolicyTargets {
   readonly route: string;
   /** Undefined for a route that leads to no virtual server. */
   readonly virtualServer: string | undefined;
-  readonly backend: string;
+  /** Undefined for a federation: its backends' policies apply to members one by one. */
+  readonly backend: string | undefined;
 }
 
 interface Group {
@@ -111,13 +112,23 @@ export class PolicyTree {
     });
   }
 
+  /** Rules of the policies on a backend alone: for members of a federation, where they see the backend's own names. */
+  ofBackend(name: string): AppliedPolicies {
+    const group = this.#backend.get(name);
+    const key = `backend ${group?.key ?? ''}`;
+    const known = this.applied.get(key) ?? this.#known.get(key);
+    const applied = known ?? merge(key, group?.policies ?? []);
+    this.applied.set(key, applied);
+    return applied;
+  }
+
   /** Narrowest authentication, and all rules from the broadest target to the narrowest. */
   applyTo(targets: PolicyTargets): AppliedPolicies {
     const groups = [
       this.#tenant,
       this.#route.get(targets.route),
       targets.virtualServer === undefined ? undefined : this.#virtualServer.get(targets.virtualServer),
-      this.#backend.get(targets.backend),
+      targets.backend === undefined ? undefined : this.#backend.get(targets.backend),
     ].filter((group) => group !== undefined);
     const key = groups.map((group) => group.key).join('');
     let applied = this.applied.get(key);

@@ -2,9 +2,11 @@ import { Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts'
 import { digestOf } from '../digest.ts';
 import { conditionOf, type MatchCondition } from '../match/condition.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
+import { nobody } from '../policy/compile-authentication.ts';
 import { type Problem, ProblemList } from '../problem.ts';
-import type { ForwardRouteEntry, McpRouteEntry, RouteEntry } from '../table.ts';
+import type { ForwardRouteEntry, McpRoute, McpRouteEntry, RouteEntry } from '../table.ts';
 import { compileBackend } from './backend.ts';
+import { compileFederation, isDirect } from './federation.ts';
 import { compileForwarding } from './forwarding.ts';
 import type { TableLimits } from './limits.ts';
 import type { AppliedPolicies, PolicyTree } from './policies.ts';
@@ -22,8 +24,11 @@ interface RouteOrigin {
   readonly route: Source<'Route'>;
   /** Undefined unless the route is of kind mcp. */
   readonly virtualServer: Source<'VirtualServer'> | undefined;
-  readonly backend: Source<'Backend'>;
+  /** Of the members of the virtual server, in their order; otherwise the only one. */
+  readonly backends: readonly Source<'Backend'>[];
   readonly applied: AppliedPolicies;
+  /** Of a federation: what policies on its backends say, in the order of members. */
+  readonly ofMembers: readonly AppliedPolicies[];
 }
 
 /** A tenant and its decoded, sound set. */
@@ -42,12 +47,16 @@ export function compileRoute(route: Source<'Route'>, context: RouteContext): Com
   const { destination } = route.message;
   const virtualServer =
     destination.case === 'mcp' ? required(sources.VirtualServer.get(destination.value.virtualServer)) : undefined;
-  const backendName =
-    destination.case === 'mcp' ? virtualServer?.message.members[0]?.backend : destination.value?.backend;
-  const backend = required(sources.Backend.get(backendName ?? ''));
-  const targets = { route: route.name, virtualServer: virtualServer?.name, backend: backend.name };
-  const applied = policies.applyTo(targets);
-  const origin = { route, virtualServer, backend, applied };
+  const names = virtualServer?.message.members.map(({ backend }) => backend) ?? [backendOf(route)];
+  const backends = names.map((name) => required(sources.Backend.get(name)));
+  const direct = virtualServer === undefined || isDirect(virtualServer.message);
+  const applied = policies.applyTo({
+    route: route.name,
+    virtualServer: virtualServer?.name,
+    backend: direct ? backends[0]?.name : undefined,
+  });
+  const ofMembers = direct ? [] : backends.map(({ name }) => policies.ofBackend(name));
+  const origin = { route, virtualServer, backends, applied, ofMembers };
   const same = earlier.get(route.name);
   if (same !== undefined && isSameOrigin(same.origin, origin)) {
     return same.entry.revision === revision ? same : { ...same, entry: Object.freeze({ ...same.entry, revision }) };
@@ -58,12 +67,14 @@ export function compileRoute(route: Source<'Route'>, context: RouteContext): Com
 
 /** What is doubtful or too much about a compiled route. */
 export function routeProblems(
-  { entry }: CompiledRoute,
+  { entry, origin }: CompiledRoute,
   rival: RouteEntry | undefined,
   limits: TableLimits,
 ): readonly Problem[] {
   const found = new ProblemList({ kind: 'Route', scope: entry.tenant, name: entry.name });
-  const { rules } = entry.authorization;
+  const members = (entry.kind === 'mcp' && entry.mcp.federation?.members) || [];
+  const rules = [entry.authorization, ...members.map(({ authorization }) => authorization)].flatMap((of) => of.rules);
+  checkMemberPolicies(origin, found);
   if (rival !== undefined) {
     const message = `matches the same requests as route ${rival.name}: tell them apart by path, host names or headers`;
     found.error('conflict', 'spec.match', message);
@@ -83,12 +94,32 @@ export function routeProblems(
 /** By identity: what did not change between two compiles is the same object in both. */
 function isSameOrigin(a: RouteOrigin, b: RouteOrigin): boolean {
   return (
-    a.route === b.route && a.virtualServer === b.virtualServer && a.backend === b.backend && a.applied === b.applied
+    a.route === b.route &&
+    a.virtualServer === b.virtualServer &&
+    a.applied === b.applied &&
+    isSameList(a.backends, b.backends) &&
+    isSameList(a.ofMembers, b.ofMembers)
   );
 }
 
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, at) => item === b[at]);
+}
+
+/** Who may come in is settled before it is known which member a call is for. */
+function checkMemberPolicies({ virtualServer, backends, ofMembers }: RouteOrigin, found: ProblemList): void {
+  for (const [at, { authentication }] of ofMembers.entries()) {
+    if (authentication === nobody) continue;
+    const backend = backends[at]?.name ?? '';
+    const message =
+      `${authentication.source} has authentication for backend ${backend}, which is a member of virtual server ` +
+      `${virtualServer?.name}: attach it to the route, the virtual server or the tenant instead`;
+    found.error('conflict', 'spec.mcp.virtualServer', message);
+  }
+}
+
 function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: RouteContext): RouteEntry {
-  const { route, applied } = origin;
+  const { route, virtualServer, applied } = origin;
   const { name, message } = route;
   const { tenant, revision } = context;
   const { authentication, authorization, limits } = applied;
@@ -101,8 +132,11 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
     [tenant, name, gateway, endpoint],
     condition.hostnames === null ? null : [...condition.hostnames].sort(),
     condition.headers,
+    origin.backends.map(({ name: backend, digest: content }) => `${backend}@${content}`),
+    origin.ofMembers.map((of) => [of.authorization.digest, of.limits]),
+    virtualServer && [virtualServer.name, virtualServer.digest],
     [authentication.source, authentication.digest, authorization.digest, limits],
-    [unenforceable, destination],
+    [unenforceable, destination.kind === 'mcp' ? null : destination],
   ];
   const digest = digestOf(JSON.stringify(content));
   return Object.freeze({
@@ -115,11 +149,36 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
 type Destination = Pick<McpRouteEntry, 'kind' | 'mcp'> | Pick<ForwardRouteEntry, 'kind' | 'backend' | 'forwarding'>;
 
 function makeDestination({ route, virtualServer, ...origin }: RouteOrigin, { tenant }: RouteContext): Destination {
-  const backend = compileBackend(tenant, origin.backend);
   const { case: kind } = route.message.destination;
-  if (kind !== undefined && kind !== 'mcp') return { kind, backend, forwarding: compileForwarding(route.message) };
-  const mcp = Object.freeze({ virtualServer: virtualServer?.name ?? '', member: Object.freeze({ backend }) });
-  return { kind: 'mcp', mcp };
+  if (kind === undefined || kind === 'mcp')
+    return { kind: 'mcp', mcp: mcpRoute(tenant, required(virtualServer), origin) };
+  const backend = compileBackend(tenant, required(origin.backends[0]));
+  return { kind, backend, forwarding: compileForwarding(route.message) };
+}
+
+function mcpRoute(
+  tenant: string,
+  virtualServer: Source<'VirtualServer'>,
+  { backends, ofMembers }: Pick<RouteOrigin, 'backends' | 'ofMembers'>,
+): McpRoute {
+  const entries = backends.map((backend) => compileBackend(tenant, backend));
+  const backend = required(entries[0]);
+  const parts = ofMembers.map(({ authorization, limits }, at) => ({
+    backend: required(entries[at]),
+    ...{ authorization, limits },
+  }));
+  const federation = parts.length === 0 ? null : compileFederation(virtualServer.message, parts);
+  return Object.freeze({
+    virtualServer: virtualServer.name,
+    sessionKey: federation === null ? backend.key : `${tenant}/${virtualServer.name}#federated`,
+    member: Object.freeze({ backend }),
+    federation,
+  });
+}
+
+/** Of a route that leads to no virtual server. */
+function backendOf({ message: { destination } }: Source<'Route'>): string {
+  return destination.case === undefined || destination.case === 'mcp' ? '' : destination.value.backend;
 }
 
 function acceptsNobody({ apiKeys, jwt, anonymous }: AuthenticationTable): boolean {

@@ -1,4 +1,4 @@
-import type { AuthorizationTable, CompiledRule, Decision, DecisionInput } from './authorization.ts';
+import type { AuthorizationTable, CompiledRule, Decision, DecisionInput, Subject } from './authorization.ts';
 import { describeResult } from './cel.ts';
 import { guardHolds } from './guard.ts';
 import { isAbout, nameOf, type TopicIndex } from './rule-index.ts';
@@ -32,6 +32,22 @@ export function decide(authorization: AuthorizationTable, input: DecisionInput):
     if (result !== false) return failure(rule, result);
   }
   return noMatch;
+}
+
+/**
+ * {@link decide} for a member of a federation: first the rules of the route, which see what the client names, then the
+ * rules of policies on the member's backend, which see it as the backend has it. As in one list, the first match wins.
+ *
+ * @param own the subject as the member has it.
+ */
+export function decideForMember(
+  authorization: AuthorizationTable,
+  ofMember: AuthorizationTable,
+  input: DecisionInput,
+  own: Subject,
+): Decision {
+  const decision = decide(authorization, input);
+  return decision === noMatch && ofMember.rules.length > 0 ? decide(ofMember, { ...input, subject: own }) : decision;
 }
 
 /** For each tool, whether it is listed: {@link decide} without arguments. */
@@ -81,6 +97,22 @@ export function explain(authorization: AuthorizationTable, input: DecisionInput)
     return { ...step, outcome: 'error', detail: describeResult(result) };
   });
   return { decision: decision ?? noMatch, steps };
+}
+
+/** {@link decideForMember}, with what happened to every rule. */
+export function explainForMember(
+  authorization: AuthorizationTable,
+  ofMember: AuthorizationTable,
+  input: DecisionInput,
+  own: Subject,
+): Explanation {
+  const first = explain(authorization, input);
+  const second = explain(ofMember, { ...input, subject: own });
+  if (first.decision === noMatch) return { decision: second.decision, steps: [...first.steps, ...second.steps] };
+  const passedOver = second.steps.map((step): ExplainStep => {
+    return step.outcome === 'not about this' ? step : { ...step, outcome: 'not reached', detail: '' };
+  });
+  return { decision: first.decision, steps: [...first.steps, ...passedOver] };
 }
 
 const topicNames: Readonly<Record<CompiledRule['expression']['topic'], string>> = {

@@ -30,6 +30,7 @@ describe('a role', () => {
       ['developer', 'CONFIG_READ', 'CONFIG_WRITE', 'NODES_READ'],
       ['auditor', 'CONFIG_READ', 'NODES_READ'],
       ['node'],
+      ['relay'],
     ]);
   });
 });

@@ -24,6 +24,7 @@ const permissionsOf: Readonly<Record<TokenRole, ReadonlySet<Permission>>> = {
   developer: new Set([Permission.CONFIG_READ, Permission.CONFIG_WRITE, Permission.NODES_READ]),
   auditor: new Set([Permission.CONFIG_READ, Permission.NODES_READ]),
   node: new Set(),
+  relay: new Set(),
 };
 
 /** The permission that an RPC's definition demands. @throws Error if it declares none: the API must not start. */
@@ -64,11 +65,15 @@ export function seesAllTenants(caller: Caller): boolean {
   return caller.tenants.length === 0;
 }
 
+/** No scope has a name of other characters: nobody need look for it. */
+const scopeName = /^[a-z0-9-]{1,253}$/;
+
 /**
  * Refuses a scope that the caller's token is not bound to. Another tenant looks exactly like one that does not exist.
  * @throws ConnectError not_found, or permission_denied for the operator's scope, which everybody knows of.
  */
 export function requireScope(caller: Caller, scope: string): void {
+  if (!scopeName.test(scope)) throw noSuchScope(scope);
   if (seesAllTenants(caller) || caller.tenants.includes(scope)) return;
   if (scope === operatorScope) {
     throw new ConnectError('this token is bound to tenants: it may not see the operator scope', Code.PermissionDenied);

@@ -4,10 +4,15 @@ import {
   argsFromValue,
   type DecisionInput,
   explain,
+  explainForMember,
+  type Explanation,
   type McpSubject,
   type Principal,
+  type FederatedMember,
   type RouteEntry,
   type Snapshot,
+  resolveName,
+  unwrapUri,
 } from '@signalbox/config';
 import type { ExplainPrincipal, ExplainRequest } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import type { Clock } from '@signalbox/runtime';
@@ -35,7 +40,7 @@ export class Explainer {
     if (!route) {
       throw new ConnectError(`route "${request.route}" does not exist in "${request.scope}"`, Code.NotFound);
     }
-    const { decision, steps } = explain(route.authorization, decisionInput(request, route, this.#clock.now()));
+    const { decision, steps } = explainOn(route, decisionInput(request, route, this.#clock.now()));
     return {
       allowed: decision.allowed,
       rule: decision.rule,
@@ -45,6 +50,31 @@ export class Explainer {
     };
   }
 }
+
+/** Of a federation: for the member that the name leads to, or the first one of several that may have it. */
+function explainOn(route: RouteEntry, input: DecisionInput): Explanation {
+  const { authorization } = route;
+  const { subject } = input;
+  if (route.kind !== 'mcp' || route.mcp.federation === null) return explain(authorization, input);
+  if (subject.kind === 'http' || subject.kind === 'a2a') return explain(authorization, input);
+  const { federation } = route.mcp;
+  if (subject.kind === 'resource') {
+    const found = unwrapUri(federation, subject.uri);
+    return found ? ofMember(route, input, found.member, { ...subject, uri: found.uri }) : nobodys;
+  }
+  const [found] = resolveName(federation, subject.kind === 'tool' ? 'tools' : 'prompts', subject.name);
+  return found ? ofMember(route, input, found.member, { ...subject, name: found.name }) : nobodys;
+}
+
+function ofMember(route: RouteEntry, input: DecisionInput, member: FederatedMember, own: McpSubject): Explanation {
+  const asMember = { ...input, backend: member.backend.name };
+  return explainForMember(route.authorization, member.authorization, asMember, own);
+}
+
+const nobodys: Explanation = {
+  decision: { allowed: false, rule: '', reason: 'leads to no member of the virtual server that presents it' },
+  steps: [],
+};
 
 function decisionInput(request: ExplainRequest, route: RouteEntry, nowMs: number): DecisionInput {
   const { backend, subject, mcp, path } = aboutOf(request, route);

@@ -51,4 +51,11 @@ describe('the gate of the API', () => {
     expect(status([], { httpVersion: '1.0' })).toBe(400);
     expect(status([['Expect', '100-continue']])).toBe(417);
   });
+
+  it('lets HTTP/2 through, and gRPC only over it', () => {
+    const grpc = [['Content-Type', 'application/grpc+proto']] as const;
+    expect(status(grpc, { httpVersion: '2.0' })).toBeUndefined();
+    expect(status(grpc)).toBe(415);
+    expect(status([['Content-Type', 'application/grpc-web+json']])).toBeUndefined();
+  });
 });

@@ -12,12 +12,15 @@ const singletons = new Set([
 ]);
 
 /** Why a request is refused before anything looks at it; undefined if it may go on. */
-export function refusedAtGate(request: IncomingMessage): { status: 400 | 403 | 417; reason: string } | undefined {
+export function refusedAtGate(request: IncomingMessage): { status: 400 | 403 | 415 | 417; reason: string } | undefined {
   const repeated = repeatedHeader(request.rawHeaders);
   if (repeated !== undefined) return { status: 400, reason: `more than one ${repeated} header` };
   const { host, origin, expect } = request.headers;
-  if (host === undefined || request.httpVersion !== '1.1')
-    return { status: 400, reason: 'HTTP/1.1 with Host is required' };
+  if (host === undefined || !['1.1', '2.0'].includes(request.httpVersion))
+    return { status: 400, reason: 'HTTP/1.1 with Host, or HTTP/2, is required' };
+  // Its status is in trailers, which clients of HTTP/1.1 do not read.
+  if (request.httpVersion === '1.1' && /^application\/grpc(?!-web)/i.test(request.headers['content-type'] ?? ''))
+    return { status: 415, reason: 'gRPC needs HTTP/2: use that, gRPC-Web or Connect' };
   if (!/^\/(?!\/)[\x21-\x7e]*$/.test(request.url ?? '') || /[#\\]/.test(request.url ?? '')) {
     return { status: 400, reason: 'the request target must be a path' };
   }

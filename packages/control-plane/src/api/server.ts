@@ -3,6 +3,7 @@ import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-conn
 import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -14,8 +15,10 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
 import type { ConfigApi } from './config-service.ts';
+import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import { observed } from './observe.ts';
 import { refusedAtGate } from './request-gate.ts';
 import type { TenantApi } from './tenant-service.ts';
@@ -30,6 +33,7 @@ export interface ApiServerOptions {
     readonly tenants: TenantApi;
     readonly nodes: NodeApi;
     readonly tokens: TokenApi;
+    readonly dump: DumpApi;
   };
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
@@ -46,24 +50,31 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, TokenService] as const;
+const services = [ConfigService, TenantService, NodeService, TokenService, DumpService] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
 const requestsPerSocket = 10_000;
 
-/** The admin API over HTTP/1.1: Connect, gRPC-Web, and the process's own health and metrics. */
+/** The admin API over HTTP/1.1 and HTTP/2: Connect, gRPC, gRPC-Web, and the process's own health and metrics. */
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
   readonly #permissions = permissionsByPath(services);
   readonly #shutdown = new AbortController();
   readonly #http: FastifyInstance;
+  readonly #http2: Http2Sessions;
 
   /** @throws Error if an RPC declares no permission. */
   constructor(options: ApiServerOptions) {
     this.#options = options;
     this.#http = this.#build();
+    const { clock, requestMs, tls } = options;
+    this.#http2 = new Http2Sessions({
+      ...{ clock, requestMs, headerBytes, headerCount, keepAliveMs },
+      handle: (request, response) => this.#http.routing(request, response),
+    });
+    this.#http2.attachTo(this.#http.server, tls !== undefined);
   }
 
   /** @returns the base URL. */
@@ -75,8 +86,13 @@ export class ApiServer {
   /** Ends streams, finishes requests, and cuts off what still runs at the deadline. */
   async stop(deadline: AbortSignal): Promise<void> {
     const { server } = this.#http;
-    deadline.addEventListener('abort', () => server.closeAllConnections(), { once: true });
+    const cut = () => {
+      server.closeAllConnections();
+      this.#http2.destroy();
+    };
+    deadline.addEventListener('abort', cut, { once: true });
     this.#shutdown.abort(new ConnectError('the control plane stops: ask another one', Code.Unavailable));
+    this.#http2.close();
     await this.#http.close();
   }
 
@@ -104,7 +120,7 @@ export class ApiServer {
     this.#addHealth(http);
     void http.register(fastifyConnectPlugin, {
       routes: (router) => this.#addServices(router),
-      grpc: false,
+      grpc: true,
       readMaxBytes: bodyBytes,
       acceptCompression: [compressionGzip],
       jsonOptions: { ignoreUnknownFields: false },
@@ -116,9 +132,10 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, tokens } = this.#options.services;
+    const { config, tenants, nodes, tokens, dump } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
     router.service(NodeService, nodes).service(TokenService, tokens);
+    router.service(DumpService, dump);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */
@@ -173,7 +190,7 @@ const httpOptions = { maxHeaderSize: headerBytes, requireHostHeader: true, conne
 function serverOptions(tls: TlsFiles | undefined) {
   if (!tls) return { http: httpOptions };
   const { cert, key } = tls.value;
-  const secure = { minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'], handshakeTimeout: 10_000 } as const;
+  const secure = { minVersion: 'TLSv1.2', ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: 10_000 } as const;
   // Fastify's types tell plaintext and TLS apart; what is added to it here is the same for both.
   return { https: { ...httpOptions, ...secure, ...(cert && { cert }), ...(key && { key }) } } as unknown as {
     http: typeof httpOptions;

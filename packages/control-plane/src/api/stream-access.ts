@@ -14,7 +14,7 @@ export interface StreamAccessOptions {
 export interface OpenAccess extends Disposable {
   /** Aborts when the caller has left, the process stops, or the right is gone. */
   readonly signal: AbortSignal;
-  /** @throws ConnectError unauthenticated if the right is gone. */
+  /** @throws ConnectError saying why the stream ends early, if it does: an end without one would look like the last state. */
   check(): void;
 }
 
@@ -36,9 +36,12 @@ export class StreamAccess {
       });
     };
     const checking = clock.interval(recheckMs, recheck);
+    const signal = AbortSignal.any([context.signal, lost.signal]);
     return {
-      signal: AbortSignal.any([context.signal, lost.signal]),
-      check: () => lost.signal.throwIfAborted(),
+      signal,
+      check: () => {
+        if (signal.reason instanceof ConnectError) throw signal.reason;
+      },
       [Symbol.dispose]: () => checking[Symbol.dispose](),
     };
   }

@@ -1,6 +1,6 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
-import { operatorScope } from '@signalbox/config';
+import { operatorScope, parseLabelSelector } from '@signalbox/config';
 import type {
   CreateTokenRequest,
   ListTokensRequest,
@@ -11,7 +11,14 @@ import { Role, TokenForm as WireForm } from '@signalbox/proto/signalbox/admin/v1
 
 import { isDuplicate } from '../store/database-error.ts';
 import type { ConfigStore } from '../store/store.ts';
-import type { NewToken, TokenForm, TokenRecord, TokenRole, TokenStore } from '../store/tokens.ts';
+import {
+  isSubscriber,
+  type NewToken,
+  type TokenForm,
+  type TokenRecord,
+  type TokenRole,
+  type TokenStore,
+} from '../store/tokens.ts';
 import type { Caller } from './authenticate.ts';
 import { callerOf, noSuchScope, seesAllTenants } from './authorize.ts';
 import { invalidArgument } from './errors.ts';
@@ -22,6 +29,7 @@ const roles: Readonly<Record<TokenRole, Role>> = {
   developer: Role.DEVELOPER,
   auditor: Role.AUDITOR,
   node: Role.NODE,
+  relay: Role.RELAY,
 };
 
 const forms: Readonly<Record<TokenForm, WireForm>> = {
@@ -56,7 +64,7 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
 
   async createToken(request: CreateTokenRequest, context: HandlerContext) {
     const token = requestedToken(request);
-    if (token.role === 'node') requireFamily(token.family, this.#parts.families);
+    if (token.family !== '') requireFamily(token.family, this.#parts.families);
     const caller = callerOf(context);
     requireGrant(caller, token);
     for (const tenant of token.tenants) {
@@ -109,23 +117,45 @@ function requestedToken(request: CreateTokenRequest): NewToken {
   if ((role === 'tenant-admin' || role === 'developer') && tenants.length === 0) {
     throw invalidArgument(`the role ${role} is bound to at least one tenant`);
   }
-  if ((role === 'node') !== (gateway !== '')) {
-    throw invalidArgument(role === 'node' ? 'a node needs its gateway' : 'only a node has a gateway');
+  const subscribes = isSubscriber(role);
+  if (subscribes !== (gateway !== '')) {
+    throw invalidArgument(subscribes ? `a ${role} needs its gateway` : 'only nodes and relays have a gateway');
   }
-  if (role !== 'node' && request.family !== '') throw invalidArgument('only a node has a family');
-  const family = role === 'node' ? request.family || 'native' : '';
+  if (!subscribes && request.family !== '') throw invalidArgument('only nodes have a family');
+  const family = subscribes ? request.family || 'native' : '';
+  if (role === 'relay' && family !== 'native') throw invalidArgument('a relay has the family native');
+  const selector = requestedSelector(request, subscribes);
   const form = requestedForm(request, role);
   const ttl = ttlSeconds === 0n ? undefined : Number(ttlSeconds);
   const expires = { ttlSeconds: ttl ?? (form === 'join' ? joinSeconds : undefined) };
-  return { name, role, tenants: [...new Set(tenants)], gateway, family, form, node: request.node, ...expires };
+  return {
+    name,
+    role,
+    tenants: [...new Set(tenants)],
+    selector,
+    gateway,
+    family,
+    form,
+    node: request.node,
+    ...expires,
+  };
 }
 
 function requestedForm({ form, node }: CreateTokenRequest, role: TokenRole): TokenForm {
   const wanted = (Object.keys(forms) as TokenForm[]).find((known) => forms[known] === form) ?? 'bearer';
-  if (wanted !== 'bearer' && role !== 'node') throw invalidArgument(`only a node has a token of the form ${wanted}`);
+  if (wanted !== 'bearer' && !isSubscriber(role))
+    throw invalidArgument(`only a node has a token of the form ${wanted}`);
   if (wanted === 'bearer' && node !== '') throw invalidArgument('a token with a secret is for any node of its gateway');
   if (node !== '' && !nodeName.test(node)) throw invalidArgument('node: use letters, digits, ".", "_" and "-"');
   return wanted;
+}
+
+function requestedSelector({ tenantSelector: text }: CreateTokenRequest, subscribes: boolean): string {
+  if (text === '') return text;
+  if (!subscribes) throw invalidArgument('only nodes and relays are bound to tenants by label');
+  const selector = parseLabelSelector(text);
+  if (typeof selector === 'string') throw invalidArgument(`tenant_selector: ${selector}`);
+  return text;
 }
 
 /** Nobody grants more than he has: the admin of a tenant makes tokens of people, bound to one tenant of his. */
@@ -142,7 +172,7 @@ function tokenMessage(record: TokenRecord) {
   const { id, name, tenants, gateway, family, createdAt, expiresAt, revokedAt, lastUsedAt } = record;
   return {
     ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway, family },
-    ...{ form: forms[record.form], node: record.node },
+    ...{ form: forms[record.form], node: record.node, tenantSelector: record.selector },
     createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),

@@ -4,6 +4,9 @@ import { MemoryLogger } from '@signalbox/runtime/testing';
 import { AdsClient, type ClientHandler, type ResourceFault, type ResourceUpdate } from '@signalbox/xds';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Publisher } from '../publish/publisher.ts';
+import { ScopedSources } from '../publish/scoped-sources.ts';
+import { TenantDirectory } from '../publish/tenant-directory.ts';
+import { tenantRights } from '../publish/tenant-rights.ts';
 import { MemoryFeed } from '../testing/memory-feed.ts';
 import { DiscoveryService } from './discovery-service.ts';
 import { NodeAdmission } from './node-admission.ts';
@@ -16,10 +19,19 @@ afterEach(async () => {
 });
 
 const identities: Readonly<Record<string, NodeIdentity>> = {
-  all: { tokenId: 't1', name: 'all tenants', gateway: 'edge', node: undefined, family: 'native', tenants: null },
+  all: {
+    tokenId: 't1',
+    name: 'all tenants',
+    gateway: 'edge',
+    node: undefined,
+    family: 'native',
+    tenants: null,
+    isRelay: false,
+  },
   acme: {
     ...{ tokenId: 't2', name: 'acme only', gateway: 'edge', node: undefined, family: 'native' },
-    tenants: new Set(['acme']),
+    tenants: tenantRights(['acme'], ''),
+    isRelay: false,
   },
 };
 
@@ -64,6 +76,10 @@ async function start() {
         authenticateCertificate: async () => undefined,
       },
       trustDomain: 'test',
+      scopes: new ScopedSources({
+        ...{ published: publisher, directory: new TenantDirectory(publisher) },
+        ...{ maxRememberedChanges: 100, maxSources: 10 },
+      }),
       views: [],
       clock: systemClock,
     }),
@@ -80,7 +96,7 @@ async function start() {
         maxRequestBytes: 1 << 20,
       },
       ...{ maxResponseBytes: 4 << 20, maxStreamAgeMs: 1_800_000, streamAgeJitter: 0.3, streamAgeGraceMs: 10_000 },
-      ...{ handshakeTimeoutMs: 10_000, authenticationCheckMs: 30_000, answerTimeoutMs: 60_000 },
+      ...{ handshakeTimeoutMs: 10_000, authenticationCheckMs: 30_000, lateRemovalMs: 5_000, answerTimeoutMs: 60_000 },
       ...{ keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },
     },
   });

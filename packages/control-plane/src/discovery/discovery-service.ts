@@ -9,6 +9,7 @@ import {
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
+import { ExternalMetrics } from './external-metrics.ts';
 import type { NodeAdmission, ServedViews } from './node-admission.ts';
 import { reloadingCredentials } from './tls-credentials.ts';
 
@@ -45,7 +46,7 @@ export class DiscoveryService {
     this.#ads = createAdsServer({
       families: [{ family: nativeFamily, source }, ...views],
       authenticate: (metadata, node, certificate) => admission.admit(metadata, node, certificate),
-      observer: holdingViews(observer, views, logger),
+      observer: holdingViews([observer, new ExternalMetrics(views, metrics)], views, logger),
       clock,
       random,
       logger,
@@ -95,7 +96,11 @@ export class DiscoveryService {
 }
 
 /** Views live as long as streams read them. */
-function holdingViews(observer: StreamObserver, views: readonly ServedViews[], logger: Logger): StreamObserver {
+function holdingViews(
+  observers: readonly StreamObserver[],
+  views: readonly ServedViews[],
+  logger: Logger,
+): StreamObserver {
   const read = ({ family, collections }: StreamInfo, change: 'hold' | 'release') => {
     const served = views.find((each) => each.family.name === family);
     if (served && collections !== 'all') served.source[change](collections);
@@ -104,16 +109,17 @@ function holdingViews(observer: StreamObserver, views: readonly ServedViews[], l
     opened(stream) {
       read(stream, 'hold');
       warnOfVariant(stream, views, logger);
-      observer.opened(stream);
+      for (const observer of observers) observer.opened(stream);
     },
     closed(stream, reason) {
       read(stream, 'release');
-      observer.closed(stream, reason);
+      for (const observer of observers) observer.closed(stream, reason);
     },
-    heard: (stream) => observer.heard(stream),
-    sent: (stream, collections) => observer.sent(stream, collections),
-    acked: (stream, collections) => observer.acked(stream, collections),
-    nacked: (stream, refusal) => observer.nacked(stream, refusal),
+    heard: (stream) => observers.forEach((observer) => observer.heard(stream)),
+    following: (stream, collections) => observers.forEach((observer) => observer.following?.(stream, collections)),
+    sent: (stream, collections) => observers.forEach((observer) => observer.sent(stream, collections)),
+    acked: (stream, collections) => observers.forEach((observer) => observer.acked(stream, collections)),
+    nacked: (stream, refusal) => observers.forEach((observer) => observer.nacked(stream, refusal)),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Clock, Counter, Logger, Metrics } from '@signalbox/runtime';
 
 import type { DatabaseTime } from '../store/database-time.ts';
-import type { FleetStore, ReportedLag, ReportedNack, ReportedNode, ReplicaReport } from '../store/fleet-store.ts';
+import type { FleetReports, ReportedLag, ReportedNack, ReportedNode, ReplicaReport } from '../store/fleet-store.ts';
 import type { NodeNack } from './node-directory.ts';
 import type { Lag, NodeRecord } from './node-record.ts';
 import type { NodeRegistry } from './node-registry.ts';
@@ -10,7 +10,9 @@ export interface FleetReporterOptions {
   /** This process: a UUID, and a name for people. */
   readonly replica: { readonly id: string; readonly name: string };
   readonly registry: Pick<NodeRegistry, 'records' | 'offered' | 'onChange'>;
-  readonly store: FleetStore;
+  readonly store: FleetReports;
+  /** This is a relay: what it does not offer it need not have. */
+  readonly isPartial?: boolean;
   readonly time: DatabaseTime;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -79,15 +81,15 @@ export class FleetReporter {
     );
   }
 
-  /** Tells once that this replica is there, before nodes connect; then whatever changes. */
+  /** Tells whatever changes. Resolves when it is told, or could not be, that this replica is there. */
   async start(): Promise<void> {
     const { registry, clock, leaseMs, retentionMs, store } = this.#options;
-    await this.#run();
+    const sweep = () => void store.sweep(retentionMs).catch(() => undefined);
     this.#timers.use(registry.onChange(() => this.#soon()));
     this.#timers.use(clock.interval(Math.max(1, leaseMs / 3), () => this.#kick()));
-    this.#timers.use(
-      clock.interval(Math.max(leaseMs, retentionMs / 10), () => void store.sweep(retentionMs).catch(() => undefined)),
-    );
+    this.#timers.use(clock.interval(Math.max(leaseMs, retentionMs / 10), sweep));
+    this.#kick();
+    await this.#running;
   }
 
   /** Tells what happened last, and that nobody need wait for this replica. */
@@ -95,7 +97,8 @@ export class FleetReporter {
     this.#timers.dispose();
     this.#due?.[Symbol.dispose]();
     await this.#running;
-    await this.#run();
+    // Nobody waits for a database that is away.
+    if (!this.#failing) await this.#run();
     this.#stopped = true;
     if (!this.#failing) await this.#options.store.leave(this.#options.replica.id).catch(() => undefined);
   }
@@ -136,7 +139,7 @@ export class FleetReporter {
       this.#isWhole = false;
       draft.accept();
       if (receipt.isForgotten) this.#forget();
-      this.#again ||= receipt.isForgotten || draft.isCut;
+      this.#again ||= receipt.isForgotten || draft.report.isCut;
     } catch (error) {
       this.#failures.add();
       this.#options.onOutage();
@@ -164,9 +167,12 @@ export class FleetReporter {
     // Revisions are told when nothing is left to be told of nodes.
     const scopes = news.length < maxRows ? [...this.#dueScopes].slice(0, maxRows) : [];
     const forgottenScopes = scopes.filter((scope) => registry.offered.revision(scope) === undefined);
+    for (const scope of scopes) this.#dueScopes.delete(scope);
+    const isCut = news.length === maxRows || this.#dueScopes.size > 0;
     this.#number += 1n;
     const report: ReplicaReport = {
-      ...{ replica: replica.id, name: replica.name, number: this.#number, leaseMs, isWhole: this.#isWhole },
+      ...{ replica: replica.id, name: replica.name, number: this.#number, leaseMs, isCut },
+      ...{ isWhole: this.#isWhole, isPartial: this.#options.isPartial ?? false },
       ...{ nodes: news.map(({ node }) => node), forgottenNodes, forgottenScopes },
       scopes: scopes.flatMap((scope) => reportedScope(registry, scope)),
     };
@@ -174,8 +180,7 @@ export class FleetReporter {
       for (const { node, told } of news) this.#told.set(node.key, told);
       for (const key of forgottenNodes) this.#told.delete(key);
     };
-    for (const scope of scopes) this.#dueScopes.delete(scope);
-    return { report, accept, isCut: news.length === maxRows || this.#dueScopes.size > 0 };
+    return { report, accept };
   }
 
   #news(record: NodeRecord, nowMs: number): readonly NodeNews[] {
@@ -183,7 +188,7 @@ export class FleetReporter {
     const { version, lastAckMs } = record;
     const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
     if (told?.version === version && !isOutdated) return [];
-    const node = reportedNode(record);
+    const node = reportedNode(record, this.#options.registry.offered.scopes());
     const text = JSON.stringify({ ...node, lastSeenMs: 0, lastAckMs: 0 });
     if (told?.text === text && !isOutdated) {
       this.#told.set(record.key, { ...told, version });
@@ -200,8 +205,6 @@ interface NodeNews {
 
 interface Draft {
   readonly report: ReplicaReport;
-  /** There is more to tell. */
-  readonly isCut: boolean;
   /** The report was taken. */
   accept(): void;
 }
@@ -213,10 +216,9 @@ function reportedScope({ offered }: FleetReporterOptions['registry'], scope: str
   return [{ scope, revision, history }];
 }
 
-function reportedNode(record: NodeRecord): ReportedNode {
+function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNode {
   const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind } = record;
-  const { node, identity, remoteAddress, family, sources, collections } = stream;
-  const seen = sources ?? collections;
+  const { node, identity, remoteAddress, family } = stream;
   const isLost = behind.size > maxLags;
   return {
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
@@ -225,7 +227,7 @@ function reportedNode(record: NodeRecord): ReportedNode {
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
-    scopes: seen === 'all' ? null : [...seen],
+    scopes: record.served(offered),
     isFresh: record.isFresh || isLost,
     behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
   };

@@ -76,7 +76,7 @@ export class Fleet {
     const nowMs = this.now();
     const own: ReplicaStatus = {
       ...{ ...replica, startedAtMs: this.#startedAtMs, leaseUntilMs: nowMs + leaseMs, isAlive: true, isSelf: true },
-      isSilent: false,
+      ...{ isSilent: false, isPartial: false },
       offered: (scope) => registry.offered.revision(scope),
     };
     return [own, ...Array.from(this.#others.values(), (each) => each.status(nowMs))];

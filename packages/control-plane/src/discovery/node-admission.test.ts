@@ -5,7 +5,8 @@ import { NodeAdmission } from './node-admission.ts';
 
 const identity = {
   ...{ tokenId: 't1', name: 'edge', gateway: 'edge', node: undefined, family: 'native' },
-  tenants: new Set(['acme']),
+  tenants: null,
+  isRelay: false,
 };
 const admission = new NodeAdmission({
   authenticator: {
@@ -13,6 +14,7 @@ const admission = new NodeAdmission({
     authenticateCertificate: async () => undefined,
   },
   trustDomain: 'test',
+  scopes: { open: () => undefined },
   views: [],
   clock: systemClock,
 });
@@ -28,7 +30,7 @@ describe('a client that cannot send headers', () => {
     expect(grant).toEqual({
       identity: { credentialId: 't1', name: 'edge' },
       family: 'native',
-      collections: new Set(['operator', 'acme']),
+      collections: 'all',
     });
   });
 

@@ -2,10 +2,10 @@ import { X509Certificate } from 'node:crypto';
 
 import type { Metadata } from '@grpc/grpc-js';
 import { parseNodeUri, subjectUris } from '@signalbox/certificates';
-import { operatorScope } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 import { type ClientNode, type ResourceFamily, statusCode, type StreamEnd, type StreamGrant } from '@signalbox/xds';
 
+import type { ScopedSources } from '../publish/scoped-sources.ts';
 import type { ViewSource } from '../publish/view-source.ts';
 import type { PresentedCertificate } from '../store/tokens.ts';
 import { claimedGateway } from './claimed-gateway.ts';
@@ -21,6 +21,8 @@ export interface NodeAdmissionOptions {
   readonly authenticator: NodeAuthenticator;
   /** First part of the names in certificates of nodes. */
   readonly trustDomain: string;
+  /** What nodes of our own receive that may not know every tenant. */
+  readonly scopes: Pick<ScopedSources, 'open'>;
   /** What nodes of foreign families receive. */
   readonly views: readonly ServedViews[];
   readonly clock: Pick<Clock, 'now'>;
@@ -39,11 +41,16 @@ export class NodeAdmission {
 
   /** @param certificate DER of a certificate that TLS has verified. */
   async admit(metadata: Metadata, node: ClientNode, certificate: Buffer | undefined): Promise<StreamGrant | StreamEnd> {
-    const identity = (certificate && (await this.identify(certificate))) ?? (await this.#byToken(metadata, node));
+    const identity = await this.whoIs(metadata, certificate, tokenInNode(node));
     if ('code' in identity) return identity;
     const mismatch = disagreement(identity, node);
     if (mismatch !== undefined) return { code: statusCode.permissionDenied, message: mismatch };
-    return grantTo(identity, node, this.#options.views);
+    return grantTo(identity, node, this.#options);
+  }
+
+  /** Who calls, by certificate or else by token. */
+  async whoIs(metadata: Metadata, certificate: Buffer | undefined, token?: string): Promise<NodeIdentity | StreamEnd> {
+    return (certificate && (await this.identify(certificate))) ?? this.#byToken(bearerToken(metadata) ?? token);
   }
 
   /** The node that a verified certificate names, if it is valid now and somebody has given that node anything. */
@@ -52,8 +59,7 @@ export class NodeAdmission {
     return presented && this.#options.authenticator.authenticateCertificate(presented);
   }
 
-  async #byToken(metadata: Metadata, node: ClientNode): Promise<NodeIdentity | StreamEnd> {
-    const token = bearerToken(metadata) ?? tokenInNode(node);
+  async #byToken(token: string | undefined): Promise<NodeIdentity | StreamEnd> {
     if (token === undefined) {
       const message =
         'send a node token as "authorization: Bearer <token>", or come with a certificate of a known node';
@@ -88,22 +94,26 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
   return `the certificate of "${identity.name}" is not for the node that this claims to be: check node.id`;
 }
 
-/** What a credential may see: scopes as they are, or for foreign families the view that is made of them. */
+/** What a credential may see: scopes as they are, those that its rights cover, or for foreign families the view of them. */
 function grantTo(
   { tokenId, name, gateway, family, tenants }: NodeIdentity,
   node: ClientNode,
-  views: readonly ServedViews[],
+  { views, scopes }: Pick<NodeAdmissionOptions, 'views' | 'scopes'>,
 ): StreamGrant | StreamEnd {
   const identity = { credentialId: tokenId, name };
-  const scopes = tenants === null ? 'all' : new Set([operatorScope, ...tenants]);
   const served = views.find((each) => each.family.name === family);
-  if (!served) return { identity, family, collections: scopes };
+  const source = tenants === null ? undefined : scopes.open(tenants);
+  if (tenants !== null && !source) return tooMany('SIGNALBOX_DISCOVERY_SCOPES');
+  const seen = source ?? 'all';
+  if (!served) return { identity, family, collections: 'all', ...(source && { source, sources: seen }) };
   const view = served.source.open(gateway, tenants, served.source.variantOf(node)?.id);
-  if (view === undefined) {
-    const message = 'too many kinds of credentials are in use at once: raise SIGNALBOX_DISCOVERY_VIEWS';
-    return { code: statusCode.resourceExhausted, message };
-  }
-  return { identity, family, collections: new Set([view]), sources: scopes };
+  if (view === undefined) return tooMany('SIGNALBOX_DISCOVERY_VIEWS');
+  return { identity, family, collections: new Set([view]), sources: seen };
+}
+
+function tooMany(setting: string): StreamEnd {
+  const message = `too many kinds of credentials are in use at once: raise ${setting}`;
+  return { code: statusCode.resourceExhausted, message };
 }
 
 /** Proxyless gRPC clients cannot send headers: their bootstrap has the token in the metadata of the node. */

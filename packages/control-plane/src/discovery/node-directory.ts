@@ -56,6 +56,8 @@ export interface ReplicaStatus {
   readonly isSelf: boolean;
   /** Nothing is known of its nodes: it has said nothing yet, or the database has lost it. */
   readonly isSilent: boolean;
+  /** A relay that has told what it offers: what it does not offer it need not have. */
+  readonly isPartial: boolean;
   /** Newest revision of a scope that it offers to nodes; undefined if it offers none, or has not said yet. */
   offered(scope: string): bigint | undefined;
 }

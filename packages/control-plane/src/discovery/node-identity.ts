@@ -1,4 +1,5 @@
-import type { PresentedCertificate } from '../store/tokens.ts';
+import type { TenantRights } from '../publish/tenant-rights.ts';
+import type { PresentedCertificate, TokenRecord } from '../store/tokens.ts';
 
 /** Who a subscriber is, from its credential alone, never from what it claims. */
 export interface NodeIdentity {
@@ -12,7 +13,17 @@ export interface NodeIdentity {
   /** Name of the family of resources that its nodes understand. */
   readonly family: string;
   /** Tenants that it may receive; null: all. */
-  readonly tenants: ReadonlySet<string> | null;
+  readonly tenants: TenantRights | null;
+  /** It serves nodes of its gateway itself: it may ask who they are, and tell what they run. */
+  readonly isRelay: boolean;
+}
+
+/** The rows behind credentials of nodes, for somebody else who lets nodes in. @throws if nobody can say. */
+export interface NodeCredentials {
+  /** Undefined: the token is unknown, expired or revoked. @param hash SHA-256 of the whole token. */
+  byProof(id: string, hash: Buffer): Promise<TokenRecord | undefined>;
+  /** Undefined: no row gives the node anything, or the certificate was replaced. */
+  byCertificate(certificate: PresentedCertificate): Promise<TokenRecord | undefined>;
 }
 
 export interface NodeAuthenticator {

@@ -14,9 +14,9 @@ export interface Lag {
 }
 
 /**
- * One node on this replica. It runs what is offered, except in the scopes in which it lags: so a node that sees ten
- * thousand tenants costs no more than one that sees ten. As long as nothing was answered on its stream it is fresh: it
- * may run anything.
+ * One node on this replica. It runs what is offered of the scopes that it serves, except where it lags: so a node that
+ * serves all of ten thousand tenants costs no more than one that serves ten. As long as nothing was answered on its stream
+ * it is fresh: it may run anything.
  */
 export class NodeRecord {
   readonly key: string;
@@ -29,6 +29,10 @@ export class NodeRecord {
   /** Grows with each change, over all nodes. */
   version = 0;
   readonly behind = new Map<string, Lag>();
+  /** What it asks for, of what it may see. */
+  #following: 'all' | ReadonlySet<string> = 'all';
+  /** Scopes that it serves, once it has answered; undefined: all that there are. */
+  #serving: Set<string> | undefined;
   /** What has been sent while it is fresh; undefined from its first answer on. */
   #sentFresh: (readonly CollectionRevision[])[] | undefined = [];
 
@@ -39,6 +43,7 @@ export class NodeRecord {
     this.lastSeenMs = nowMs;
     this.lastAckMs = before?.lastAckMs;
     this.lastNack = before?.lastNack;
+    if ((stream.sources ?? stream.collections) !== 'all') this.#serving = new Set();
   }
 
   get isConnected(): boolean {
@@ -50,27 +55,59 @@ export class NodeRecord {
     return this.#sentFresh !== undefined;
   }
 
+  get following(): 'all' | ReadonlySet<string> {
+    return this.#following;
+  }
+
+  /** Whether it may see a scope, and asks for it. */
   sees(scope: string): boolean {
     const { sources, collections } = this.stream;
     const seen = sources ?? collections;
-    return seen === 'all' || seen.has(scope);
+    return (seen === 'all' || seen.has(scope)) && (this.#following === 'all' || this.#following.has(scope));
+  }
+
+  /** Whether it counts for a scope. What it may see since a moment ago it serves from when it was sent. */
+  serves(scope: string): boolean {
+    return this.sees(scope) && (this.isFresh || this.#serving === undefined || this.#serving.has(scope));
+  }
+
+  /** Scopes that it serves, among those that are offered; null: all. */
+  served(offered: Iterable<string>): readonly string[] | null {
+    if (this.#serving === undefined) return null;
+    return this.isFresh ? [...offered].filter((scope) => this.sees(scope)) : [...this.#serving];
+  }
+
+  /** It asks for other scopes now. What it gives up it does not serve any more, whatever it ran of it. */
+  follows(scopes: 'all' | ReadonlySet<string>, offered: Iterable<string>): void {
+    const before = new Set(this.isFresh ? [] : (this.#serving ?? offered));
+    this.#following = scopes;
+    const isWhole = scopes === 'all' && (this.stream.sources ?? this.stream.collections) === 'all';
+    this.#serving = isWhole ? undefined : new Set([...before].filter((scope) => this.sees(scope)));
+    for (const scope of this.behind.keys()) if (!this.sees(scope)) this.behind.delete(scope);
+    if (this.isFresh) return;
+    for (const scope of offered) if (this.sees(scope) && !before.has(scope)) this.#begin(scope);
   }
 
   /** Another revision of a scope is offered now. @param before the one that the node runs if it did not lag. */
   offered(scope: string, before: bigint | undefined): void {
-    if (!this.isFresh && !this.behind.has(scope)) this.behind.set(scope, lag(before ?? 0n));
+    if (this.isFresh || this.behind.has(scope)) return;
+    if (before === undefined || !this.serves(scope)) this.#begin(scope);
+    else this.behind.set(scope, lag(before));
   }
 
   /** The scope is gone. */
   withdrawn(scope: string): void {
     this.behind.delete(scope);
+    this.#serving?.delete(scope);
   }
 
   sent(collections: readonly CollectionRevision[]): void {
     if (this.#sentFresh) return void this.#sentFresh.push(collections);
     for (const { id, revision } of collections) {
+      if (revision === undefined || !this.sees(id)) continue;
+      if (!this.serves(id)) this.#begin(id);
       const behind = this.behind.get(id);
-      if (behind && revision !== undefined) behind.sent = revision;
+      if (behind) behind.sent = revision;
     }
   }
 
@@ -78,21 +115,26 @@ export class NodeRecord {
   answered(offered: Iterable<string>): void {
     if (!this.#sentFresh) return;
     for (const scope of offered) {
-      if (this.sees(scope)) this.behind.set(scope, { ...(this.behind.get(scope) ?? lag(0n)), sent: this.#sent(scope) });
+      if (!this.sees(scope)) continue;
+      this.behind.set(scope, { ...(this.behind.get(scope) ?? lag(0n)), sent: this.#sent(scope) });
+      this.#serving?.add(scope);
     }
     this.#sentFresh = undefined;
   }
 
   /** It runs a revision. @returns what it ran before; 0 if that is not known. */
   applied(scope: string, revision: bigint, offered: bigint): bigint {
+    const isNew = !this.serves(scope);
     const behind = this.behind.get(scope);
+    this.#serving?.add(scope);
     if (revision >= offered) this.behind.delete(scope);
     else this.behind.set(scope, { ...lag(revision), sent: behind?.sent ?? revision });
-    return behind ? behind.applied : offered;
+    return behind ? behind.applied : isNew ? 0n : offered;
   }
 
   /** It refuses a revision, or resources of it. @param whole the node has answered for the revision. */
   refused(nack: NodeNack, whole: boolean, offered: bigint): void {
+    if (!this.isFresh && !this.serves(nack.scope)) this.#begin(nack.scope);
     const behind = this.behind.get(nack.scope) ?? lag(this.isFresh ? 0n : offered);
     this.behind.set(nack.scope, behind);
     const earlier = behind.faulty?.revision === nack.revision ? behind.faulty.refusals : [];
@@ -102,10 +144,16 @@ export class NodeRecord {
     this.lastNack = all;
   }
 
-  /** What is known of the node in a scope that it sees. @param offered newest revision of the scope. */
+  /** What is known of the node in a scope that it serves. @param offered newest revision of the scope. */
   lag(scope: string, offered: bigint): Readonly<Lag> {
     if (this.isFresh) return { ...lag(0n), sent: this.#sent(scope) };
     return this.behind.get(scope) ?? lag(offered);
+  }
+
+  /** It serves a scope from now on, and has proved nothing of it. */
+  #begin(scope: string): void {
+    this.behind.set(scope, lag(0n));
+    this.#serving?.add(scope);
   }
 
   #sent(scope: string): bigint {

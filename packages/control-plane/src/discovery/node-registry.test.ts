@@ -34,7 +34,10 @@ function registered(initial: Record<string, bigint> = { acme: 5n, globex: 3n }) 
 
 let streams = 0;
 
-function stream(id = 'node-1', given: Partial<Pick<StreamInfo, 'collections' | 'identity'>> = {}): StreamInfo {
+function stream(
+  id = 'node-1',
+  given: Partial<Pick<StreamInfo, 'collections' | 'identity' | 'sources'>> = {},
+): StreamInfo {
   streams += 1;
   return {
     id: streams,
@@ -325,5 +328,37 @@ describe('the node registry', () => {
       collections: [{ id: 'acme', revision: 6n }],
     });
     expect(gauges()).toEqual(['1', '1']);
+  });
+
+  it('counts a node only for what it asks for, from when it does', () => {
+    const { registry, publish, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.following(node, new Set(['acme']));
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    expect([scope('acme')?.applied, scope('globex')]).toEqual([5n, undefined]);
+    registry.following(node, new Set(['acme', 'globex']));
+    expect([scope('acme')?.applied, scope('globex')?.applied]).toEqual([5n, 0n]);
+    registry.acked(node, [{ id: 'globex', revision: 3n }]);
+    registry.following(node, new Set(['globex']));
+    publish('acme', 6n);
+    expect([scope('acme'), scope('globex')?.applied]).toEqual([undefined, 3n]);
+    expect(registry.list()[0]?.scopes()).toEqual(['globex']);
+  });
+
+  it('does not take a tenant for applied that came into the rights of a node while it was connected', () => {
+    const { registry, scope } = registered();
+    const rights = new Set(['acme']);
+    const node = stream('node-1', { sources: rights });
+    registry.opened(node);
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    rights.add('globex');
+    expect(scope('globex')).toBeUndefined();
+    registry.sent(node, [{ id: 'globex', revision: 3n }]);
+    expect(scope('globex')).toMatchObject({ sent: 3n, applied: 0n });
+    registry.acked(node, [{ id: 'globex', revision: 3n }]);
+    expect(scope('globex')?.applied).toBe(3n);
+    rights.delete('globex');
+    expect(scope('globex')).toBeUndefined();
   });
 });

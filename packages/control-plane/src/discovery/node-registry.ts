@@ -33,9 +33,9 @@ export class NodeRegistry implements StreamObserver {
   readonly #nodes = new Map<string, NodeRecord>();
   /** The records of connected nodes, by their newest stream. */
   readonly #byStream = new Map<number, NodeRecord>();
-  /** Nodes that see a scope by name; those that see all are looked at for each. */
-  readonly #seeing = new Map<string, Set<NodeRecord>>();
-  readonly #seeingAll = new Set<NodeRecord>();
+  /** Nodes that ask for a scope by name; those that ask for all that they may see are looked at for each. */
+  readonly #following = new Map<string, Set<NodeRecord>>();
+  readonly #followingAll = new Set<NodeRecord>();
   readonly #listeners = new Set<() => void>();
   readonly #subscription: Disposable;
   readonly #latency: Histogram;
@@ -108,6 +108,16 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
+  following(stream: StreamInfo, collections: 'all' | ReadonlySet<string>): void {
+    const record = this.#byStream.get(stream.id);
+    // Sources of several collections are followed as a whole.
+    if (!record || (stream.sources !== undefined && stream.collections !== 'all')) return;
+    this.#unlist(record);
+    record.follows(collections, this.#offered.scopes());
+    this.#enlist(record);
+    this.#changed(record);
+  }
+
   heard(stream: StreamInfo): void {
     const record = this.#byStream.get(stream.id);
     if (record) record.lastSeenMs = this.#now();
@@ -171,7 +181,8 @@ export class NodeRegistry implements StreamObserver {
       const before = this.#offered.follow(scope);
       const offered = this.#offered.revision(scope);
       if (offered === before) continue;
-      for (const record of [...this.#seeingAll, ...(this.#seeing.get(scope) ?? [])]) {
+      for (const record of [...this.#followingAll, ...(this.#following.get(scope) ?? [])]) {
+        if (!record.sees(scope)) continue;
         if (offered === undefined) record.withdrawn(scope);
         else record.offered(scope, before);
         record.version = this.#version += 1;
@@ -182,7 +193,7 @@ export class NodeRegistry implements StreamObserver {
 
   #applied(record: NodeRecord, { id, revision }: CollectionRevision, isMeasured: boolean): void {
     const offered = this.#offered.revision(id);
-    if (revision === undefined || offered === undefined) return record.withdrawn(id);
+    if (revision === undefined || offered === undefined || !record.sees(id)) return record.withdrawn(id);
     const before = record.applied(id, revision, offered);
     // What a node applies first on its stream it may have had before: that says nothing about speed.
     if (isMeasured && before > 0n) this.#measure(record.key, { scope: id, from: before, to: revision });
@@ -211,26 +222,28 @@ export class NodeRegistry implements StreamObserver {
   }
 
   #enlist(record: NodeRecord): void {
-    const { sources, collections } = record.stream;
-    const seen = sources ?? collections;
-    if (seen === 'all') return void this.#seeingAll.add(record);
-    for (const scope of seen) {
-      const records = this.#seeing.get(scope) ?? new Set();
-      this.#seeing.set(scope, records.add(record));
+    const { following } = record;
+    if (following === 'all') return void this.#followingAll.add(record);
+    for (const scope of following) {
+      const records = this.#following.get(scope) ?? new Set();
+      this.#following.set(scope, records.add(record));
+    }
+  }
+
+  #unlist(record: NodeRecord): void {
+    const { following } = record;
+    this.#followingAll.delete(record);
+    if (following === 'all') return;
+    for (const scope of following) {
+      const records = this.#following.get(scope);
+      records?.delete(record);
+      if (records?.size === 0) this.#following.delete(scope);
     }
   }
 
   #forget(record: NodeRecord): void {
     this.#nodes.delete(record.key);
-    this.#seeingAll.delete(record);
-    const { sources, collections } = record.stream;
-    const seen = sources ?? collections;
-    if (seen === 'all') return;
-    for (const scope of seen) {
-      const records = this.#seeing.get(scope);
-      records?.delete(record);
-      if (records?.size === 0) this.#seeing.delete(scope);
-    }
+    this.#unlist(record);
   }
 
   #status(record: NodeRecord): NodeStatus {
@@ -242,13 +255,13 @@ export class NodeRegistry implements StreamObserver {
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),
-      scopes: () => [...this.#offered.scopes()].filter((scope) => record.sees(scope)),
+      scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };
   }
 
   #scopeStatus(record: NodeRecord, scope: string): NodeScopeStatus | undefined {
     const offered = this.#offered.revision(scope);
-    if (offered === undefined || !record.sees(scope)) return undefined;
+    if (offered === undefined || !record.serves(scope)) return undefined;
     const { sent, applied, refused } = record.lag(scope, offered);
     const appliedAfterMs = applied === offered ? this.#offered.appliedAfterMs(scope, record.key) : undefined;
     return { sent, applied, appliedAfterMs, refused };

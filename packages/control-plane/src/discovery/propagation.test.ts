@@ -24,7 +24,7 @@ function node(id: string, { leftAtMs, scope = 'acme', ...status }: GivenNode = {
 
 function replica(name: string, offered: bigint | undefined, isAlive = true): ReplicaStatus {
   return {
-    ...{ id: name, name, startedAtMs: 0, leaseUntilMs: 0, isAlive, isSelf: false, isSilent: false },
+    ...{ id: name, name, startedAtMs: 0, leaseUntilMs: 0, isAlive, isSelf: false, isSilent: false, isPartial: false },
     offered: () => offered,
   };
 }
@@ -110,6 +110,12 @@ describe('propagation of a revision', () => {
   it('is not over before the other replicas were asked after the commit', () => {
     expect(outcome([], { asOfMs: 999 })).toBe('in-progress');
     expect(outcome([], { asOfMs: 1_000 })).toBe('complete');
+  });
+
+  it('waits for no relay that does not have the tenant', () => {
+    const relay = { ...replica('relay', undefined), isPartial: true };
+    expect(outcome([], { replicas: [replica('r1', 5n), relay] })).toBe('complete');
+    expect(outcome([], { replicas: [replica('r1', 5n), { ...relay, offered: () => 4n }] })).toBe('in-progress');
   });
 
   it('is never over while other replicas cannot be asked', () => {

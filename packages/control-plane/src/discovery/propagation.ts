@@ -64,9 +64,9 @@ export function propagationOf(watched: WatchedRevision, fleet: FleetState, retur
   return { ...watched, outcome: isOver ? ending : 'in-progress', nodes, replicas, incomplete };
 }
 
-function offers(replica: ReplicaStatus, { scope, revision }: WatchedRevision): boolean {
+function offers({ isPartial, ...replica }: ReplicaStatus, { scope, revision }: WatchedRevision): boolean {
   const offered = replica.offered(scope);
-  return offered !== undefined && offered >= revision;
+  return offered === undefined ? isPartial : offered >= revision;
 }
 
 /** A replica is gone, and the database has lost what it said of nodes that it had when the revision was committed. */

@@ -37,6 +37,7 @@ export class RemoteReplica {
     return {
       ...{ id, name, startedAtMs, leaseUntilMs, isAlive: this.isAlive(nowMs), isSelf: false },
       isSilent: this.report === 0n,
+      isPartial: this.#said.isPartial && this.#said.isComplete,
       offered: (scope) => this.#offered.get(scope),
     };
   }
@@ -53,7 +54,8 @@ export class RemoteReplica {
     const isThere = this.isAlive(nowMs);
     const leftAtMs = node.leftAtMs ?? (isThere ? undefined : leaseUntilMs);
     const seen = node.scopes && new Set(node.scopes);
-    const sees = (scope: string) => published.has(scope) && (seen?.has(scope) ?? true);
+    const isOffered = (scope: string) => !this.#said.isPartial || this.#offered.has(scope);
+    const sees = (scope: string) => published.has(scope) && isOffered(scope) && (seen?.has(scope) ?? true);
     return {
       ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, replica, connectedSinceMs, leftAtMs },
       connected: leftAtMs === undefined,

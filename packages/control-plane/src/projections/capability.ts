@@ -30,6 +30,13 @@ export type Probe =
       readonly match?: object;
       readonly url?: string;
       readonly authentication?: object;
+      /** Of its policy. */
+      readonly limits?: object;
+      /** Empty: mcp. */
+      readonly protocol?: 'http' | 'grpc' | 'a2a';
+      /** More of the specs of a route and backend that are not of MCP. */
+      readonly route?: object;
+      readonly backend?: object;
     }
   /** What no resource asks for: the projection declares it. */
   | { readonly kind: 'behaviour'; readonly id: BehaviourId };

@@ -1,13 +1,28 @@
 import type { Feature } from './capability.ts';
 import { sampleKeySet } from './sample-route.ts';
 
-/** Features of the matrix, in the order in which it shows them. Our own proxy has all of them. */
+const agent = { url: 'https://a.example/agent', cardUrl: 'https://a.example/agent/.well-known/agent-card.json' };
+const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----';
+
+/** Features of the matrix, in the order in which it shows them. */
 export const features: readonly Feature[] = [
   { name: 'routes by path', probe: { kind: 'route' } },
   { name: 'routes by host name', probe: { kind: 'route', match: { hostnames: ['localhost'] } } },
   { name: 'routes by header', probe: { kind: 'route', match: { headers: [{ name: 'x-beta', exact: 'yes' }] } } },
   { name: 'backends with TLS', probe: { kind: 'route', url: 'https://mcp.example/mcp' } },
   { name: 'backends whose URL has a query', probe: { kind: 'route', url: 'https://mcp.example/mcp?key=1' } },
+  { name: 'routes of kind HTTP', probe: { kind: 'route', protocol: 'http' } },
+  { name: 'routes of kind gRPC', probe: { kind: 'route', protocol: 'grpc' } },
+  { name: 'routes of kind A2A', probe: { kind: 'route', protocol: 'a2a', backend: { a2a: agent } } },
+  forwarded('header fields changed', { requestHeaderModifier: { set: [{ name: 'x-a', value: 'b' }] } }),
+  forwarded('timeouts', { timeouts: { request: '30s', backendRequest: '5s', idle: '1m' } }),
+  forwarded('retries', { retry: { attempts: 2 } }),
+  backend('own authorities and names in TLS', { tls: { hostname: 'a.example', caCertificates: pem } }),
+  backend('client certificates', { tls: { clientCertificate: 'gateway' } }),
+  backend('bounds of connections', { connections: { maxConnections: 8 }, timeouts: { connect: '1s' } }),
+  limit('of a route', { per: ['ROUTE'] }),
+  limit('of each caller', { per: ['PRINCIPAL'] }),
+  limit('of each tool', { per: ['TOOL'] }),
   { name: 'anonymous callers', probe: { kind: 'route', authentication: { anonymous: {} } } },
   {
     name: 'JWT, key set by URL',
@@ -49,6 +64,8 @@ export const features: readonly Feature[] = [
   rule('principal: claims', 'principal.claims.team == "a"'),
   rule('principal: presence of claims', 'has(principal.claims.team)'),
   rule('tenant, backend, request', 'tenant.name == "acme" && request.host == "localhost"'),
+  rule('HTTP: method, path, header fields', 'http.method == "GET" && http.path == "/a" && "x-a" in http.headers'),
+  rule('A2A: operation, version', 'a2a.method == "GetTask" && a2a.version == "1.0"'),
   rule('comparison of two fields', 'args.user == principal.subject'),
   rule('loops: exists, all', 'args.tags.exists(tag, tag == "a")'),
   rule('session', 'session.id != ""'),
@@ -67,6 +84,18 @@ export const features: readonly Feature[] = [
   { name: 'answers of clients to servers', probe: { kind: 'behaviour', id: 'client-responses' } },
   { name: 'changes without losing calls', probe: { kind: 'behaviour', id: 'hot-swap' } },
 ];
+
+function forwarded(name: string, route: object): Feature {
+  return { name: `HTTP: ${name}`, probe: { kind: 'route', protocol: 'http', route } };
+}
+
+function backend(name: string, spec: object): Feature {
+  return { name: `backends: ${name}`, probe: { kind: 'route', protocol: 'http', backend: spec } };
+}
+
+function limit(name: string, spec: object): Feature {
+  return { name: `limits ${name}`, probe: { kind: 'route', limits: { callsPerMinute: 60, ...spec } } };
+}
 
 function rule(name: string, when: string): Feature {
   return { name: `rules: ${name}`, probe: { kind: 'rule', when } };

@@ -1,15 +1,21 @@
-import type { DataPlane, OperatorTable, Problem, RouteEntry, TenantTable } from '@signalbox/config';
+import type { DataPlane, GatewayEntry, OperatorTable, Problem, RouteEntry, TenantTable } from '@signalbox/config';
 import type { Probe, Verdict } from './capability.ts';
 
 /** A proxy of others, as far as it has to be said what it cannot do. */
 export interface ForeignPlane {
   readonly name: Exclude<DataPlane, 'native'>;
   /** What it cannot enforce of a route, in a fixed order. Such a part of a policy denies there. */
-  routeProblems(route: RouteEntry): readonly Problem[];
+  routeProblems(route: RouteEntry, place: RoutePlace): readonly Problem[];
   /** What is different for all routes that it serves: a sentence without end. */
   readonly differences: string;
   /** Whether it has a feature. */
   probe(probe: Probe): Verdict;
+}
+
+/** Where a route is served, and beside which others of its tenant. One for all routes of a gateway. */
+export interface RoutePlace {
+  readonly gateway: GatewayEntry;
+  readonly routes: readonly RouteEntry[];
 }
 
 /** What a data plane cannot enforce of a tenant's routes, on gateways that it serves. */
@@ -28,10 +34,14 @@ export function* planeProblemsSteps(
   tenant: TenantTable,
 ): Generator<void, readonly Problem[]> {
   const problems: Problem[] = [];
-  for (const route of tenant.routes.values()) {
-    if (!operator.gateways.get(route.gateway)?.dataPlanes.has(plane.name)) continue;
-    problems.push(...plane.routeProblems(route));
-    yield;
+  const all = [...tenant.routes.values()];
+  for (const gateway of operator.gateways.values()) {
+    if (!gateway.dataPlanes.has(plane.name)) continue;
+    const place = { gateway, routes: all.filter((route) => route.gateway === gateway.name) };
+    for (const route of place.routes) {
+      problems.push(...plane.routeProblems(route, place));
+      yield;
+    }
   }
   return problems;
 }

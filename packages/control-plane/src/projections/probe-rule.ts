@@ -1,6 +1,6 @@
-import type { McpRouteEntry } from '@signalbox/config';
+import type { RouteEntry } from '@signalbox/config';
 import type { Verdict } from './capability.ts';
-import { sampleRoute } from './sample-route.ts';
+import { sampleRoute, type SampleRoute } from './sample-route.ts';
 
 /**
  * What a data plane makes of a rule that allows, and of one that denies. Undefined: all of it.
@@ -8,10 +8,10 @@ import { sampleRoute } from './sample-route.ts';
  */
 export function probeRule(
   when: string,
-  gapsOf: (route: McpRouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
+  gapsOf: (route: RouteEntry) => ReadonlyMap<string, ReadonlySet<string>>,
 ): Verdict | undefined {
   const gaps = (authorization: readonly object[]): readonly string[] =>
-    [...gapsOf(sampleRoute({ authorization })).values()].flatMap((features) => [...features]);
+    [...gapsOf(sampleRoute({ authorization, ...protocolOf(when) })).values()].flatMap((features) => [...features]);
   const toAllow = gaps([{ effect: 'ALLOW', when }]);
   const toDeny = gaps([
     { effect: 'DENY', when },
@@ -21,4 +21,10 @@ export function probeRule(
   if (toAllow.length > 0 && toDeny.length > 0) return { support: 'no', note };
   if (toAllow.length > 0) return { support: 'partly', note: `only in rules that deny; ${note}` };
   return toDeny.length > 0 ? { support: 'partly', note: `only in rules that allow; ${note}` } : undefined;
+}
+
+/** The kind of route whose requests a rule is about. */
+function protocolOf(when: string): Pick<SampleRoute, 'protocol'> {
+  if (/\bhttp\./.test(when)) return { protocol: 'http' };
+  return /\ba2a\./.test(when) ? { protocol: 'a2a' } : {};
 }

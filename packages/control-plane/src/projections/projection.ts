@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Snapshot } from '@signalbox/config';
 import type { ClientNode, ResourceFamily } from '@signalbox/xds';
 
@@ -15,6 +16,8 @@ export interface Projection {
    * Undefined for all others.
    */
   variantOf?(node: Pick<ClientNode, 'userAgentName' | 'userAgentVersion'>): ProjectionVariant | undefined;
+  /** One of its resources as an object for people. */
+  describe?(resource: Pick<ProjectedResource, 'typeUrl' | 'body'>): JsonObject;
 }
 
 /** One of the few forms that a projection has beside its usual one. */

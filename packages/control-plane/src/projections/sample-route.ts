@@ -1,4 +1,11 @@
-import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type McpRouteEntry } from '@signalbox/config';
+import {
+  compileOperator,
+  compileTenant,
+  decodeDocument,
+  makeSnapshot,
+  type Problem,
+  type RouteEntry,
+} from '@signalbox/config';
 
 /** What is special about a route that shows a feature. */
 export interface SampleRoute {
@@ -6,6 +13,14 @@ export interface SampleRoute {
   readonly url?: string;
   readonly authentication?: object;
   readonly authorization?: readonly object[];
+  readonly limits?: object;
+  /** Empty: mcp. */
+  readonly protocol?: 'http' | 'grpc' | 'a2a';
+  /** More of the specs of a route and backend that are not of MCP. */
+  readonly route?: object;
+  readonly backend?: object;
+  /** Data planes of its gateway. */
+  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
 }
 
 /** A key set that every data plane can use. */
@@ -19,10 +34,21 @@ const anyone = {
 };
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */
-export function sampleRoute({ match, url, authentication, authorization }: SampleRoute): McpRouteEntry {
+export function sampleRoute(sample: SampleRoute): RouteEntry {
+  const { route, problems } = trySampleRoute(sample);
+  if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
+  return route;
+}
+
+/** A compiled route with that, or why there is none. */
+export function trySampleRoute(sample: SampleRoute): {
+  readonly route?: RouteEntry;
+  readonly problems: readonly Problem[];
+} {
+  const { authentication, authorization, limits, dataPlanes = ['ENVOY'] } = sample;
   const operator = compileOperator(
     makeSnapshot('operator', 1n, [
-      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes: ['NATIVE'] }),
+      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes }),
       stored('Tenant', '', 'acme', {}),
     ]),
   );
@@ -31,21 +57,34 @@ export function sampleRoute({ match, url, authentication, authorization }: Sampl
     target: { tenant: {} },
     authentication: authentication ?? anyone,
     authorization: authorization ?? [{ effect: 'ALLOW', when: 'true' }],
+    ...(limits && { limits }),
   };
+  const resources = [...(sample.protocol === undefined ? mcpResources(sample) : forwardResources(sample))];
   const { table, problems } = compileTenant(
-    makeSnapshot('acme', 1n, [
-      stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
-      stored('VirtualServer', 'acme', 'sample', { members: [{ backend: 'sample' }] }),
-      stored('Route', 'acme', 'sample', {
-        ...{ gateway: 'sample', match: { path: '/acme/sample', ...match }, mcp: { virtualServer: 'sample' } },
-      }),
-      stored('Policy', 'acme', 'sample', policy),
-    ]),
+    makeSnapshot('acme', 1n, [...resources, stored('Policy', 'acme', 'sample', policy)]),
     operator.table,
   );
   const route = table?.routes.get('sample');
-  if (route?.kind !== 'mcp') throw new Error(`a sample of a feature: ${problems[0]?.message}`);
-  return route;
+  return { ...(route && { route }), problems };
+}
+
+function mcpResources({ match, url }: SampleRoute) {
+  return [
+    stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
+    stored('VirtualServer', 'acme', 'sample', { members: [{ backend: 'sample' }] }),
+    stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
+  ];
+}
+
+function forwardResources({ protocol = 'http', match, url, route, backend }: SampleRoute) {
+  return [
+    stored('Backend', 'acme', 'sample', { [protocol]: { url: url ?? 'https://127.0.0.1' }, ...backend }),
+    stored('Route', 'acme', 'sample', { ...place(match), [protocol]: { backend: 'sample' }, ...route }),
+  ];
+}
+
+function place(match: object | undefined): object {
+  return { gateway: 'sample', match: { path: '/acme/sample', ...match } };
 }
 
 function stored(kind: string, tenant: string, name: string, spec: object) {

@@ -50,8 +50,9 @@ interface PublishedScope {
  *
  * 1. Not ready, and so never empty by accident, until everything that was committed has been read.
  * 2. A revision is published whole; several in a row may be published as their last.
- * 3. A tenant's collection exists from its first revision on, while the operator's published scope has a Tenant of its
- *    name.
+ * 3. A tenant's collection exists while the operator's published scope has a Tenant of its name: before its first
+ *    revision is known as an empty one at revision 0. So a replica that lags behind says an older revision to a node that
+ *    comes from another, instead of nothing, and the node keeps what it serves.
  * 4. The highest revision wins: hearing of one again changes nothing.
  */
 export class Publisher implements CollectionSource {
@@ -130,7 +131,7 @@ export class Publisher implements CollectionSource {
   #published(id: string): PublishedScope | undefined {
     const scope = this.#scopes.get(id);
     if (id === operatorScope) return scope;
-    return scope && this.#tenants.has(id) && scope.collection.revision > 0n ? scope : undefined;
+    return scope && this.#tenants.has(id) ? scope : undefined;
   }
 
   #load(scopes: readonly CommittedScope[]): void {
@@ -205,8 +206,14 @@ export class Publisher implements CollectionSource {
   }
 
   #publishedTenants(): ReadonlySet<string> {
-    const resources = this.#scopes.get(operatorScope)?.snapshot.resources.values() ?? [];
-    return new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
+    const operator = this.#scopes.get(operatorScope);
+    const resources = operator?.snapshot.resources.values() ?? [];
+    const names = new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
+    for (const name of names) {
+      if (this.#scopes.has(name)) continue;
+      this.#add(makeSnapshot(name, 0n, []), { committedAtMs: operator?.committedAtMs ?? 0, removalsConfirmed: 0n });
+    }
+    return names;
   }
 
   #notify(ids: readonly string[]): void {
@@ -219,7 +226,7 @@ function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotCh
 }
 
 /** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
-function typeChanges(
+export function typeChanges(
   { snapshot, removalsConfirmed }: Pick<PublishedScope, 'snapshot' | 'removalsConfirmed'>,
   changes: readonly CommittedChange[],
 ): ReadonlyMap<string, TypeChange> {

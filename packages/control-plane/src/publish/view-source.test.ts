@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { ConfigurationView, Projection } from '../projections/projection.ts';
 import { MemoryFeed } from '../testing/memory-feed.ts';
 import { Publisher } from './publisher.ts';
+import { TenantDirectory } from './tenant-directory.ts';
+import { tenantRights } from './tenant-rights.ts';
 import { ViewSource } from './view-source.ts';
 
 const type = 'test/Backends';
@@ -35,7 +37,14 @@ async function start(maxViews = 10) {
   feed.commit('globex', { 'Backend/z': '1' });
   await publisher.start();
   const projection = new CountingProjection();
-  const views = new ViewSource({ projection, published: publisher, clock, debounce, maxViews });
+  const views = new ViewSource({
+    projection,
+    published: publisher,
+    directory: new TenantDirectory(publisher),
+    clock,
+    debounce,
+    maxViews,
+  });
   const changed: string[] = [];
   views.onChange((ids) => void changed.push(...ids));
   const names = (id: string | undefined) => Array.from(views.get(id ?? '')?.all(type) ?? [], ({ name }) => name);
@@ -45,16 +54,16 @@ async function start(maxViews = 10) {
 describe('views of a projection', () => {
   it('hold the tenants of a credential, and nothing of others', async () => {
     const { views, names } = await start();
-    expect(names(views.open('edge', new Set(['acme'])))).toEqual(['acme.a']);
+    expect(names(views.open('edge', tenantRights(['acme'], '')))).toEqual(['acme.a']);
     expect(names(views.open('edge', null))).toEqual(['acme.a', 'globex.z']);
-    expect(names(views.open('edge', new Set(['nobody'])))).toEqual([]);
+    expect(names(views.open('edge', tenantRights(['nobody'], '')))).toEqual([]);
   });
 
   it('are shared by credentials that see the same', async () => {
     const { views, projection } = await start();
-    const one = views.open('edge', new Set(['acme', 'globex']));
-    expect(views.open('edge', new Set(['globex', 'acme']))).toBe(one);
-    expect(views.open('core', new Set(['globex', 'acme']))).not.toBe(one);
+    const one = views.open('edge', tenantRights(['acme', 'globex'], ''));
+    expect(views.open('edge', tenantRights(['globex', 'acme'], ''))).toBe(one);
+    expect(views.open('core', tenantRights(['globex', 'acme'], ''))).not.toBe(one);
     expect(projection.projected).toBe(2);
   });
 
@@ -69,7 +78,7 @@ describe('views of a projection', () => {
 
   it('say which revisions of which scopes are in them', async () => {
     const { views, feed } = await start();
-    const id = views.open('edge', new Set(['acme'])) ?? '';
+    const id = views.open('edge', tenantRights(['acme'], '')) ?? '';
     views.hold([id]);
     feed.commit('acme', { 'Backend/a': '2' });
     expect([...(views.get(id)?.covers ?? [])]).toEqual([
@@ -90,7 +99,7 @@ describe('views of a projection', () => {
 
   it('are not touched by tenants that are not in them', async () => {
     const { views, feed, changed } = await start();
-    const id = views.open('edge', new Set(['acme'])) ?? '';
+    const id = views.open('edge', tenantRights(['acme'], '')) ?? '';
     views.hold([id]);
     changed.length = 0;
     feed.commit('globex', { 'Backend/z': '2' });

@@ -3,6 +3,8 @@ import type { Clock } from '@signalbox/runtime';
 import type { ClientNode, Collection, CollectionSource } from '@signalbox/xds';
 import type { ConfigurationView, Projection, ProjectionVariant } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
+import type { TenantDirectory } from './tenant-directory.ts';
+import type { TenantRights } from './tenant-rights.ts';
 import { ViewCollection } from './view-collection.ts';
 
 export interface ViewSourceOptions {
@@ -11,6 +13,7 @@ export interface ViewSourceOptions {
   readonly published: Pick<CollectionSource, 'ready' | 'ids' | 'onChange'> & {
     snapshot(scope: string): Snapshot | undefined;
   };
+  readonly directory: TenantDirectory;
   readonly clock: Clock;
   /** How changes that follow each other closely are folded into one. */
   readonly debounce: DebounceOptions;
@@ -22,7 +25,7 @@ interface View {
   readonly gateway: string;
   readonly variant: string;
   /** Null: all. */
-  readonly tenants: ReadonlySet<string> | null;
+  readonly tenants: TenantRights | null;
   readonly debounce: Debounce;
   collection: ViewCollection;
   /** Streams that read it. */
@@ -68,8 +71,8 @@ export class ViewSource implements CollectionSource {
    * The view of a kind of credential, made when it is needed first.
    * @returns its id; undefined if there are too many in use.
    */
-  open(gateway: string, tenants: ReadonlySet<string> | null, variant = ''): string | undefined {
-    const id = JSON.stringify([gateway, tenants && [...tenants].sort(), variant]);
+  open(gateway: string, tenants: TenantRights | null, variant = ''): string | undefined {
+    const id = JSON.stringify([gateway, tenants?.key ?? null, variant]);
     const known = this.#views.get(id);
     if (known) {
       if (known.isStale) this.#renew(id, known);
@@ -121,8 +124,7 @@ export class ViewSource implements CollectionSource {
 
   #onChange(scopes: readonly string[]): void {
     for (const view of this.#views.values()) {
-      const { tenants } = view;
-      if (tenants && !scopes.some((scope) => scope === operatorScope || tenants.has(scope))) continue;
+      if (!scopes.some((scope) => scope === operatorScope || this.#covers(view, scope))) continue;
       view.isStale = true;
       if (view.streams > 0) view.debounce.call();
     }
@@ -154,12 +156,16 @@ export class ViewSource implements CollectionSource {
     const { published } = this.#options;
     const operator = published.snapshot(operatorScope);
     if (!operator) throw new Error('a view was opened before anything was published');
-    const names = [...published.ids()].filter((id) => id !== operatorScope && (tenants?.has(id) ?? true)).sort();
+    const names = [...published.ids()].filter((id) => id !== operatorScope && this.#covers({ tenants }, id)).sort();
     const snapshots = names.flatMap((name) => {
       const snapshot = published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
     return { gateway, variant, operator, tenants: new Map(snapshots) };
+  }
+
+  #covers({ tenants }: Pick<View, 'tenants'>, tenant: string): boolean {
+    return this.#options.directory.covers(tenants, tenant);
   }
 
   #notify(id: string): void {

@@ -1,3 +1,6 @@
+/** What a replica has to tell with. */
+export type FleetReports = Pick<FleetStore, 'report' | 'leave' | 'sweep'>;
+
 /** Where replicas tell each other who runs what. Times are the database's, in milliseconds since the epoch. */
 export interface FleetStore {
   /**
@@ -27,8 +30,12 @@ export interface ReplicaReport {
   readonly number: bigint;
   /** How long from now it counts as alive, in milliseconds. */
   readonly leaseMs: number;
+  /** It is a relay: what it does not offer it need not have. */
+  readonly isPartial: boolean;
   /** Replaces everything that it has said before. */
   readonly isWhole: boolean;
+  /** There is more to say, in the next report. */
+  readonly isCut: boolean;
   readonly nodes: readonly ReportedNode[];
   /** Keys of nodes that it no longer remembers. */
   readonly forgottenNodes: readonly string[];
@@ -123,6 +130,9 @@ export interface ReadReplica {
   readonly leaseUntilMs: number;
   /** Number of its newest report; 0 if there is none: it has to say everything again. */
   readonly report: bigint;
+  readonly isPartial: boolean;
+  /** It has told everything at least once. */
+  readonly isComplete: boolean;
   /** `nodes` and `scopes` are all that there is; otherwise what has changed since the report that the caller knows. */
   readonly isWhole: boolean;
   readonly nodes: readonly ReportedNode[];

@@ -36,7 +36,8 @@ export class PostgresFleetStore implements FleetStore {
   read(known: ReadonlyMap<string, bigint>, scopes: readonly string[]): Promise<FleetReading> {
     return this.#database.read(operatorScope, async ({ sql }) => {
       const replicas = await sql<ReplicaRow[]>`select id::text, name, coalesce(report, 0) as report,
-          coalesce(removed_by, 0) as "removedBy", ${milliseconds(sql, 'started_at')} as "startedAtMs",
+          coalesce(removed_by, 0) as "removedBy", is_partial as "isPartial",
+          coalesce(is_complete, false) as "isComplete", ${milliseconds(sql, 'started_at')} as "startedAtMs",
           ${milliseconds(sql, effectiveLease)} as "leaseUntilMs", ${milliseconds(sql, 'clock_timestamp()')} as "nowMs",
           ${milliseconds(sql, 'now()')} as "asOfMs"
         from signalbox.replica left join signalbox.replica_report on replica = id order by started_at, id`;
@@ -73,6 +74,8 @@ interface ReplicaRow {
   readonly name: string;
   readonly report: bigint;
   readonly removedBy: bigint;
+  readonly isPartial: boolean;
+  readonly isComplete: boolean;
   readonly startedAtMs: number;
   readonly leaseUntilMs: number;
   readonly nowMs: number;
@@ -89,18 +92,19 @@ function milliseconds(sql: StoreSql, time: string) {
 }
 
 async function renewLease(sql: StoreSql, report: ReplicaReport): Promise<ReportReceipt> {
-  const { replica, name, number, leaseMs, isWhole, forgottenNodes, forgottenScopes } = report;
+  const { replica, name, number, leaseMs, isPartial, isWhole, isCut, forgottenNodes, forgottenScopes } = report;
   const removes = isWhole || forgottenNodes.length > 0 || forgottenScopes.length > 0;
   const lease = `${leaseMs} milliseconds`;
   // Nothing here has to be on disk before it is answered.
-  await sql`insert into signalbox.replica (id, name, lease, lease_until)
-    values (${replica}::uuid, ${name}, ${lease}::interval, clock_timestamp() + ${lease}::interval)
+  await sql`insert into signalbox.replica (id, name, is_partial, lease, lease_until)
+    values (${replica}::uuid, ${name}, ${isPartial}, ${lease}::interval, clock_timestamp() + ${lease}::interval)
     on conflict (id) do update set lease_until = excluded.lease_until, has_left = false
     returning set_config('synchronous_commit', 'off', true)`;
   const [row] = await sql<{ isNew: boolean; nowMs: number }[]>`
-    insert into signalbox.replica_report as known (replica, report, removed_by)
-    values (${replica}::uuid, ${number}, ${removes ? number : 0n})
+    insert into signalbox.replica_report as known (replica, report, removed_by, is_complete)
+    values (${replica}::uuid, ${number}, ${removes ? number : 0n}, ${!isCut})
     on conflict (replica) do update set report = excluded.report,
+      is_complete = excluded.is_complete or (known.is_complete and not ${isWhole}),
       removed_by = greatest(known.removed_by, excluded.removed_by)
     returning xmax = 0 as "isNew", ${milliseconds(sql, 'clock_timestamp()')} as "nowMs"`;
   if (!row) throw new Error('the database took a report without a receipt');
@@ -147,17 +151,17 @@ async function writeScopes(sql: StoreSql, { replica, number, scopes }: ReplicaRe
 type JsonRows = Parameters<StoreSql['json']>[0];
 
 async function readReplica(sql: StoreSql, row: ReplicaRow, known: bigint): Promise<ReadReplica> {
-  const { id, name, report, startedAtMs, leaseUntilMs } = row;
+  const { id, name, report, startedAtMs, leaseUntilMs, isPartial, isComplete } = row;
   const isWhole = report === 0n || known === 0n || known < row.removedBy;
   const since = isWhole ? 0n : known;
-  if (report === known && !isWhole)
-    return { id, name, startedAtMs, leaseUntilMs, report, isWhole: false, nodes: [], scopes: [] };
+  const about = { id, name, startedAtMs, leaseUntilMs, report, isPartial, isComplete, isWhole };
+  if (report === known && !isWhole) return { ...about, nodes: [], scopes: [] };
   const nodes = await sql<{ key: string; status: Omit<ReportedNode, 'key'> }[]>`select key, status
     from signalbox.node_status where replica = ${id}::uuid and report > ${since}`;
   const scopes = await sql<{ scope: string; revision: bigint }[]>`select scope, revision
     from signalbox.propagation where replica = ${id}::uuid and report > ${since}`;
   return {
-    ...{ id, name, startedAtMs, leaseUntilMs, report, isWhole },
+    ...about,
     nodes: nodes.map(({ key, status }) => ({ key, ...status })),
     scopes: scopes.map(({ scope, revision }) => ({ scope, revision })),
   };

@@ -6,7 +6,7 @@ import { decodeReplicaSnapshot, encodeReplicaSnapshot, type ReplicaSnapshot } fr
 
 const token: RememberedToken = {
   record: {
-    ...{ id: 'a1', name: 'edge', role: 'node', tenants: ['acme'], gateway: 'default', family: 'native' },
+    ...{ id: 'a1', name: 'edge', role: 'node', selector: '', tenants: ['acme'], gateway: 'default', family: 'native' },
     ...{ createdAt: new Date(1), expiresAt: new Date(2), revokedAt: null, lastUsedAt: null },
     ...{ form: 'bearer', node: '', serials: [] },
   },

@@ -95,6 +95,8 @@ function readToken(field: Buffer): RememberedToken {
   const date = (text: string | null) => (text === null ? null : new Date(text));
   const record = {
     ...stored,
+    // A file of an earlier version has none.
+    selector: stored.selector ?? '',
     createdAt: new Date(stored.createdAt ?? 0),
     expiresAt: date(stored.expiresAt),
     revokedAt: date(stored.revokedAt),

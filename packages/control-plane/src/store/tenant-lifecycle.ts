@@ -55,9 +55,9 @@ async function forget(tx: ScopedTransaction, removed: readonly string[]): Promis
   const gone = list(tx, removed);
   await sql`update signalbox.tenant set deleted_at = clock_timestamp() where name in (${gone})`;
   await sql`update signalbox.token set revoked_at = coalesce(revoked_at, clock_timestamp())
-    where tenants <> '{}' and tenants <@ array(${gone})`;
+    where tenants <> '{}' and tenants <@ array(${gone}) and selector = ''`;
   await sql`update signalbox.token set tenants = array(select t from unnest(tenants) t where t not in (${gone}))
-    where tenants && array(${gone}) and not tenants <@ array(${gone})`;
+    where tenants && array(${gone}) and (selector <> '' or not tenants <@ array(${gone}))`;
 }
 
 /** Names as a sub-select. */

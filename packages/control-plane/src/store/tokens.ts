@@ -3,14 +3,15 @@ import { timingSafeEqual } from 'node:crypto';
 import { operatorScope } from '@signalbox/config';
 import type { Clock, Counter, Logger, Metrics, Random, Secret } from '@signalbox/runtime';
 
-import type { NodeAuthenticator, NodeIdentity } from '../discovery/node-identity.ts';
+import type { NodeAuthenticator, NodeCredentials, NodeIdentity } from '../discovery/node-identity.ts';
+import { tenantRights } from '../publish/tenant-rights.ts';
 import type { StoreSql } from './connection.ts';
 import type { Database, ScopedTransaction } from './database.ts';
 import { isOutage } from './outage.ts';
 import { RememberedTokens } from './remembered-tokens.ts';
 import { newToken, tokenHash, tokenId } from './token-format.ts';
 
-export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node'] as const;
+export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node', 'relay'] as const;
 export type TokenRole = (typeof tokenRoles)[number];
 
 /** `bearer`: a credential. `join`: buys a node its certificate, once. `certificate`: what such a node may receive. */
@@ -23,6 +24,8 @@ export interface TokenRecord {
   readonly role: TokenRole;
   /** Empty: not bound to a tenant. */
   readonly tenants: readonly string[];
+  /** Labels of further tenants that a node may receive; empty: none, and with `tenants` empty, too, all. */
+  readonly selector: string;
   /** Gateway of a node; empty for other roles. */
   readonly gateway: string;
   /** Family of resources that a node is served; empty for other roles. */
@@ -43,6 +46,8 @@ export interface NewToken {
   readonly name: string;
   readonly role: TokenRole;
   readonly tenants: readonly string[];
+  /** Default: none. */
+  readonly selector?: string;
   readonly gateway: string;
   readonly family: string;
   /** Undefined: does not expire. */
@@ -110,7 +115,7 @@ const touchEveryMs = 60_000;
  * Credentials of people, scripts and nodes. Every call but authentication runs in the scope that it is given: the
  * operator's sees all tokens, a tenant's those that are bound to it alone.
  */
-export class TokenStore implements NodeAuthenticator {
+export class TokenStore implements NodeAuthenticator, NodeCredentials {
   readonly #options: TokenStoreOptions;
   /** By hash of the credential, oldest first. */
   readonly #answers = new Map<string, CachedAnswer>();
@@ -210,8 +215,11 @@ export class TokenStore implements NodeAuthenticator {
   /** The token behind a credential; undefined if it is unknown, expired or revoked. @throws if the store cannot say. */
   async identify(credential: string): Promise<TokenRecord | undefined> {
     const id = tokenId(credential);
-    if (id === undefined) return undefined;
-    const hash = tokenHash(credential);
+    return id === undefined ? undefined : this.byProof(id, tokenHash(credential));
+  }
+
+  /** The token of an id, for whoever knows the hash of its credential. */
+  async byProof(id: string, hash: Buffer): Promise<TokenRecord | undefined> {
     const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash)).catch((error: unknown) => {
       const remembered = isOutage(error) ? this.remembered.find(id, hash) : undefined;
       if (!remembered) throw error;
@@ -224,10 +232,16 @@ export class TokenStore implements NodeAuthenticator {
 
   async authenticate(credential: string): Promise<NodeIdentity | undefined> {
     const record = await this.identify(credential);
-    return record?.role === 'node' && record.form === 'bearer' ? identityOf(record) : undefined;
+    return record && isSubscriber(record.role) && record.form === 'bearer' ? identityOf(record) : undefined;
   }
 
-  async authenticateCertificate({ gateway, node, serial }: PresentedCertificate): Promise<NodeIdentity | undefined> {
+  async authenticateCertificate(certificate: PresentedCertificate): Promise<NodeIdentity | undefined> {
+    const record = await this.byCertificate(certificate);
+    return record && { ...identityOf(record), node: certificate.node };
+  }
+
+  /** The row that a certificate is good for. */
+  async byCertificate({ gateway, node, serial }: PresentedCertificate): Promise<TokenRecord | undefined> {
     const record = await this.#cached(`${gateway}/${node}`, () => this.#lookForNode(gateway, node)).catch(
       (error: unknown) => {
         if (!isOutage(error)) throw error;
@@ -238,7 +252,7 @@ export class TokenStore implements NodeAuthenticator {
     if (!record || (record.expiresAt !== null && record.expiresAt.getTime() <= this.#options.clock.now()))
       return undefined;
     if (record.serials.length > 0 && !record.serials.includes(serial)) return undefined;
-    return { ...identityOf(record), node };
+    return record;
   }
 
   /** The row of the node itself, or the one of its gateway. */
@@ -277,9 +291,9 @@ export class TokenStore implements NodeAuthenticator {
       const issued = await request.issue(token.gateway);
       await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
       if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
-      const { name, tenants, gateway, family } = token;
+      const { name, role, tenants, selector, gateway, family } = token;
       await this.#insert(tx, {
-        ...{ name, role: 'node', tenants, gateway, family },
+        ...{ name, role, tenants, selector, gateway, family },
         ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
         ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
       });
@@ -357,16 +371,16 @@ export class TokenStore implements NodeAuthenticator {
     const { clock } = this.#options;
     const createdAt = new Date(clock.now());
     const expiresAt = token.ttlSeconds === undefined ? null : new Date(createdAt.getTime() + token.ttlSeconds * 1_000);
-    const { form = 'bearer', node = '', serials = [] } = token;
+    const { form = 'bearer', node = '', serials = [], selector = '' } = token;
     await sql`insert into signalbox.token
-      (id, name, role, form, node, serials, tenants, gateway, family, hash, created_at, expires_at)
+      (id, name, role, form, node, serials, tenants, selector, gateway, family, hash, created_at, expires_at)
       values (${id}, ${token.name}, ${token.role}, ${form}, ${node},
         array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
-        array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${token.gateway},
+        array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${selector}, ${token.gateway},
         ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
     const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, gateway, family, createdAt, expiresAt, form, node, serials },
+      ...{ id, name, role, tenants, selector, gateway, family, createdAt, expiresAt, form, node, serials },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -374,12 +388,19 @@ export class TokenStore implements NodeAuthenticator {
   }
 }
 
-function identityOf({ id, name, gateway, family, tenants }: TokenRecord): NodeIdentity {
-  const seen = tenants.length === 0 ? null : new Set(tenants);
-  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: seen };
+/** Roles that subscribe to discovery. */
+export function isSubscriber(role: TokenRole): boolean {
+  return role === 'node' || role === 'relay';
+}
+
+/** Who a subscriber is that shows a credential. */
+export function identityOf({ id, name, role, gateway, family, tenants, selector }: TokenRecord): NodeIdentity {
+  const rights = tenantRights(tenants, selector);
+  const isRelay = role === 'relay';
+  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: rights, isRelay };
 }
 
 function columns(sql: StoreSql) {
-  return sql`id, name, role, to_jsonb(tenants) as tenants, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
+  return sql`id, name, role, to_jsonb(tenants) as tenants, selector, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
     revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
 }

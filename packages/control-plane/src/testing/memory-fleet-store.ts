@@ -12,6 +12,7 @@ import type {
 
 interface Row {
   readonly name: string;
+  readonly isPartial: boolean;
   readonly startedAtMs: number;
   leaseUntilMs: number;
   leaseMs: number;
@@ -19,6 +20,7 @@ interface Row {
 }
 
 interface Said {
+  isComplete: boolean;
   report: bigint;
   removedBy: bigint;
   readonly nodes: Map<string, { readonly report: bigint; readonly node: ReportedNode }>;
@@ -58,13 +60,20 @@ export class MemoryFleetStore implements FleetStore {
     await this.#answer();
     const nowMs = this.#clock.now();
     const { replica, name, number, leaseMs, isWhole } = report;
-    const row = this.#replicas.get(replica) ?? { name, startedAtMs: nowMs, leaseUntilMs: 0, leaseMs, hasLeft: false };
+    const row = this.#replicas.get(replica) ?? {
+      ...{ name, isPartial: report.isPartial, startedAtMs: nowMs, leaseUntilMs: 0, leaseMs, hasLeft: false },
+    };
     this.#replicas.set(replica, Object.assign(row, { leaseUntilMs: nowMs + leaseMs, hasLeft: false }));
     const known = isWhole ? undefined : this.#said.get(replica);
-    const said: Said = known ?? { report: 0n, removedBy: number, nodes: new Map(), scopes: new Map() };
+    const said: Said = known ?? {
+      ...{ report: 0n, removedBy: number, isComplete: false },
+      nodes: new Map(),
+      scopes: new Map(),
+    };
     const isForgotten = !isWhole && !known;
     this.#said.set(replica, said);
     said.report = number;
+    said.isComplete ||= !report.isCut;
     if (report.forgottenNodes.length + report.forgottenScopes.length > 0) said.removedBy = number;
     for (const key of report.forgottenNodes) said.nodes.delete(key);
     for (const scope of report.forgottenScopes) said.scopes.delete(scope);
@@ -97,12 +106,13 @@ export class MemoryFleetStore implements FleetStore {
   }
 
   #readReplica(id: string, row: Row, known: bigint): ReadReplica {
-    const { name, startedAtMs, leaseUntilMs, leaseMs, hasLeft } = row;
+    const { name, isPartial, startedAtMs, leaseUntilMs, leaseMs, hasLeft } = row;
     const said = this.#said.get(id);
     const isWhole = !said || known === 0n || known < said.removedBy;
     const since = isWhole ? -1n : known;
     return {
-      ...{ id, name, startedAtMs, report: said?.report ?? 0n, isWhole },
+      ...{ id, name, startedAtMs, isPartial, report: said?.report ?? 0n, isWhole },
+      isComplete: said?.isComplete ?? false,
       leaseUntilMs: hasLeft ? leaseUntilMs : Math.max(leaseUntilMs, this.#upSinceMs + leaseMs),
       nodes: [...(said?.nodes.values() ?? [])].flatMap(({ report, node }) => (report > since ? [node] : [])),
       scopes: [...(said?.scopes ?? [])].flatMap(([scope, { report, revision }]) =>

@@ -1,3 +1,4 @@
+import { getAgentCard, pushConfigurations } from '@signalbox/config';
 import { isAllowed } from '../forward/authorize.ts';
 import { type ForwardRefusal, forwardRefusals } from '../forward/errors.ts';
 import type { ForwardCall } from '../forward/forward-call.ts';
@@ -43,7 +44,7 @@ function openCard(call: ForwardCall, version: A2aVersion | undefined): void {
   if (method !== 'GET' && method !== 'HEAD') {
     return call.refuse(forwardRefusals.methodNotAllowed, ['Allow', 'GET, HEAD']);
   }
-  call.method = 'GetAgentCard';
+  call.method = getAgentCard;
   if (!version) return call.refuse(a2aRefusals.unsupportedVersion);
   if (!isAllowed(call, { kind: 'a2a', method: call.method, version })) return;
   serveCard(call).catch((error: unknown) => call.fail(error));
@@ -83,13 +84,13 @@ function judge(
     return version === '0.3' && operationOf('1.0', method) ? a2aRefusals.unsupportedVersion : a2aRefusals.unknownMethod;
   }
   call.method = operation.name;
-  switch (operation.handling) {
-    case 'refuse-push':
+  switch (operation.carried) {
+    case 'no-push':
       return a2aRefusals.pushNotSupported;
-    case 'refuse-extended-card':
+    case 'no-extended-card':
       return a2aRefusals.unsupportedOperation;
-    case 'pass':
-      return operation.mayConfigurePush && configuresPush(message) ? a2aRefusals.pushNotSupported : undefined;
+    case 'yes':
+      return configuresPush(message) ? a2aRefusals.pushNotSupported : undefined;
   }
 }
 
@@ -97,7 +98,7 @@ function judge(
 function configuresPush({ bytes, params }: ScannedMessage): boolean {
   const configuration = params && memberValue(bytes, params, 'configuration');
   if (!configuration) return false;
-  return ['taskPushNotificationConfig', 'pushNotificationConfig'].some((name) => {
+  return pushConfigurations.some((name) => {
     const value = memberValue(bytes, configuration, name);
     return value !== undefined && bytes.toString('latin1', value.start, value.end) !== 'null';
   });

@@ -15,6 +15,8 @@ const route: RouteEntry = {
   limits: [],
   mcp: {
     virtualServer: 'assistant',
+    sessionKey: 'acme/weather@1',
+    federation: null,
     member: {
       backend: {
         ...{ tenant: 'acme', name: 'weather', key: 'k', kind: 'mcp', cardUrl: '', tls: null },
@@ -62,6 +64,7 @@ const table: RoutingTable = {
       ],
     ]),
     tenants: new Map([['acme', { name: 'acme', pathPrefixes: ['/acme'] }]]),
+    ownerOf: () => undefined,
   },
   tenants: new Map([['acme', { tenant: 'acme', revision: 7n, hash: 'set', routes: new Map([['assistant', route]]) }]]),
   match: () => undefined,

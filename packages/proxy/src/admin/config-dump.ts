@@ -1,8 +1,12 @@
 import type {
   AuthenticationTable,
+  AuthorizationTable,
   BackendEntry,
+  FederatedMember,
   GatewayEntry,
   JwtVerifierConfig,
+  LimitEntry,
+  McpRoute,
   RouteEntry,
   RoutingTable,
   TenantTable,
@@ -59,16 +63,32 @@ function gatewayOf({ name, listeners }: GatewayEntry) {
 }
 
 function routeOf(route: RouteEntry) {
-  const { name, gateway, kind, endpoint, digest, authentication, authorization, limits } = route;
+  const { name, gateway, kind, endpoint, digest, authentication, limits } = route;
   return {
     ...{ name, gateway, kind, endpoint, digest },
-    ...(kind === 'mcp'
-      ? { virtualServer: route.mcp.virtualServer, backend: backendOf(route.mcp.member.backend) }
-      : { backend: backendOf(route.backend), forwarding: route.forwarding }),
+    ...(kind === 'mcp' ? mcpOf(route.mcp) : { backend: backendOf(route.backend), forwarding: route.forwarding }),
     authentication: authenticationOf(authentication),
-    authorization: authorization.rules.map(({ id, effect, when }) => ({ id, effect, when })),
-    limits: limits.map(({ id, callsPerMinute, burst, per }) => ({ id, callsPerMinute, burst, per })),
+    authorization: rulesOf(route),
+    limits: limits.map(limitOf),
   };
+}
+
+function mcpOf({ virtualServer, member, federation }: McpRoute) {
+  if (federation === null) return { virtualServer, backend: backendOf(member.backend) };
+  return { virtualServer, members: federation.members.map(memberOf) };
+}
+
+function memberOf(member: FederatedMember) {
+  const { key, prefix, backend, limits } = member;
+  return { key, prefix, backend: backendOf(backend), authorization: rulesOf(member), limits: limits.map(limitOf) };
+}
+
+function rulesOf({ authorization }: { readonly authorization: AuthorizationTable }) {
+  return authorization.rules.map(({ id, effect, when }) => ({ id, effect, when }));
+}
+
+function limitOf({ id, callsPerMinute, burst, per }: LimitEntry) {
+  return { id, callsPerMinute, burst, per };
 }
 
 function backendOf({ name, url, tls, connection }: BackendEntry) {

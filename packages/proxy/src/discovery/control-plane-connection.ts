@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import { kinds, typeUrlOf } from '@signalbox/config';
-import { type Clock, type HostPort, type Logger, type Metrics, type Random, TlsFiles } from '@signalbox/runtime';
-import { AdsClient, type AdsClientTls, type ClientHandler } from '@signalbox/xds';
+import {
+  type Clock,
+  type HostPort,
+  type Logger,
+  type Metrics,
+  type Random,
+  requireProtection,
+  TlsFiles,
+} from '@signalbox/runtime';
+import { AdsClient, type AdsClientTls, type ClientHandler, type SubscriptionChange } from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
 import { GrpcJoinClient } from './join-client.ts';
@@ -61,6 +69,13 @@ export class ControlPlaneConnection {
         'SIGNALBOX_PROXY_JOIN_TOKEN needs SIGNALBOX_PROXY_DISCOVERY_CA: a certificate is of use only over TLS',
       );
     }
+    requireProtection(
+      {
+        ...{ address: discoveryAddress, purpose: 'the control plane', isSecure },
+        remedy: 'SIGNALBOX_PROXY_DISCOVERY_CA',
+      },
+      { isAllowed: settings.allowPlaintext, logger: options.logger },
+    );
     const files = { cert, key, ca: discoveryCa === '' ? [] : [discoveryCa] };
     const tls = isSecure
       ? await TlsFiles.open({ ...options, purpose: 'discovery', files, pollMs: settings.tlsPoll })
@@ -75,6 +90,11 @@ export class ControlPlaneConnection {
     };
     if (this.#certificate) await this.#certificate.start(dial);
     else dial();
+  }
+
+  /** Asks for other names than before, on the present stream if there is one. */
+  resubscribe(changes: readonly SubscriptionChange[]): void {
+    this.#client.resubscribe(changes);
   }
 
   async stop(): Promise<void> {

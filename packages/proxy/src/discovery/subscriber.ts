@@ -13,13 +13,21 @@ import {
 } from '@signalbox/config';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
 import type { Clock, Counter, Gauge, Logger, Metrics } from '@signalbox/runtime';
-import type { ClientHandler, ReceivedResource, ResourceFault, ResourceUpdate } from '@signalbox/xds';
+import type {
+  ClientHandler,
+  ReceivedResource,
+  ResourceFault,
+  ResourceUpdate,
+  SubscriptionChange,
+} from '@signalbox/xds';
 import type { TimeSlice } from '../table/time-slice.ts';
 import type { Activation, Outcome } from './activation.ts';
+import { absentTenants, demandChanges, demandedNames } from './demanded-names.ts';
 import type { LastGood } from './last-good.ts';
 import type { LastGoodSet } from './last-good-format.ts';
 import { errorsOf, faultsByResource, manifestName, wholeFault } from './refusal.ts';
 import { type Announcement, type StagedScope, Staging, type StagingLimits } from './staging.ts';
+import type { TenantDemand, TenantSubscriber } from './tenant-demand.ts';
 import { keptTenants } from './withdrawal.ts';
 
 export interface SubscriberOptions {
@@ -28,6 +36,10 @@ export interface SubscriberOptions {
   readonly limits: StagingLimits;
   /** When a set loses so much that its Manifest has to say that this is meant. */
   readonly removals: RemovalLimits;
+  /** Which tenants are asked for; absent: all that the control plane gives. */
+  readonly demand?: TenantDemand | undefined;
+  /** Asks for other names than before on the present stream. Needed for `demand` only. */
+  readonly resubscribe?: (changes: readonly SubscriptionChange[]) => void;
   readonly slice: TimeSlice;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Logger;
@@ -49,8 +61,9 @@ const loggedTenants = 20;
  *    set no longer names the tenant. An answer with nothing in it takes nothing away.
  * 6. A set that lost more than half of its resources is served only if its Manifest says that this is meant, and tenants
  *    that the operator's set names are not given up in such numbers at all.
+ * 7. Where tenants are asked for one by one, what arrives of others is not taken: it was on its way when they were given up.
  */
-export class Subscriber implements ClientHandler {
+export class Subscriber implements ClientHandler, TenantSubscriber {
   readonly #options: SubscriberOptions;
   readonly #staging: Staging;
   readonly #meters: Meters;
@@ -64,6 +77,7 @@ export class Subscriber implements ClientHandler {
     this.#staging = new Staging(limits);
     this.#meters = metersOf(metrics);
     this.#staleSince = clock.monotonic();
+    options.demand?.connect(this);
     metrics.onCollect(() => {
       this.#meters.connected.set(this.#staleSince === undefined ? 1 : 0);
       this.#meters.staleness.set((clock.monotonic() - (this.#staleSince ?? clock.monotonic())) / 1_000);
@@ -72,8 +86,9 @@ export class Subscriber implements ClientHandler {
 
   /** Serves the sets that were served before the process ended. Call before anything else. */
   async restore(sets: readonly LastGoodSet[]): Promise<void> {
-    const { activation, logger } = this.#options;
+    const { activation, demand, logger } = this.#options;
     for (const { snapshot } of sets) this.#staging.restore(snapshot);
+    demand?.restored(sets.map(({ snapshot }) => snapshot.scope).filter((scope) => scope !== operatorScope));
     const outcome = await activation.apply({
       sets: new Map(sets.map(({ snapshot }) => [snapshot.scope, snapshot])),
       dropped: new Set(),
@@ -85,6 +100,16 @@ export class Subscriber implements ClientHandler {
     for (const [scope, problems] of outcome.refused) {
       logger.error('a last good set is no longer accepted', { scope, problems: errorsOf(problems) });
     }
+  }
+
+  subscriptions(typeUrl: string): readonly string[] {
+    const { demand } = this.#options;
+    return demand ? demandedNames(typeUrl, demand.wanted()) : ['*'];
+  }
+
+  onDemand(wanted: readonly string[], unwanted: readonly string[]): void {
+    this.#options.resubscribe?.(demandChanges(wanted, unwanted));
+    if (unwanted.length > 0) this.#turn = this.#turn.then(() => this.#giveUp(unwanted));
   }
 
   heldVersions(typeUrl: string): ReadonlyMap<string, string> {
@@ -104,7 +129,7 @@ export class Subscriber implements ClientHandler {
 
   /** Takes responses one at a time, also when a new stream begins while one of the old stream is still worked on. */
   onResponse(update: ResourceUpdate): Promise<readonly ResourceFault[]> {
-    const answer = this.#turn.then(() => this.#take(update));
+    const answer = this.#turn.then(() => this.#take(this.#wantedOf(update)));
     this.#turn = answer;
     return answer;
   }
@@ -115,6 +140,31 @@ export class Subscriber implements ClientHandler {
     if (state === 'connected') this.#options.logger.info('connected to the control plane', { detail });
     if (state === 'disconnected') {
       this.#options.logger.warn('not connected to the control plane; serving what was last received', { detail });
+    }
+  }
+
+  #wantedOf(update: ResourceUpdate): ResourceUpdate {
+    const { demand } = this.#options;
+    if (!demand) return update;
+    const isWanted = (name: string) => {
+      const scope = parseDiscoveryName(name)?.scope;
+      return scope === undefined || scope === operatorScope || demand.wants(scope);
+    };
+    const resources = update.resources.filter(({ name }) => isWanted(name));
+    return { ...update, resources, removed: update.removed.filter(isWanted) };
+  }
+
+  /** Serves tenants no longer that nobody asks for, unless somebody does again. */
+  async #giveUp(tenants: readonly string[]): Promise<void> {
+    const { activation, demand, logger } = this.#options;
+    const gone = tenants.filter((tenant) => !demand?.wants(tenant));
+    for (const tenant of gone) this.#staging.close(tenant);
+    const dropped = new Set(gone.filter((tenant) => activation.active(tenant)));
+    if (dropped.size === 0) return;
+    try {
+      this.#settle(await activation.apply({ sets: new Map(), dropped }));
+    } catch (error) {
+      logger.error('tenants that nobody asks for could not be given up', { error: String(error) });
     }
   }
 
@@ -147,6 +197,7 @@ export class Subscriber implements ClientHandler {
   }
 
   async #takeManifests(update: ResourceUpdate): Promise<readonly ResourceFault[]> {
+    const { demand } = this.#options;
     const faults: ResourceFault[] = [];
     const announced = this.#announce(update.resources, faults);
     const sets = new Map<string, Snapshot>();
@@ -154,14 +205,18 @@ export class Subscriber implements ClientHandler {
       const verdict = await this.#complete(scope);
       if (verdict && 'set' in verdict) sets.set(scope, verdict.set);
       else if (verdict && announced.has(scope)) faults.push({ name: manifestName(scope), error: verdict.fault });
+      else if (!verdict) demand?.arrived(scope);
+      if (verdict && 'fault' in verdict) this.#incomplete(scope);
     }
     const dropped = this.#withdraw(update.removed, sets.get(operatorScope), faults);
+    for (const tenant of absentTenants(update.removed)) demand?.failed(tenant, 'absent');
     if (sets.size === 0 && dropped.size === 0) return faults;
     const outcome = await this.#options.activation.apply({ sets, dropped });
     this.#settle(outcome);
     const details: ResourceFault[] = [];
     for (const [scope, problems] of outcome.refused) {
       this.#meters.refused.add();
+      demand?.failed(scope, 'refused');
       this.#options.logger.warn('a revision was refused; the scope keeps what it served', {
         scope,
         revision: String(sets.get(scope)?.revision),
@@ -173,6 +228,13 @@ export class Subscriber implements ClientHandler {
       }
     }
     return [...faults, ...details];
+  }
+
+  /** What was staged of a tenant is not what was announced: where tenants are asked for, it is asked for once more. */
+  #incomplete(scope: string): void {
+    const { demand } = this.#options;
+    if (demand?.repeat(scope)) this.#staging.close(scope);
+    else demand?.failed(scope, 'refused');
   }
 
   /** Notes what the Manifests say. @returns their scopes. */
@@ -287,12 +349,13 @@ export class Subscriber implements ClientHandler {
 
   /** Notes what is served now, here and on disk. */
   #settle(outcome: Outcome): void {
-    const { lastGood, logger } = this.#options;
+    const { lastGood, demand, logger } = this.#options;
     for (const snapshot of outcome.activated) {
       const staged = this.#staging.get(snapshot.scope);
       const manifestVersion = staged?.announced?.version ?? '';
       if (staged) staged.servedVersion = manifestVersion;
       lastGood.save({ snapshot, manifestVersion });
+      demand?.arrived(snapshot.scope);
       this.#meters.activated.add();
       logger.info('revision active', { scope: snapshot.scope, revision: String(snapshot.revision) });
     }
@@ -300,6 +363,7 @@ export class Subscriber implements ClientHandler {
       const staged = this.#staging.get(scope);
       if (staged) staged.servedVersion = '';
       lastGood.forget(scope);
+      demand?.gone(scope);
       logger.info('tenant no longer served', { scope });
     }
   }

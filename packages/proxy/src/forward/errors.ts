@@ -41,6 +41,8 @@ export function forwardRefusalOf(error: UpstreamError): ForwardRefusal {
   switch (error.code) {
     case 'connect-failed':
     case 'connect-timeout':
+    case 'breaker-open':
+    case 'other-era':
       return forwardRefusals.upstreamUnreachable;
     case 'head-timeout':
     case 'idle-timeout':

@@ -102,7 +102,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
 
   onError(error: UpstreamError): void {
     if (this.#over) return;
-    if (this.#retriesLeft > 0 && !this.#head && isConnectionFailure(error)) return this.#retry();
+    if (this.#retriesLeft > 0 && !this.#head && hasNoAnswer(error)) return this.#retry();
     this.#finish();
     this.#call.abandon(forwardRefusalOf(error));
   }
@@ -216,6 +216,6 @@ function endsEvent(chunk: Buffer): boolean {
 }
 
 /** No answer has come, and none will: the request may be sent once more if repeating it does no harm. */
-function isConnectionFailure({ code }: UpstreamError): boolean {
-  return code === 'connect-failed' || code === 'connect-timeout' || code === 'closed-early';
+function hasNoAnswer({ code }: UpstreamError): boolean {
+  return code === 'connect-failed' || code === 'connect-timeout' || code === 'head-timeout' || code === 'closed-early';
 }

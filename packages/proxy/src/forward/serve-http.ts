@@ -83,7 +83,7 @@ function headersOf(head: RequestHead): ReadonlyMap<string, string> {
     const name = fields[i] as string;
     const earlier = headers.get(name);
     const value = fields[i + 1] as string;
-    if (!credentials.has(name)) headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
+    if (!credentials.has(name)) headers.set(name, earlier === undefined ? value : `${earlier},${value}`);
   }
   return headers;
 }

@@ -4,7 +4,7 @@ import { findAnswerId } from './answer-id.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
 import { inspectResult, needsInspection } from './inspect-result.ts';
-import { splice, spliceBytes } from './splice.ts';
+import { type Edit, splice, spliceBytes } from './splice.ts';
 
 /** A whole answer, or the event that holds it, as its client gets it. */
 export interface Rewritten {
@@ -13,18 +13,38 @@ export interface Rewritten {
   readonly version: string | undefined;
 }
 
+/** What else is changed in answers of a member of a federation. */
+export interface MemberRewrite {
+  /** Whether a whole answer may hold what has to be changed. */
+  touches(bytes: Buffer): boolean;
+  /** Changes of a whole answer, in no order; undefined when it is not a strict JSON-RPC answer. */
+  edits(answer: Buffer): readonly Edit[] | undefined;
+  /** Id of an event, as the client sees it. */
+  eventId(id: string): string;
+  /** Any event but the answer, as the client sees it; undefined when it is not for the client. */
+  event(event: SseEvent, standing: Standing): Buffer | string | undefined;
+}
+
 /** Gives answers back under the client's id, and without what policy hides. */
 export class AnswerRewriter {
   /** Raw JSON of the minted id. */
   readonly upstreamId: string;
   /** Answers must be seen whole before they go on. */
   readonly inspects: boolean;
+  /** Undefined where the upstream's names are the client's. */
+  readonly member: MemberRewrite | undefined;
   readonly #call: Call;
   readonly #request: Buffer;
   readonly #id: Span;
 
   /** @param id where the client's id stands in the request. */
-  constructor(call: Call, { request, id }: { readonly request: Buffer; readonly id: Span }, upstreamId: string) {
+  constructor(
+    call: Call,
+    { request, id }: { readonly request: Buffer; readonly id: Span },
+    upstreamId: string,
+    member?: MemberRewrite,
+  ) {
+    this.member = member;
     this.#call = call;
     this.inspects = needsInspection(call);
     this.#request = request;
@@ -52,6 +72,7 @@ export class AnswerRewriter {
    * @returns undefined when the bytes are not an answer to this request.
    */
   rewriteId(body: Buffer, memory: Buffer | undefined): Buffer | undefined {
+    if (this.member?.touches(body) === true) return undefined;
     const id = findAnswerId(body, this.upstreamId, this.#call.services.limits.responseScan);
     return id && spliceBytes(body, id, { source: this.#request, from: this.#id }, memory);
   }
@@ -60,6 +81,7 @@ export class AnswerRewriter {
   rewrite(body: Buffer, standing: Standing): Rewritten | undefined {
     const id = findAnswerId(body, this.upstreamId, this.#call.services.limits.responseScan);
     if (!id) return undefined;
+    if (this.member) return this.#rewriteOfMember(body, id, this.member);
     if (!this.inspects) return { bytes: this.restoreId(body, id), version: undefined };
     const inspected = inspectResult(this.#call, standing, body);
     if (!inspected) return undefined;
@@ -74,7 +96,7 @@ export class AnswerRewriter {
   rewriteEvent(event: SseEvent, standing: Standing): Rewritten | undefined {
     const { raw, data } = event;
     if (data === undefined || raw.indexOf(this.upstreamId, 0, 'latin1') < 0) return undefined;
-    const line = this.inspects ? undefined : onlyDataLine(raw);
+    const line = this.inspects || this.member ? undefined : onlyDataLine(raw);
     if (line) {
       const json = raw.subarray(line.start, line.end);
       const id = findAnswerId(json, this.upstreamId, this.#call.services.limits.responseScan);
@@ -83,7 +105,14 @@ export class AnswerRewriter {
       return { bytes: this.restoreId(raw, at), version: undefined };
     }
     const answer = this.rewrite(Buffer.from(data, 'utf8'), standing);
-    return answer && { bytes: reencode(event, answer.bytes), version: answer.version };
+    return answer && { bytes: reencode(event, answer.bytes, this.member), version: answer.version };
+  }
+
+  #rewriteOfMember(body: Buffer, id: Span, member: MemberRewrite): Rewritten | undefined {
+    const edits = member.edits(body);
+    if (!edits) return undefined;
+    const all = [...edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
+    return { bytes: splice(body, all), version: undefined };
   }
 }
 
@@ -99,8 +128,8 @@ export function onlyDataLine(raw: Buffer): Span | undefined {
   return another ? undefined : { start, end };
 }
 
-function reencode(event: SseEvent, data: Buffer): Buffer {
-  const id = event.id === undefined ? {} : { id: event.id };
+function reencode(event: SseEvent, data: Buffer, member: MemberRewrite | undefined): Buffer {
+  const id = event.id === undefined ? {} : { id: member?.eventId(event.id) ?? event.id };
   const retry = event.retryMs === undefined ? {} : { retryMs: event.retryMs };
   return Buffer.from(encodeEvent({ ...id, ...retry, data: data.toString('utf8') }), 'utf8');
 }

@@ -1,5 +1,6 @@
 import type { RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
+import type { MemberLeg } from '../federation/member-leg.ts';
 import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
@@ -46,6 +47,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     this.#call = call;
     this.#standing = standing;
     this.#rewriter = rewriter;
+  }
+
+  get leg(): MemberLeg | undefined {
+    return this.#call.leg;
   }
 
   get clientId(): string {
@@ -136,7 +141,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
-    const passes = !this.#rewriter.inspects && this.#head?.status === 200;
+    const passes = !this.#rewriter.inspects && !this.#rewriter.member && this.#head?.status === 200;
     if (passes && this.#held > wholeAnswerBytes) this.#beginPass();
     else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }

@@ -1,4 +1,16 @@
-import { argsFromJson, decide, type Decision, type DecisionInput, type McpSubject } from '@signalbox/config';
+import {
+  argsFromJson,
+  decide,
+  decideForMember,
+  type Decision,
+  type DecisionInput,
+  type FederatedMember,
+  type Federation,
+  type McpRouteEntry,
+  type McpSubject,
+  resolveName,
+  unwrapUri,
+} from '@signalbox/config';
 import { openBrace } from '../json/bytes.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Call } from './call.ts';
@@ -10,9 +22,49 @@ export interface Standing {
   readonly credential: Credential;
 }
 
+/** A subject as a member of a federation has it. */
+export interface OwnSubject {
+  readonly member: FederatedMember;
+  readonly subject: McpSubject;
+}
+
 /** The one way to a decision, for lists and calls, at first and after every swap. */
 export function decideFor(call: Call, standing: Standing, subject: McpSubject): Decision {
-  return decide(standing.route.entry.authorization, inputOf(call, standing, subject));
+  const { authorization, mcp } = standing.route.entry;
+  if (mcp.federation === null) {
+    return decide(authorization, inputOf(call, standing, subject, mcp.member.backend.name));
+  }
+  return decideAmong(call, standing, subject, ownSubjects(call, mcp.federation, subject));
+}
+
+/** {@link decideFor} about what is known to be one member's. */
+export function decideOfMember(call: Call, standing: Standing, subject: McpSubject, own: OwnSubject): Decision {
+  const { authorization } = standing.route.entry;
+  const input = inputOf(call, standing, subject, own.member.backend.name);
+  return decideForMember(authorization, own.member.authorization, input, own.subject);
+}
+
+/** A name that several members may have is allowed if it is, whosever it is. */
+function decideAmong(call: Call, standing: Standing, subject: McpSubject, owners: readonly OwnSubject[]): Decision {
+  let decision = nobodys;
+  for (const own of owners) {
+    decision = decideOfMember(call, standing, subject, own);
+    if (!decision.allowed) return decision;
+  }
+  return decision;
+}
+
+const nobodys: Decision = Object.freeze({ allowed: false, rule: '', reason: 'no member presents it' });
+
+function ownSubjects(call: Call, federation: Federation, subject: McpSubject): readonly OwnSubject[] {
+  if (subject.kind === 'resource') {
+    const found = unwrapUri(federation, subject.uri);
+    return found ? [{ member: found.member, subject: { ...subject, uri: found.uri } }] : [];
+  }
+  const found = resolveName(federation, subject.kind === 'tool' ? 'tools' : 'prompts', subject.name);
+  const owner = call.target?.state.member.key;
+  const chosen = found.length > 1 && owner !== undefined ? found.filter(({ member }) => member.key === owner) : found;
+  return chosen.map(({ member, name }) => ({ member, subject: { ...subject, name } }));
 }
 
 /**
@@ -41,22 +93,24 @@ export function listedSubject(kind: 'tool' | 'prompt' | 'resource', name: string
 }
 
 function toolSubject(call: Call, standing: Standing, name: string): McpSubject | undefined {
-  if (!standing.route.entry.authorization.readsArgs) return { kind: 'tool', name, args: noArgs };
+  if (!readsArgs(standing.route.entry)) return { kind: 'tool', name, args: noArgs };
   const { args, bytes } = call.message as NonNullable<Call['message']>;
   const parsed = args ? argsFromJson(bytes.toString('utf8', args.start, args.end)) : noArgs;
   return parsed && { kind: 'tool', name, args: parsed };
 }
 
+function readsArgs({ authorization, mcp }: McpRouteEntry): boolean {
+  return authorization.readsArgs || (mcp.federation?.members.some((member) => member.authorization.readsArgs) ?? false);
+}
+
 const noArgs: ReadonlyMap<string, unknown> = new Map();
 
-function inputOf(call: Call, standing: Standing, subject: McpSubject): DecisionInput {
+function inputOf(call: Call, standing: Standing, subject: McpSubject, backend: string): DecisionInput {
   const { entry } = standing.route;
   const { head } = call.exchange;
   return {
     principal: standing.credential.principal,
-    tenant: entry.tenant,
-    backend: entry.mcp.member.backend.name,
-    subject,
+    ...{ tenant: entry.tenant, backend, subject },
     mcp: { method: call.method, era: call.era === 'modern' ? 'modern' : 'legacy', version: call.version },
     request: { host: head.host, path: head.path },
     session: call.sessionName,

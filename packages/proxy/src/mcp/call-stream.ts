@@ -25,11 +25,13 @@ export class CallRole implements StreamRole {
     this.#inFlight = inFlight;
   }
 
-  forward(event: SseEvent, standing: Standing): Buffer {
+  forward(event: SseEvent, standing: Standing): Buffer | string | undefined {
     if (event.id !== undefined) this.#resumable = true;
     const answer = this.#rewriter.rewriteEvent(event, standing);
     if (answer) this.#answered = true;
-    return answer?.bytes ?? event.raw;
+    if (answer) return answer.bytes;
+    const { member } = this.#rewriter;
+    return member ? member.event(event, standing) : event.raw;
   }
 
   farewell({ refusal, message, revision }: Farewell): string {

@@ -1,6 +1,7 @@
 import { type OutcomeDecision, outcomeEvent, type OutcomeEvent } from '@signalbox/audit';
 import type { McpSubject, RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
+import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
@@ -34,6 +35,8 @@ export class Call implements OpenCall {
   /** Held from the first phase to the end. */
   admission: Admission | undefined;
   route: RouteState | undefined;
+  /** Tenant that owns the path; empty when nobody does, or when the route says it. */
+  owner = '';
   credential: Credential | undefined;
   /** Raw body of a POST. */
   body: Buffer | undefined;
@@ -50,6 +53,12 @@ export class Call implements OpenCall {
   sessionName = '';
   /** What policy was asked about; undefined for methods of the protocol itself. */
   subject: McpSubject | undefined;
+  /** Of a federation: the member that the message is for. */
+  target: CallTarget | undefined;
+  /** How that member is spoken to; set when the message is on its way. */
+  leg: MemberLeg | undefined;
+  /** A modern request whose upstream speaks only the legacy era. */
+  isForLegacy = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -175,14 +184,14 @@ export class Call implements OpenCall {
       id: services.eventIds.next(),
       at: services.isoTimes.of(this.#arrivedAt),
       node: services.node,
-      tenant: entry?.tenant ?? '',
+      tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
       revision: route?.revision ?? 0,
       principal: this.credential?.principal.id ?? '',
       session: this.sessionName,
       virtualServer: entry?.mcp.virtualServer ?? '',
-      backend: entry?.mcp.member.backend.name ?? '',
+      backend: this.#backend(),
       era: this.era,
       protocolVersion: this.version,
       method: this.method,
@@ -196,6 +205,13 @@ export class Call implements OpenCall {
       responseBytes: exchange.responseBytes,
       traceId: traceIdOf(exchange.head.header('traceparent')),
     });
+  }
+
+  /** Name of the backend that the message was for; empty when it was for several. */
+  #backend(): string {
+    const mcp = this.route?.entry.mcp;
+    if (this.target) return this.target.state.backend.name;
+    return mcp?.federation === null ? mcp.member.backend.name : '';
   }
 
   #refusalHeaders(refusal: Refusal): readonly string[] {
@@ -218,6 +234,13 @@ export class Call implements OpenCall {
     if (metadata !== '') parts.push(`resource_metadata="${originOf(this.exchange)}${metadata}"`);
     return parts.length === 0 ? 'Bearer' : `Bearer ${parts.join(', ')}`;
   }
+}
+
+/** Where a message for one member of a federation goes. */
+export interface CallTarget {
+  readonly state: MemberState;
+  /** Name or URI as the member has it. */
+  readonly own: string;
 }
 
 /** Headers of JSON answers. */

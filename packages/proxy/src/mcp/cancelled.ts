@@ -1,4 +1,6 @@
+import { sendToMember } from '../federation/member-exchange.ts';
 import { memberValue } from '../json/members.ts';
+import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamHandler } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
 import { spliceAscii } from './splice.ts';
@@ -6,17 +8,23 @@ import { postRequest } from './upstream-request.ts';
 
 export const cancelledMethod = 'notifications/cancelled';
 
+/** A client's `notifications/cancelled` as the upstream knows the request. */
+interface Cancelled {
+  readonly body: Buffer;
+  readonly request: InFlight;
+}
+
 /**
- * The body of a client's `notifications/cancelled` as the upstream knows the request. @returns undefined when the id is
- * unknown, finished, another session's, or in flight more than once: then nothing is cancelled.
+ * @returns undefined when the id is unknown, finished, another session's, or in flight more than once: then nothing is
+ * cancelled.
  */
-export function cancelledForUpstream(call: Call): Buffer | undefined {
+export function cancelledForUpstream(call: Call): Cancelled | undefined {
   const { message, session } = call;
   const requestId = message?.params && memberValue(message.bytes, message.params, 'requestId');
   if (!message || !requestId || !session) return undefined;
   const { start, end } = requestId;
-  const upstreamId = session.upstreamIdOf(message.bytes.toString('utf8', start, end));
-  return upstreamId === undefined ? undefined : spliceAscii(message.bytes, requestId, upstreamId);
+  const request = session.inFlight(message.bytes.toString('utf8', start, end));
+  return request && { body: spliceAscii(message.bytes, requestId, request.upstreamId), request };
 }
 
 /** Tells a legacy upstream that nobody waits for a request any more. What it answers does not matter. */
@@ -25,6 +33,10 @@ export function cancelUpstream(call: Call, upstreamId: string): void {
   if (!session || !route) return;
   const params = `{"requestId":${upstreamId},"reason":"withdrawn by the gateway"}`;
   const body = Buffer.from(`{"jsonrpc":"2.0","method":"${cancelledMethod}","params":${params}}`);
+  if (call.leg) {
+    const request = { verb: 'POST', method: cancelledMethod, body, repeatable: true } as const;
+    return void sendToMember(services, call.leg, request, ignored);
+  }
   services.upstream.dispatch(postRequest(call, route, session.headers, body), ignored);
 }
 

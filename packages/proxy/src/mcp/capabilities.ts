@@ -1,8 +1,8 @@
-import { arrayElements, memberValue, objectMembers, stringValue } from '../json/members.ts';
+import { arrayElements, memberValue, stringValue } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { modernCodec } from './codec/rev2026-07-28.ts';
-import type { Edit } from './splice.ts';
+import { type Edit, withoutMember } from './splice.ts';
 
 /** Extension of the modern era that the gateway does not carry: its handles would have to be sealed. */
 const tasksExtension = 'io.modelcontextprotocol/tasks';
@@ -24,18 +24,6 @@ export function capabilityEdits(bytes: Buffer, result: Span): readonly Edit[] {
   const versions = memberValue(bytes, result, 'supportedVersions');
   if (versions) edits.push({ ...versions, text: JSON.stringify(knownVersions(bytes, versions)) });
   return edits.toSorted((a, b) => a.start - b.start);
-}
-
-/** Takes a member out of an object, with the comma that parts it from its neighbour. */
-function withoutMember(bytes: Buffer, object: Span, name: string): readonly Edit[] {
-  const members = objectMembers(bytes, object);
-  const position = members.findIndex(({ key }) => key === name);
-  const member = members[position];
-  if (!member) return [];
-  const before = members[position - 1];
-  if (before) return [{ start: before.value.end, end: member.value.end, text: '' }];
-  const end = members.length > 1 ? bytes.indexOf(',', member.value.end) + 1 : member.value.end;
-  return [{ start: object.start + 1, end, text: '' }];
 }
 
 function knownVersions(bytes: Buffer, versions: Span): readonly string[] {

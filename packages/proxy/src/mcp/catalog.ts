@@ -33,6 +33,7 @@ export class Catalog {
 
   /** Whether the viewer sees other tools on `next` than on `previous`. Without a known list: whether the rules differ. */
   viewChanged(previous: McpRouteEntry, next: McpRouteEntry, before: Viewer, after: Viewer): boolean {
+    if (previous.mcp.federation !== null || next.mcp.federation !== null) return previous.digest !== next.digest;
     if (samePrincipal(before.principal, after.principal) && previous.authorization.digest === next.authorization.digest)
       return false;
     const known = this.#tools.get(next.mcp.member.backend.key);

@@ -3,9 +3,9 @@ import { type Collected, collect } from '../upstream/collect.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import type { Era } from './codec/codec.ts';
 import { isModernVersion, metaKeys, modernCodec } from './codec/rev2026-07-28.ts';
+import type { Endpoint } from './endpoint.ts';
 import { codes } from './errors.ts';
 import type { RequestLimits } from './request-limits.ts';
-import type { RouteState } from './route-state.ts';
 
 export interface EraProbeOptions {
   readonly upstream: Upstream;
@@ -40,24 +40,24 @@ export class EraProbe {
   }
 
   /** The verdict, when there is one. Starts another probe when it is past the horizon. */
-  known(route: RouteState): Era | undefined {
-    const verdict = this.#verdicts.get(route.entry.mcp.member.backend.key);
+  known(endpoint: Endpoint): Era | undefined {
+    const verdict = this.#verdicts.get(endpoint.backend.key);
     if (verdict?.era === undefined) return undefined;
     const age = this.#options.clock.monotonic() - verdict.at;
-    if (age > this.#options.limits.eraHorizonMs && !verdict.waiting) this.#probe(route, verdict);
+    if (age > this.#options.limits.eraHorizonMs && !verdict.waiting) this.#probe(endpoint, verdict);
     return verdict.era;
   }
 
   /** Probes an upstream that has no verdict; all who ask meanwhile wait for the same answer. */
-  find(route: RouteState, onVerdict: OnVerdict): void {
-    const verdict = this.#verdictOf(route.entry.mcp.member.backend.key);
+  find(endpoint: Endpoint, onVerdict: OnVerdict): void {
+    const verdict = this.#verdictOf(endpoint.backend.key);
     if (verdict.waiting) verdict.waiting.push(onVerdict);
-    else this.#probe(route, verdict, onVerdict);
+    else this.#probe(endpoint, verdict, onVerdict);
   }
 
   /** The upstream answered like one of another era: the next request probes again. */
-  doubt(route: RouteState): void {
-    const verdict = this.#verdicts.get(route.entry.mcp.member.backend.key);
+  doubt(endpoint: Endpoint): void {
+    const verdict = this.#verdicts.get(endpoint.backend.key);
     if (verdict) verdict.era = undefined;
   }
 
@@ -71,9 +71,9 @@ export class EraProbe {
     return added;
   }
 
-  #probe(route: RouteState, verdict: Verdict, ...waiting: OnVerdict[]): void {
+  #probe(endpoint: Endpoint, verdict: Verdict, ...waiting: OnVerdict[]): void {
     verdict.waiting = waiting;
-    void this.#ask(route).then((era) => {
+    void this.#ask(endpoint).then((era) => {
       verdict.era = era ?? verdict.era;
       // Without evidence an old verdict serves for another horizon: failing upstreams are not asked at every request.
       verdict.at = this.#options.clock.monotonic();
@@ -83,15 +83,15 @@ export class EraProbe {
     });
   }
 
-  async #ask(route: RouteState): Promise<Era | undefined> {
+  async #ask(endpoint: Endpoint): Promise<Era | undefined> {
     const { upstream, limits, logger, random } = this.#options;
     const id = `"probe-${random.bytes(6).toString('base64url')}"`;
-    const outcome = await collect(upstream, probeRequest(route, id, limits), limits.heldAnswerBytes);
+    const outcome = await collect(upstream, probeRequest(endpoint, id, limits), limits.heldAnswerBytes);
     const era = 'failure' in outcome ? undefined : eraOfAnswer(outcome.answer);
     const reason = 'failure' in outcome ? outcome.failure : `status ${outcome.answer.head.status}`;
-    const backend = route.entry.mcp.member.backend.name;
+    const { tenant, name: backend } = endpoint.backend;
     logger.debug('probed the era of an upstream', {
-      tenant: route.entry.tenant,
+      tenant,
       backend,
       era: era ?? 'unknown',
       reason,
@@ -100,7 +100,7 @@ export class EraProbe {
   }
 }
 
-function probeRequest(route: RouteState, id: string, limits: RequestLimits): UpstreamRequest {
+function probeRequest(endpoint: Endpoint, id: string, limits: RequestLimits): UpstreamRequest {
   const [version] = modernCodec.versions;
   const meta = {
     [metaKeys.protocolVersion]: version,
@@ -110,8 +110,8 @@ function probeRequest(route: RouteState, id: string, limits: RequestLimits): Ups
   const params = JSON.stringify({ _meta: meta });
   const { connectMs, headMs, idleMs } = limits;
   return {
-    ...{ origin: route.origin, poolKey: route.entry.mcp.member.backend.key, peer: route.entry.mcp.member.backend },
-    ...{ method: 'POST', target: route.target },
+    ...{ origin: endpoint.origin, poolKey: endpoint.backend.key, peer: endpoint.backend },
+    ...{ method: 'POST', target: endpoint.target },
     headers: [
       ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
       ...['MCP-Protocol-Version', version as string, 'Mcp-Method', 'server/discover'],

@@ -19,6 +19,8 @@ export const codes = {
   internal: -32603,
   server: -32000,
   sessionNotFound: -32001,
+  resourceNotFound: -32002,
+  urlElicitationRequired: -32042,
   headerMismatch: -32020,
   missingCapability: -32021,
   unsupportedVersion: -32022,
@@ -29,6 +31,10 @@ export const refusals = {
   // Before anyone is authenticated.
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
+  tenantAbsent: refusal('tenant_absent', 404, codes.server, 'Nothing is served at this path'),
+  tenantRefused: refusal('tenant_refused', 503, codes.server, 'The configuration of this path cannot be served'),
+  tenantLate: refusal('tenant_late', 503, codes.server, 'The configuration of this path is not here yet; try again'),
+  tenantsBusy: refusal('tenants_busy', 503, codes.server, 'The gateway loads too much configuration; try again'),
   unauthenticated: refusal('unauthenticated', 401, codes.server, 'A bearer credential is required'),
   invalidCredential: refusal('invalid_credential', 401, codes.server, 'The credential is not accepted here'),
   keysUnavailable: refusal(
@@ -57,7 +63,6 @@ export const refusals = {
   headerMismatch: refusal('header_mismatch', 400, codes.headerMismatch, 'Headers and body disagree'),
   unsupportedVersion: refusal('unsupported_version', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   unsupportedLegacyVersion: refusal('unsupported_version', 400, codes.server, 'Unsupported protocol version'),
-  legacyUpstream: refusal('legacy_upstream', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
   modernUpstream: refusal('modern_upstream', 200, codes.invalidParams, 'Unsupported protocol version'),
   unknownMethod: refusal('unknown_method', 200, codes.methodNotFound, 'Method not found'),
   unknownModernMethod: refusal('unknown_method', 404, codes.methodNotFound, 'Method not found'),
@@ -83,6 +88,9 @@ export const refusals = {
     'The upstream server gave an answer that is not MCP',
   ),
   upstreamTooLarge: refusal('upstream_too_large', 200, codes.internal, "The upstream server's answer is too large"),
+  // Virtual servers of several members.
+  otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
+  membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

@@ -33,6 +33,8 @@ export interface StreamRole {
   upstreamEnded(failure: Refusal | undefined): { readonly words: string | undefined; readonly error: string };
   /** What the stream is about beside its request: it ends when policy forbids one of them. */
   readonly watched: readonly McpSubject[];
+  /** Runs when the stream goes on under another table. */
+  stands?(standing: Standing): void;
   /** Runs when the gateway ends the stream before the upstream does. */
   abandoned(): void;
 }
@@ -100,6 +102,11 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
     this.#close(words, error);
   }
 
+  /** Whole events that come from elsewhere than the upstream. */
+  send(events: Buffer | string): void {
+    if (!this.#closed) this.#write(events);
+  }
+
   /** The client has left; what is to become of the upstream's side is the caller's business. */
   clientGone(error: string): void {
     this.#closed = true;
@@ -133,6 +140,7 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
     if (checked.kind === 'unchanged') return;
     if (checked.kind === 'ended') return this.#withdraw(checked.refusal, checked.revision);
     this.#standing = checked.standing;
+    this.#role.stands?.(checked.standing);
     const words = checked.viewChanged ? this.#role.toolsChanged() : undefined;
     if (words !== undefined) this.#write(words);
   }

@@ -91,7 +91,8 @@ export class GetStream implements UpstreamHandler {
   }
 }
 
-class GetRole implements StreamRole {
+/** What is special about a GET stream: what the gateway itself says on it, and answers that are given back late. */
+export class GetRole implements StreamRole {
   readonly watched: readonly McpSubject[] = [];
   readonly #call: Call;
 

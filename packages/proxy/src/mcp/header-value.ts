@@ -13,3 +13,9 @@ export function decodeHeaderValue(value: string): string | undefined {
   const text = bytes.toString('utf8');
   return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined;
 }
+
+/** The inverse of {@link decodeHeaderValue}: as it is where a header can hold it, encoded otherwise. */
+export function encodeHeaderValue(text: string): string {
+  const isPlain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !text.startsWith(prefix);
+  return isPlain ? text : prefix + Buffer.from(text, 'utf8').toString('base64') + suffix;
+}

@@ -98,7 +98,7 @@ function beginSession(
     name: call.sessionName,
     tenant: entry.tenant,
     route: entry.name,
-    backend: entry.mcp.member.backend.key,
+    backend: entry.mcp.sessionKey,
     principal: standing.credential.principal.id,
     version,
     upstreamId,

@@ -1,4 +1,4 @@
-import type { RoutingTable, McpSubject } from '@signalbox/config';
+import type { McpRouteEntry, McpSubject, RoutingTable } from '@signalbox/config';
 import { reaccept } from '../session/credential.ts';
 import { decideFor, type Standing, subjectOf } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -34,7 +34,7 @@ export function recheck(call: Call, standing: Standing, next: RoutingTable, watc
   if (found.digest === before.digest) {
     return { kind: 'allowed', standing: { ...standing, route }, viewChanged: false };
   }
-  if (found.mcp.member.backend.key !== before.mcp.member.backend.key) {
+  if (leadsElsewhere(call, before, found)) {
     return { kind: 'ended', refusal: refusals.backendChanged, revision };
   }
   const credential = reaccept(found.authentication, standing.credential);
@@ -43,6 +43,13 @@ export function recheck(call: Call, standing: Standing, next: RoutingTable, watc
   if (!stillAllowed(call, after, watched)) return { kind: 'ended', refusal: refusals.permissionWithdrawn, revision };
   const viewChanged = catalog.viewChanged(before, found, viewerOf(call, standing), viewerOf(call, after));
   return { kind: 'allowed', standing: after, viewChanged };
+}
+
+/** Whether what the stream is about is behind another backend now. A federation goes on as such whatever its members. */
+function leadsElsewhere(call: Call, { mcp: before }: McpRouteEntry, { mcp: after }: McpRouteEntry): boolean {
+  if (before.sessionKey !== after.sessionKey) return true;
+  const member = call.target?.state.member;
+  return member !== undefined && after.federation?.byKey.get(member.key)?.backend.key !== member.backend.key;
 }
 
 function stillAllowed(call: Call, standing: Standing, watched: readonly McpSubject[]): boolean {

@@ -1,3 +1,5 @@
+import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
+import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
 /** Every bound of the request path. Sizes in bytes, times in milliseconds. */
@@ -59,6 +61,10 @@ export interface RequestLimits {
   readonly backends: number;
   /** Tool names that are remembered of one backend. */
   readonly toolsPerBackend: number;
+  /** Between clients and servers of different eras. */
+  readonly bridge: BridgeLimits;
+  /** Of virtual servers of several members. */
+  readonly federation: FederationLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
   readonly rateLimitBuckets: number;
   /** The card of an agent. Beyond: the request fails. */
@@ -98,6 +104,8 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   eraHorizonMs: 3_600_000,
   backends: 10_000,
   toolsPerBackend: 10_000,
+  bridge: defaultBridgeLimits,
+  federation: defaultFederationLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,
 });

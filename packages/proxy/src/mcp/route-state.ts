@@ -1,15 +1,15 @@
 import type { McpRouteEntry } from '@signalbox/config';
+import { type Endpoint, endpointOf } from './endpoint.ts';
+import type { MemberState } from '../federation/member-leg.ts';
 import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts';
 
 /** What requests on a route need beyond its table entry, worked out once for each entry. */
-export interface RouteState {
+export interface RouteState extends Endpoint {
   readonly entry: McpRouteEntry;
   /** Revision as events hold it. */
   readonly revision: number;
-  /** Scheme, host and port of the backend. */
-  readonly origin: string;
-  /** Path and query of the backend's MCP endpoint. */
-  readonly target: string;
+  /** Of a federation, in the order of its members. */
+  readonly members: readonly MemberState[];
   /** Credentials that were verified a moment ago. */
   readonly verified: VerifiedTokens;
   /** Where the route's protected-resource metadata is, below the origin; empty when no token issuer is configured. */
@@ -33,9 +33,10 @@ export class RouteStates {
   }
 
   #add(entry: McpRouteEntry): RouteState {
-    const { origin, pathname, search } = new URL(entry.mcp.member.backend.url);
+    const { member: first, federation } = entry.mcp;
     const state = {
-      ...{ entry, revision: Number(entry.revision), origin, target: pathname + search },
+      ...{ entry, revision: Number(entry.revision), ...endpointOf(first.backend) },
+      members: (federation?.members ?? []).map((member) => ({ member, ...endpointOf(member.backend) })),
       verified: this.#tokens.verifiedTokens(entry.authentication),
       metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
     };

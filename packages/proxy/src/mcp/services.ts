@@ -1,6 +1,14 @@
 import { EventIds, type Recorder } from '@signalbox/audit';
 import type { ForwardRouteEntry } from '@signalbox/config';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
+import type { TenantDemand } from '../discovery/tenant-demand.ts';
+import { HiddenNames } from '../federation/hidden-names.ts';
+import { FederatedSessions } from '../federation/legs.ts';
+import { ListCursors } from '../federation/list-cursor.ts';
+import { MemberHealth } from '../federation/member-health.ts';
+import { MemberIds } from '../federation/member-ids.ts';
+import { MemberNames } from '../federation/member-names.ts';
+import { EraBridge } from '../bridge/era-bridge.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
@@ -32,6 +40,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** Loads tenants when they are asked for; undefined: all that there are have been. */
+  readonly demand?: Pick<TenantDemand, 'want' | 'use' | 'release'> | undefined;
   readonly limits: RequestLimits;
   readonly clock: Clock;
   readonly random: Random;
@@ -50,6 +60,12 @@ export interface Services extends RequestPathDeps {
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly eras: EraProbe;
+  readonly memberHealth: MemberHealth;
+  readonly memberNames: MemberNames;
+  readonly memberIds: MemberIds;
+  readonly hiddenNames: HiddenNames;
+  readonly listCursors: ListCursors;
+  readonly federatedSessions: FederatedSessions;
   readonly catalog: Catalog;
   readonly keepAlive: KeepAlive;
   readonly requestIds: RequestIds;
@@ -71,6 +87,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
+    upstream: new EraBridge(deps),
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     routes: new RouteStates(tokens),
@@ -84,6 +101,12 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
       maxInFlight: limits.inFlightPerSession,
     }),
     eras: new EraProbe(deps),
+    memberHealth: new MemberHealth(deps, limits.federation, limits.backends),
+    memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
+    memberIds: new MemberIds(sessionKeys),
+    hiddenNames: new HiddenNames(deps),
+    listCursors: new ListCursors(sessionKeys, random),
+    federatedSessions: new FederatedSessions(),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

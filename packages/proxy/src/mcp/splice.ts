@@ -1,3 +1,4 @@
+import { objectMembers } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 
 /** A stretch of bytes, `[start, end)`, and what takes its place. */
@@ -16,14 +17,20 @@ export interface Stretch {
 /** The bytes with every edit made. Edits must be in order and apart. The bytes between them are copied as they are. */
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return bytes;
-  const parts: Buffer[] = [];
-  let from = 0;
+  let length = bytes.length;
   for (const { start, end, text } of edits) {
-    parts.push(bytes.subarray(from, start), typeof text === 'string' ? Buffer.from(text, 'utf8') : text);
+    length += (typeof text === 'string' ? Buffer.byteLength(text) : text.length) - (end - start);
+  }
+  const out = Buffer.allocUnsafe(length);
+  let from = 0;
+  let at = 0;
+  for (const { start, end, text } of edits) {
+    at += bytes.copy(out, at, from, start);
+    at += typeof text === 'string' ? out.write(text, at) : text.copy(out, at);
     from = end;
   }
-  parts.push(bytes.subarray(from));
-  return Buffer.concat(parts);
+  bytes.copy(out, at, from);
+  return out;
 }
 
 /** One edit with ASCII text, in one allocation: for the minted ids of requests. */
@@ -53,4 +60,16 @@ export function spliceBytes(bytes: Buffer, { start, end }: Span, { source, from 
 export function spliceText(bytes: Buffer, span: Span, text: string): Buffer {
   const source = Buffer.from(text, 'utf8');
   return spliceBytes(bytes, span, { source, from: { start: 0, end: source.length } });
+}
+
+/** Takes a member out of an object, with the comma that parts it from its neighbour. */
+export function withoutMember(bytes: Buffer, object: Span, name: string): readonly Edit[] {
+  const members = objectMembers(bytes, object);
+  const position = members.findIndex(({ key }) => key === name);
+  const member = members[position];
+  if (!member) return [];
+  const before = members[position - 1];
+  if (before) return [{ start: before.value.end, end: member.value.end, text: '' }];
+  const end = members.length > 1 ? bytes.indexOf(',', member.value.end) + 1 : member.value.end;
+  return [{ start: object.start + 1, end, text: '' }];
 }

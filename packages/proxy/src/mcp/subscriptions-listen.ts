@@ -89,11 +89,15 @@ export class ListenRole implements StreamRole {
 
   /** The result that ends a subscription in order. */
   #complete(meta: Readonly<Record<string, unknown>>): string {
-    const { clientId } = this.#rewriter;
-    const more = JSON.stringify(meta).slice(1);
-    const result = `{"resultType":"complete","_meta":{"${metaKeys.subscriptionId}":${clientId},${more}}`;
-    return encodeEvent({ data: `{"jsonrpc":"2.0","id":${clientId},"result":${result}}` });
+    return completeListen(this.#rewriter.clientId, meta);
   }
+}
+
+/** The result that ends a subscription in order, as an event. @param clientId raw JSON. */
+export function completeListen(clientId: string, meta: Readonly<Record<string, unknown>>): string {
+  const more = JSON.stringify(meta).slice(1);
+  const result = `{"resultType":"complete","_meta":{"${metaKeys.subscriptionId}":${clientId},${more}}`;
+  return encodeEvent({ data: `{"jsonrpc":"2.0","id":${clientId},"result":${result}}` });
 }
 
 const reasonKey = 'dev.signalbox/reason';
@@ -101,7 +105,7 @@ const revisionKey = 'dev.signalbox/revision';
 const subscriptionKey = Buffer.from(`"${metaKeys.subscriptionId}"`, 'latin1');
 
 /** Puts the client's id wherever the subscription id names the minted one. */
-function renameSubscription(event: Buffer, upstreamId: string, clientId: string): Buffer {
+export function renameSubscription(event: Buffer, upstreamId: string, clientId: string): Buffer {
   let renamed = event;
   for (let at = renamed.indexOf(subscriptionKey); at >= 0; at = renamed.indexOf(subscriptionKey, at + 1)) {
     let value = at + subscriptionKey.length;

@@ -11,6 +11,7 @@ export function refusalOf(error: UpstreamError): Refusal {
   switch (error.code) {
     case 'connect-failed':
     case 'connect-timeout':
+    case 'breaker-open':
       return refusals.upstreamUnreachable;
     case 'head-timeout':
     case 'idle-timeout':
@@ -20,6 +21,8 @@ export function refusalOf(error: UpstreamError): Refusal {
       return refusals.upstreamBusy;
     case 'closed-early':
       return refusals.upstreamFailed;
+    case 'other-era':
+      return refusals.otherEra;
     case 'protocol':
       return refusals.upstreamInvalid;
   }
@@ -50,7 +53,7 @@ function answerModern(call: Call, status: number, error: RawError | undefined): 
   const aboutTheHop = error?.code === codes.headerMismatch || error?.code === codes.unsupportedVersion;
   if (!error || aboutTheHop) {
     // Not how an upstream of this era answers what the door let through: it may be of another one now.
-    services.eras.doubt(route as RouteState);
+    services.eras.doubt(call.target?.state ?? (route as RouteState));
     return call.refuse(refusals.upstreamFailed, { data: { status } });
   }
   relayError(call, status, error);

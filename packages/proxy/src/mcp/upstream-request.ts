@@ -1,32 +1,42 @@
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
-import type { RouteState } from './route-state.ts';
+import type { Endpoint } from './endpoint.ts';
 
 /** A POST to the route's backend. */
-export function postRequest(call: Call, route: RouteState, headers: readonly string[], body: Buffer): UpstreamRequest {
+export function postRequest(
+  call: Call,
+  { origin, target, backend }: Endpoint,
+  headers: readonly string[],
+  body: Buffer,
+): UpstreamRequest {
   return {
-    origin: route.origin,
-    poolKey: route.entry.mcp.member.backend.key,
-    peer: route.entry.mcp.member.backend,
+    origin,
+    poolKey: backend.key,
+    peer: backend,
     method: 'POST',
-    target: route.target,
+    target,
     headers,
     body,
     safeToResend: call.rule?.repeatable ?? false,
+    legacyFor: call.isForLegacy ? call.credential?.principal.id : undefined,
     timeouts: call.rule?.special === 'listen' ? call.services.streamTimeouts : call.services.callTimeouts,
   };
 }
 
 /** A request without body on the legacy session: GET or DELETE. */
-export function sessionRequest(call: Call, route: RouteState, headers: readonly string[]): UpstreamRequest {
+export function sessionRequest(
+  call: Call,
+  { origin, target, backend }: Endpoint,
+  headers: readonly string[],
+): UpstreamRequest {
   const isGet = call.kind === 'get';
   const { streamTimeouts, callTimeouts } = call.services;
   return {
-    origin: route.origin,
-    poolKey: route.entry.mcp.member.backend.key,
-    peer: route.entry.mcp.member.backend,
+    origin,
+    poolKey: backend.key,
+    peer: backend,
     method: isGet ? 'GET' : 'DELETE',
-    target: route.target,
+    target,
     headers,
     body: undefined,
     safeToResend: true,

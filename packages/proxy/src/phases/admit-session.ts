@@ -34,6 +34,6 @@ function belongsHere(call: Call, facts: SessionFacts): boolean {
     facts.principal === credential?.principal.id &&
     facts.tenant === entry?.tenant &&
     facts.route === entry.name &&
-    facts.backend === entry.mcp.member.backend.key
+    facts.backend === entry.mcp.sessionKey
   );
 }

@@ -1,4 +1,6 @@
-import { decideFor, subjectOf } from '../mcp/authorization.ts';
+import type { McpSubject } from '@signalbox/config';
+import { locate, type Located } from '../federation/locate.ts';
+import { decideFor, type Standing, subjectOf } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
 import type { MethodRule } from '../mcp/codec/codec.ts';
 import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
@@ -12,7 +14,7 @@ import { refuse, type Step } from './step.ts';
  * May this principal do what the body says? Methods of the protocol itself are everyone's who is authenticated; tools,
  * prompts and resources are a matter of policy. What policy refuses is answered as if it did not exist.
  */
-export function authorize(call: Call): Step {
+export function authorize(call: Call): Step | Promise<Step> {
   switch (call.kind) {
     case 'request':
       return authorizeRequest(call);
@@ -29,14 +31,14 @@ export function authorize(call: Call): Step {
   }
 }
 
-function authorizeRequest(call: Call): Step {
+function authorizeRequest(call: Call): Step | Promise<Step> {
   const { rule } = call;
   if (!rule) return refuse(call, call.era === 'modern' ? refusals.unknownModernMethod : refusals.unknownMethod);
   if (rule.subject === 'none') return allow(call);
   return authorizeSubject(call, rule);
 }
 
-function authorizeSubject(call: Call, rule: MethodRule): Step {
+function authorizeSubject(call: Call, rule: MethodRule): Step | Promise<Step> {
   const standing = { route: call.route as RouteState, credential: call.credential as Credential };
   if (rule.subject !== 'resource') call.toolName = call.message?.name ?? '';
   const subject = subjectOf(call, standing);
@@ -45,6 +47,21 @@ function authorizeSubject(call: Call, rule: MethodRule): Step {
     return refuse(call, refusals.invalidParams, { message: `${what} must be a string, params.arguments an object` });
   }
   call.subject = subject;
+  if (standing.route.entry.mcp.federation === null) return decideOn(call, rule, standing, subject);
+  const located = locate(call, subject.kind, subject.kind === 'resource' ? subject.uri : subject.name);
+  if (!(located instanceof Promise)) return decideAt(call, rule, standing, located);
+  return located.then((found) => decideAt(call, rule, standing, found));
+}
+
+/** At a federation a name leads to a member first, whose rules count as well. */
+function decideAt(call: Call, rule: MethodRule, standing: Standing, located: Located): Step {
+  if (located === 'unknown') return refuse(call, refusals.membersMissing);
+  if (located === 'nobody') return refuseAsUnknown(call, rule);
+  call.target = located;
+  return decideOn(call, rule, standing, call.subject as McpSubject);
+}
+
+function decideOn(call: Call, rule: MethodRule, standing: Standing, subject: McpSubject): Step {
   const decision = decideFor(call, standing, subject);
   call.decidedBy = decision.rule;
   if (decision.allowed) return allow(call);

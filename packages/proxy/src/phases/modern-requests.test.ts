@@ -111,8 +111,6 @@ describe('a modern request', () => {
 });
 
 describe('the era of an upstream', () => {
-  const supported = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
-
   it('is found once for all who ask at the same time', async () => {
     const path = new RequestPath();
     const exchanges = [];
@@ -125,22 +123,34 @@ describe('the era of an upstream', () => {
     expect(exchanges.map(({ status }) => status)).toEqual([200, 200, 200]);
   });
 
-  it('legacy: modern clients are told to fall back', async () => {
+  it('legacy: the server is spoken to in its era, and looks modern to the client', async () => {
     const path = new RequestPath();
     const exchange = await path.modern('server/discover', {}, { probe: false });
-    path.upstream.last.answer(
-      { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'no session' } },
-      { status: 400 },
-    );
+    const noSession = { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'no session' } };
+    path.upstream.last.answer(noSession, { status: 400 });
     await path.settled();
-    expect(exchange.status).toBe(400);
+    expect(path.upstream.last.message).toMatchObject({
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25' },
+    });
+    const greeting = {
+      protocolVersion: '2025-11-25',
+      capabilities: { tools: {} },
+      serverInfo: { name: 's', version: '1' },
+    };
+    path.upstream.last.result(greeting, { 'mcp-session-id': 'shared' });
+    await path.settled();
+    path.upstream.last.answer('', { status: 202 });
+    await path.settled();
     expect(exchange.json).toMatchObject({
       id: 1,
-      error: { code: -32022, data: { supported, requested: modernVersion } },
+      result: { resultType: 'complete', supportedVersions: [modernVersion] },
     });
     const next = await path.modern('tools/call', { name: 'echo' }, { probe: false });
-    expect(next.status).toBe(400);
-    expect(path.upstream.calls).toHaveLength(1);
+    await path.settled();
+    expect(path.upstream.last.header('mcp-session-id')).toBe('shared');
+    path.upstream.last.result({ content: [] });
+    expect(next.json).toMatchObject({ id: 1, result: { resultType: 'complete', content: [] } });
   });
 
   it.each([
@@ -172,8 +182,9 @@ describe('the era of an upstream', () => {
     const exchange = await path.modern('server/discover', {}, { probe: false });
     path.upstream.last.answer(answer, { status });
     await path.settled();
-    const code = (exchange.bytes.length > 0 ? exchange.json : {}) as { error?: { code?: number } };
-    expect(code.error?.code).toBe({ modern: undefined, legacy: -32022, none: -32603 }[era]);
+    const refused = exchange.bytes.length > 0;
+    const { method } = path.upstream.last.message;
+    expect(refused ? 'none' : method === 'initialize' ? 'legacy' : 'modern').toBe(era);
     const calls = path.upstream.calls.length;
     await path.modern('server/discover', {}, { probe: false });
     const probedAgain = path.upstream.calls.slice(calls).some(isProbe);
@@ -206,13 +217,12 @@ describe('the era of an upstream', () => {
     path.upstream.last.answer({ error: { code: -32601 } });
     await path.settled();
     await path.clock.advance(2_000);
-    const stale = await path.modern('server/discover', {}, { probe: false });
-    expect(stale.status).toBe(400);
-    expect(path.upstream.calls.map(isProbe)).toEqual([true, true]);
+    await path.modern('server/discover', {}, { probe: false });
+    expect(path.upstream.calls.map(isProbe)).toEqual([true, false, true]);
     path.upstream.last.result({ supportedVersions: [modernVersion] });
     await path.settled();
     await path.modern('server/discover', {}, { probe: false });
-    expect(path.upstream.calls.map(isProbe)).toEqual([true, true, false]);
+    expect(path.upstream.calls.map(isProbe)).toEqual([true, false, true, false]);
   });
 
   it('is not changed by failures after the horizon', async () => {

@@ -1,10 +1,10 @@
+import { sendFederated } from '../federation/send-federated.ts';
 import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
 import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
 import type { Era } from '../mcp/codec/codec.ts';
-import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
 import { endings, refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
 import { GetStream } from '../mcp/get-stream.ts';
@@ -27,6 +27,10 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
     call.endUnanswered(0, endings.clientGone);
     return 'stop';
   }
+  if (call.route?.entry.mcp.federation) {
+    sendFederated(call);
+    return 'stop';
+  }
   switch (call.kind) {
     case 'request':
       return call.era === 'modern' ? sendModern(call) : sendRequest(call);
@@ -44,27 +48,24 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
   }
 }
 
-/** Modern requests only go to upstreams that speak the era. */
+/** A modern request to an upstream of the legacy era is marked as such: the bridge between eras takes it from there. */
 function sendModern(call: Call): Step | Promise<Step> {
   const route = call.route as RouteState;
   const era = call.services.eras.known(route);
   if (era === 'modern') return sendRequest(call);
-  if (era === 'legacy') return refuseForLegacyUpstream(call);
+  if (era === 'legacy') return sendToLegacy(call);
   return new Promise<Era | undefined>((resolve) => call.services.eras.find(route, resolve)).then((found) => {
     if (call.exchange.closed) call.endUnanswered(0, endings.clientCancelled);
     else if (found === 'modern') return sendRequest(call);
-    else if (found === 'legacy') return refuseForLegacyUpstream(call);
+    else if (found === 'legacy') return sendToLegacy(call);
     else return refuse(call, refusals.upstreamUnreachable);
     return 'stop';
   });
 }
 
-/** Tells clients that can negotiate to fall back to `initialize`. */
-function refuseForLegacyUpstream(call: Call): Step {
-  return refuse(call, refusals.legacyUpstream, {
-    message: 'Unsupported protocol version: the server behind this route needs a session; send initialize',
-    data: { supported: legacyCodec.versions, requested: call.version },
-  });
+function sendToLegacy(call: Call): Step {
+  call.isForLegacy = true;
+  return sendRequest(call);
 }
 
 function sendRequest(call: Call): Step {
@@ -105,8 +106,8 @@ const initializeHeaders: readonly string[] = [
 
 function sendNotification(call: Call): Step {
   if (call.method !== cancelledMethod) return forward(call, call.body as Buffer);
-  const body = cancelledForUpstream(call);
-  if (body) return forward(call, body);
+  const cancelled = cancelledForUpstream(call);
+  if (cancelled) return forward(call, cancelled.body);
   call.respond(202, [], undefined);
   return 'stop';
 }

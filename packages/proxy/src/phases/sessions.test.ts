@@ -228,8 +228,8 @@ describe('a legacy session', () => {
     const path = new RequestPath();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
     const failed = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
-    path.upstream.last.answer('{"jsonrpc":"2.0","id":"$id","error":{"code":-32602,"message":"no"}}');
-    expect(failed.json).toMatchObject({ id: 1, error: { code: -32602, message: 'no' } });
+    path.upstream.last.answer('{"jsonrpc":"2.0","id":"$id","error":{"code":-32001,"message":"no"}}');
+    expect(failed.json).toMatchObject({ id: 1, error: { code: -32001, message: 'no' } });
     const strange = await path.post({ jsonrpc: '2.0', id: 2, method: 'initialize', params });
     path.upstream.last.result({ protocolVersion: '3000-01-01', capabilities: {} });
     expect(strange.json).toMatchObject({ id: 2, error: { code: -32603 } });
@@ -254,7 +254,39 @@ describe('a legacy session', () => {
     });
   });
 
-  it('tells a client plainly that the upstream is of the modern era only', async () => {
+  it('is begun by what a server of the modern era alone says about itself', async () => {
+    const path = new RequestPath();
+    const params = {
+      protocolVersion: '2025-06-18',
+      capabilities: { roots: {} },
+      clientInfo: { name: 'c', version: '1' },
+    };
+    const exchange = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
+    path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error: { code: -32601, message: 'no' } }, { status: 404 });
+    expect(path.upstream.last.message).toMatchObject({ method: 'server/discover' });
+    const serverInfo = { name: 's', version: '2' };
+    path.upstream.last.result({
+      ...{ resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities: { tools: {} }, instructions: 'i' },
+      _meta: { 'io.modelcontextprotocol/serverInfo': serverInfo },
+    });
+    const result = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo, instructions: 'i' };
+    expect(exchange.json).toEqual({ jsonrpc: '2.0', id: 1, result });
+    const session = {
+      'mcp-session-id': exchange.headers['mcp-session-id'] ?? '',
+      'mcp-protocol-version': '2025-06-18',
+    };
+    const call = await path.request(session, 'tools/call', { name: 'echo' }, 7);
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': { roots: {} },
+      'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
+    };
+    expect(path.upstream.last.message).toMatchObject({ method: 'tools/call', params: { name: 'echo', _meta } });
+    path.upstream.last.result({ resultType: 'complete', content: [] });
+    expect(call.json).toEqual({ jsonrpc: '2.0', id: 7, result: { content: [] } });
+  });
+
+  it('tells a client plainly that the upstream is of the modern era only, when that does not say what it is', async () => {
     const path = new RequestPath();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
     const exchange = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
@@ -264,6 +296,7 @@ describe('a legacy session', () => {
       data: { supported: ['2026-07-28'], requested: '2025-11-25' },
     };
     path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error }, { status: 400 });
+    path.upstream.last.answer({ jsonrpc: '2.0', id: '$id', error: { code: -32601, message: 'no' } }, { status: 404 });
     expect(exchange.status).toBe(200);
     expect(exchange.json).toMatchObject({
       id: 1,

@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
 import type { Random } from '@signalbox/runtime';
-import type { SessionKey, SessionKeys } from './session-keys.ts';
+import { Seal } from './seal.ts';
+import type { SessionKeys } from './session-keys.ts';
 
 /** What a legacy session id carries. The upstream's own session id stands nowhere else. */
 export interface SessionFacts {
@@ -8,82 +8,82 @@ export interface SessionFacts {
   readonly name: string;
   readonly tenant: string;
   readonly route: string;
-  /** Key of the backend that the upstream session is on. */
+  /** Key of the backend that the upstream session is on, or of the federation. */
   readonly backend: string;
   /** Whom the session belongs to. */
   readonly principal: string;
   /** Negotiated protocol version. */
   readonly version: string;
-  /** Empty when the upstream keeps no sessions. */
+  /** Empty when the upstream keeps no sessions, and for a federation, whose members have their own. */
   readonly upstreamId: string;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
+  /** Of a federation. */
+  readonly federation?: FederationFacts;
 }
 
-/**
- * Session ids as sealed letters: `<key id>.<base64url of nonce, AES-256-GCM ciphertext and tag>`, visible ASCII. Any
- * node with the key opens them; nobody else can read, make or change one.
- */
+/** What any node needs to go on with the sessions that members keep, or to begin them again. */
+export interface FederationFacts {
+  /** Raw JSON of what the client can do. */
+  readonly capabilities: string;
+  /** Raw JSON of who the client is. */
+  readonly clientInfo: string;
+  /** Sessions as they were when the id was sealed. */
+  readonly members: readonly MemberFacts[];
+}
+
+export interface MemberFacts {
+  /** Digest of the key of the member's backend. */
+  readonly backend: string;
+  /** Empty when the member keeps no sessions. */
+  readonly id: string;
+  readonly version: string;
+}
+
+/** Session ids as sealed letters. */
 export class SessionSeal {
-  readonly #keys: SessionKeys;
-  readonly #random: Random;
+  readonly #seal: Seal;
 
   constructor(keys: SessionKeys, random: Random) {
-    this.#keys = keys;
-    this.#random = random;
+    this.#seal = new Seal(keys, random, '');
   }
 
   seal(facts: SessionFacts): string {
-    const [{ id, key }] = this.#keys;
-    const nonce = this.#random.bytes(nonceBytes);
-    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id));
-    const sealed = Buffer.concat([nonce, cipher.update(encode(facts)), cipher.final(), cipher.getAuthTag()]);
-    return `${id}.${sealed.toString('base64url')}`;
+    return this.#seal.seal(encode(facts));
   }
 
   /** @returns undefined for everything that was not sealed with one of the keys. */
   open(sealedId: string): SessionFacts | undefined {
-    const dot = sealedId.indexOf('.');
-    const key = this.#keys.find(({ id }) => id === sealedId.slice(0, dot));
-    if (!key || sealedId.length > maxIdLength) return undefined;
-    const text = sealedId.slice(dot + 1);
-    const sealed = Buffer.from(text, 'base64url');
-    if (sealed.length < nonceBytes + tagBytes || sealed.toString('base64url') !== text) return undefined;
-    const plain = unseal(key, sealed);
-    return plain && decode(plain);
+    const plain = sealedId.length > maxIdLength ? undefined : this.#seal.open(sealedId);
+    return plain === undefined ? undefined : decode(plain);
   }
 }
 
-const nonceBytes = 12;
-const tagBytes = 16;
 /** Header values beyond this are cut off by many servers. */
-const maxIdLength = 4_096;
-
-function unseal({ id, key }: SessionKey, sealed: Buffer): Buffer | undefined {
-  const nonce = sealed.subarray(0, nonceBytes);
-  const tag = sealed.subarray(sealed.length - tagBytes);
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id)).setAuthTag(tag);
-  const opened = decipher.update(sealed.subarray(nonceBytes, sealed.length - tagBytes));
-  try {
-    return Buffer.concat([opened, decipher.final()]);
-  } catch {
-    // GCM reports a wrong tag only by throwing.
-    return undefined;
-  }
-}
+export const maxIdLength = 4_096;
 
 /** First element of the sealed list; a change of the list takes another number. */
-const format = 1;
+const formats = { direct: 1, federated: 2 } as const;
+
+type Direct = [number, string, string, string, string, string, string, string, number];
+type Members = readonly (readonly [string, string, string])[];
 
 function encode(facts: SessionFacts): string {
-  const { name, tenant, route, backend, principal, version, upstreamId, expiresAt } = facts;
-  return JSON.stringify([format, name, tenant, route, backend, principal, version, upstreamId, expiresAt]);
+  const { name, tenant, route, backend, principal, version, upstreamId, expiresAt, federation } = facts;
+  const fields = [name, tenant, route, backend, principal, version, upstreamId, expiresAt];
+  if (!federation) return JSON.stringify([formats.direct, ...fields]);
+  const members = federation.members.map((member) => [member.backend, member.id, member.version]);
+  return JSON.stringify([formats.federated, ...fields, federation.capabilities, federation.clientInfo, members]);
 }
 
-function decode(plain: Buffer): SessionFacts | undefined {
-  const [read, name, tenant, route, backend, principal, version, upstreamId, expiresAt] = JSON.parse(
-    plain.toString('utf8'),
-  ) as [number, string, string, string, string, string, string, string, number];
-  if (read !== format) return undefined;
-  return { name, tenant, route, backend, principal, version, upstreamId, expiresAt };
+function decode(plain: string): SessionFacts | undefined {
+  const [format, name, tenant, route, backend, principal, version, upstreamId, expiresAt, ...more] = JSON.parse(
+    plain,
+  ) as [...Direct, ...unknown[]];
+  const facts = { name, tenant, route, backend, principal, version, upstreamId, expiresAt };
+  if (format === formats.direct) return facts;
+  if (format !== formats.federated) return undefined;
+  const [capabilities, clientInfo, sealed] = more as [string, string, Members];
+  const members = sealed.map(([of, id, speaks]): MemberFacts => ({ backend: of, id, version: speaks }));
+  return { ...facts, federation: { capabilities, clientInfo, members } };
 }

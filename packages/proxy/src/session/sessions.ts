@@ -1,4 +1,5 @@
 import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
+import type { MemberLeg } from '../federation/member-leg.ts';
 import type { SessionFacts, SessionSeal } from './sealed-session.ts';
 
 export interface SessionsOptions {
@@ -20,6 +21,8 @@ export interface InFlight extends Rostered {
   readonly clientId: string;
   /** Raw JSON of the minted id that the upstream knows. */
   readonly upstreamId: string;
+  /** Of a federation: how the member is spoken to that the request went to. */
+  readonly leg?: MemberLeg | undefined;
 }
 
 /** An open legacy session, as this node sees it. */
@@ -68,13 +71,13 @@ export class Session {
     if (this.#inFlight.delete(request)) this.#usedAt = this.#clock.monotonic();
   }
 
-  /** What the upstream knows a request by. Undefined when none, or more than one, is in flight under the id. */
-  upstreamIdOf(clientId: string): string | undefined {
-    let found: string | undefined;
+  /** The request that is in flight under an id of the client's. Undefined when there is none, or more than one. */
+  inFlight(clientId: string): InFlight | undefined {
+    let found: InFlight | undefined;
     for (const request of this.#inFlight) {
       if (request.clientId !== clientId) continue;
       if (found !== undefined) return undefined;
-      found = request.upstreamId;
+      found = request;
     }
     return found;
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { create, type JsonValue } from '@bufbuild/protobuf';
+import { create, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import type { OutcomeEvent } from '@signalbox/audit';
 import {
   assembleRoutingTable,
@@ -20,6 +20,7 @@ import { TenantSchema } from '@signalbox/proto/signalbox/config/v1/tenant_pb.ts'
 import { VirtualServerSchema } from '@signalbox/proto/signalbox/config/v1/virtual_server_pb.ts';
 import { Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
+import { TenantDemand, type TenantDemandLimits } from '../discovery/tenant-demand.ts';
 import { defaultRequestLimits, type RequestLimits } from '../mcp/request-limits.ts';
 import { createRequestHandler } from '../phases/phases.ts';
 import { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';
@@ -40,6 +41,10 @@ export interface TableOptions {
   readonly deny?: readonly string[];
   readonly backendUrl?: string;
   readonly routes?: readonly string[];
+  /** The operator's set names the tenant, whose own set is not here. */
+  readonly withoutTenant?: boolean;
+  /** Spec of a virtual server of several members: backends `tools` and `more`, the second one at port 3002. */
+  readonly federated?: MessageInitShape<typeof VirtualServerSchema>;
   /** More of the tenant's resources: kind, name and spec. */
   readonly more?: readonly (readonly [kind: string, name: string, spec: object])[];
 }
@@ -49,15 +54,19 @@ const usualRules = ['tool.name != "hidden"', 'prompt.name != "hidden"', 'resourc
 
 export const audience = 'signalbox';
 
+const moreUrl = 'http://127.0.0.1:3002/mcp';
+
 export function tableOf(options: TableOptions = {}): RoutingTable {
   const operator = makeSnapshot(operatorScope, 1n, [
     encodeResource('Gateway', 'default', create(GatewaySchema, { listeners: [{ name: 'http', port: 8080 }] })),
     encodeResource('Tenant', 'acme', create(TenantSchema, {})),
   ]);
   const { revision = 1, backendUrl = 'http://127.0.0.1:3001/mcp', routes = ['assistant'] } = options;
+  const { federated = { members: [{ backend: 'tools' }] } } = options;
   const tenant = makeSnapshot('acme', BigInt(revision), [
     encodeResource('Backend', 'tools', create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl } } })),
-    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, { members: [{ backend: 'tools' }] })),
+    encodeResource('Backend', 'more', create(BackendSchema, { kind: { case: 'mcp', value: { url: moreUrl } } })),
+    encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, federated)),
     encodeResource('Policy', 'access', policyOf(options)),
     ...routes.map((name) => encodeResource('Route', name, routeOf(name))),
     ...(options.more ?? []).map(storedOf),
@@ -67,7 +76,7 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
   const compiled = operatorTable && compileTenant(tenant, operatorTable);
   if (!operatorTable || !compiled?.table)
     throw new Error(JSON.stringify([compiledOperator.problems, compiled?.problems]));
-  return assembleRoutingTable({ operator: operatorTable, tenants: [compiled.table] });
+  return assembleRoutingTable({ operator: operatorTable, tenants: options.withoutTenant ? [] : [compiled.table] });
 }
 
 function storedOf([kind, name, spec]: readonly [kind: string, name: string, spec: object]) {
@@ -123,6 +132,8 @@ export interface RequestPathOptions extends TableOptions {
   readonly seed?: number;
   /** Begin without a table. */
   readonly noTable?: boolean;
+  /** Load tenants when they are asked for. */
+  readonly demand?: TenantDemandLimits;
 }
 
 /** The request path of a node over a fake client and a fake upstream. */
@@ -135,6 +146,7 @@ export class RequestPath {
   readonly tables = new CurrentTable();
   readonly streams: OpenStreamsRegistry;
   readonly sessionKeys: SessionKeys;
+  readonly demand: TenantDemand | undefined;
   readonly #handle: (exchange: FakeExchange) => void;
   readonly #options: RequestPathOptions;
 
@@ -149,9 +161,12 @@ export class RequestPath {
       onSwap: (_previous, next) => this.streams.swapped(next),
       onRetired: () => undefined,
     });
+    const { metrics } = this;
+    this.demand = options.demand && new TenantDemand({ limits: options.demand, clock, logger, metrics });
     if (options.noTable !== true) this.tables.swap(tableOf(options));
     this.#handle = createRequestHandler({
       tables: this.tables,
+      demand: this.demand,
       gateway: 'default',
       node: 'node-1',
       upstream: this.upstream,

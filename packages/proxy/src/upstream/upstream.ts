@@ -29,6 +29,8 @@ export interface UpstreamRequest {
   /** What is special about the endpoint. Equal for equal pool keys. */
   readonly peer?: UpstreamPeer;
   readonly safeToResend: boolean;
+  /** A modern request for a server of the legacy era: the caller, whose sessions there it may share. */
+  readonly legacyFor?: string | undefined;
   /** Bounds in milliseconds. `totalMs` 0: none, for streams. */
   readonly timeouts: {
     readonly connectMs: number;
@@ -99,7 +101,11 @@ export interface UpstreamError {
     | 'idle-timeout'
     | 'total-timeout'
     | 'closed-early'
-    | 'protocol';
+    | 'protocol'
+    /** Not sent: the member of a virtual server failed several times in a row. */
+    | 'breaker-open'
+    /** Not sent: the member speaks another era than the client. */
+    | 'other-era';
   readonly message: string;
   /** True if no byte of the request can have been acted on. */
   readonly notAccepted: boolean;

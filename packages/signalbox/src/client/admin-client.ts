@@ -6,6 +6,10 @@ import {
   file_signalbox_admin_v1_config_service,
 } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import {
+  DumpService,
+  file_signalbox_admin_v1_dump_service,
+} from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
+import {
   file_signalbox_admin_v1_node_service,
   NodeService,
 } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
@@ -28,6 +32,7 @@ export interface AdminClient {
   readonly nodes: Client<typeof NodeService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
+  readonly dump: Client<typeof DumpService>;
 }
 
 /** Longest wait for an answer, in milliseconds; streams have none, their caller ends them. */
@@ -52,6 +57,7 @@ export function adminClientFor(target: Target, clock: Clock): AdminClient {
     nodes: createClient(NodeService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
+    dump: createClient(DumpService, transport),
   };
 }
 
@@ -75,6 +81,7 @@ const deadline =
 
 const registry = createRegistry(
   file_signalbox_admin_v1_config_service,
+  file_signalbox_admin_v1_dump_service,
   file_signalbox_admin_v1_node_service,
   file_signalbox_admin_v1_tenant_service,
   file_signalbox_admin_v1_token_service,

@@ -18,6 +18,7 @@ const roles = {
   developer: Role.DEVELOPER,
   auditor: Role.AUDITOR,
   node: Role.NODE,
+  relay: Role.RELAY,
 } as const;
 type RoleName = keyof typeof roles;
 
@@ -28,6 +29,7 @@ interface OutputOptions {
 interface CreateOptions extends OutputOptions {
   readonly role: RoleName;
   readonly tenant?: readonly string[];
+  readonly tenantSelector?: string;
   readonly gateway?: string;
   readonly family?: string;
   readonly ttl?: number;
@@ -61,7 +63,11 @@ function createCommand(cli: Cli): Command {
     .argument('<name>', 'shown as author of revisions and as identity of nodes')
     .addOption(new Option('--role <role>', 'what it may do').choices(Object.keys(roles)).makeOptionMandatory())
     .option('-t, --tenant <name>', 'only this tenant; may be repeated', collect)
-    .option('--gateway <name>', 'gateway of a node')
+    .option(
+      '--tenant-selector <labels>',
+      'for nodes: tenants with these labels, as they are at the moment; key=value, key in (a, b), !key',
+    )
+    .option('--gateway <name>', 'gateway of a node or relay')
     .option(
       '--family <name>',
       'what its nodes are: native (our own proxies), envoy or agentgateway; native unless given',
@@ -77,6 +83,11 @@ function createCommand(cli: Cli): Command {
         ['signalbox token create alice --role tenant-admin --tenant acme', ''],
         ['signalbox token create edge-1 --role node --gateway default -o json', 'for a script: .secret'],
         [
+          'signalbox token create gold --role node --gateway default --tenant-selector tier=gold',
+          'nodes for the tenants with a label',
+        ],
+        ['signalbox token create eu --role relay --gateway default', 'SIGNALBOX_RELAY_TOKEN of signalbox relay'],
+        [
           'signalbox token create edge --role node --gateway default --join',
           'SIGNALBOX_PROXY_JOIN_TOKEN of a new node',
         ],
@@ -90,7 +101,10 @@ function createCommand(cli: Cli): Command {
 }
 
 async function create(cli: Cli, name: string, options: CreateOptions): Promise<void> {
-  if (options.gateway !== undefined && options.role !== 'node') throw usage('--gateway goes with --role node');
+  const subscribes = options.role === 'node' || options.role === 'relay';
+  if (options.gateway !== undefined && !subscribes) throw usage('--gateway goes with --role node or relay');
+  if (options.tenantSelector !== undefined && !subscribes)
+    throw usage('--tenant-selector goes with --role node or relay');
   if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
   if (options.join && options.certificate) throw usage('--join and --certificate exclude each other');
   const client = await adminClient(cli);
@@ -98,6 +112,7 @@ async function create(cli: Cli, name: string, options: CreateOptions): Promise<v
     name,
     role: roles[options.role],
     tenants: [...(options.tenant ?? [])],
+    tenantSelector: options.tenantSelector ?? '',
     gateway: options.gateway ?? '',
     family: options.family ?? '',
     form: options.join ? TokenForm.JOIN : options.certificate ? TokenForm.CERTIFICATE : TokenForm.BEARER,
@@ -142,7 +157,7 @@ function tokenRow(token: Token, nowMs: number): Cell[] {
     token.id,
     token.name,
     role,
-    token.tenants.join(',') || '-',
+    [...token.tenants, ...(token.tenantSelector === '' ? [] : [`{${token.tenantSelector}}`])].join(',') || '-',
     token.gateway || '-',
     ...times,
     stateOf(token, nowMs),

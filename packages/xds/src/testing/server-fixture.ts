@@ -14,6 +14,7 @@ export const testServerLimits: AdsServerLimits = {
   streamAgeGraceMs: 10_000,
   handshakeTimeoutMs: 5_000,
   authenticationCheckMs: 30_000,
+  lateRemovalMs: 5_000,
   answerTimeoutMs: 60_000,
   keepaliveIntervalMs: 10_000,
   keepaliveTimeoutMs: 5_000,

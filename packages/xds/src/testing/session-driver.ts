@@ -97,6 +97,12 @@ export class SessionDriver {
     return unseen;
   }
 
+  /** What has waited for answers to the rest of the round has waited long enough. */
+  overdue(): readonly SeenResponse[] {
+    this.#step({ kind: 'overdue' });
+    return this.take();
+  }
+
   effectsOf<K extends SessionEffect['kind']>(kind: K): readonly Extract<SessionEffect, { kind: K }>[] {
     return this.effects.filter((effect): effect is Extract<SessionEffect, { kind: K }> => effect.kind === kind);
   }

@@ -1,8 +1,10 @@
+import type { RouteEntry } from '@signalbox/config';
 import type { BehaviourId, Probe, Verdict } from '../capability.ts';
 import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
+import { isA2a } from './a2a.ts';
 import { routeProblems } from './check.ts';
-import { enforce } from './rules.ts';
+import { enforce, enforceA2a } from './rules.ts';
 
 /** Whether a stock agentgateway has a feature: its sample is projected, and what is reported decides. */
 export function probeAgentgateway(probe: Probe): Verdict {
@@ -14,8 +16,15 @@ export function probeAgentgateway(probe: Probe): Verdict {
       return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
     }
     case 'rule':
-      return probeRule(probe.when, (route) => enforce(route).gaps) ?? yes;
+      return probeRule(probe.when, gapsOf) ?? yes;
   }
+}
+
+/** What it cannot tell of the rules of a route. */
+function gapsOf(route: RouteEntry): ReadonlyMap<string, ReadonlySet<string>> {
+  if (route.kind === 'mcp') return enforce(route).gaps;
+  if (isA2a(route)) return enforceA2a(route, undefined).gaps;
+  return new Map([['route', new Set([`routes of kind ${route.kind}`])]]);
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

@@ -30,6 +30,9 @@ function messages(route: RouteEntry): readonly string[] {
 /** Why it cannot serve the route at all, not even more strictly. */
 function unservable(route: RouteEntry): readonly string[] {
   if (route.kind !== 'mcp' && !isA2a(route)) return [`agentgateway gets no routes of kind ${route.kind} from here`];
+  if (route.kind === 'mcp' && route.mcp.federation !== null) {
+    return ['agentgateway gets no virtual servers of several members, prefixes or selections from here'];
+  }
   return [
     ...(new URL(backendOf(route).url).search === ''
       ? []

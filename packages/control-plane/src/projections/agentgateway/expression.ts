@@ -24,6 +24,8 @@ export function expressionOf(formula: Formula): string {
     case 'header':
       if (formula.match !== 'present') throw new Error(`no projection asks for the content of ${formula.name}`);
       return `${quote(formula.name)} in request.headers`;
+    case 'path':
+      throw new Error('no projection asks for the path of a request');
     case 'value': {
       const subject = reference(formula.path);
       // What a message is about is a text: whoever reads it has asked for that.

@@ -1,6 +1,18 @@
 import type { RuleCondition, RuleField, RuleLiteral, TextTest } from '@signalbox/config';
 import type { Reading } from './reading.ts';
-import { all, always, any, type Formula, type Match, never, not, same, type TextMatch, value } from './formula.ts';
+import {
+  all,
+  always,
+  any,
+  type Formula,
+  type Match,
+  never,
+  not,
+  type Option,
+  same,
+  type TextMatch,
+  value,
+} from './formula.ts';
 
 /**
  * When an expression is true and when it is false, as far as a data plane can tell. Each is a condition that holds only if the
@@ -122,6 +134,16 @@ function leaf(condition: Leaf, context: Context): Verdict {
       return ofText(condition, context, (match) => value(reading.filter, reading.path, match));
     case 'host':
       return ofHost(condition, context);
+    case 'method':
+      return ofText(condition, context, (match) => ({ kind: 'header', name: ':method', match }));
+    case 'path':
+      return ofText(condition, context, (match) => ({ kind: 'path', match }));
+    case 'one-of':
+      return ofOneOf(condition, reading.options);
+    case 'header':
+      return ofHeader(condition, context, reading.name);
+    case 'headers':
+      return ofHeaders(condition, reading.read);
     case 'groups':
       return ofGroups(condition, reading.path);
     case 'open':
@@ -179,6 +201,51 @@ function ofHost(condition: Leaf, context: Context): Verdict {
     ...{ kind: 'header', name: ':authority' },
     match: { ...match, ignoreCase: true },
   }));
+}
+
+/** Each option by itself is known when the configuration is made. */
+function ofOneOf(condition: Leaf, options: readonly Option[]): Verdict {
+  const verdicts = options.map(({ text, when }) => ({ when, verdict: ofConstant(condition, text) }));
+  const where = (side: 'yes' | 'no'): Formula => any(verdicts.map(({ when, verdict }) => all([when, verdict[side]])));
+  const [first] = verdicts;
+  const gaps = first?.verdict.yesGaps ?? [];
+  return { yes: where('yes'), no: where('no'), yesGaps: gaps, noGaps: gaps, total: gaps.length === 0 };
+}
+
+/** A header field is a text, or not there. */
+function ofHeader(condition: Leaf, context: Context, name: string): Verdict {
+  const present: Formula = { kind: 'header', name, match: 'present' };
+  const at = (match: TextMatch): Formula => ({ kind: 'header', name, match });
+  switch (condition.kind) {
+    case 'has':
+      return total(present);
+    case 'equals':
+      if (typeof condition.value !== 'string') return partial(never, present);
+      return ofPresent(present, at({ is: 'exact', text: condition.value }));
+    case 'text': {
+      const match = textMatch(condition, context);
+      if (match === anyText) return partial(present, never);
+      return typeof match === 'string' ? gap(match) : ofPresent(present, at(match));
+    }
+    case 'holds':
+    case 'order':
+    case 'flag':
+      return error;
+  }
+}
+
+function ofPresent(present: Formula, yes: Formula): Verdict {
+  return partial(yes, all([present, not(yes)]));
+}
+
+/** Whether there is a field of a name. */
+function ofHeaders(condition: Leaf, read: (name: string) => Reading): Verdict {
+  if (condition.kind === 'has') return truth;
+  if (condition.kind !== 'holds') return gap('http.headers but for its fields');
+  if (typeof condition.value !== 'string') return falsehood;
+  const reading = read(condition.value);
+  if (reading.kind === 'unknown') return gap(reading.feature);
+  return reading.kind === 'header' ? total({ kind: 'header', name: reading.name, match: 'present' }) : falsehood;
 }
 
 function ofGroups(condition: Leaf, path: readonly string[] | undefined): Verdict {

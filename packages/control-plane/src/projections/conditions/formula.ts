@@ -8,7 +8,15 @@ export type Formula =
   | { readonly kind: 'all' | 'any'; readonly terms: readonly Formula[] }
   | { readonly kind: 'not'; readonly term: Formula }
   | { readonly kind: 'value'; readonly filter: MetadataFilter; readonly path: readonly string[]; readonly match: Match }
-  | { readonly kind: 'header'; readonly name: string; readonly match: TextMatch | 'present' };
+  | { readonly kind: 'header'; readonly name: string; readonly match: TextMatch | 'present' }
+  /** The path without query, as it was sent. */
+  | { readonly kind: 'path'; readonly match: TextMatch };
+
+/** A text that a field can be, and when it is. */
+export interface Option {
+  readonly text: string;
+  readonly when: Formula;
+}
 
 /** Where a value comes from: the message, or the verified caller. For Envoy, the filter that sets its metadata. */
 export type MetadataFilter = 'mcp' | 'jwt';
@@ -66,6 +74,7 @@ export function sizeOf(formula: Formula): number {
     case 'always':
     case 'never':
     case 'header':
+    case 'path':
     case 'value':
       return 1;
   }

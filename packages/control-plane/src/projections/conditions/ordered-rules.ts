@@ -98,7 +98,7 @@ function addTopic<T extends { readonly name: string }>(found: Findings, part: Pa
   const read = (field: RuleField): Reading => reader.read(field, topic, caller);
   const earlier: JudgedRule[] = [];
   for (const { rule, condition } of rules) {
-    if (rule.expression.topic !== 'any' && rule.expression.topic !== topic.name) continue;
+    if (!concerns(rule, topic.name)) continue;
     const judged = { rule, condition, verdict: judge(condition, read, reader.patternGap) };
     if (rule.effect === 'allow') {
       const terms = [
@@ -115,6 +115,12 @@ function addTopic<T extends { readonly name: string }>(found: Findings, part: Pa
     earlier.push(judged);
     if (judged.verdict.yes.kind === 'always') return;
   }
+}
+
+/** As at our own proxy: a rule that reads `mcp` says nothing about requests that are not of it. */
+function concerns({ expression }: CompiledRule, topic: string): boolean {
+  if (expression.topic !== 'any') return expression.topic === topic;
+  return !expression.readsMcp || (topic !== 'http' && topic !== 'a2a');
 }
 
 /** That no rule before one that allows comes to another decision, or errs. */

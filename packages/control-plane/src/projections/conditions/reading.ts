@@ -1,4 +1,4 @@
-import type { MetadataFilter } from './formula.ts';
+import type { MetadataFilter, Option } from './formula.ts';
 
 /** What a request is about, and the methods that are about it. */
 export interface Topic {
@@ -28,6 +28,14 @@ export type Reading =
   /** A text that every request has. */
   | { readonly kind: 'text'; readonly filter: MetadataFilter; readonly path: readonly string[] }
   | { readonly kind: 'host' }
+  /** Method, or path without query, of an HTTP request. */
+  | { readonly kind: 'method' | 'path' }
+  /** One of a few texts, each of which has its condition; requests of which none holds are denied. */
+  | { readonly kind: 'one-of'; readonly options: readonly Option[] }
+  /** A header field that may be missing. */
+  | { readonly kind: 'header'; readonly name: string }
+  /** All header fields. */
+  | { readonly kind: 'headers'; readonly read: (name: string) => Reading }
   /** A claim that is a text or a list of texts; undefined for callers without groups. */
   | { readonly kind: 'groups'; readonly path: readonly string[] | undefined }
   /** What may be missing, and of any type. */

@@ -12,7 +12,8 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+      if (!problem) return yes;
+      return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
       return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);

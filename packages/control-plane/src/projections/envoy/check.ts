@@ -1,14 +1,27 @@
-import type { Problem, McpRouteEntry } from '@signalbox/config';
+import type { Problem, RouteEntry } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
+import { limitGaps, type LimitShares } from './rate-limits.ts';
 import type { Enforcement } from './rules.ts';
+import { backendOf } from './upstream.ts';
 
 /** What a stock Envoy cannot enforce of a route, by rule and feature, in a fixed order. */
-export function routeProblems(route: McpRouteEntry, { gaps }: Enforcement): readonly Problem[] {
+export function routeProblems(
+  route: RouteEntry,
+  { gaps }: Enforcement,
+  shares: LimitShares = new Map(),
+): readonly Problem[] {
   const problem = (message: string): Problem => unenforceable(route, 'Envoy', message);
-  const backend = new URL(route.mcp.member.backend.url);
+  const backend = new URL(backendOf(route).url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
+    ...(route.kind !== 'mcp' || route.mcp.federation === null
+      ? []
+      : [problem('Envoy cannot present the members of a virtual server as one')]),
     ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
+    ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
+    ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
+      features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),
+    ),
     ...[...gaps].flatMap(([rule, features]) =>
       [...features].map((feature) => problem(`Envoy cannot enforce what ${rule} asks: ${feature}`)),
     ),

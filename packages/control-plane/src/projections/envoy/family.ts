@@ -2,6 +2,7 @@ import { ClusterSchema } from '@signalbox/proto/envoy/config/cluster/v3/cluster_
 import { ClusterLoadAssignmentSchema } from '@signalbox/proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
+import { SecretSchema } from '@signalbox/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import type { ResourceFamily } from '@signalbox/xds';
 import { typeUrlOf } from './pack.ts';
 
@@ -15,6 +16,7 @@ export const envoyFamily: ResourceFamily = {
   types: [
     { typeUrl: typeUrlOf(ClusterSchema), closesRound: false, removesLate: true, deletesByAbsence: true },
     { typeUrl: typeUrlOf(ClusterLoadAssignmentSchema), closesRound: false, removesLate: true },
+    { typeUrl: typeUrlOf(SecretSchema), closesRound: false, removesLate: true },
     { typeUrl: typeUrlOf(ListenerSchema), closesRound: false, deletesByAbsence: true },
     { typeUrl: typeUrlOf(RouteConfigurationSchema), closesRound: false, awaitsEarlier: true },
   ],

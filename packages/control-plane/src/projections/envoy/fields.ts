@@ -1,6 +1,16 @@
-import type { McpRouteEntry, RuleField } from '@signalbox/config';
+import type { RouteEntry, RuleField } from '@signalbox/config';
 import type { MetadataFilter } from '../conditions/formula.ts';
-import { type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
+import { type Caller, noClaim, type Reading, type Topic, topics as mcpTopics } from '../conditions/reading.ts';
+import { operationOptions, versionOptions } from './a2a.ts';
+import { backendOf } from './upstream.ts';
+
+/** What requests of a route can be about. */
+export type EnvoyTopic = Topic | { readonly name: 'http' | 'a2a' };
+
+export function topicsOf({ kind }: RouteEntry): readonly EnvoyTopic[] {
+  if (kind === 'mcp') return mcpTopics;
+  return [{ name: kind === 'a2a' ? 'a2a' : 'http' }];
+}
 
 /** Methods of the protocol itself, in either era: everyone who is authenticated may use them, as at our own proxy. */
 export const protocolMethods: readonly string[] = [
@@ -18,22 +28,38 @@ export const protocolMethods: readonly string[] = [
 ];
 
 /** What a field is for requests of a caller about a topic on a route. */
-export function readField({ variable, path }: RuleField, route: McpRouteEntry, topic: Topic, caller: Caller): Reading {
+export function readField(
+  { variable, path }: RuleField,
+  route: RouteEntry,
+  topic: EnvoyTopic,
+  caller: Caller,
+): Reading {
   const [field = '', ...within] = path;
   switch (`${variable}.${field}`) {
     case 'tool.name':
     case 'prompt.name':
     case 'resource.uri':
-      return { kind: 'text', filter: 'mcp', path: ['params', topic.subject] };
+      return 'subject' in topic ? { kind: 'text', filter: 'mcp', path: ['params', topic.subject] } : elsewhere;
     case 'tenant.name':
       return { kind: 'constant', value: route.tenant };
     case 'backend.name':
-      return { kind: 'constant', value: route.mcp.member.backend.name };
+      return { kind: 'constant', value: backendOf(route).name };
     case 'request.path':
-      return { kind: 'constant', value: route.endpoint };
+      return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : { kind: 'path' };
+    case 'a2a.method':
+      return { kind: 'one-of', options: operationOptions };
+    case 'a2a.version':
+      return { kind: 'one-of', options: versionOptions };
+    case 'http.method':
+      return { kind: 'method' };
+    case 'http.path':
+      return { kind: 'path' };
+    case 'http.headers':
+      return readHeader(within);
     case 'request.host':
       return { kind: 'host' };
     case 'mcp.method': {
+      if (!('methods' in topic)) return elsewhere;
       const [only, ...others] = topic.methods;
       if (only !== undefined && others.length === 0) return { kind: 'constant', value: only };
       return { kind: 'text', filter: 'mcp', path: ['method'] };
@@ -55,6 +81,27 @@ export function readField({ variable, path }: RuleField, route: McpRouteEntry, t
       return { kind: 'unknown', feature: path.length === 0 ? variable : `${variable}.${field}` };
   }
 }
+
+/** What a rule about other requests reads. */
+const elsewhere: Reading = { kind: 'unreachable' };
+
+/** What a header field is to rules: names in another case, and credentials, are never there. */
+function readHeader([name, ...deeper]: readonly string[]): Reading {
+  if (name === undefined) return { kind: 'headers', read: (one) => readHeader([one]) };
+  if (deeper.length > 0) return elsewhere;
+  if (name !== name.toLowerCase() || credentials.has(name)) return { kind: 'absent' };
+  if (!/^[a-z0-9_-]+$/.test(name)) return { kind: 'unknown', feature: 'header fields with odd names' };
+  if (rewritten.has(name) || name.startsWith('x-envoy-')) {
+    return { kind: 'unknown', feature: `the header field ${name}, which Envoy writes or removes by itself` };
+  }
+  return { kind: 'header', name };
+}
+
+const credentials: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization']);
+const rewritten: ReadonlySet<string> = new Set([
+  ...['host', 'connection', 'content-length', 'expect', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade'],
+  ...['transfer-encoding', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-request-id'],
+]);
 
 /** Key of the metadata under which the claims of a token lie. */
 export const payloadKey = 'jwt';

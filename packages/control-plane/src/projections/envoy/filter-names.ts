@@ -2,7 +2,10 @@
 export const filterNames = {
   jwt: 'envoy.filters.http.jwt_authn',
   mcp: 'envoy.filters.http.mcp',
+  /** Changes header fields before messages are read. */
+  accept: 'envoy.filters.http.header_mutation',
   rbac: 'envoy.filters.http.rbac',
+  limit: 'envoy.filters.http.local_ratelimit',
   router: 'envoy.filters.http.router',
   /** A second RBAC, in front. */
   origin: 'signalbox.origin',

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
-import type { AuthenticationTable, JwtVerifierConfig, McpRouteEntry } from '@signalbox/config';
+import type { AuthenticationTable, JwtVerifierConfig, RouteEntry } from '@signalbox/config';
 import {
   type JwtAuthentication,
   JwtAuthenticationSchema,
@@ -21,7 +21,7 @@ const keySetCacheS = 300;
 const cachedTokens = 1_000;
 
 /** What every route of a listener asks of tokens. A route names its requirement, see {@link requirementName}. */
-export function jwtAuthentication(routes: readonly McpRouteEntry[]): JwtAuthentication {
+export function jwtAuthentication(routes: readonly RouteEntry[]): JwtAuthentication {
   const providers = new Map<string, JwtProvider>();
   const requirements = new Map<string, JwtRequirement>();
   for (const route of routes) {
@@ -38,7 +38,7 @@ export function jwtAuthentication(routes: readonly McpRouteEntry[]): JwtAuthenti
 }
 
 /** By content, so that a route never meets the requirement of another revision. Undefined when tokens are not accepted. */
-export function requirementName({ tenant, authentication }: McpRouteEntry): string | undefined {
+export function requirementName({ tenant, authentication }: RouteEntry): string | undefined {
   return authentication.jwt.size === 0 ? undefined : `${tenant}/${authentication.digest}`;
 }
 

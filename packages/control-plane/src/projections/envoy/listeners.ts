@@ -1,9 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { PolicySchema, RBAC_Action } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { JwtAuthenticationSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
 import { Mcp_TrafficMode, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
+import { HeaderMutationSchema } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
+import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import {
@@ -34,7 +36,7 @@ export function listenerName(gateway: GatewayEntry, listener: ListenerEntry): st
 export function listenerResource(
   gateway: GatewayEntry,
   listener: ListenerEntry,
-  routes: readonly McpRouteEntry[],
+  routes: readonly RouteEntry[],
   options: EnvoyOptions,
 ): PlainResource {
   const name = listenerName(gateway, listener);
@@ -64,16 +66,25 @@ export function listenerResource(
   });
 }
 
-function httpFilters(listener: ListenerEntry, routes: readonly McpRouteEntry[], options: EnvoyOptions) {
+function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], options: EnvoyOptions) {
   const filters = [
     [filterNames.origin, pack(RBACSchema, { rules: originRules(listener) })],
     [filterNames.jwt, pack(JwtAuthenticationSchema, jwtAuthentication(routes))],
-    ...(options.hasMcpFilters ? [[filterNames.mcp, pack(McpSchema, strictMcp(options.maxMessageBytes))] as const] : []),
+    ...(options.hasMcpFilters ? messageFilters(options) : []),
     // Without policies nothing is allowed: only routes have some.
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
+    // Only what is allowed is counted; only routes have limits.
+    [filterNames.limit, pack(LocalRateLimitSchema, { statPrefix: 'limits' })],
     [filterNames.router, pack(RouterSchema, {})],
   ] as const;
   return filters.map(([name, config]) => ({ name, configType: typed(config) }));
+}
+
+function messageFilters({ maxMessageBytes }: EnvoyOptions) {
+  return [
+    [filterNames.accept, pack(HeaderMutationSchema, {})],
+    [filterNames.mcp, pack(McpSchema, strictMcp(maxMessageBytes))],
+  ] as const;
 }
 
 function strictMcp(maxMessageBytes: number) {

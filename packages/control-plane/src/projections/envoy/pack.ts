@@ -22,6 +22,10 @@ export function seconds(count: number): Duration {
   return create(DurationSchema, { seconds: BigInt(count) });
 }
 
+export function milliseconds(count: number): Duration {
+  return create(DurationSchema, { seconds: BigInt(Math.floor(count / 1_000)), nanos: (count % 1_000) * 1_000_000 });
+}
+
 /** The entries in the order of their keys, so that equal maps have equal bytes. */
 export function sortedRecord<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
   return Object.fromEntries([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -22,6 +22,10 @@ export function permissionOf(formula: Formula): Permission {
       return create(PermissionSchema, { rule: { case: 'notRule', value: permissionOf(formula.term) } });
     case 'header':
       return headerPermission(formula.name, formula.match);
+    case 'path': {
+      const path = { rule: { case: 'path' as const, value: stringMatcher(formula.match) } };
+      return create(PermissionSchema, { rule: { case: 'urlPath', value: path } });
+    }
     case 'value': {
       const path = formula.path.map((key) => ({ segment: { case: 'key' as const, value: key } }));
       const metadataMatcher = { filter: filterNames[formula.filter], path, value: valueMatcher(formula.match) };

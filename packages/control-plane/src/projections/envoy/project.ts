@@ -1,12 +1,14 @@
-import type { GatewayEntry, OperatorTable, McpRouteEntry, TenantTable } from '@signalbox/config';
+import type { GatewayEntry, OperatorTable, RouteEntry, TenantTable } from '@signalbox/config';
 import type { PlainResource } from '@signalbox/xds';
 import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
-import { type EnforcedRoute, routesResource } from './routes.ts';
+import { limitShares } from './rate-limits.ts';
+import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
 import { enforce } from './rules.ts';
-import { backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
+import { secretResources } from './secrets.ts';
+import { backendOf, backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
 
 /**
  * Everything that an Envoy of a gateway needs: clusters, endpoints, listeners, routes. Pure, with equal bytes for equal
@@ -21,33 +23,32 @@ export function projectEnvoy(
   const gateway = operator.gateways.get(gatewayName);
   if (!gateway?.dataPlanes.has('envoy')) return [];
   const routes = routesOf(gateway, tenants).filter(reachable);
+  const shares = limitShares(gateway, routes);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
-  const upstreams = upstreamsOf(options.hasMcpFilters ? routes : []);
+  const served = routes.filter((route) => isServed(route, options));
+  const upstreams = upstreamsOf(served);
   return [
     ...upstreams.map((upstream) => clusterResource(upstream, options)),
     ...upstreams.filter(({ literal }) => literal).map(endpointResource),
-    ...gateway.listeners.map((listener) =>
-      listenerResource(gateway, listener, options.hasMcpFilters ? routes : [], options),
-    ),
-    ...gateway.listeners.map((listener) => routesResource(gateway, listener, enforced, options)),
+    ...secretResources(upstreams, options),
+    ...gateway.listeners.map((listener) => listenerResource(gateway, listener, served, options)),
+    ...gateway.listeners.map((listener) => routesResource({ gateway, listener, shares }, enforced, options)),
   ];
 }
 
-function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly McpRouteEntry[] {
+function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): readonly RouteEntry[] {
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
-  const key = ({ tenant, name: route }: McpRouteEntry): string => `${tenant}/${route}`;
-  return entries
-    .filter((entry) => entry.kind === 'mcp')
-    .filter(({ gateway }) => gateway === name)
-    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
+  return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-/** A query of a backend would get lost: its route is left out, which the check has reported. */
-function reachable({ mcp }: McpRouteEntry): boolean {
-  return new URL(mcp.member.backend.url).search === '';
+/** A query of a backend would get lost, and so would members: such routes are left out, which the check has reported. */
+function reachable(route: RouteEntry): boolean {
+  if (route.kind === 'mcp' && route.mcp.federation !== null) return false;
+  return new URL(backendOf(route).url).search === '';
 }
 
-function upstreamsOf(routes: readonly McpRouteEntry[]): readonly Upstream[] {
+function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));

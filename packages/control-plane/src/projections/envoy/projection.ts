@@ -1,5 +1,6 @@
 import { viewCompiler } from '../compiled-view.ts';
 import type { Projection } from '../projection.ts';
+import { describeEnvoy } from './describe.ts';
 import { envoyFamily } from './family.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
 import { projectEnvoy } from './project.ts';
@@ -17,5 +18,6 @@ export function envoyProjection(options: EnvoyOptions = defaultEnvoyOptions): Pr
       return projectEnvoy(view.gateway, compiled.operator, compiled.tenants, { ...options, hasMcpFilters });
     },
     variantOf: envoyVariant,
+    describe: describeEnvoy,
   };
 }

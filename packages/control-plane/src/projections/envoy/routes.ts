@@ -1,12 +1,18 @@
-import type { GatewayEntry, ListenerEntry, McpRouteEntry } from '@signalbox/config';
+import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
 import { RBAC_Action, type Policy, PolicySchema } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
-import { type Route, RouteSchema } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
+import {
+  FilterConfigSchema,
+  type Route,
+  RouteSchema,
+} from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
 import { PerRouteConfigSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
 import { Mcp_TrafficMode, McpOverrideSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { create } from '@bufbuild/protobuf';
 import type { PlainResource } from '@signalbox/xds';
+import { forwardMessage } from './forward-messages.ts';
+import { a2aMessage, acceptsAll, strictJsonRpc } from './a2a.ts';
 import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
@@ -14,6 +20,7 @@ import { listenerName } from './listeners.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds, sortedRecord } from './pack.ts';
 import { permissionOf, stringMatcher } from './permission.ts';
+import { countedGroup, countedMethods, type LimitShares, rateLimitConfig } from './rate-limits.ts';
 import type { Enforcement } from './rules.ts';
 import { backendUpstream } from './upstream.ts';
 
@@ -24,19 +31,25 @@ const credentials = ['authorization', 'cookie', 'proxy-authorization'];
 
 /** A route, and what its rules come to. */
 export interface EnforcedRoute {
-  readonly entry: McpRouteEntry;
+  readonly entry: RouteEntry;
   readonly enforcement: Enforcement;
+}
+
+/** Where routes are served. */
+export interface RoutesPlace {
+  readonly gateway: GatewayEntry;
+  readonly listener: ListenerEntry;
+  readonly shares: LimitShares;
 }
 
 /** RDS: the routes of a listener by host name. */
 export function routesResource(
-  gateway: GatewayEntry,
-  listener: ListenerEntry,
+  { gateway, listener, shares }: RoutesPlace,
   routes: readonly EnforcedRoute[],
   options: EnvoyOptions,
 ): PlainResource {
   const ordered = [...routes].sort(byPrecedence);
-  const messages = new Map(ordered.map((route) => [route, routeMessage(route, options)]));
+  const messages = new Map(ordered.map((route) => [route, routeMessage(route, shares, options)]));
   const byRoutes = new Map<string, { domains: string[]; routes: EnforcedRoute[] }>();
   for (const host of [...listener.hostnames].sort()) {
     const served = ordered.filter(({ entry }) => entry.condition.hostnames?.has(host) ?? true);
@@ -56,22 +69,40 @@ export function routesResource(
   });
 }
 
-/** By path; of those with the same path the one with most headers first, as at our own proxy. */
+/**
+ * As at our own proxy: routes of one path before those that take all below theirs, of these the longest first; of those
+ * with the same path the one with most headers.
+ */
 function byPrecedence({ entry: a }: EnforcedRoute, { entry: b }: EnforcedRoute): number {
+  const isBelow = ({ kind }: RouteEntry): number => (kind === 'mcp' ? 0 : 1);
   const order = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);
   return (
+    isBelow(a) - isBelow(b) ||
+    (a.kind === 'mcp' ? 0 : b.endpoint.length - a.endpoint.length) ||
     order(a.endpoint, b.endpoint) ||
     b.condition.headers.length - a.condition.headers.length ||
     order(`${a.tenant}/${a.name}`, `${b.tenant}/${b.name}`)
   );
 }
 
-function routeMessage({ entry, enforcement }: EnforcedRoute, options: EnvoyOptions): Route {
-  if (!options.hasMcpFilters) return deniedRoute(entry);
+/** Whether an Envoy knows of messages what the route needs; else it denies the route. */
+export function isServed({ kind }: RouteEntry, { hasMcpFilters }: EnvoyOptions): boolean {
+  return hasMcpFilters || kind === 'http' || kind === 'grpc';
+}
+
+function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares, options: EnvoyOptions): Route {
+  if (!isServed(entry, options)) return deniedRoute(entry);
+  const headers = headersOf(entry);
+  const typedPerFilterConfig = sortedRecord(filterConfigs(entry, enforcement, shares, options));
+  if (entry.kind !== 'mcp') {
+    const { match } = create(RouteSchema, { match: { headers } });
+    const parts = { headers: match?.headers ?? [], typedPerFilterConfig };
+    return entry.kind === 'a2a' ? a2aMessage(entry, parts) : forwardMessage(entry, parts);
+  }
   const url = new URL(entry.mcp.member.backend.url);
   return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
-    match: routeMatch(entry),
+    match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers },
     action: {
       case: 'route',
       value: {
@@ -84,24 +115,23 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, options: EnvoyOptio
       },
     },
     requestHeadersToRemove: credentials,
-    typedPerFilterConfig: sortedRecord(filterConfigs(entry, enforcement, options)),
+    typedPerFilterConfig,
   });
 }
 
-function routeMatch({ endpoint, condition }: McpRouteEntry) {
-  const headers = condition.headers.map(([name, text]) => ({
+function headersOf({ condition }: RouteEntry) {
+  return condition.headers.map(([name, text]) => ({
     name,
     headerMatchSpecifier: { case: 'stringMatch' as const, value: stringMatcher({ is: 'exact', text }) },
   }));
-  return { pathSpecifier: { case: 'path' as const, value: endpoint }, headers };
 }
 
-/** What an Envoy has of a route of MCP that knows nothing of messages. */
-function deniedRoute(entry: McpRouteEntry): Route {
+/** What an Envoy has of a route that knows nothing of messages. */
+function deniedRoute(entry: RouteEntry): Route {
   const text = `Route ${entry.tenant}/${entry.name} needs an Envoy of version 1.40 or newer.\n`;
   return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
-    match: routeMatch(entry),
+    match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers: headersOf(entry) },
     action: {
       case: 'directResponse',
       value: { status: 403, body: { specifier: { case: 'inlineString', value: text } } },
@@ -111,7 +141,8 @@ function deniedRoute(entry: McpRouteEntry): Route {
   });
 }
 
-function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { maxMessageBytes }: EnvoyOptions) {
+function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares: LimitShares, options: EnvoyOptions) {
+  const limit = rateLimitConfig(entry, shares);
   const requirement = requirementName(entry);
   const specifier =
     requirement === undefined
@@ -120,17 +151,48 @@ function filterConfigs(entry: McpRouteEntry, { allow, paths }: Enforcement, { ma
   const policies = sortedRecord([...allow].map(([name, formula]) => [name, policyOf(formula)] as const));
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
-    [
-      filterNames.mcp,
-      pack(McpOverrideSchema, {
-        trafficMode: Mcp_TrafficMode.REJECT_NO_MCP,
-        rejectDuplicateKeys: true,
-        maxRequestBodySize: maxMessageBytes,
-        parserConfig: { methods: [{ method: 'tools/call', extractionRules: ['params.name', ...paths].map(rule) }] },
-      }),
-    ],
+    ...(entry.kind === 'a2a' ? [[filterNames.accept, acceptsAll] as const] : []),
+    [filterNames.mcp, messageConfig(entry, paths, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
+    ...(limit ? [[filterNames.limit, limit] as const] : []),
   ] as const;
+}
+
+/** How the filter for MCP reads messages of a route. */
+function messageConfig(entry: RouteEntry, paths: readonly string[], options: EnvoyOptions) {
+  switch (entry.kind) {
+    case 'mcp':
+      return strictMcp(entry, paths, options);
+    case 'a2a':
+      return strictJsonRpc(options);
+    case 'http':
+    case 'grpc':
+      return disabled;
+  }
+}
+
+const disabled = pack(FilterConfigSchema, { disabled: true });
+
+/** Methods that limits count are in a group, where there are limits. */
+function strictMcp({ limits }: RouteEntry, paths: readonly string[], { maxMessageBytes }: EnvoyOptions) {
+  const extractionRules = ['params.name', ...paths].map(rule);
+  const methods =
+    limits.length === 0
+      ? [{ method: 'tools/call', extractionRules }]
+      : countedMethods.map((method) => ({
+          ...{ method, group: countedGroup },
+          extractionRules: method === 'tools/call' ? extractionRules : [rule(subjectPath(method))],
+        }));
+  return pack(McpOverrideSchema, {
+    trafficMode: Mcp_TrafficMode.REJECT_NO_MCP,
+    rejectDuplicateKeys: true,
+    maxRequestBodySize: maxMessageBytes,
+    parserConfig: { methods, ...(limits.length === 0 ? {} : { groupMetadataKey: 'group' }) },
+  });
+}
+
+function subjectPath(method: string): string {
+  return method === 'prompts/get' ? 'params.name' : 'params.uri';
 }
 
 function rule(path: string) {

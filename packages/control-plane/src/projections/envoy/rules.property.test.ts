@@ -88,6 +88,8 @@ function holds(formula: Formula, metadata: Readonly<Record<'mcp' | 'jwt', unknow
       return !holds(formula.term, metadata);
     case 'header':
       return formula.name === ':method' && formula.match !== 'present' && formula.match.text === 'POST';
+    case 'path':
+      return false;
     case 'value': {
       const found = formula.path.reduce<unknown>(
         (at, key) =>

@@ -1,9 +1,10 @@
-import type { McpRouteEntry, RuleField } from '@signalbox/config';
+import type { RouteEntry, RuleField } from '@signalbox/config';
 import { all, any, type Formula, not, value } from '../conditions/formula.ts';
 import { orderedRules } from '../conditions/ordered-rules.ts';
-import { type Caller, type Topic, topics } from '../conditions/reading.ts';
+import type { Caller } from '../conditions/reading.ts';
+import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
-import { protocolMethods, readField } from './fields.ts';
+import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -17,20 +18,21 @@ export interface Enforcement {
 }
 
 /** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
-export function enforce(route: McpRouteEntry): Enforcement {
+export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
   const { allow: byRule, gaps } = orderedRules(route, {
-    ...{ topics, callers, isFrom, isAbout, patternGap },
-    read: (field: RuleField, topic: Topic, caller: Caller) => readField(field, route, topic, caller),
+    ...{ topics: topicsOf(route), callers, isFrom, isAbout, patternGap },
+    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
   });
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
-  const common: readonly (readonly [string, Formula])[] = isEmpty
-    ? []
-    : [
-        ['protocol', all([isFrom(callers), anyMethod()])],
-        ['streams', all([isFrom(callers), anyStream()])],
-      ];
+  const common: readonly (readonly [string, Formula])[] =
+    isEmpty || route.kind !== 'mcp'
+      ? []
+      : [
+          ['protocol', all([isFrom(callers), anyMethod()])],
+          ['streams', all([isFrom(callers), anyStream()])],
+        ];
   const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
   const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
   return { allow, paths, gaps };
@@ -44,12 +46,40 @@ function argumentPaths(formula: Formula): readonly string[] {
   return isArgument ? [formula.path.join('.')] : [];
 }
 
-function isAbout({ methods, subject }: Topic): Formula {
+function isAbout(topic: EnvoyTopic): Formula {
+  if (topic.name === 'http') return all([servedMethod, not(oddPath)]);
+  if (topic.name === 'a2a' || !('methods' in topic)) return isCarriedRequest;
+  const { methods, subject } = topic;
   return all([
     any(methods.map((text) => value('mcp', ['method'], { is: 'exact', text }))),
     value('mcp', ['params', subject], { is: 'any-text' }),
   ]);
 }
+
+/** What the gate of our own proxy lets pass. */
+const servedMethod: Formula = {
+  kind: 'header',
+  name: ':method',
+  match: { is: 'regex', text: 'GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS' },
+};
+
+/**
+ * A path that our own proxy refuses because another one could mean the same: an empty or a dot segment, an escape that is
+ * needless, malformed or hides a separator, a character that has to be escaped.
+ */
+const oddPath: Formula = {
+  kind: 'path',
+  match: {
+    is: 'regex',
+    text: [
+      '(?s:.*)(?:',
+      ...['//|/\\.\\.?(?:/|$)|', '%(?:[^0-9A-F]|[0-9A-F][^0-9A-F]|[0-9A-F]?$)|'],
+      '%(?:00|2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])|',
+      "[^!$%&'()*+,./0-9:;=@A-Z\\[\\]_a-z~-]",
+      ')(?s:.*)',
+    ].join(''),
+  },
+};
 
 function anyMethod(): Formula {
   return any([

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import type { McpRouteEntry } from '@signalbox/config';
+import type { BackendEntry, ConnectionEntry, RouteEntry, UpstreamTlsEntry } from '@signalbox/config';
 
-/** A server that Envoy connects to: an MCP server, or one with a key set. */
+/** A server that Envoy connects to: a backend, or one with a key set. */
 export interface Upstream {
   /** Of its cluster. Another address has another name, so a change never redirects calls that are under way. */
   readonly cluster: string;
@@ -11,12 +11,24 @@ export interface Upstream {
   readonly tls: boolean;
   /** The host is an address, not a name. */
   readonly literal: boolean;
+  /** HTTP/2, with prior knowledge where there is no TLS. */
+  readonly http2: boolean;
+  /** The tenant whose certificates it may be shown. */
+  readonly tenant: string;
+  /** What differs from TLS by the host's name and the system's authorities. */
+  readonly ownTls: UpstreamTlsEntry | null;
+  readonly connection: ConnectionEntry;
+}
+
+/** The backend of a route. */
+export function backendOf(route: RouteEntry): BackendEntry {
+  return route.kind === 'mcp' ? route.mcp.member.backend : route.backend;
 }
 
 /** The server of a route's backend. */
-export function backendUpstream({ mcp }: McpRouteEntry): Upstream {
-  const { key, url } = mcp.member.backend;
-  return upstreamAt(key, new URL(url));
+export function backendUpstream(route: RouteEntry): Upstream {
+  const { key, url, kind, tenant, tls: ownTls, connection } = backendOf(route);
+  return { ...upstreamAt(key, new URL(url)), http2: kind === 'grpc', tenant, ownTls, connection };
 }
 
 /** The server of a remote key set. */
@@ -28,5 +40,11 @@ export function keySetUpstream(uri: string): Upstream {
 function upstreamAt(cluster: string, url: URL): Upstream {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const tls = url.protocol === 'https:';
-  return { cluster, host, port: url.port === '' ? (tls ? 443 : 80) : Number(url.port), tls, literal: isIP(host) !== 0 };
+  const port = url.port === '' ? (tls ? 443 : 80) : Number(url.port);
+  return {
+    ...{ cluster, host, port, tls, literal: isIP(host) !== 0, http2: false, tenant: '', ownTls: null },
+    connection: noBounds,
+  };
 }
+
+const noBounds: ConnectionEntry = { connectMs: null, idleMs: null, maxConnections: null, maxPending: null };

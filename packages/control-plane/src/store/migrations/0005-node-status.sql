@@ -6,6 +6,8 @@ create table signalbox.replica (
   -- Of one process: a restart is another replica.
   id uuid primary key,
   name text not null,
+  -- A relay: what it does not offer it need not have.
+  is_partial boolean not null,
   started_at timestamptz not null default clock_timestamp(),
   lease interval not null,
   -- Until then it is alive. Of one that has left: when it did.
@@ -19,7 +21,9 @@ create unlogged table signalbox.replica_report (
   -- Number of its newest report.
   report bigint not null,
   -- Newest report that removed rows: who knows an older one reads everything of this replica again.
-  removed_by bigint not null
+  removed_by bigint not null,
+  -- All was told at least once.
+  is_complete boolean not null
 );
 
 create unlogged table signalbox.node_status (

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/token_service.proto.
  */
 export const file_signalbox_admin_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIvgCCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCiABKAkSKwoEZm9ybRgLIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgMIAEoCSLMAQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EgwKBG5hbWUYASABKAkSJgoEcm9sZRgCIAEoDjIYLnNpZ25hbGJveC5hZG1pbi52MS5Sb2xlEg8KB3RlbmFudHMYAyADKAkSDwoHZ2F0ZXdheRgEIAEoCRITCgt0dGxfc2Vjb25kcxgFIAEoBBIOCgZmYW1pbHkYBiABKAkSKwoEZm9ybRgHIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgIIAEoCSJPChNDcmVhdGVUb2tlblJlc3BvbnNlEigKBXRva2VuGAEgASgLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI/ChJMaXN0VG9rZW5zUmVzcG9uc2USKQoGdG9rZW5zGAEgAygLMhkuc2lnbmFsYm94LmFkbWluLnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlKmIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEgwKCE9QRVJBVE9SEAESEAoMVEVOQU5UX0FETUlOEAISDQoJREVWRUxPUEVSEAMSCwoHQVVESVRPUhAEEggKBE5PREUQBSpOCglUb2tlbkZvcm0SGgoWVE9LRU5fRk9STV9VTlNQRUNJRklFRBAAEgoKBkJFQVJFUhABEggKBEpPSU4QAhIPCgtDRVJUSUZJQ0FURRADMsACCgxUb2tlblNlcnZpY2USZAoLQ3JlYXRlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2UiBOjgGAUSZAoKTGlzdFRva2VucxIlLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0VG9rZW5zUmVzcG9uc2UiB5ACAejgGAUSZAoLUmV2b2tlVG9rZW4SJi5zaWduYWxib3guYWRtaW4udjEuUmV2b2tlVG9rZW5SZXF1ZXN0Gicuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVzcG9uc2UiBOjgGAViBnByb3RvMw", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
+  fileDesc("CiZzaWduYWxib3gvYWRtaW4vdjEvdG9rZW5fc2VydmljZS5wcm90bxISc2lnbmFsYm94LmFkbWluLnYxIpEDCgVUb2tlbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBHJvbGUYAyABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAQgAygJEg8KB2dhdGV3YXkYBSABKAkSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF91c2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCiABKAkSKwoEZm9ybRgLIAEoDjIdLnNpZ25hbGJveC5hZG1pbi52MS5Ub2tlbkZvcm0SDAoEbm9kZRgMIAEoCRIXCg90ZW5hbnRfc2VsZWN0b3IYDSABKAki5QEKEkNyZWF0ZVRva2VuUmVxdWVzdBIMCgRuYW1lGAEgASgJEiYKBHJvbGUYAiABKA4yGC5zaWduYWxib3guYWRtaW4udjEuUm9sZRIPCgd0ZW5hbnRzGAMgAygJEg8KB2dhdGV3YXkYBCABKAkSEwoLdHRsX3NlY29uZHMYBSABKAQSDgoGZmFtaWx5GAYgASgJEisKBGZvcm0YByABKA4yHS5zaWduYWxib3guYWRtaW4udjEuVG9rZW5Gb3JtEgwKBG5vZGUYCCABKAkSFwoPdGVuYW50X3NlbGVjdG9yGAkgASgJIk8KE0NyZWF0ZVRva2VuUmVzcG9uc2USKAoFdG9rZW4YASABKAsyGS5zaWduYWxib3guYWRtaW4udjEuVG9rZW4SDgoGc2VjcmV0GAIgASgJIhMKEUxpc3RUb2tlbnNSZXF1ZXN0Ij8KEkxpc3RUb2tlbnNSZXNwb25zZRIpCgZ0b2tlbnMYASADKAsyGS5zaWduYWxib3guYWRtaW4udjEuVG9rZW4iIAoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2UqbQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDAoIT1BFUkFUT1IQARIQCgxURU5BTlRfQURNSU4QAhINCglERVZFTE9QRVIQAxILCgdBVURJVE9SEAQSCAoETk9ERRAFEgkKBVJFTEFZEAYqTgoJVG9rZW5Gb3JtEhoKFlRPS0VOX0ZPUk1fVU5TUEVDSUZJRUQQABIKCgZCRUFSRVIQARIICgRKT0lOEAISDwoLQ0VSVElGSUNBVEUQAzLAAgoMVG9rZW5TZXJ2aWNlEmQKC0NyZWF0ZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5DcmVhdGVUb2tlblJlc3BvbnNlIgTo4BgFEmQKCkxpc3RUb2tlbnMSJS5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1JlcXVlc3QaJi5zaWduYWxib3guYWRtaW4udjEuTGlzdFRva2Vuc1Jlc3BvbnNlIgeQAgHo4BgFEmQKC1Jldm9rZVRva2VuEiYuc2lnbmFsYm94LmFkbWluLnYxLlJldm9rZVRva2VuUmVxdWVzdBonLnNpZ25hbGJveC5hZG1pbi52MS5SZXZva2VUb2tlblJlc3BvbnNlIgTo4BgFYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.Token
@@ -42,7 +42,7 @@ export type Token = Message<"signalbox.admin.v1.Token"> & {
   tenants: string[];
 
   /**
-   * Gateway, for nodes.
+   * Gateway, for nodes and relays.
    *
    * @generated from field: string gateway = 5;
    */
@@ -86,6 +86,13 @@ export type Token = Message<"signalbox.admin.v1.Token"> & {
    * @generated from field: string node = 12;
    */
   node: string;
+
+  /**
+   * For nodes: labels of further tenants that it may receive, such as `tier=gold,region in (eu-1, eu-2)`.
+   *
+   * @generated from field: string tenant_selector = 13;
+   */
+  tenantSelector: string;
 };
 
 /**
@@ -127,7 +134,7 @@ export type CreateTokenRequest = Message<"signalbox.admin.v1.CreateTokenRequest"
   ttlSeconds: bigint;
 
   /**
-   * For nodes: what they understand. Empty: native, our own proxies.
+   * For nodes and relays: what they understand. Empty: native, our own proxies.
    *
    * @generated from field: string family = 6;
    */
@@ -144,6 +151,14 @@ export type CreateTokenRequest = Message<"signalbox.admin.v1.CreateTokenRequest"
    * @generated from field: string node = 8;
    */
   node: string;
+
+  /**
+   * For nodes and relays: tenants with these labels, as they are at the moment, in addition to those that are named. In the
+   * notation of Kubernetes: `key`, `!key`, `key=value`, `key!=value`, `key in (a, b)`, `key notin (a, b)`, joined by commas.
+   *
+   * @generated from field: string tenant_selector = 9;
+   */
+  tenantSelector: string;
 };
 
 /**
@@ -280,6 +295,13 @@ export const Role = {
    * @generated from enum value: NODE = 5;
    */
   NODE: 5,
+
+  /**
+   * Subscribes like a node, and serves nodes of its gateway: asks who they are, and tells what they run.
+   *
+   * @generated from enum value: RELAY = 6;
+   */
+  RELAY: 6,
 } as const;
 
 /**

@@ -2,15 +2,15 @@
 // @generated from file signalbox/config/v1/virtual_server.proto (package signalbox.config.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/virtual_server.proto.
  */
 export const file_signalbox_config_v1_virtual_server: GenFile = /*@__PURE__*/
-  fileDesc("CihzaWduYWxib3gvY29uZmlnL3YxL3ZpcnR1YWxfc2VydmVyLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIj0KDVZpcnR1YWxTZXJ2ZXISLAoHbWVtYmVycxgBIAMoCzIbLnNpZ25hbGJveC5jb25maWcudjEuTWVtYmVyIhkKBk1lbWJlchIPCgdiYWNrZW5kGAEgASgJYgZwcm90bzM");
+  fileDesc("CihzaWduYWxib3gvY29uZmlnL3YxL3ZpcnR1YWxfc2VydmVyLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIqkDCg1WaXJ0dWFsU2VydmVyEiwKB21lbWJlcnMYASADKAsyGy5zaWduYWxib3guY29uZmlnLnYxLk1lbWJlchI/Cgljb25mbGljdHMYAiABKA4yLC5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuQ29uZmxpY3RzEkYKDXBhcnRpYWxfbGlzdHMYAyABKA4yLy5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuUGFydGlhbExpc3RzEhcKD21heF9uYW1lX2xlbmd0aBgEIAEoDRI3CgxpbnN0cnVjdGlvbnMYBSABKAsyIS5zaWduYWxib3guY29uZmlnLnYxLkluc3RydWN0aW9ucyJMCglDb25mbGljdHMSGQoVQ09ORkxJQ1RTX1VOU1BFQ0lGSUVEEAASCgoGUFJFRklYEAESDAoIUFJJT1JJVFkQAhIKCgZSRUZVU0UQAyJBCgxQYXJ0aWFsTGlzdHMSHQoZUEFSVElBTF9MSVNUU19VTlNQRUNJRklFRBAAEggKBE9NSVQQARIICgRGQUlMEAIixwEKBk1lbWJlchIPCgdiYWNrZW5kGAEgASgJEg4KBnByZWZpeBgCIAEoCRIxCgV0b29scxgDIAEoCzIiLnNpZ25hbGJveC5jb25maWcudjEuTmFtZVNlbGVjdGlvbhIzCgdwcm9tcHRzGAQgASgLMiIuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uEjQKCXJlc291cmNlcxgFIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVXJpU2VsZWN0aW9uIqECCg1OYW1lU2VsZWN0aW9uEg8KB2luY2x1ZGUYASADKAkSDwoHZXhjbHVkZRgCIAMoCRI+CgZyZW5hbWUYAyADKAsyLi5zaWduYWxib3guY29uZmlnLnYxLk5hbWVTZWxlY3Rpb24uUmVuYW1lRW50cnkSSgoMZGVzY3JpcHRpb25zGAQgAygLMjQuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uLkRlc2NyaXB0aW9uc0VudHJ5Gi0KC1JlbmFtZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMwoRRGVzY3JpcHRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIwCgxVcmlTZWxlY3Rpb24SDwoHaW5jbHVkZRgBIAMoCRIPCgdleGNsdWRlGAIgAygJIqkBCgxJbnN0cnVjdGlvbnMSDAoEdGV4dBgBIAEoCRI6CgdtZW1iZXJzGAIgASgOMikuc2lnbmFsYm94LmNvbmZpZy52MS5JbnN0cnVjdGlvbnMuTWVtYmVycxIRCgltYXhfYnl0ZXMYAyABKA0iPAoHTWVtYmVycxIXChNNRU1CRVJTX1VOU1BFQ0lGSUVEEAASCQoFTUVSR0UQARINCglMRUFWRV9PVVQQAmIGcHJvdG8z");
 
 /**
  * Tools, prompts and resources of MCP backends, presented as one MCP server.
@@ -19,11 +19,41 @@ export const file_signalbox_config_v1_virtual_server: GenFile = /*@__PURE__*/
  */
 export type VirtualServer = Message<"signalbox.config.v1.VirtualServer"> & {
   /**
-   * Exactly one member, whose names are presented without prefix.
+   * 1 to 32 members, in the order in which lists show them. A single member without anything else is presented as it
+   * is: its bytes pass through.
    *
    * @generated from field: repeated signalbox.config.v1.Member members = 1;
    */
   members: Member[];
+
+  /**
+   * What names mean when there are several members. Empty: PREFIX.
+   *
+   * @generated from field: signalbox.config.v1.VirtualServer.Conflicts conflicts = 2;
+   */
+  conflicts: VirtualServer_Conflicts;
+
+  /**
+   * What a list shows when a member does not answer in time. Empty: OMIT.
+   *
+   * @generated from field: signalbox.config.v1.VirtualServer.PartialLists partial_lists = 3;
+   */
+  partialLists: VirtualServer_PartialLists;
+
+  /**
+   * Characters that the name of a tool or prompt may have with its prefix, 16 to 128. Longer ones are left out of lists
+   * and cannot be called: rename them. 0: 64, what models accept.
+   *
+   * @generated from field: uint32 max_name_length = 4;
+   */
+  maxNameLength: number;
+
+  /**
+   * What clients are told about the server as a whole.
+   *
+   * @generated from field: signalbox.config.v1.Instructions instructions = 5;
+   */
+  instructions?: Instructions | undefined;
 };
 
 /**
@@ -32,6 +62,83 @@ export type VirtualServer = Message<"signalbox.config.v1.VirtualServer"> & {
  */
 export const VirtualServerSchema: GenMessage<VirtualServer> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_virtual_server, 0);
+
+/**
+ * @generated from enum signalbox.config.v1.VirtualServer.Conflicts
+ */
+export const VirtualServer_Conflicts = {
+  /**
+   * @generated from enum value: CONFLICTS_UNSPECIFIED = 0;
+   */
+  CONFLICTS_UNSPECIFIED: 0,
+
+  /**
+   * Each of several members has a prefix, so no names can collide.
+   *
+   * @generated from enum value: PREFIX = 1;
+   */
+  PREFIX: 1,
+
+  /**
+   * Members may go without prefix; a name that several of these have is the first one's, in the order of members.
+   *
+   * @generated from enum value: PRIORITY = 2;
+   */
+  PRIORITY: 2,
+
+  /**
+   * Members may go without prefix; a name that several of these have is shown by none and cannot be called.
+   *
+   * @generated from enum value: REFUSE = 3;
+   */
+  REFUSE: 3,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.VirtualServer.Conflicts
+ */
+export type VirtualServer_Conflicts = (typeof VirtualServer_Conflicts)[keyof typeof VirtualServer_Conflicts] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.VirtualServer.Conflicts.
+ */
+export const VirtualServer_ConflictsSchema: GenEnum<VirtualServer_Conflicts> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_virtual_server, 0, 0);
+
+/**
+ * @generated from enum signalbox.config.v1.VirtualServer.PartialLists
+ */
+export const VirtualServer_PartialLists = {
+  /**
+   * @generated from enum value: PARTIAL_LISTS_UNSPECIFIED = 0;
+   */
+  PARTIAL_LISTS_UNSPECIFIED: 0,
+
+  /**
+   * What the other members have; clients hear that the list changed when the member is back.
+   *
+   * @generated from enum value: OMIT = 1;
+   */
+  OMIT: 1,
+
+  /**
+   * An error: no list rather than one that is not whole.
+   *
+   * @generated from enum value: FAIL = 2;
+   */
+  FAIL: 2,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.VirtualServer.PartialLists
+ */
+export type VirtualServer_PartialLists = (typeof VirtualServer_PartialLists)[keyof typeof VirtualServer_PartialLists] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.VirtualServer.PartialLists.
+ */
+export const VirtualServer_PartialListsSchema: GenEnum<VirtualServer_PartialLists> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_virtual_server, 0, 1);
 
 /**
  * @generated from message signalbox.config.v1.Member
@@ -43,6 +150,36 @@ export type Member = Message<"signalbox.config.v1.Member"> & {
    * @generated from field: string backend = 1;
    */
   backend: string;
+
+  /**
+   * Its tools and prompts are named `<prefix>__<name>`, its resources `<prefix>+<uri>`. 1 to 32 lower-case letters,
+   * digits and '-', a letter first. Empty: names and URIs as they are; where several members have no
+   * prefix, the name of the backend stands in front of URIs.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * Which tools are presented, and how.
+   *
+   * @generated from field: signalbox.config.v1.NameSelection tools = 3;
+   */
+  tools?: NameSelection | undefined;
+
+  /**
+   * Which prompts are presented, and how.
+   *
+   * @generated from field: signalbox.config.v1.NameSelection prompts = 4;
+   */
+  prompts?: NameSelection | undefined;
+
+  /**
+   * Which resources and resource templates are presented.
+   *
+   * @generated from field: signalbox.config.v1.UriSelection resources = 5;
+   */
+  resources?: UriSelection | undefined;
 };
 
 /**
@@ -51,4 +188,138 @@ export type Member = Message<"signalbox.config.v1.Member"> & {
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_virtual_server, 1);
+
+/**
+ * Picks names of a member, as the member has them. In patterns `*` stands for any characters.
+ *
+ * @generated from message signalbox.config.v1.NameSelection
+ */
+export type NameSelection = Message<"signalbox.config.v1.NameSelection"> & {
+  /**
+   * Patterns of names that are presented. Empty: all.
+   *
+   * @generated from field: repeated string include = 1;
+   */
+  include: string[];
+
+  /**
+   * Patterns of names that are not, also when they are included.
+   *
+   * @generated from field: repeated string exclude = 2;
+   */
+  exclude: string[];
+
+  /**
+   * New names by old ones; the prefix comes in front of the new one.
+   *
+   * @generated from field: map<string, string> rename = 3;
+   */
+  rename: { [key: string]: string };
+
+  /**
+   * Descriptions by names as the member has them, instead of the member's own.
+   *
+   * @generated from field: map<string, string> descriptions = 4;
+   */
+  descriptions: { [key: string]: string };
+};
+
+/**
+ * Describes the message signalbox.config.v1.NameSelection.
+ * Use `create(NameSelectionSchema)` to create a new message.
+ */
+export const NameSelectionSchema: GenMessage<NameSelection> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_virtual_server, 2);
+
+/**
+ * Picks URIs of a member, as the member has them. In patterns `*` stands for any characters.
+ *
+ * @generated from message signalbox.config.v1.UriSelection
+ */
+export type UriSelection = Message<"signalbox.config.v1.UriSelection"> & {
+  /**
+   * Patterns of URIs that are presented. Empty: all.
+   *
+   * @generated from field: repeated string include = 1;
+   */
+  include: string[];
+
+  /**
+   * Patterns of URIs that are not, also when they are included.
+   *
+   * @generated from field: repeated string exclude = 2;
+   */
+  exclude: string[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.UriSelection.
+ * Use `create(UriSelectionSchema)` to create a new message.
+ */
+export const UriSelectionSchema: GenMessage<UriSelection> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_virtual_server, 3);
+
+/**
+ * @generated from message signalbox.config.v1.Instructions
+ */
+export type Instructions = Message<"signalbox.config.v1.Instructions"> & {
+  /**
+   * Stands before those of the members.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Whether those of the members follow, each below its name. Empty: MERGE.
+   *
+   * @generated from field: signalbox.config.v1.Instructions.Members members = 2;
+   */
+  members: Instructions_Members;
+
+  /**
+   * Bytes of all together, 256 to 65536: what is beyond is cut off. 0: 8192.
+   *
+   * @generated from field: uint32 max_bytes = 3;
+   */
+  maxBytes: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Instructions.
+ * Use `create(InstructionsSchema)` to create a new message.
+ */
+export const InstructionsSchema: GenMessage<Instructions> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_virtual_server, 4);
+
+/**
+ * @generated from enum signalbox.config.v1.Instructions.Members
+ */
+export const Instructions_Members = {
+  /**
+   * @generated from enum value: MEMBERS_UNSPECIFIED = 0;
+   */
+  MEMBERS_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: MERGE = 1;
+   */
+  MERGE: 1,
+
+  /**
+   * @generated from enum value: LEAVE_OUT = 2;
+   */
+  LEAVE_OUT: 2,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.Instructions.Members
+ */
+export type Instructions_Members = (typeof Instructions_Members)[keyof typeof Instructions_Members] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.Instructions.Members.
+ */
+export const Instructions_MembersSchema: GenEnum<Instructions_Members> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_virtual_server, 4, 0);
 

@@ -10,13 +10,15 @@ import type { HeaderMatcher } from "../../route/v3/route_components_pb.ts";
 import { file_envoy_config_route_v3_route_components } from "../../route/v3/route_components_pb.ts";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.ts";
 import { file_envoy_type_matcher_v3_metadata } from "../../../type/matcher/v3/metadata_pb.ts";
+import type { PathMatcher } from "../../../type/matcher/v3/path_pb.ts";
+import { file_envoy_type_matcher_v3_path } from "../../../type/matcher/v3/path_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/config/rbac/v3/rbac.proto.
  */
 export const file_envoy_config_rbac_v3_rbac: GenFile = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS9jb25maWcvcmJhYy92My9yYmFjLnByb3RvEhRlbnZveS5jb25maWcucmJhYy52MyLsAQoEUkJBQxIxCgZhY3Rpb24YASABKA4yIS5lbnZveS5jb25maWcucmJhYy52My5SQkFDLkFjdGlvbhI6Cghwb2xpY2llcxgCIAMoCzIoLmVudm95LmNvbmZpZy5yYmFjLnYzLlJCQUMuUG9saWNpZXNFbnRyeRpNCg1Qb2xpY2llc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLmVudm95LmNvbmZpZy5yYmFjLnYzLlBvbGljeToCOAEiJgoGQWN0aW9uEgkKBUFMTE9XEAASCAoEREVOWRABEgcKA0xPRxACInQKBlBvbGljeRI1CgtwZXJtaXNzaW9ucxgBIAMoCzIgLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24SMwoKcHJpbmNpcGFscxgCIAMoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbCKSAQoPU291cmNlZE1ldGFkYXRhEkAKEG1ldGFkYXRhX21hdGNoZXIYASABKAsyJi5lbnZveS50eXBlLm1hdGNoZXIudjMuTWV0YWRhdGFNYXRjaGVyEj0KD21ldGFkYXRhX3NvdXJjZRgCIAEoDjIkLmVudm95LmNvbmZpZy5yYmFjLnYzLk1ldGFkYXRhU291cmNlIoEDCgpQZXJtaXNzaW9uEjkKCWFuZF9ydWxlcxgBIAEoCzIkLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24uU2V0SAASOAoIb3JfcnVsZXMYAiABKAsyJC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uLlNldEgAEg0KA2FueRgDIAEoCEgAEjYKBmhlYWRlchgEIAEoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVySAASNAoIbm90X3J1bGUYCCABKAsyIC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uSAASQQoQc291cmNlZF9tZXRhZGF0YRgOIAEoCzIlLmVudm95LmNvbmZpZy5yYmFjLnYzLlNvdXJjZWRNZXRhZGF0YUgAGjYKA1NldBIvCgVydWxlcxgBIAMoCzIgLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb25CBgoEcnVsZSIoCglQcmluY2lwYWwSDQoDYW55GAMgASgISABCDAoKaWRlbnRpZmllciooCg5NZXRhZGF0YVNvdXJjZRILCgdEWU5BTUlDEAASCQoFUk9VVEUQAWIGcHJvdG8z", [file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata]);
+  fileDesc("Ch9lbnZveS9jb25maWcvcmJhYy92My9yYmFjLnByb3RvEhRlbnZveS5jb25maWcucmJhYy52MyLsAQoEUkJBQxIxCgZhY3Rpb24YASABKA4yIS5lbnZveS5jb25maWcucmJhYy52My5SQkFDLkFjdGlvbhI6Cghwb2xpY2llcxgCIAMoCzIoLmVudm95LmNvbmZpZy5yYmFjLnYzLlJCQUMuUG9saWNpZXNFbnRyeRpNCg1Qb2xpY2llc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLmVudm95LmNvbmZpZy5yYmFjLnYzLlBvbGljeToCOAEiJgoGQWN0aW9uEgkKBUFMTE9XEAASCAoEREVOWRABEgcKA0xPRxACInQKBlBvbGljeRI1CgtwZXJtaXNzaW9ucxgBIAMoCzIgLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24SMwoKcHJpbmNpcGFscxgCIAMoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbCKSAQoPU291cmNlZE1ldGFkYXRhEkAKEG1ldGFkYXRhX21hdGNoZXIYASABKAsyJi5lbnZveS50eXBlLm1hdGNoZXIudjMuTWV0YWRhdGFNYXRjaGVyEj0KD21ldGFkYXRhX3NvdXJjZRgCIAEoDjIkLmVudm95LmNvbmZpZy5yYmFjLnYzLk1ldGFkYXRhU291cmNlIrkDCgpQZXJtaXNzaW9uEjkKCWFuZF9ydWxlcxgBIAEoCzIkLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24uU2V0SAASOAoIb3JfcnVsZXMYAiABKAsyJC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uLlNldEgAEg0KA2FueRgDIAEoCEgAEjYKBmhlYWRlchgEIAEoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVySAASNAoIbm90X3J1bGUYCCABKAsyIC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uSAASNgoIdXJsX3BhdGgYCiABKAsyIi5lbnZveS50eXBlLm1hdGNoZXIudjMuUGF0aE1hdGNoZXJIABJBChBzb3VyY2VkX21ldGFkYXRhGA4gASgLMiUuZW52b3kuY29uZmlnLnJiYWMudjMuU291cmNlZE1ldGFkYXRhSAAaNgoDU2V0Ei8KBXJ1bGVzGAEgAygLMiAuZW52b3kuY29uZmlnLnJiYWMudjMuUGVybWlzc2lvbkIGCgRydWxlIigKCVByaW5jaXBhbBINCgNhbnkYAyABKAhIAEIMCgppZGVudGlmaWVyKigKDk1ldGFkYXRhU291cmNlEgsKB0RZTkFNSUMQABIJCgVST1VURRABYgZwcm90bzM", [file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_matcher_v3_path]);
 
 /**
  * @generated from message envoy.config.rbac.v3.RBAC
@@ -152,6 +154,12 @@ export type Permission = Message<"envoy.config.rbac.v3.Permission"> & {
      */
     value: Permission;
     case: "notRule";
+  } | {
+    /**
+     * @generated from field: envoy.type.matcher.v3.PathMatcher url_path = 10;
+     */
+    value: PathMatcher;
+    case: "urlPath";
   } | {
     /**
      * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 14;

@@ -6,19 +6,23 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DataSource } from "../../core/v3/base_pb.ts";
+import type { DataSource, HeaderValueOption } from "../../core/v3/base_pb.ts";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.ts";
+import type { RegexMatchAndSubstitute } from "../../../type/matcher/v3/regex_pb.ts";
+import { file_envoy_type_matcher_v3_regex } from "../../../type/matcher/v3/regex_pb.ts";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.ts";
 import { file_envoy_type_matcher_v3_string } from "../../../type/matcher/v3/string_pb.ts";
+import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.ts";
+import { file_envoy_type_metadata_v3_metadata } from "../../../type/metadata/v3/metadata_pb.ts";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_any, file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/config/route/v3/route_components.proto.
  */
 export const file_envoy_config_route_v3_route_components: GenFile = /*@__PURE__*/
-  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUinQMKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABJGCg9kaXJlY3RfcmVzcG9uc2UYByABKAsyKy5lbnZveS5jb25maWcucm91dGUudjMuRGlyZWN0UmVzcG9uc2VBY3Rpb25IABIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiJWChREaXJlY3RSZXNwb25zZUFjdGlvbhIOCgZzdGF0dXMYASABKA0SLgoEYm9keRgCIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2UidwoKUm91dGVNYXRjaBIQCgZwcmVmaXgYASABKAlIABIOCgRwYXRoGAIgASgJSAASNQoHaGVhZGVycxgGIAMoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVyQhAKDnBhdGhfc3BlY2lmaWVyIuQBCgtSb3V0ZUFjdGlvbhIRCgdjbHVzdGVyGAEgASgJSAASFgoOcHJlZml4X3Jld3JpdGUYBSABKAkSHgoUaG9zdF9yZXdyaXRlX2xpdGVyYWwYBiABKAlIARIqCgd0aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgYIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkITChFjbHVzdGVyX3NwZWNpZmllckIYChZob3N0X3Jld3JpdGVfc3BlY2lmaWVyIo4BCg1IZWFkZXJNYXRjaGVyEgwKBG5hbWUYASABKAkSFwoNcHJlc2VudF9tYXRjaBgHIAEoCEgAEjwKDHN0cmluZ19tYXRjaBgNIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySABCGAoWaGVhZGVyX21hdGNoX3NwZWNpZmllcmIGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string, file_google_protobuf_any, file_google_protobuf_duration]);
+  fileDesc("CixlbnZveS9jb25maWcvcm91dGUvdjMvcm91dGVfY29tcG9uZW50cy5wcm90bxIVZW52b3kuY29uZmlnLnJvdXRlLnYzIloKC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIsCgZyb3V0ZXMYAyADKAsyHC5lbnZveS5jb25maWcucm91dGUudjMuUm91dGUi1AQKBVJvdXRlEjAKBW1hdGNoGAEgASgLMiEuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlTWF0Y2gSMwoFcm91dGUYAiABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUm91dGVBY3Rpb25IABJGCg9kaXJlY3RfcmVzcG9uc2UYByABKAsyKy5lbnZveS5jb25maWcucm91dGUudjMuRGlyZWN0UmVzcG9uc2VBY3Rpb25IABJHChZyZXF1ZXN0X2hlYWRlcnNfdG9fYWRkGAkgAygLMicuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24SSAoXcmVzcG9uc2VfaGVhZGVyc190b19hZGQYCiADKAsyJy5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbhIiChpyZXNwb25zZV9oZWFkZXJzX3RvX3JlbW92ZRgLIAMoCRIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAwgAygJElcKF3R5cGVkX3Blcl9maWx0ZXJfY29uZmlnGA0gAygLMjYuZW52b3kuY29uZmlnLnJvdXRlLnYzLlJvdXRlLlR5cGVkUGVyRmlsdGVyQ29uZmlnRW50cnkSDAoEbmFtZRgOIAEoCRpRChlUeXBlZFBlckZpbHRlckNvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBQggKBmFjdGlvbiJWChREaXJlY3RSZXNwb25zZUFjdGlvbhIOCgZzdGF0dXMYASABKA0SLgoEYm9keRgCIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2UimAEKClJvdXRlTWF0Y2gSEAoGcHJlZml4GAEgASgJSAASDgoEcGF0aBgCIAEoCUgAEh8KFXBhdGhfc2VwYXJhdGVkX3ByZWZpeBgOIAEoCUgAEjUKB2hlYWRlcnMYBiADKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlckIQCg5wYXRoX3NwZWNpZmllciLlAgoLUm91dGVBY3Rpb24SEQoHY2x1c3RlchgBIAEoCUgAEhYKDnByZWZpeF9yZXdyaXRlGAUgASgJEh4KFGhvc3RfcmV3cml0ZV9saXRlcmFsGAYgASgJSAESKgoHdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI4CgxyZXRyeV9wb2xpY3kYCSABKAsyIi5lbnZveS5jb25maWcucm91dGUudjMuUmV0cnlQb2xpY3kSLwoMaWRsZV90aW1lb3V0GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkUKDXJlZ2V4X3Jld3JpdGUYICABKAsyLi5lbnZveS50eXBlLm1hdGNoZXIudjMuUmVnZXhNYXRjaEFuZFN1YnN0aXR1dGVCEwoRY2x1c3Rlcl9zcGVjaWZpZXJCGAoWaG9zdF9yZXdyaXRlX3NwZWNpZmllciLvAQoLUmV0cnlQb2xpY3kSEAoIcmV0cnlfb24YASABKAkSMQoLbnVtX3JldHJpZXMYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMgoPcGVyX3RyeV90aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh4KFnJldHJpYWJsZV9zdGF0dXNfY29kZXMYByADKA0SRwoZcmV0cmlhYmxlX3JlcXVlc3RfaGVhZGVycxgKIAMoCzIkLmVudm95LmNvbmZpZy5yb3V0ZS52My5IZWFkZXJNYXRjaGVyIsQDCglSYXRlTGltaXQSOAoHYWN0aW9ucxgDIAMoCzInLmVudm95LmNvbmZpZy5yb3V0ZS52My5SYXRlTGltaXQuQWN0aW9uGvwCCgZBY3Rpb24SSQoLZ2VuZXJpY19rZXkYBSABKAsyMi5lbnZveS5jb25maWcucm91dGUudjMuUmF0ZUxpbWl0LkFjdGlvbi5HZW5lcmljS2V5SAASRAoIbWV0YWRhdGEYCCABKAsyMC5lbnZveS5jb25maWcucm91dGUudjMuUmF0ZUxpbWl0LkFjdGlvbi5NZXRhRGF0YUgAGj4KCkdlbmVyaWNLZXkSGAoQZGVzY3JpcHRvcl92YWx1ZRgBIAEoCRIWCg5kZXNjcmlwdG9yX2tleRgCIAEoCRqMAQoITWV0YURhdGESFgoOZGVzY3JpcHRvcl9rZXkYASABKAkSOQoMbWV0YWRhdGFfa2V5GAIgASgLMiMuZW52b3kudHlwZS5tZXRhZGF0YS52My5NZXRhZGF0YUtleRIVCg1kZWZhdWx0X3ZhbHVlGAMgASgJEhYKDnNraXBfaWZfYWJzZW50GAUgASgIQhIKEGFjdGlvbl9zcGVjaWZpZXIiIAoMRmlsdGVyQ29uZmlnEhAKCGRpc2FibGVkGAMgASgIIo4BCg1IZWFkZXJNYXRjaGVyEgwKBG5hbWUYASABKAkSFwoNcHJlc2VudF9tYXRjaBgHIAEoCEgAEjwKDHN0cmluZ19tYXRjaBgNIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySABCGAoWaGVhZGVyX21hdGNoX3NwZWNpZmllcmIGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_regex, file_envoy_type_matcher_v3_string, file_envoy_type_metadata_v3_metadata, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers]);
 
 /**
  * @generated from message envoy.config.route.v3.VirtualHost
@@ -72,6 +76,21 @@ export type Route = Message<"envoy.config.route.v3.Route"> & {
     value: DirectResponseAction;
     case: "directResponse";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.HeaderValueOption request_headers_to_add = 9;
+   */
+  requestHeadersToAdd: HeaderValueOption[];
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.HeaderValueOption response_headers_to_add = 10;
+   */
+  responseHeadersToAdd: HeaderValueOption[];
+
+  /**
+   * @generated from field: repeated string response_headers_to_remove = 11;
+   */
+  responseHeadersToRemove: string[];
 
   /**
    * @generated from field: repeated string request_headers_to_remove = 12;
@@ -137,6 +156,12 @@ export type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
      */
     value: string;
     case: "path";
+  } | {
+    /**
+     * @generated from field: string path_separated_prefix = 14;
+     */
+    value: string;
+    case: "pathSeparatedPrefix";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -189,9 +214,19 @@ export type RouteAction = Message<"envoy.config.route.v3.RouteAction"> & {
   timeout?: Duration | undefined;
 
   /**
+   * @generated from field: envoy.config.route.v3.RetryPolicy retry_policy = 9;
+   */
+  retryPolicy?: RetryPolicy | undefined;
+
+  /**
    * @generated from field: google.protobuf.Duration idle_timeout = 24;
    */
   idleTimeout?: Duration | undefined;
+
+  /**
+   * @generated from field: envoy.type.matcher.v3.RegexMatchAndSubstitute regex_rewrite = 32;
+   */
+  regexRewrite?: RegexMatchAndSubstitute | undefined;
 };
 
 /**
@@ -200,6 +235,160 @@ export type RouteAction = Message<"envoy.config.route.v3.RouteAction"> & {
  */
 export const RouteActionSchema: GenMessage<RouteAction> = /*@__PURE__*/
   messageDesc(file_envoy_config_route_v3_route_components, 4);
+
+/**
+ * @generated from message envoy.config.route.v3.RetryPolicy
+ */
+export type RetryPolicy = Message<"envoy.config.route.v3.RetryPolicy"> & {
+  /**
+   * @generated from field: string retry_on = 1;
+   */
+  retryOn: string;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value num_retries = 2;
+   */
+  numRetries?: number | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration per_try_timeout = 3;
+   */
+  perTryTimeout?: Duration | undefined;
+
+  /**
+   * @generated from field: repeated uint32 retriable_status_codes = 7;
+   */
+  retriableStatusCodes: number[];
+
+  /**
+   * @generated from field: repeated envoy.config.route.v3.HeaderMatcher retriable_request_headers = 10;
+   */
+  retriableRequestHeaders: HeaderMatcher[];
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RetryPolicy.
+ * Use `create(RetryPolicySchema)` to create a new message.
+ */
+export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 5);
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit
+ */
+export type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
+  /**
+   * @generated from field: repeated envoy.config.route.v3.RateLimit.Action actions = 3;
+   */
+  actions: RateLimit_Action[];
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export const RateLimitSchema: GenMessage<RateLimit> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 6);
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action
+ */
+export type RateLimit_Action = Message<"envoy.config.route.v3.RateLimit.Action"> & {
+  /**
+   * @generated from oneof envoy.config.route.v3.RateLimit.Action.action_specifier
+   */
+  actionSpecifier: {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.GenericKey generic_key = 5;
+     */
+    value: RateLimit_Action_GenericKey;
+    case: "genericKey";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RateLimit.Action.MetaData metadata = 8;
+     */
+    value: RateLimit_Action_MetaData;
+    case: "metadata";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.
+ * Use `create(RateLimit_ActionSchema)` to create a new message.
+ */
+export const RateLimit_ActionSchema: GenMessage<RateLimit_Action> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0);
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.GenericKey
+ */
+export type RateLimit_Action_GenericKey = Message<"envoy.config.route.v3.RateLimit.Action.GenericKey"> & {
+  /**
+   * @generated from field: string descriptor_value = 1;
+   */
+  descriptorValue: string;
+
+  /**
+   * @generated from field: string descriptor_key = 2;
+   */
+  descriptorKey: string;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.GenericKey.
+ * Use `create(RateLimit_Action_GenericKeySchema)` to create a new message.
+ */
+export const RateLimit_Action_GenericKeySchema: GenMessage<RateLimit_Action_GenericKey> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0, 0);
+
+/**
+ * @generated from message envoy.config.route.v3.RateLimit.Action.MetaData
+ */
+export type RateLimit_Action_MetaData = Message<"envoy.config.route.v3.RateLimit.Action.MetaData"> & {
+  /**
+   * @generated from field: string descriptor_key = 1;
+   */
+  descriptorKey: string;
+
+  /**
+   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 2;
+   */
+  metadataKey?: MetadataKey | undefined;
+
+  /**
+   * @generated from field: string default_value = 3;
+   */
+  defaultValue: string;
+
+  /**
+   * @generated from field: bool skip_if_absent = 5;
+   */
+  skipIfAbsent: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RateLimit.Action.MetaData.
+ * Use `create(RateLimit_Action_MetaDataSchema)` to create a new message.
+ */
+export const RateLimit_Action_MetaDataSchema: GenMessage<RateLimit_Action_MetaData> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 6, 0, 1);
+
+/**
+ * @generated from message envoy.config.route.v3.FilterConfig
+ */
+export type FilterConfig = Message<"envoy.config.route.v3.FilterConfig"> & {
+  /**
+   * @generated from field: bool disabled = 3;
+   */
+  disabled: boolean;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.FilterConfig.
+ * Use `create(FilterConfigSchema)` to create a new message.
+ */
+export const FilterConfigSchema: GenMessage<FilterConfig> = /*@__PURE__*/
+  messageDesc(file_envoy_config_route_v3_route_components, 7);
 
 /**
  * @generated from message envoy.config.route.v3.HeaderMatcher
@@ -233,5 +422,5 @@ export type HeaderMatcher = Message<"envoy.config.route.v3.HeaderMatcher"> & {
  * Use `create(HeaderMatcherSchema)` to create a new message.
  */
 export const HeaderMatcherSchema: GenMessage<HeaderMatcher> = /*@__PURE__*/
-  messageDesc(file_envoy_config_route_v3_route_components, 5);
+  messageDesc(file_envoy_config_route_v3_route_components, 8);
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/type/matcher/v3/regex.proto.
  */
 export const file_envoy_type_matcher_v3_regex: GenFile = /*@__PURE__*/
-  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvcmVnZXgucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyIdCgxSZWdleE1hdGNoZXISDQoFcmVnZXgYAiABKAliBnByb3RvMw");
+  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvcmVnZXgucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyIdCgxSZWdleE1hdGNoZXISDQoFcmVnZXgYAiABKAkiZQoXUmVnZXhNYXRjaEFuZFN1YnN0aXR1dGUSNAoHcGF0dGVybhgBIAEoCzIjLmVudm95LnR5cGUubWF0Y2hlci52My5SZWdleE1hdGNoZXISFAoMc3Vic3RpdHV0aW9uGAIgASgJYgZwcm90bzM");
 
 /**
  * @generated from message envoy.type.matcher.v3.RegexMatcher
@@ -30,4 +30,26 @@ export type RegexMatcher = Message<"envoy.type.matcher.v3.RegexMatcher"> & {
  */
 export const RegexMatcherSchema: GenMessage<RegexMatcher> = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_regex, 0);
+
+/**
+ * @generated from message envoy.type.matcher.v3.RegexMatchAndSubstitute
+ */
+export type RegexMatchAndSubstitute = Message<"envoy.type.matcher.v3.RegexMatchAndSubstitute"> & {
+  /**
+   * @generated from field: envoy.type.matcher.v3.RegexMatcher pattern = 1;
+   */
+  pattern?: RegexMatcher | undefined;
+
+  /**
+   * @generated from field: string substitution = 2;
+   */
+  substitution: string;
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.RegexMatchAndSubstitute.
+ * Use `create(RegexMatchAndSubstituteSchema)` to create a new message.
+ */
+export const RegexMatchAndSubstituteSchema: GenMessage<RegexMatchAndSubstitute> = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_regex, 1);
 

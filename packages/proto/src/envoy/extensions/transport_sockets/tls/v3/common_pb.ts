@@ -6,7 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DataSource } from "../../../../config/core/v3/base_pb.ts";
+import type { DataSource, WatchedDirectory } from "../../../../config/core/v3/base_pb.ts";
 import { file_envoy_config_core_v3_base } from "../../../../config/core/v3/base_pb.ts";
 import type { StringMatcher } from "../../../../type/matcher/v3/string_pb.ts";
 import { file_envoy_type_matcher_v3_string } from "../../../../type/matcher/v3/string_pb.ts";
@@ -16,7 +16,34 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file envoy/extensions/transport_sockets/tls/v3/common.proto.
  */
 export const file_envoy_extensions_transport_sockets_tls_v3_common: GenFile = /*@__PURE__*/
-  fileDesc("CjZlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My9jb21tb24ucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzIr0BChxDZXJ0aWZpY2F0ZVZhbGlkYXRpb25Db250ZXh0EjQKCnRydXN0ZWRfY2EYASABKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEmcKHW1hdGNoX3R5cGVkX3N1YmplY3RfYWx0X25hbWVzGA8gAygLMkAuZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuU3ViamVjdEFsdE5hbWVNYXRjaGVyIvwBChVTdWJqZWN0QWx0TmFtZU1hdGNoZXISWgoIc2FuX3R5cGUYASABKA4ySC5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5TdWJqZWN0QWx0TmFtZU1hdGNoZXIuU2FuVHlwZRI1CgdtYXRjaGVyGAIgASgLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXIiUAoHU2FuVHlwZRIYChRTQU5fVFlQRV9VTlNQRUNJRklFRBAAEgkKBUVNQUlMEAESBwoDRE5TEAISBwoDVVJJEAMSDgoKSVBfQUREUkVTUxAEYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string]);
+  fileDesc("CjZlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My9jb21tb24ucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzIscBCg5UbHNDZXJ0aWZpY2F0ZRI7ChFjZXJ0aWZpY2F0ZV9jaGFpbhgBIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2USNQoLcHJpdmF0ZV9rZXkYAiABKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEkEKEXdhdGNoZWRfZGlyZWN0b3J5GAcgASgLMiYuZW52b3kuY29uZmlnLmNvcmUudjMuV2F0Y2hlZERpcmVjdG9yeSK9AQocQ2VydGlmaWNhdGVWYWxpZGF0aW9uQ29udGV4dBI0Cgp0cnVzdGVkX2NhGAEgASgLMiAuZW52b3kuY29uZmlnLmNvcmUudjMuRGF0YVNvdXJjZRJnCh1tYXRjaF90eXBlZF9zdWJqZWN0X2FsdF9uYW1lcxgPIAMoCzJALmVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzLlN1YmplY3RBbHROYW1lTWF0Y2hlciL8AQoVU3ViamVjdEFsdE5hbWVNYXRjaGVyEloKCHNhbl90eXBlGAEgASgOMkguZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuU3ViamVjdEFsdE5hbWVNYXRjaGVyLlNhblR5cGUSNQoHbWF0Y2hlchgCIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVyIlAKB1NhblR5cGUSGAoUU0FOX1RZUEVfVU5TUEVDSUZJRUQQABIJCgVFTUFJTBABEgcKA0ROUxACEgcKA1VSSRADEg4KCklQX0FERFJFU1MQBGIGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string]);
+
+/**
+ * @generated from message envoy.extensions.transport_sockets.tls.v3.TlsCertificate
+ */
+export type TlsCertificate = Message<"envoy.extensions.transport_sockets.tls.v3.TlsCertificate"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.DataSource certificate_chain = 1;
+   */
+  certificateChain?: DataSource | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.DataSource private_key = 2;
+   */
+  privateKey?: DataSource | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.WatchedDirectory watched_directory = 7;
+   */
+  watchedDirectory?: WatchedDirectory | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.transport_sockets.tls.v3.TlsCertificate.
+ * Use `create(TlsCertificateSchema)` to create a new message.
+ */
+export const TlsCertificateSchema: GenMessage<TlsCertificate> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 0);
 
 /**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext
@@ -38,7 +65,7 @@ export type CertificateValidationContext = Message<"envoy.extensions.transport_s
  * Use `create(CertificateValidationContextSchema)` to create a new message.
  */
 export const CertificateValidationContextSchema: GenMessage<CertificateValidationContext> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 0);
+  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 1);
 
 /**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher
@@ -60,7 +87,7 @@ export type SubjectAltNameMatcher = Message<"envoy.extensions.transport_sockets.
  * Use `create(SubjectAltNameMatcherSchema)` to create a new message.
  */
 export const SubjectAltNameMatcherSchema: GenMessage<SubjectAltNameMatcher> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 1);
+  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 2);
 
 /**
  * @generated from enum envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher.SanType
@@ -101,5 +128,5 @@ export type SubjectAltNameMatcher_SanType = (typeof SubjectAltNameMatcher_SanTyp
  * Describes the enum envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher.SanType.
  */
 export const SubjectAltNameMatcher_SanTypeSchema: GenEnum<SubjectAltNameMatcher_SanType> = /*@__PURE__*/
-  enumDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 1, 0);
+  enumDesc(file_envoy_extensions_transport_sockets_tls_v3_common, 2, 0);
 

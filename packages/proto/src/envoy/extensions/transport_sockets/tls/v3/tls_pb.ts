@@ -8,13 +8,15 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { CertificateValidationContext } from "./common_pb.ts";
 import { file_envoy_extensions_transport_sockets_tls_v3_common } from "./common_pb.ts";
+import type { SdsSecretConfig } from "./secret_pb.ts";
+import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "./secret_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/extensions/transport_sockets/tls/v3/tls.proto.
  */
 export const file_envoy_extensions_transport_sockets_tls_v3_tls: GenFile = /*@__PURE__*/
-  fileDesc("CjNlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My90bHMucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzInoKElVwc3RyZWFtVGxzQ29udGV4dBJXChJjb21tb25fdGxzX2NvbnRleHQYASABKAsyOy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5Db21tb25UbHNDb250ZXh0EgsKA3NuaRgCIAEoCSKUAQoQQ29tbW9uVGxzQ29udGV4dBJlChJ2YWxpZGF0aW9uX2NvbnRleHQYAyABKAsyRy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5DZXJ0aWZpY2F0ZVZhbGlkYXRpb25Db250ZXh0SABCGQoXdmFsaWRhdGlvbl9jb250ZXh0X3R5cGViBnByb3RvMw", [file_envoy_extensions_transport_sockets_tls_v3_common]);
+  fileDesc("CjNlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My90bHMucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzInoKElVwc3RyZWFtVGxzQ29udGV4dBJXChJjb21tb25fdGxzX2NvbnRleHQYASABKAsyOy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5Db21tb25UbHNDb250ZXh0EgsKA3NuaRgCIAEoCSKUAgoQQ29tbW9uVGxzQ29udGV4dBIWCg5hbHBuX3Byb3RvY29scxgEIAMoCRJmCiJ0bHNfY2VydGlmaWNhdGVfc2RzX3NlY3JldF9jb25maWdzGAYgAygLMjouZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuU2RzU2VjcmV0Q29uZmlnEmUKEnZhbGlkYXRpb25fY29udGV4dBgDIAEoCzJHLmVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzLkNlcnRpZmljYXRlVmFsaWRhdGlvbkNvbnRleHRIAEIZChd2YWxpZGF0aW9uX2NvbnRleHRfdHlwZWIGcHJvdG8z", [file_envoy_extensions_transport_sockets_tls_v3_common, file_envoy_extensions_transport_sockets_tls_v3_secret]);
 
 /**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
@@ -42,6 +44,16 @@ export const UpstreamTlsContextSchema: GenMessage<UpstreamTlsContext> = /*@__PUR
  * @generated from message envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
  */
 export type CommonTlsContext = Message<"envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"> & {
+  /**
+   * @generated from field: repeated string alpn_protocols = 4;
+   */
+  alpnProtocols: string[];
+
+  /**
+   * @generated from field: repeated envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig tls_certificate_sds_secret_configs = 6;
+   */
+  tlsCertificateSdsSecretConfigs: SdsSecretConfig[];
+
   /**
    * @generated from oneof envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.validation_context_type
    */

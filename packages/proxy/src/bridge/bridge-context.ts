@@ -1,0 +1,14 @@
+import type { Clock, Random } from '@signalbox/runtime';
+import type { RequestLimits } from '../mcp/request-limits.ts';
+import type { SessionKeys } from '../session/session-keys.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+/** What the parts of the bridge share. */
+export interface BridgeContext {
+  /** The way to servers. */
+  readonly upstream: Upstream;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: RequestLimits;
+  readonly sessionKeys: SessionKeys;
+}

@@ -1,0 +1,262 @@
+import { encodeEvent, type SseEvent } from '../../http/sse.ts';
+import { memberValue, objectMembers, stringValue } from '../../json/members.ts';
+import type { ScannedMessage, Span } from '../../json/message.ts';
+import { codes } from '../../mcp/errors.ts';
+import { spliceText } from '../../mcp/splice.ts';
+import type {
+  UpstreamError,
+  UpstreamExchange,
+  UpstreamHandler,
+  UpstreamHead,
+  UpstreamRequest,
+} from '../../upstream/upstream.ts';
+import type { BridgeContext } from '../bridge-context.ts';
+import type { BridgedSession } from './session.ts';
+import { eventType, headOf, jsonType } from '../local-answer.ts';
+import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
+import { resultKind, toLegacyAnswer } from './to-legacy.ts';
+import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
+import { WholeRequest } from '../whole-request.ts';
+
+/**
+ * One request of a legacy client at a modern server.
+ *
+ * 1. What the server asks for (`input_required`) goes to the client as real requests on the stream that answers the
+ *    call; when all are answered the call is made again, as a new request, with the answers and the server's state.
+ * 2. Rounds are bounded in number, and each in the time that the client may take.
+ * 3. Notifications about the call go on as they come; the answer is worded in the client's era.
+ */
+export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener {
+  readonly #context: BridgeContext;
+  readonly #session: BridgedSession;
+  readonly #request: UpstreamRequest;
+  readonly #message: ScannedMessage;
+  readonly #handler: UpstreamHandler;
+  /** Raw JSON of the id that the client's side gave the request. */
+  readonly #id: string;
+  #exchange: UpstreamExchange | undefined;
+  #reading: ServerAnswer | undefined;
+  #round = 0;
+  /** The answer has begun as a stream. */
+  #streams = false;
+  #over = false;
+  /** Answers of the client by key, raw JSON; undefined while one is waited for. */
+  #answers = new Map<string, string | undefined>();
+  /** Keys by the raw JSON of the id of the question. */
+  readonly #keys = new Map<string, string>();
+  /** Raw JSON of what the server wants back. */
+  #state: string | undefined;
+  #patience: Disposable | undefined;
+
+  constructor(
+    context: BridgeContext,
+    session: BridgedSession,
+    { request, message }: { readonly request: UpstreamRequest; readonly message: ScannedMessage },
+    handler: UpstreamHandler,
+  ) {
+    super();
+    this.#context = context;
+    this.#session = session;
+    this.#request = request;
+    this.#message = message;
+    this.#handler = handler;
+    this.#id = raw(message, message.id);
+  }
+
+  begin(): this {
+    this.#session.running.set(this.#id, this);
+    this.#send(undefined);
+    return this;
+  }
+
+  pause(): void {
+    this.#exchange?.pause();
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  detach(): void {
+    this.#exchange?.detach();
+  }
+
+  abort(): void {
+    this.#finish();
+  }
+
+  /** The client takes the call back: the server's stream is closed, and the answer says so. */
+  cancel(): void {
+    this.#fail(codes.server, 'The request was cancelled');
+  }
+
+  /** An answer of the client to a question of this call. */
+  answered(id: string, answer: ScannedMessage): void {
+    const key = this.#keys.get(id);
+    if (key === undefined || this.#over) return;
+    this.#keys.delete(id);
+    this.#session.asked.delete(id);
+    if (!answer.result) {
+      return this.#fail(codes.internal, `The client did not answer what the server asked: ${errorText(answer)}`);
+    }
+    this.#answers.set(key, raw(answer, answer.result));
+    if (this.#keys.size === 0) this.#again();
+  }
+
+  onMessage(message: ScannedMessage, event: SseEvent): void {
+    // A modern server asks nothing on its stream; what looks like it is not for the client.
+    if (!this.#over && !message.id) this.#write(event.raw);
+  }
+
+  onAnswer(message: ScannedMessage): void {
+    if (this.#over) return;
+    switch (message.result ? resultKind(message) : 'complete') {
+      case 'complete':
+        return this.#deliver(toLegacyAnswer(message, this.#id, this.#message.method ?? ''));
+      case 'input_required':
+        return this.#ask(message, message.result as Span);
+      case 'unknown':
+        return this.#fail(codes.internal, 'The server answered with a kind of result that the client cannot take');
+    }
+  }
+
+  onOther(head: UpstreamHead, body: Buffer): void {
+    if (this.#over) return;
+    if (this.#streams) return this.#fail(codes.internal, `The server answered with status ${head.status}`);
+    this.#finish();
+    this.#handler.onHead(head);
+    if (body.length > 0) this.#handler.onData(body, false);
+    this.#handler.onEnd();
+  }
+
+  onBroken(error: UpstreamError): void {
+    if (this.#over) return;
+    if (this.#streams) return this.#fail(codes.internal, 'The server broke off its answer');
+    this.#finish();
+    this.#handler.onError(error);
+  }
+
+  #send(round: Round | undefined): void {
+    const { facts, level } = this.#session;
+    const { limits, upstream } = this.#context;
+    const reading = new ServerAnswer(this, limits);
+    this.#reading = reading;
+    this.#answers = new Map();
+    this.#exchange = upstream.dispatch(
+      {
+        ...this.#request,
+        headers: modernRequestHeaders(this.#message, passedHeaders(this.#request.headers)),
+        body: toModernBody(this.#message, facts, { level, round }),
+      },
+      reading,
+    );
+  }
+
+  #ask({ bytes }: ScannedMessage, result: Span): void {
+    const { clock, limits, random } = this.#context;
+    const state = memberValue(bytes, result, 'requestState');
+    const requests = memberValue(bytes, result, 'inputRequests');
+    this.#state = state && text(bytes, state);
+    this.#round += 1;
+    if (this.#round > limits.bridge.rounds) {
+      return this.#fail(codes.internal, `The server asks more than ${limits.bridge.rounds} times`);
+    }
+    const questions: string[] = [];
+    for (const { key, value } of requests ? objectMembers(bytes, requests) : []) {
+      const question = questionOf(bytes, value, random.uuid());
+      if (question === undefined) return this.#fail(codes.internal, 'The server asks for something unknown');
+      const id = JSON.stringify(`sbq.${random.bytes(9).toString('base64url')}`);
+      this.#keys.set(id, key);
+      this.#answers.set(key, undefined);
+      this.#session.asked.set(id, this);
+      questions.push(encodeEvent({ data: `{"jsonrpc":"2.0","id":${id},${question}}` }));
+    }
+    if (questions.length === 0) return this.#again();
+    this.#patience = clock.timer(limits.bridge.answerMs, () =>
+      this.#fail(codes.internal, `The client did not answer within ${limits.bridge.answerMs} ms`),
+    );
+    for (const question of questions) this.#write(question);
+  }
+
+  #again(): void {
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = undefined;
+    const members = [...this.#answers].map(([key, answer]) => `${JSON.stringify(key)}:${answer ?? 'null'}`);
+    const inputResponses = members.length === 0 ? undefined : `{${members.join(',')}}`;
+    this.#send({ id: `${this.#id.slice(0, -1)}.${this.#round}"`, inputResponses, requestState: this.#state });
+  }
+
+  #deliver(answer: Buffer): void {
+    const streams = this.#streams;
+    this.#finish();
+    if (!streams) this.#handler.onHead(headOf(200, jsonType, answer.length));
+    this.#handler.onData(streams ? Buffer.from(encodeEvent({ data: answer.toString('utf8') })) : answer, false);
+    this.#handler.onEnd();
+  }
+
+  #write(event: Buffer | string): void {
+    if (this.#over) return;
+    if (!this.#streams) {
+      this.#streams = true;
+      this.#handler.onHead(headOf(200, eventType, undefined));
+    }
+    this.#handler.onData(typeof event === 'string' ? Buffer.from(event) : event, false);
+  }
+
+  #fail(code: number, message: string): void {
+    if (this.#over) return;
+    const error = JSON.stringify({ code, message });
+    this.#deliver(Buffer.from(`{"jsonrpc":"2.0","id":${this.#id},"error":${error}}`));
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#reading?.forget();
+    this.#exchange?.abort();
+    this.#patience?.[Symbol.dispose]();
+    this.#session.running.delete(this.#id);
+    for (const id of this.#keys.keys()) this.#session.asked.delete(id);
+    this.#keys.clear();
+  }
+}
+
+/** Method and params of a question as a legacy request has them; undefined for what no client can be asked. */
+function questionOf(bytes: Buffer, request: Span, elicitationId: string): string | undefined {
+  const methodSpan = memberValue(bytes, request, 'method');
+  const method = methodSpan && stringValue(bytes, methodSpan);
+  const params = memberValue(bytes, request, 'params');
+  if (method === 'roots/list')
+    return params ? `"method":"roots/list","params":${text(bytes, params)}` : '"method":"roots/list"';
+  if ((method !== 'elicitation/create' && method !== 'sampling/createMessage') || !params) return undefined;
+  const mode = memberValue(bytes, params, 'mode');
+  const isUrl = method === 'elicitation/create' && mode !== undefined && stringValue(bytes, mode) === 'url';
+  // The legacy era names every elicitation by URL; the modern one does not.
+  const named = isUrl
+    ? spliceText(bytes, { start: params.start + 1, end: params.start + 1 }, `"elicitationId":"${elicitationId}",`)
+    : bytes;
+  const end = params.end + named.length - bytes.length;
+  return `"method":"${method}","params":${named.toString('utf8', params.start, end)}`;
+}
+
+function errorText({ bytes, error }: ScannedMessage): string {
+  const span = error && memberValue(bytes, error, 'message');
+  return (span && stringValue(bytes, span)) ?? 'no result';
+}
+
+function raw({ bytes }: ScannedMessage, span: Span | undefined): string {
+  return span ? text(bytes, span) : 'null';
+}
+
+function text(bytes: Buffer, { start, end }: Span): string {
+  return bytes.toString('utf8', start, end);
+}
+
+/** The caller's trace goes on; what belongs to the legacy wire does not. */
+function passedHeaders(headers: readonly string[]): string[] {
+  const passed: string[] = [];
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] as string;
+    if (name === 'traceparent' || name === 'tracestate') passed.push(name, headers[at + 1] as string);
+  }
+  return passed;
+}

@@ -1,0 +1,184 @@
+import type { McpSubject } from '@signalbox/config';
+import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import type { Standing } from '../mcp/authorization.ts';
+import type { Call } from '../mcp/call.ts';
+import { endings, type Refusal, refusals } from '../mcp/errors.ts';
+import { EventRelay, eventHeaders, type Farewell, type StreamRole } from '../mcp/event-relay.ts';
+import { GetRole } from '../mcp/get-stream.ts';
+import type { RouteState } from '../mcp/route-state.ts';
+import { withTrace } from '../mcp/upstream-request.ts';
+import { ChangeDebounce, type ChangeKind, changeKinds } from './change-debounce.ts';
+import { callEventId, readEventId, sharedEventId } from './event-ids.ts';
+import { federatedSession } from './legs.ts';
+import { changeOf, MemberEvents } from './member-events.ts';
+import { MemberFeed } from './member-feed.ts';
+import type { MemberSession } from './member-session.ts';
+
+/**
+ * The GET stream of a session with a federation: what all members say unasked, on one stream. Changes of lists are
+ * gathered; the stream of a member that breaks is opened again while the client's goes on.
+ */
+export class FederatedStream implements StreamRole {
+  readonly watched: readonly McpSubject[] = [];
+  readonly #call: Call;
+  readonly #relay: EventRelay;
+  readonly #own: GetRole;
+  readonly #changes: ChangeDebounce;
+  /** By key of the member. */
+  readonly #feeds = new Map<string, { readonly backend: string; readonly feed: MemberFeed }>();
+  /** How far the client is with each member. */
+  readonly #seen = new Map<string, string>();
+  #standing: Standing;
+  #onReturned: Disposable | undefined;
+
+  constructor(call: Call, standing: Standing) {
+    const { clock, limits } = call.services;
+    const { changeGatherMs: gatherMs, changeSpacingMs: spacingMs } = limits.federation;
+    this.#call = call;
+    this.#standing = standing;
+    this.#own = new GetRole(call);
+    this.#changes = new ChangeDebounce(clock, { gatherMs, spacingMs }, (kind) => this.#relay.send(listChanged(kind)));
+    this.#relay = new EventRelay(call, standing, this);
+  }
+
+  open(): void {
+    const call = this.#call;
+    const lastEventId = call.exchange.head.header('last-event-id');
+    const resume = lastEventId === undefined ? undefined : readEventId(lastEventId);
+    if (lastEventId !== undefined && !resume) {
+      return call.refuse({ ...refusals.invalidParams, status: 400 }, { message: 'Unknown Last-Event-ID' });
+    }
+    if (!this.#relay.open(eventHeaders, undefined)) return;
+    call.exchange.onClientGone(() => {
+      this.#stop();
+      this.#relay.clientGone(endings.clientGone);
+    });
+    const { session } = call;
+    const end = (): void => this.#relay.finish(undefined, endings.terminated);
+    session?.onEnded(end);
+    call.onEnded = () => {
+      session?.forget(end);
+      this.#stop();
+    };
+    this.#onReturned = federatedSession(call).onReturned(() => this.#allChanged());
+    if (resume?.kind === 'call') return this.#resumeCall(resume.member, resume.id);
+    if (resume) for (const [member, id] of resume.seen) this.#seen.set(member, id);
+    this.#openFeeds();
+  }
+
+  /** Nothing comes by way of the relay itself. */
+  forward(): undefined {
+    return undefined;
+  }
+
+  farewell(farewell: Farewell): string {
+    return this.#own.farewell(farewell);
+  }
+
+  toolsChanged(): undefined {
+    this.#allChanged();
+    return undefined;
+  }
+
+  drain(): string {
+    return this.#own.drain();
+  }
+
+  upstreamEnded(failure: Refusal | undefined): { words: undefined; error: string } {
+    return { words: undefined, error: failure?.name ?? '' };
+  }
+
+  abandoned(): void {
+    this.#stop();
+  }
+
+  /** Members come and go with the configuration, while the stream goes on. */
+  stands(standing: Standing): void {
+    this.#standing = standing;
+    this.#openFeeds();
+  }
+
+  #openFeeds(): void {
+    const { members } = this.#standing.route;
+    for (const [key, { backend, feed }] of this.#feeds) {
+      if (members.some(({ member }) => member.key === key && member.backend.key === backend)) continue;
+      feed.stop();
+      this.#feeds.delete(key);
+    }
+    const session = federatedSession(this.#call);
+    for (const state of members) {
+      const { key } = state.member;
+      if (this.#feeds.has(key)) continue;
+      const feed = this.#feedOf(session.member(state), this.#seen.get(key) ?? '', (id) => this.#sharedId(key, id));
+      this.#feeds.set(key, { backend: state.backend.key, feed: feed.open() });
+    }
+  }
+
+  /** A client that comes back for the rest of one call gets that alone, from the member that it asked. */
+  #resumeCall(key: string, id: string): void {
+    const { members } = this.#call.route as RouteState;
+    const state = members.find(({ member }) => member.key === key);
+    if (!state) return this.#relay.finish(undefined, endings.terminated);
+    const session = federatedSession(this.#call).member(state);
+    const feed = this.#feedOf(session, id, (own) => callEventId(key, own));
+    this.#feeds.set(key, { backend: state.backend.key, feed: feed.open() });
+  }
+
+  #feedOf(session: MemberSession, lastEventId: string, eventId: (id: string) => string): MemberFeed {
+    const { services } = this.#call;
+    const events = new MemberEvents(this.#call, session);
+    const request = (last: string) => ({
+      ...({ verb: 'GET', method: '', body: undefined, repeatable: true, streams: true } as const),
+      headers: withTrace(this.#call, last === '' ? [] : ['Last-Event-ID', last]),
+    });
+    const reader = {
+      onEvent: (event: SseEvent) => this.#onEvent(session, events, event, eventId),
+      onReturned: () => this.#allChanged(),
+    };
+    return new MemberFeed(services, session, { request, lastEventId }, reader);
+  }
+
+  #onEvent({ state }: MemberSession, events: MemberEvents, event: SseEvent, eventId: (id: string) => string): void {
+    const { data } = event;
+    const changed = data === undefined ? undefined : changeOf(methodOf(data));
+    if (changed !== undefined) {
+      this.#call.services.memberNames.changed(state.backend.key, changed);
+      if (event.id !== undefined) this.#seen.set(state.member.key, event.id);
+      return this.#changes.changed(state.member.key, changed);
+    }
+    const words = events.present(event, this.#standing, eventId);
+    if (words !== undefined) this.#relay.send(words);
+  }
+
+  #sharedId(member: string, id: string): string {
+    // The newest goes last, so that it is the first to be written.
+    this.#seen.delete(member);
+    this.#seen.set(member, id);
+    return sharedEventId(this.#seen);
+  }
+
+  #allChanged(): void {
+    for (const kind of changeKinds) this.#changes.changed('', kind);
+  }
+
+  #stop(): void {
+    this.#changes.stop();
+    this.#onReturned?.[Symbol.dispose]();
+    for (const { feed } of this.#feeds.values()) feed.stop();
+    this.#feeds.clear();
+  }
+}
+
+function listChanged(kind: ChangeKind): string {
+  return encodeEvent({ data: `{"jsonrpc":"2.0","method":"notifications/${kind}/list_changed"}` });
+}
+
+function methodOf(data: string): string {
+  if (!data.includes('list_changed')) return '';
+  try {
+    const { method } = JSON.parse(data) as { method?: unknown };
+    return typeof method === 'string' ? method : '';
+  } catch {
+    return '';
+  }
+}

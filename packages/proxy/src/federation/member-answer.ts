@@ -1,0 +1,44 @@
+import { wrapUri } from '@signalbox/config';
+import type { SseEvent } from '../http/sse.ts';
+import { scanBody } from '../json/scan.ts';
+import type { MemberRewrite } from '../mcp/answer-rewriter.ts';
+import type { Standing } from '../mcp/authorization.ts';
+import type { Call } from '../mcp/call.ts';
+import type { Edit } from '../mcp/splice.ts';
+import { callEventId } from './event-ids.ts';
+import { MemberEvents } from './member-events.ts';
+import type { MemberLeg } from './member-leg.ts';
+import { answerUriEdits, mayHoldUris } from './result-uris.ts';
+
+/** What is changed in a member's answer, beside its id: URIs are wrapped, ids of events name the member. */
+export class MemberAnswer implements MemberRewrite {
+  readonly #call: Call;
+  readonly #leg: MemberLeg;
+  #events: MemberEvents | undefined;
+
+  constructor(call: Call, leg: MemberLeg) {
+    this.#call = call;
+    this.#leg = leg;
+  }
+
+  touches(bytes: Buffer): boolean {
+    return this.#leg.state.member.wrapsUris && mayHoldUris(bytes);
+  }
+
+  edits(answer: Buffer): readonly Edit[] | undefined {
+    if (!this.touches(answer)) return [];
+    const scanned = scanBody(answer, this.#call.services.limits.responseScan);
+    const { member } = this.#leg.state;
+    if (scanned.kind !== 'message') return undefined;
+    return answerUriEdits(answer, scanned.message, (uri) => wrapUri(member, uri));
+  }
+
+  eventId(id: string): string {
+    return callEventId(this.#leg.state.member.key, id);
+  }
+
+  event(event: SseEvent, standing: Standing): Buffer | string | undefined {
+    this.#events ??= new MemberEvents(this.#call, this.#leg);
+    return this.#events.present(event, standing, (id) => this.eventId(id));
+  }
+}

@@ -1,0 +1,234 @@
+import {
+  federatedRoute,
+  finalMessage,
+  gateway,
+  type MemberServer,
+  type Message,
+  modernVersion,
+  RawMcpClient,
+  type ResourceFile,
+  startMemberServer,
+  startSystem,
+  type System,
+  tenant,
+  until,
+} from '@signalbox/test-harness';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+
+const subscriptionId = 'io.modelcontextprotocol/subscriptionId';
+
+describe('a virtual server of several members of the modern era', () => {
+  let system: System;
+  let one: MemberServer;
+  let two: MemberServer;
+  let client: RawMcpClient;
+
+  beforeAll(async () => {
+    system = await startSystem({
+      pgUrl: inject('pgUrl'),
+      settings: {
+        SIGNALBOX_PROXY_FAN_OUT_TIMEOUT: '1000',
+        SIGNALBOX_PROXY_MEMBER_STREAM_RETRY: '50',
+        SIGNALBOX_PROXY_MEMBER_BREAK: '100',
+      },
+    });
+    await system.apply([gateway(), tenant()]);
+  });
+
+  afterAll(() => system.stop());
+
+  beforeEach(async () => {
+    one = await startMemberServer({
+      era: 'modern',
+      ...{
+        tools: ['search', 'echo', 'link', 'hold'],
+        prompts: ['grüße'],
+        resources: ['test://readme'],
+        instructions: 'One.',
+      },
+    });
+    two = await startMemberServer({ era: 'modern', tools: ['search'], resources: ['test://readme'] });
+    client = new RawMcpClient({ url: system.endpoint('acme', 'all'), token: 'alice-key' });
+  });
+
+  afterEach(async () => {
+    client.close();
+    await Promise.all([one, two].map((member) => member.stop()));
+  });
+
+  const present = (spec: ResourceFile = {}, backends: Record<string, string> = {}): Promise<unknown> => {
+    const urls = { one: one.url, two: two.url, ...backends };
+    return system.apply(
+      federatedRoute({ name: 'all', backends: urls, keys: { alice: 'alice-key' }, rules: ['true'], spec }),
+    );
+  };
+
+  const ask = async (method: string, params: Record<string, unknown> = {}, headers = {}): Promise<Message> =>
+    finalMessage(await client.modern(method, params, headers));
+
+  it('8. Discovery says what all members can do together, and is for its caller alone.', async () => {
+    await present();
+    expect((await ask('server/discover')).result).toEqual({
+      resultType: 'complete',
+      supportedVersions: [modernVersion],
+      capabilities: {
+        tools: { listChanged: true },
+        prompts: { listChanged: true },
+        resources: { subscribe: true, listChanged: true },
+      },
+      instructions: '# one\n\nOne.',
+      ttlMs: 60_000,
+      cacheScope: 'private',
+      _meta: { 'io.modelcontextprotocol/serverInfo': { name: 'all', version: '0.1.0' } },
+    });
+  });
+
+  it('44. Names lead to their members, which get their own names in body and headers.', async () => {
+    await present();
+    expect(await client.toolNamesModern()).toEqual([
+      'one__search',
+      'one__echo',
+      'one__link',
+      'one__hold',
+      'two__search',
+    ]);
+    expect(await client.callModern('two__search')).toMatchObject({ result: { content: [{ text: 'search' }] } });
+    const sent = two.requests.of('tools/call')[0];
+    expect(sent?.headers).toMatchObject({
+      'mcp-name': 'search',
+      'mcp-method': 'tools/call',
+      'mcp-protocol-version': modernVersion,
+    });
+    expect(JSON.parse(sent?.body ?? '{}')).toMatchObject({ params: { name: 'search', _meta: {} } });
+    expect(await client.callModern('search')).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('19. A renamed tool or prompt goes on under its own name, not in ASCII too, with its parameter headers.', async () => {
+    await present({
+      members: [
+        { backend: 'one', prefix: 'one', tools: { rename: { echo: 'say' } } },
+        { backend: 'two', prefix: 'two' },
+      ],
+    });
+    const params = { 'mcp-param-region': 'eu', 'mcp-param-user': '=?base64?w6k=?=' };
+    expect(await ask('tools/call', { name: 'one__say', arguments: { text: 'hi' } }, params)).toMatchObject({
+      result: { content: [{ text: 'hi' }] },
+    });
+    expect(one.requests.of('tools/call')[0]?.headers).toMatchObject({ 'mcp-name': 'echo', ...params });
+    const name = 'one__grüße';
+    const encoded = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
+    expect(await ask('prompts/get', { name }, { 'mcp-name': encoded(name) })).toHaveProperty('result');
+    expect(one.requests.of('prompts/get')[0]?.headers['mcp-name']).toBe(encoded('grüße'));
+  });
+
+  it('49. Lists are private with the shortest time to live, whatever members say of theirs.', async () => {
+    await present();
+    for (const method of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list']) {
+      expect((await ask(method)).result).toMatchObject({
+        resultType: 'complete',
+        ttlMs: 60_000,
+        cacheScope: 'private',
+      });
+    }
+  });
+
+  it('50. URIs of resources are wrapped in lists, links and contents.', async () => {
+    await present();
+    expect((await ask('resources/list')).result?.['resources']).toEqual([
+      { uri: 'one+test://readme', name: 'test://readme' },
+      { uri: 'two+test://readme', name: 'test://readme' },
+    ]);
+    const read = await ask('resources/read', { uri: 'two+test://readme' });
+    expect(read.result).toMatchObject({ contents: [{ uri: 'two+test://readme', text: 'contents of test://readme' }] });
+    expect(two.requests.of('resources/read')[0]?.headers['mcp-name']).toBe('test://readme');
+    expect((await client.callModern('one__link')).result?.['content']).toContainEqual({
+      ...{ type: 'resource_link', uri: 'one+test://unlisted', name: 'unlisted' },
+    });
+  });
+
+  it('24. A client that leaves cancels at the member.', async () => {
+    await present();
+    const call = client.modern('tools/call', { name: 'one__hold', arguments: {} });
+    await one.held.atLeast(1);
+    client.close();
+    await expect(call).rejects.toThrow(/socket|hang|abort|closed/i);
+    one.held.items[0]?.finish();
+    await untilTrue('the call to end', async () =>
+      (await system.node(0).events()).some(({ tool, error }) => tool === 'one__hold' && error === 'client_cancelled'),
+    );
+  });
+
+  it('41. One subscription hears of all members, changes gathered, under its own id.', async () => {
+    await present();
+    const filter = { toolsListChanged: true, resourceSubscriptions: ['one+test://readme', 'two+test://readme'] };
+    const { stream } = await client.modern('subscriptions/listen', { notifications: filter });
+    const acknowledged = await stream!.messages.first('the acknowledgement', ({ method }) => method !== undefined);
+    const id = (acknowledged.params?.['_meta'] as Record<string, unknown> | undefined)?.[subscriptionId];
+    expect(acknowledged.params?.['notifications']).toEqual(filter);
+    await untilTrue('the subscriptions of all members', () => one.streams() === 1 && two.streams() === 1);
+    const filters = [one, two].map(
+      ({ requests }) => JSON.parse(requests.of('subscriptions/listen')[0]?.body ?? '').params,
+    );
+    expect(filters[0].notifications).toEqual({ toolsListChanged: true, resourceSubscriptions: ['test://readme'] });
+    for (const member of [one, two]) {
+      member.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+      member.push({ jsonrpc: '2.0', method: 'notifications/prompts/list_changed' });
+    }
+    two.push({ jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri: 'test://readme' } });
+    await stream!.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed');
+    expect(stream!.messages.items.slice(1)).toEqual([
+      {
+        jsonrpc: '2.0',
+        method: 'notifications/resources/updated',
+        params: { uri: 'two+test://readme', _meta: { [subscriptionId]: id } },
+      },
+      { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: { _meta: { [subscriptionId]: id } } },
+    ]);
+    stream!.close();
+    await untilTrue('the subscriptions to end', () => one.streams() === 0 && two.streams() === 0);
+  });
+
+  it('47. A subscription outlives a member, and tells of changes when it is back.', async () => {
+    await present();
+    const { stream } = await client.modern('subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await untilTrue('the subscriptions of all members', () => one.streams() === 1 && two.streams() === 1);
+    await two.stop();
+    expect((await ask('tools/list')).result).toMatchObject({ _meta: { 'dev.signalbox/missing': ['two'] } });
+    await two.start();
+    await stream!.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed');
+    expect(await client.toolNamesModern()).toHaveLength(5);
+    expect(stream!.isOver()).toBe(false);
+    stream!.close();
+  });
+
+  it('23. A member of the other era is missing for a client of this one; where all are, the client is told to fall back.', async () => {
+    const legacy = await startMemberServer({ tools: ['old'] });
+    await present({}, { two: legacy.url });
+    expect(await client.toolNamesModern()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold']);
+    expect(await client.callModern('two__old')).toMatchObject({ error: { code: -32603 } });
+    await present({}, { one: legacy.url, two: legacy.url });
+    const answer = await client.modern('server/discover');
+    expect([answer.status, answer.message?.error]).toMatchObject([400, { code: -32022 }]);
+    expect((await client.initialize()).status).toBe(200);
+    expect(await client.toolNames()).toEqual(['one__old', 'two__old']);
+    await legacy.stop();
+  });
+
+  it('46. A walk through pages needs no session.', async () => {
+    one.become({ tools: ['a', 'b', 'c'], pageSize: 1 });
+    await present();
+    const names: string[] = [];
+    let cursor: unknown;
+    do {
+      const page: any = (await ask('tools/list', cursor === undefined ? {} : { cursor })).result;
+      names.push(...(page.tools as { name: string }[]).map(({ name }) => name));
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    expect(names).toEqual(['one__a', 'two__search', 'one__b', 'one__c']);
+  });
+});
+
+/** Waits until a condition holds. */
+function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<true> {
+  return until(what, async () => ((await holds()) ? true : undefined));
+}

@@ -1,0 +1,88 @@
+import type { RuleSpec } from '@signalbox/test-harness';
+
+/** A2A routes by name, with their rules; all let everyone in. */
+export const a2aRoutes: Readonly<Record<string, readonly RuleSpec[]>> = {
+  any: ['true'],
+  reading: ['a2a.method in ["GetTask", "ListTasks"]'],
+  sending: [
+    { effect: 'DENY', when: 'a2a.method == "SendStreamingMessage"' },
+    { effect: 'ALLOW', when: 'a2a.method.startsWith("Send")' },
+  ],
+  newer: ['a2a.version == "1.0"'],
+  older: ['a2a.version != "1.0" && a2a.method != "CancelTask"'],
+  mixed: [
+    { effect: 'DENY', when: 'mcp.method == "tools/call" || tool.name == "x"' },
+    { effect: 'ALLOW', when: 'a2a.method.endsWith("tTask") && request.path.endsWith("/mixed")' },
+  ],
+  web: ['http.method == "POST"'],
+};
+
+const one = (method: string, more = ''): string => `{"jsonrpc":"2.0","id":1,"method":"${method}","params":{${more}}}`;
+const push = '"configuration":{"taskPushNotificationConfig":{"url":"http://10.0.0.1/"}}';
+
+type A2aCase = readonly [
+  route: keyof typeof a2aRoutes,
+  version: string | undefined,
+  body: string,
+  verdict: 'allow' | 'deny',
+  more: { readonly path?: string; readonly method?: string; readonly type?: string; readonly accept?: string },
+];
+
+export const a2aCases: readonly A2aCase[] = [
+  ['any', '1.0', one('SendMessage'), 'allow', {}],
+  ['any', '1.0', one('SendMessage'), 'allow', { accept: 'application/json' }],
+  ['any', '1.0', one('SendStreamingMessage'), 'allow', { accept: 'text/event-stream' }],
+  ['any', '1.0.1', one('GetTask'), 'allow', {}],
+  ['any', '0.3', one('message/send'), 'allow', {}],
+  ['any', '0.3.0', one('tasks/get'), 'allow', {}],
+  ['any', undefined, one('tasks/resubscribe'), 'allow', {}],
+  ['any', '', one('tasks/cancel'), 'allow', {}],
+  ['any', '0.3', one('SendMessage'), 'deny', {}],
+  ['any', undefined, one('SendMessage'), 'deny', {}],
+  ['any', '1.0', one('message/send'), 'deny', {}],
+  ['any', '2.0', one('SendMessage'), 'deny', {}],
+  ['any', '1.00', one('SendMessage'), 'deny', {}],
+  ['any', undefined, one('tasks/get'), 'deny', { path: '?A2A-Version=1.0' }],
+  ['any', '1.0', one('GetTask'), 'allow', { path: '?key=1' }],
+  ['any', '1.0', one('tools/call'), 'deny', {}],
+  ['any', '1.0', one('CreateTaskPushNotificationConfig'), 'deny', {}],
+  ['any', '0.3', one('tasks/pushNotificationConfig/set'), 'deny', {}],
+  ['any', '1.0', one('GetExtendedAgentCard'), 'deny', {}],
+  ['any', '1.0', one('SendMessage', push), 'deny', {}],
+  ['any', '1.0', one('SendStreamingMessage', push), 'deny', {}],
+  ['any', '0.3', one('message/send', push.replace('taskPush', 'push')), 'deny', {}],
+  ['any', '1.0', one('SendMessage', push.replace('Config"', '\\u0043onfig"')), 'deny', {}],
+  ['any', '1.0', one('SendMessage', push.replace(/\{"url.*?\}/, 'null')), 'allow', {}],
+  ['any', '1.0', one('SendMessage', '"configuration":{"historyLength":1}'), 'allow', {}],
+  ['any', '1.0', `[${one('GetTask')}]`, 'deny', {}],
+  ['any', '1.0', one('GetTask').replace('"id":1,', ''), 'deny', {}],
+  ['any', '1.0', one('GetTask').replace('"id":1', '"id":null'), 'deny', {}],
+  ['any', '1.0', one('GetTask').replace('"id":1', '"id":"x"'), 'allow', {}],
+  ['any', '1.0', one('GetTask').replace('2.0', '1.0'), 'deny', {}],
+  ['any', '1.0', `${one('GetTask')} {"x":1`, 'deny', {}],
+  ['any', '1.0', 'hello', 'deny', {}],
+  ['any', '1.0', one('GetTask'), 'deny', { method: 'PUT' }],
+  ['any', '1.0', one('GetTask'), 'deny', { type: 'text/plain' }],
+  ['any', '1.0', one('GetTask'), 'deny', { path: '/message:send' }],
+  ['reading', '1.0', one('GetTask'), 'allow', {}],
+  ['reading', '0.3', one('tasks/get'), 'allow', {}],
+  ['reading', '1.0', one('ListTasks'), 'allow', {}],
+  ['reading', '1.0', one('CancelTask'), 'deny', {}],
+  ['reading', '0.3', one('tasks/cancel'), 'deny', {}],
+  ['reading', '1.0', '{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{}}', 'deny', {}],
+  ['reading', '1.0', '{"jsonrpc":"2.0","id":1,"method":"GetTask","m\\u0065thod":"CancelTask","params":{}}', 'deny', {}],
+  ['reading', '1.0', '{"jsonrpc":"2.0","id":1,"method":"CancelTask","x.method":"GetTask","params":{}}', 'deny', {}],
+  ['sending', '1.0', one('SendMessage'), 'allow', {}],
+  ['sending', '0.3', one('message/send'), 'allow', {}],
+  ['sending', '1.0', one('SendStreamingMessage'), 'deny', {}],
+  ['sending', '0.3', one('message/stream'), 'deny', {}],
+  ['sending', '1.0', one('GetTask'), 'deny', {}],
+  ['newer', '1.0', one('GetTask'), 'allow', {}],
+  ['newer', '0.3', one('tasks/get'), 'deny', {}],
+  ['older', '0.3', one('tasks/get'), 'allow', {}],
+  ['older', '0.3', one('tasks/cancel'), 'deny', {}],
+  ['older', '1.0', one('GetTask'), 'deny', {}],
+  ['mixed', '1.0', one('GetTask'), 'allow', {}],
+  ['mixed', '1.0', one('ListTasks'), 'deny', {}],
+  ['web', '1.0', one('GetTask'), 'deny', {}],
+];

@@ -1,0 +1,70 @@
+import type { Clock, Random } from '@signalbox/runtime';
+import type { TailOptions } from '@signalbox/control-plane/testing';
+
+import { DatabaseGone, type DatabaseView, type LoggedRow, type SimulatedDatabase } from './simulated-database.ts';
+
+type TailDatabase = TailOptions['database'];
+type TailSql = Parameters<Parameters<TailDatabase['readAll']>[0]>[0];
+
+/** How long a statement takes each way, in milliseconds. */
+const wayMs = 3;
+
+/**
+ * Answers the statements of the tail from a simulated database, so that its own code reads a log. A transaction sees the
+ * database as it was at its first statement.
+ */
+export function tailDatabase(database: SimulatedDatabase, clock: Clock, random: Random): TailDatabase {
+  const way = () => clock.sleep(random.fraction() * wayMs);
+  const read = async <T>(work: (sql: TailSql) => Promise<T>): Promise<T> => {
+    let seen: DatabaseView | undefined;
+    const sql = async (strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly object[]> => {
+      await way();
+      if (!database.isUp) throw new DatabaseGone();
+      seen ??= database.view();
+      const rows = answer(seen, strings.join('?').replaceAll(/\s+/g, ' ').trim(), values);
+      await way();
+      if (!database.isUp) throw new DatabaseGone();
+      return rows;
+    };
+    return work(sql as unknown as TailSql);
+  };
+  return { readAll: read, readAllAtOnce: read } as TailDatabase;
+}
+
+function answer(view: DatabaseView, statement: string, values: readonly unknown[]): readonly object[] {
+  const horizon = String(view.horizon);
+  if (statement.includes('from signalbox.change_log')) return page(view, values);
+  if (statement.startsWith('select pg_snapshot_xmin')) return [{ low: horizon }];
+  if (statement.includes('from signalbox.resource where not deleted')) {
+    return [...current(view.log).values()].filter(({ digest }) => digest !== null);
+  }
+  if (statement.includes('from signalbox.resource where tenant')) {
+    const [tenant, known] = values as [string, bigint];
+    const rows = [...current(view.log).values()].filter((row) => row.tenant === tenant && row.revision > known);
+    return rows.map((row) => ({ ...row, deleted: row.digest === null }));
+  }
+  if (statement.includes('where t.name =')) {
+    const scope = view.scopes.get(values[0] as string);
+    return scope ? [scope] : [];
+  }
+  if (statement.includes('from signalbox.tenant')) return [...view.scopes.values()];
+  throw new Error(`the simulation does not know this statement of the tail: ${statement}`);
+}
+
+/** The newest row of every resource. */
+function current(log: readonly LoggedRow[]): ReadonlyMap<string, LoggedRow> {
+  const newest = new Map<string, LoggedRow>();
+  for (const row of log) {
+    const key = `${row.tenant}/${row.kind}/${row.name}`;
+    if ((newest.get(key)?.revision ?? 0n) < row.revision) newest.set(key, row);
+  }
+  return newest;
+}
+
+/** One page of the log after a place in it, with the horizon even when there is nothing. */
+function page({ log, horizon }: DatabaseView, values: readonly unknown[]): readonly object[] {
+  const [xid, seq, limit] = [BigInt(values[0] as string), values[1] as bigint, values[2] as number];
+  const after = log.filter((row) => row.xid > xid || (row.xid === xid && row.seq > seq)).slice(0, limit);
+  const rows = after.map((row) => ({ ...row, xid: String(row.xid), horizon: String(horizon) }));
+  return rows.length > 0 ? rows : [{ horizon: String(horizon), seq: null }];
+}
