@@ -45,7 +45,11 @@ async function startReplica(databaseUrl: string) {
     stdio: 'ignore',
   });
   const exited = once(child, 'exit');
-  await until(
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  const ready = until(
     'the second replica',
     async () => {
       const response = await fetch(`http://127.0.0.1:${ports.api}/readyz`).catch(() => undefined);
@@ -53,13 +57,11 @@ async function startReplica(databaseUrl: string) {
     },
     30_000,
   );
-  return {
-    discovery: `127.0.0.1:${ports.discovery}`,
-    kill: async () => {
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
+  await ready.catch(async (error: unknown) => {
+    await kill();
+    throw error;
+  });
+  return { discovery: `127.0.0.1:${ports.discovery}`, kill };
 }
 
 describe('a rollout', () => {
