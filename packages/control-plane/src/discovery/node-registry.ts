@@ -161,11 +161,12 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
-  closed(stream: StreamInfo): void {
+  closed(stream: StreamInfo, _reason?: string, isFarewell = false): void {
     const record = this.#byStream.get(stream.id);
     if (!record) return;
     this.#byStream.delete(stream.id);
     record.leftAtMs = this.#now();
+    record.hasStopped = isFarewell;
     record.lastSeenMs = record.leftAtMs;
     const id = record.stream.node.id;
     const namesakes = this.#left.get(id) ?? new Set();
@@ -264,8 +265,17 @@ export class NodeRegistry implements StreamObserver {
     const { replica } = this.#options;
     return {
       ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
+      groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
-      ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
+      ...{
+        connected: isConnected,
+        connectedSinceMs,
+        leftAtMs,
+        hasStopped: record.hasStopped,
+        lastSeenMs,
+        lastAckMs,
+        lastNack,
+      },
       scope: (scope) => this.#scopeStatus(record, scope),
       scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };

@@ -41,6 +41,8 @@ export interface TokenRecord {
   readonly node: string;
   /** Serial numbers of the certificates that are good; empty: all of another authority. */
   readonly serials: readonly string[];
+  /** Groups of its nodes. */
+  readonly groups: readonly string[];
 }
 
 export interface NewToken {
@@ -57,6 +59,7 @@ export interface NewToken {
   readonly form?: TokenForm;
   readonly node?: string;
   readonly serials?: readonly string[];
+  readonly groups?: readonly string[];
 }
 
 export interface TokenStoreOptions {
@@ -297,9 +300,9 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
       const issued = await request.issue(token.gateway);
       await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
       if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
-      const { name, role, tenants, selector, gateway, family } = token;
+      const { name, role, tenants, selector, gateway, family, groups } = token;
       await this.#insert(tx, {
-        ...{ name, role, tenants, selector, gateway, family },
+        ...{ name, role, tenants, selector, gateway, family, groups },
         ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
         ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
       });
@@ -420,9 +423,14 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
         array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${selector}, ${token.gateway},
         ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
+    const { groups = [] } = token;
+    if (groups.length > 0) {
+      await sql`update signalbox.token set groups = array(select jsonb_array_elements_text(${sql.json([...groups])}::jsonb))
+        where id = ${id} and created_at = ${createdAt}`;
+    }
     const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, selector, gateway, family, createdAt, expiresAt, form, node, serials },
+      ...{ id, name, role, tenants, selector, gateway, family, createdAt, expiresAt, form, node, serials, groups },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -436,10 +444,11 @@ export function isSubscriber(role: TokenRole): boolean {
 }
 
 /** Who a subscriber is that shows a credential. */
-export function identityOf({ id, name, role, gateway, family, tenants, selector }: TokenRecord): NodeIdentity {
+export function identityOf(record: TokenRecord): NodeIdentity {
+  const { id, name, role, gateway, family, tenants, selector, groups } = record;
   const rights = tenantRights(tenants, selector);
-  const isRelay = role === 'relay';
-  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: rights, isRelay };
+  const seen = { node: undefined, family: family || 'native', tenants: rights };
+  return { tokenId: id, name, gateway, ...seen, isRelay: role === 'relay', ...(groups.length > 0 && { groups }) };
 }
 
 function isUseNoted({ lastUsedAt }: TokenRecord, nowMs: number): boolean {
@@ -448,5 +457,5 @@ function isUseNoted({ lastUsedAt }: TokenRecord, nowMs: number): boolean {
 
 function columns(sql: StoreSql) {
   return sql`id, name, role, to_jsonb(tenants) as tenants, selector, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
-    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
+    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials, to_jsonb(groups) as groups`;
 }
