@@ -21,11 +21,15 @@ export function pgbenchScript(statements: readonly Statement[], recorded: Record
   return `${lines.join('\n')}\n`;
 }
 
+const tenantOfTheClient = `('writer-' || :client_id)`;
+
 function inlined({ text, parameters }: Statement, { scope, revision, requestId }: Recorded): string {
-  return text.replaceAll(/\$(\d+)/g, (_, index: string) => {
+  // Settings of the transaction travel with its begin, as literals.
+  const ofTheClient = text.replaceAll(`'${scope}'`, tenantOfTheClient);
+  return ofTheClient.replaceAll(/\$(\d+)/g, (_, index: string) => {
     const value = parameters[Number(index) - 1];
     if (value === null || value === undefined) return 'null';
-    if (value === scope) return `('writer-' || :client_id)`;
+    if (value === scope) return tenantOfTheClient;
     if (value === requestId) return 'gen_random_uuid()';
     if (value === String(revision)) return '(:revision::bigint + 1)';
     if (value === String(revision - 1n)) return ':revision::bigint';

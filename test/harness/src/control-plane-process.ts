@@ -15,6 +15,9 @@ export interface ControlPlaneProcess {
 
 const main = fileURLToPath(new URL('../../../packages/control-plane/src/main.ts', import.meta.url));
 
+/** A process of Node on a machine that others use as well. */
+const startMs = 45_000;
+
 /** Starts a replica on a database that has an operator, and waits until it serves. */
 export async function startControlPlaneProcess(
   databaseUrl: string,
@@ -41,10 +44,11 @@ export async function startControlPlaneProcess(
     await ended;
   };
   try {
-    await until('the replica to serve', async () => {
-      if (child.exitCode !== null) throw new Error(`it ended:\n${output}`);
-      return (await fetch(`${apiUrl}/readyz`)).ok ? true : undefined;
-    });
+    const look = async () => {
+      if (child.exitCode !== null) return 'ended';
+      return (await fetch(`${apiUrl}/readyz`)).ok ? 'ready' : undefined;
+    };
+    if ((await until('the replica to serve', look, startMs)) === 'ended') throw new Error(`it ended:\n${output}`);
   } catch (error) {
     await kill();
     throw error;
