@@ -85,14 +85,18 @@ function limited(maxFileKib: number, command: readonly string[]): readonly strin
   return ['sh', '-c', `ulimit -f ${maxFileKib * 2} && exec "$@"`, 'sh', ...command];
 }
 
+/** A process starts slowly on a busy machine. */
+const startedWithinMs = 30_000;
+
 /** Waits until it says that it is ready. @throws with its output when it does not or ends. */
 export async function proxyReady(proxy: ProxyProcess): Promise<void> {
   let ended = false;
   void proxy.exited.then(() => void (ended = true));
-  const state = await until('the proxy to be ready', async () => {
+  const look = async () => {
     if (ended) return 'ended';
     const response = await fetch(`${proxy.adminUrl}/readyz`).catch(() => undefined);
     return response?.ok === true ? 'ready' : undefined;
-  });
+  };
+  const state = await until('the proxy to be ready', look, startedWithinMs);
   if (state === 'ended') throw new Error(`the proxy ended:\n${proxy.output()}`);
 }
