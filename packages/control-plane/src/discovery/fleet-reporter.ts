@@ -223,7 +223,7 @@ function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNo
   return {
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
     ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
-    ...(leftAtMs !== undefined && { leftAtMs, hasStopped: record.hasStopped }),
+    ...(leftAtMs !== undefined && { leftAtMs }),
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),

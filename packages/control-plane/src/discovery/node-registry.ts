@@ -159,12 +159,11 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
-  closed(stream: StreamInfo, _reason?: string, isFarewell = false): void {
+  closed(stream: StreamInfo): void {
     const record = this.#byStream.get(stream.id);
     if (!record) return;
     this.#byStream.delete(stream.id);
     record.leftAtMs = this.#now();
-    record.hasStopped = isFarewell;
     record.lastSeenMs = record.leftAtMs;
     // Last in the map: the nodes that left first are forgotten first.
     this.#nodes.delete(record.key);
@@ -254,15 +253,7 @@ export class NodeRegistry implements StreamObserver {
     return {
       ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
-      ...{
-        connected: isConnected,
-        connectedSinceMs,
-        leftAtMs,
-        hasStopped: record.hasStopped,
-        lastSeenMs,
-        lastAckMs,
-        lastNack,
-      },
+      ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),
       scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };

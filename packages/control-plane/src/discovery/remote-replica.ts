@@ -58,7 +58,7 @@ export class RemoteReplica {
     const sees = (scope: string) => published.has(scope) && isOffered(scope) && (seen?.has(scope) ?? true);
     return {
       ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, replica, connectedSinceMs, leftAtMs },
-      ...{ connected: leftAtMs === undefined, hasStopped: node.hasStopped ?? false },
+      connected: leftAtMs === undefined,
       lastSeenMs: leftAtMs ?? node.lastSeenMs,
       lastAckMs: node.lastAckMs,
       lastNack: node.lastNack && nackOf(node.lastNack),
