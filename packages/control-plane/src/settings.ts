@@ -387,8 +387,8 @@ export const controlPlaneSettings = {
   }),
   nodesReturnMs: integer({
     name: 'SIGNALBOX_NODES_RETURN',
-    ...{ unit: 'ms', min: 0, max: 3_600 * seconds, fallback: '35000' },
-    doc: 'How long a revision waits for a node that left without having answered: it may be about to come back, here or to another replica. Longer than nodes wait between attempts.',
+    ...{ unit: 'ms', min: 0, max: 3_600 * seconds, fallback: '15000' },
+    doc: 'How long a revision waits for a node that left without having answered: it may be about to come back, here or to another replica.',
   }),
   replicaName: text(
     {

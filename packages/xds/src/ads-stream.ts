@@ -91,7 +91,7 @@ export class AdsStream {
     this.#timers.use(clock.timer(limits.maxStreamAgeMs * spread, () => this.#grewOld()));
     this.#transport.listen({
       onRequest: (request) => this.#onRequest(request),
-      onEnd: (reason, isFarewell) => this.#closed(reason, isFarewell),
+      onEnd: (reason) => this.#closed(reason),
     });
   }
 
@@ -312,7 +312,7 @@ export class AdsStream {
     return this.#phase === 'closed';
   }
 
-  #closed(reason: string, isFarewell = false): void {
+  #closed(reason: string): void {
     if (this.#phase === 'closed') return;
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
@@ -323,7 +323,7 @@ export class AdsStream {
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
-      observer.closed(this.#opened.info, reason, isFarewell);
+      observer.closed(this.#opened.info, reason);
       logger.info('subscriber disconnected', { node: this.#opened.info.node.id, reason });
     } else logger.info('subscriber not let in', { remote: this.#transport.remoteAddress, reason });
   }

@@ -30,9 +30,6 @@ export interface StreamOutcome {
   readonly retryAfterMs: number | undefined;
 }
 
-/** How long a server may take to end a stream that is over, in milliseconds. */
-const farewellMs = 500;
-
 /** One stream of a client: a session bound to a transport and to the handler, from dialing to the end. */
 export class ClientStreamRun {
   readonly #options: ClientStreamRunOptions;
@@ -61,8 +58,7 @@ export class ClientStreamRun {
         this.#ended.resolve({ code, detail, retryAfterMs });
       },
     });
-    using farewell = new DisposableStack();
-    const stop = () => farewell.use(this.#sayGoodbye());
+    const stop = () => this.#abort('the client was stopped');
     signal.addEventListener('abort', stop, { once: true });
     using _connecting = clock.timer(connectTimeoutMs, () => {
       if (this.#phase === 'connecting') this.#abort(`not accepted within ${connectTimeoutMs} ms`);
@@ -118,18 +114,6 @@ export class ClientStreamRun {
       this.#options.logger.error('a discovery response could not be handled', fields);
       return [{ name: '', error: `the node failed to handle the response: ${String(error)}` }];
     }
-  }
-
-  /** A server that does not take it in time is left without. */
-  #sayGoodbye(): Disposable {
-    const reason = 'the client was stopped';
-    const stream = this.#stream;
-    if (this.#phase !== 'connected' || !stream?.finish) this.#abort(reason);
-    else {
-      this.#abortReason ??= reason;
-      stream.finish();
-    }
-    return this.#options.clock.timer(farewellMs, () => this.#abort(reason));
   }
 
   #abort(reason: string): void {

@@ -30,11 +30,8 @@ export interface ServerTransport {
 
 export interface ServerTransportListener {
   onRequest(request: StreamRequest): void;
-  /**
-   * The stream ended by itself or by the client. Called at most once.
-   * @param isFarewell the client has nothing more to ask: it ended the stream in order.
-   */
-  onEnd(reason: string, isFarewell?: boolean): void;
+  /** The stream ended by itself or by the client. Called at most once. */
+  onEnd(reason: string): void;
 }
 
 /** Opens delta streams for a client. */
@@ -60,8 +57,6 @@ export interface ClientStream {
   send(request: DeltaDiscoveryRequest): void;
   /** Ends the stream; `onEnd` follows. */
   cancel(): void;
-  /** Says that nothing more will be asked: the server ends the stream, and knows that the client stops. */
-  finish?(): void;
 }
 
 export interface ClientTransportListener {

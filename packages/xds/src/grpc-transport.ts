@@ -53,7 +53,7 @@ export class GrpcServerTransport implements ServerTransport {
     this.#listener = listener;
     this.#call.on('data', (request: StreamRequest) => this.#listener?.onRequest(request));
     this.#call.on('end', () => {
-      this.#ended('the client ended the stream', true);
+      this.#ended('the client ended the stream');
       this.#call.end();
     });
   }
@@ -82,10 +82,10 @@ export class GrpcServerTransport implements ServerTransport {
     this.#call.emit('error', Object.assign(new Error(message), { code, details: message, metadata }));
   }
 
-  #ended(reason: string, isFarewell = false): void {
+  #ended(reason: string): void {
     const listener = this.#listener;
     this.#listener = undefined;
-    listener?.onEnd(reason, isFarewell);
+    listener?.onEnd(reason);
   }
 }
 
@@ -150,7 +150,6 @@ export class GrpcClientTransport implements ClientTransport {
       },
       send: (request) => void call.write(request),
       cancel: () => call.cancel(),
-      finish: () => call.end(),
     };
   }
 

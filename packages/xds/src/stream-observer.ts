@@ -15,8 +15,7 @@ export interface StreamObserver {
   acked(stream: StreamInfo, collections: readonly CollectionRevision[]): void;
   /** A response was refused. */
   nacked(stream: StreamInfo, refusal: Refusal): void;
-  /** @param isFarewell the subscriber ended the stream in order: it stops. */
-  closed(stream: StreamInfo, reason: string, isFarewell?: boolean): void;
+  closed(stream: StreamInfo, reason: string): void;
 }
 
 export interface StreamInfo {

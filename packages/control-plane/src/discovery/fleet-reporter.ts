@@ -224,7 +224,7 @@ function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNo
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
     ...(identity.groups && { groups: identity.groups }),
     ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
-    ...(leftAtMs !== undefined && { leftAtMs, hasStopped: record.hasStopped }),
+    ...(leftAtMs !== undefined && { leftAtMs }),
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),

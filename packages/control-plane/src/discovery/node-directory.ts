@@ -19,8 +19,6 @@ export interface NodeStatus {
   readonly connectedSinceMs: number;
   /** Undefined while it is connected. */
   readonly leftAtMs: number | undefined;
-  /** It has left in order, to stop: it is not on its way back. */
-  readonly hasStopped: boolean;
   readonly lastSeenMs: number;
   readonly lastAckMs: number | undefined;
   /** Of whichever scope. */

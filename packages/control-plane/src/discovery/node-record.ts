@@ -23,8 +23,6 @@ export class NodeRecord {
   readonly stream: StreamInfo;
   readonly connectedSinceMs: number;
   leftAtMs: number | undefined;
-  /** It has left in order, to stop. */
-  hasStopped = false;
   lastSeenMs: number;
   lastAckMs: number | undefined;
   lastNack: NodeNack | undefined;

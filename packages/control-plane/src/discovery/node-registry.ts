@@ -161,12 +161,11 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
-  closed(stream: StreamInfo, _reason?: string, isFarewell = false): void {
+  closed(stream: StreamInfo): void {
     const record = this.#byStream.get(stream.id);
     if (!record) return;
     this.#byStream.delete(stream.id);
     record.leftAtMs = this.#now();
-    record.hasStopped = isFarewell;
     record.lastSeenMs = record.leftAtMs;
     const id = record.stream.node.id;
     const namesakes = this.#left.get(id) ?? new Set();
@@ -267,15 +266,7 @@ export class NodeRegistry implements StreamObserver {
       ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
       groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
-      ...{
-        connected: isConnected,
-        connectedSinceMs,
-        leftAtMs,
-        hasStopped: record.hasStopped,
-        lastSeenMs,
-        lastAckMs,
-        lastNack,
-      },
+      ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),
       scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };

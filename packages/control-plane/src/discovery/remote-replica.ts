@@ -59,7 +59,7 @@ export class RemoteReplica {
     return {
       ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, replica, connectedSinceMs, leftAtMs },
       groups: node.groups ?? [],
-      ...{ connected: leftAtMs === undefined, hasStopped: node.hasStopped ?? false },
+      connected: leftAtMs === undefined,
       lastSeenMs: leftAtMs ?? node.lastSeenMs,
       lastAckMs: node.lastAckMs,
       lastNack: node.lastNack && nackOf(node.lastNack),

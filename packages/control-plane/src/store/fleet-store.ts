@@ -69,8 +69,6 @@ export interface ReportedNode {
   readonly connectedSinceMs: number;
   /** Absent while it is connected. */
   readonly leftAtMs?: number;
-  /** It has left in order, to stop. */
-  readonly hasStopped?: boolean;
   readonly lastSeenMs: number;
   readonly lastAckMs?: number;
   readonly lastNack?: ReportedNack;
