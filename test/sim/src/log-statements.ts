@@ -17,22 +17,32 @@ export function tailDatabase(database: SimulatedDatabase, clock: Clock, random: 
   const way = () => clock.sleep(random.fraction() * wayMs);
   const read = async <T>(work: (sql: TailSql) => Promise<T>): Promise<T> => {
     let seen: DatabaseView | undefined;
-    const sql = async (strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly object[]> => {
+    const run = async (statement: string, values: readonly unknown[]): Promise<readonly object[]> => {
       await way();
       if (!database.isUp) throw new DatabaseGone();
       seen ??= database.view();
-      const rows = answer(seen, strings.join('?').replaceAll(/\s+/g, ' ').trim(), values);
+      const rows = answer(seen, statement, values);
       await way();
       if (!database.isUp) throw new DatabaseGone();
       return rows;
+    };
+    const sql = (strings: TemplateStringsArray, ...values: readonly unknown[]) => {
+      const statement = strings.join('?').replaceAll(/\s+/g, ' ').trim();
+      const parameters = values.filter((value) => !(value instanceof Fragment));
+      return statement.startsWith('select') ? run(statement, parameters) : new Fragment();
     };
     return work(sql as unknown as TailSql);
   };
   return { readAll: read, readAllAtOnce: read } as TailDatabase;
 }
 
+/** A part of a statement: what is not one by itself. All of them are about rollouts, of which there are none. */
+class Fragment {}
+
 function answer(view: DatabaseView, statement: string, values: readonly unknown[]): readonly object[] {
   const horizon = String(view.horizon);
+  if (statement.includes('from signalbox.rollout')) return [];
+  if (statement === 'select ? as staged') return [{ staged: '' }];
   if (statement.includes('from signalbox.change_log')) return page(view, values);
   if (statement.startsWith('select pg_snapshot_xmin')) return [{ low: horizon }];
   if (statement.includes('from signalbox.resource where not deleted')) {
@@ -65,6 +75,6 @@ function current(log: readonly LoggedRow[]): ReadonlyMap<string, LoggedRow> {
 function page({ log, horizon }: DatabaseView, values: readonly unknown[]): readonly object[] {
   const [xid, seq, limit] = [BigInt(values[0] as string), values[1] as bigint, values[2] as number];
   const after = log.filter((row) => row.xid > xid || (row.xid === xid && row.seq > seq)).slice(0, limit);
-  const rows = after.map((row) => ({ ...row, xid: String(row.xid), horizon: String(horizon) }));
-  return rows.length > 0 ? rows : [{ horizon: String(horizon), seq: null }];
+  const rows = after.map((row) => ({ ...row, xid: String(row.xid), horizon: String(horizon), staged: '' }));
+  return rows.length > 0 ? rows : [{ horizon: String(horizon), staged: '', seq: null }];
 }
