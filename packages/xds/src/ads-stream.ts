@@ -91,7 +91,7 @@ export class AdsStream {
     this.#timers.use(clock.timer(limits.maxStreamAgeMs * spread, () => this.#grewOld()));
     this.#transport.listen({
       onRequest: (request) => this.#onRequest(request),
-      onEnd: (reason) => this.#closed(reason),
+      onEnd: (reason, isFarewell) => this.#closed(reason, isFarewell),
     });
   }
 
@@ -196,7 +196,7 @@ export class AdsStream {
       ...(sources === undefined ? {} : { sources }),
       remoteAddress: this.#transport.remoteAddress,
     };
-    const position = new StreamPosition(family.newest, grant.collections);
+    const position = new StreamPosition(family.newestFor(info), grant.collections);
     const context = this.#context(node, family, position);
     const opened = { info, grant, family, position, context, session: newServerSession };
     this.#opened = opened;
@@ -312,7 +312,7 @@ export class AdsStream {
     return this.#phase === 'closed';
   }
 
-  #closed(reason: string): void {
+  #closed(reason: string, isFarewell = false): void {
     if (this.#phase === 'closed') return;
     const wasOpen = this.#phase === 'open';
     this.#phase = 'closed';
@@ -323,7 +323,7 @@ export class AdsStream {
     this.#options.onClosed(this);
     const { logger, observer } = this.#options;
     if (this.#opened && wasOpen) {
-      observer.closed(this.#opened.info, reason);
+      observer.closed(this.#opened.info, reason, isFarewell);
       logger.info('subscriber disconnected', { node: this.#opened.info.node.id, reason });
     } else logger.info('subscriber not let in', { remote: this.#transport.remoteAddress, reason });
   }
@@ -359,6 +359,7 @@ function notServed(family: string): StreamEnd {
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
   if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family || a.source !== b.source)
     return false;
+  if (String(a.identity.groups ?? []) !== String(b.identity.groups ?? [])) return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;
   const seen = b.collections;

@@ -30,6 +30,9 @@ export interface StreamOutcome {
   readonly retryAfterMs: number | undefined;
 }
 
+/** How long a server may take to end a stream that is over, in milliseconds. */
+const farewellMs = 500;
+
 /** One stream of a client: a session bound to a transport and to the handler, from dialing to the end. */
 export class ClientStreamRun {
   readonly #options: ClientStreamRunOptions;
@@ -58,7 +61,8 @@ export class ClientStreamRun {
         this.#ended.resolve({ code, detail, retryAfterMs });
       },
     });
-    const stop = () => this.#abort('the client was stopped');
+    using farewell = new DisposableStack();
+    const stop = () => farewell.use(this.#sayGoodbye());
     signal.addEventListener('abort', stop, { once: true });
     using _connecting = clock.timer(connectTimeoutMs, () => {
       if (this.#phase === 'connecting') this.#abort(`not accepted within ${connectTimeoutMs} ms`);
@@ -114,6 +118,18 @@ export class ClientStreamRun {
       this.#options.logger.error('a discovery response could not be handled', fields);
       return [{ name: '', error: `the node failed to handle the response: ${String(error)}` }];
     }
+  }
+
+  /** A server that does not take it in time is left without. */
+  #sayGoodbye(): Disposable {
+    const reason = 'the client was stopped';
+    const stream = this.#stream;
+    if (this.#phase !== 'connected' || !stream?.finish) this.#abort(reason);
+    else {
+      this.#abortReason ??= reason;
+      stream.finish();
+    }
+    return this.#options.clock.timer(farewellMs, () => this.#abort(reason));
   }
 
   #abort(reason: string): void {

@@ -1,4 +1,4 @@
-import type { Metadata } from '@grpc/grpc-js';
+import type { Metadata, MethodDefinition } from '@grpc/grpc-js';
 import type {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
@@ -30,14 +30,27 @@ export interface ServerTransport {
 
 export interface ServerTransportListener {
   onRequest(request: StreamRequest): void;
-  /** The stream ended by itself or by the client. Called at most once. */
-  onEnd(reason: string): void;
+  /**
+   * The stream ended by itself or by the client. Called at most once.
+   * @param isFarewell the client has nothing more to ask: it ended the stream in order.
+   */
+  onEnd(reason: string, isFarewell?: boolean): void;
 }
 
 /** Opens delta streams for a client. */
 export interface ClientTransport {
   /** Dials. Every call is another connection. */
   open(listener: ClientTransportListener): ClientStream;
+  /**
+   * Calls another service of the same server over the connection of the stream that is open. Absent: there is no other.
+   * @param deadlineMs in milliseconds since the epoch.
+   * @throws Error when there is no connection, or with the status of the call.
+   */
+  call?<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response>;
 }
 
 /** One delta stream as the client holds it. */
@@ -47,6 +60,8 @@ export interface ClientStream {
   send(request: DeltaDiscoveryRequest): void;
   /** Ends the stream; `onEnd` follows. */
   cancel(): void;
+  /** Says that nothing more will be asked: the server ends the stream, and knows that the client stops. */
+  finish?(): void;
 }
 
 export interface ClientTransportListener {

@@ -3,6 +3,7 @@ import {
   Client,
   credentials,
   Metadata,
+  type MethodDefinition,
   type ServerDuplexStream,
   type StatusObject,
 } from '@grpc/grpc-js';
@@ -52,7 +53,7 @@ export class GrpcServerTransport implements ServerTransport {
     this.#listener = listener;
     this.#call.on('data', (request: StreamRequest) => this.#listener?.onRequest(request));
     this.#call.on('end', () => {
-      this.#ended('the client ended the stream');
+      this.#ended('the client ended the stream', true);
       this.#call.end();
     });
   }
@@ -81,10 +82,10 @@ export class GrpcServerTransport implements ServerTransport {
     this.#call.emit('error', Object.assign(new Error(message), { code, details: message, metadata }));
   }
 
-  #ended(reason: string): void {
+  #ended(reason: string, isFarewell = false): void {
     const listener = this.#listener;
     this.#listener = undefined;
-    listener?.onEnd(reason);
+    listener?.onEnd(reason, isFarewell);
   }
 }
 
@@ -121,6 +122,8 @@ function pushbackIn(trailers: Metadata): number | undefined {
 /** Streams of grpc-js, each on a connection of its own. Waiting between attempts is the caller's. */
 export class GrpcClientTransport implements ClientTransport {
   readonly #options: GrpcClientTransportOptions;
+  /** Of the newest stream, while that is open. */
+  #client: Client | undefined;
 
   constructor(options: GrpcClientTransportOptions) {
     this.#options = options;
@@ -128,9 +131,8 @@ export class GrpcClientTransport implements ClientTransport {
 
   open(listener: ClientTransportListener): ClientStream {
     const client = this.#dial();
-    const metadata = new Metadata();
-    const { token } = this.#options;
-    if (token) metadata.set('authorization', `Bearer ${token.reveal()}`);
+    this.#client = client;
+    const metadata = this.#credentials();
     const { path, requestSerialize, responseDeserialize } = deltaMethod;
     const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     call.on('metadata', () => listener.onAccepted());
@@ -139,6 +141,7 @@ export class GrpcClientTransport implements ClientTransport {
     call.on('error', () => undefined);
     call.on('status', ({ code, details, metadata: trailers }: StatusObject) => {
       client.close();
+      if (this.#client === client) this.#client = undefined;
       listener.onEnd(code, details, pushbackIn(trailers));
     });
     return {
@@ -147,7 +150,41 @@ export class GrpcClientTransport implements ClientTransport {
       },
       send: (request) => void call.write(request),
       cancel: () => call.cancel(),
+      finish: () => call.end(),
     };
+  }
+
+  call<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response> {
+    const client = this.#client;
+    if (!client) return Promise.reject(new Error('there is no connection'));
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      const options = { deadline: deadlineMs };
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        this.#credentials(),
+        options,
+        (error, response) => {
+          if (error) reject(error);
+          else if (response === undefined) reject(new Error('the answer is empty'));
+          else resolve(response);
+        },
+      );
+    });
+  }
+
+  #credentials(): Metadata {
+    const metadata = new Metadata();
+    const { token } = this.#options;
+    if (token) metadata.set('authorization', `Bearer ${token.reveal()}`);
+    return metadata;
   }
 
   #dial(): Client {

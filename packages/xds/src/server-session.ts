@@ -270,9 +270,10 @@ class Turn {
     this.#types.set(typeUrl, { ...state, inFlight: undefined, isAnswered, faults: isLastPart ? [] : faults });
     if (answered.isHeartbeat) return;
     if (!this.#closesRound(typeUrl)) {
-      if (newFaults.length === 0) return;
+      if (newFaults.length === 0) return this.#acknowledged(typeUrl, answered.delta);
       const refusal = { typeUrl, closesRound: false, faults: newFaults, ...this.#refusedIn(typeUrl, answered) };
-      if (this.#reportsRounds) this.#report = this.#report.withRefusal(refusal);
+      const names = answered.delta.updated.map(({ name }) => name);
+      if (this.#reportsRounds) this.#report = this.#report.withRefusal(refusal, names);
       this.#effects.push({ kind: 'nacked', refusal });
     } else if (isLastPart) {
       const collections = this.#covered(state.coverage);
@@ -283,6 +284,14 @@ class Turn {
         this.#effects.push({ kind: 'nacked', refusal });
       }
     }
+  }
+
+  #acknowledged(typeUrl: string, { updated, removed }: ResourceDelta): void {
+    if (!this.#reportsRounds) return;
+    const names = new Set([...updated.map(({ name }) => name), ...removed]);
+    const { collections } = this.#context;
+    const stands = (name: string) => !names.has(name) && findEntry(collections, typeUrl, name) !== undefined;
+    this.#report = this.#report.withAcknowledgement(typeUrl, stands);
   }
 
   #refusedIn(typeUrl: string, { delta, nonce, version }: InFlight): Pick<Refusal, 'collections' | 'nonce' | 'version'> {

@@ -15,7 +15,8 @@ export interface StreamObserver {
   acked(stream: StreamInfo, collections: readonly CollectionRevision[]): void;
   /** A response was refused. */
   nacked(stream: StreamInfo, refusal: Refusal): void;
-  closed(stream: StreamInfo, reason: string): void;
+  /** @param isFarewell the subscriber ended the stream in order: it stops. */
+  closed(stream: StreamInfo, reason: string, isFarewell?: boolean): void;
 }
 
 export interface StreamInfo {
@@ -42,6 +43,8 @@ export interface StreamIdentity {
   readonly credentialId: string;
   /** For people. */
   readonly name: string;
+  /** Groups of subscribers that the credential belongs to. Absent: none. */
+  readonly groups?: readonly string[];
 }
 
 /** A state of a collection. */

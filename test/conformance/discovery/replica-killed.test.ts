@@ -13,6 +13,8 @@ import { startReplicaProcess } from './replica-process.ts';
 
 const settings = { SIGNALBOX_REPLICA_LEASE: '1500', SIGNALBOX_NODES_RETURN: '5000', SIGNALBOX_FLEET_REPORT: '20' };
 const tenant = 'acme';
+/** Two processes and a database share the machine with everything else that is tested. */
+const patienceMs = 30_000;
 
 let plane: ControlPlane;
 beforeAll(async () => {
@@ -97,17 +99,20 @@ it('52. A replica that is killed under load loses no change, and takes nothing b
     for (let i = writer; !isOver; i += 4) committed.push(await write([there, plane.admin], `${i}`));
   });
   const all = (count: number) => (followers.every(({ revisions }) => revisions.length >= count) ? true : undefined);
-  await until('the nodes to follow', () => all(5));
+  await until('the nodes to follow', () => all(5), patienceMs);
   await killed.kill();
-  await until('the nodes to have moved', () => (followers.every(({ moves }) => moves === 1) ? true : undefined));
+  await until(
+    'the nodes to have moved',
+    () => (followers.every(({ moves }) => moves === 1) ? true : undefined),
+    patienceMs,
+  );
   const before = committed.length;
-  await until('writes to go on', () => (committed.length >= before + 20 ? true : undefined));
+  await until('writes to go on', () => (committed.length >= before + 20 ? true : undefined), patienceMs);
   isOver = true;
   await Promise.all(writing);
   const newest = await plane.backends(tenant, { last: 'last' });
-  await until('the nodes to be on the newest', () =>
-    followers.every(({ revisions }) => revisions.at(-1) === newest) ? true : undefined,
-  );
+  const isNewest = () => (followers.every(({ revisions }) => revisions.at(-1) === newest) ? true : undefined);
+  await until('the nodes to be on the newest', isNewest, patienceMs);
 
   // Nothing that was said to be committed is missing, and nothing was committed twice.
   expect(new Set(committed).size).toBe(committed.length);

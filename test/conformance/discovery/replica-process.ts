@@ -27,9 +27,10 @@ export async function startReplicaProcess(
       DATABASE_URL: databaseUrl,
       SIGNALBOX_API_LISTEN: `127.0.0.1:${api}`,
       SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${discovery}`,
+      SIGNALBOX_LOG_LEVEL: 'error',
       ...settings,
     },
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
   const exited = once(child, 'exit');
   const kill = async () => {
@@ -38,9 +39,8 @@ export async function startReplicaProcess(
   };
   const apiUrl = `http://127.0.0.1:${api}`;
   try {
-    await until('the replica to serve', async () =>
-      (await fetch(`${apiUrl}/readyz`).catch(() => undefined))?.ok ? true : undefined,
-    );
+    const serves = async () => ((await fetch(`${apiUrl}/readyz`).catch(() => undefined))?.ok ? true : undefined);
+    await until('the replica to serve', serves, 40_000);
   } catch (error) {
     await kill();
     throw error;

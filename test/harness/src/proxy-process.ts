@@ -40,6 +40,9 @@ export interface ProxyProcess {
 
 const main = fileURLToPath(new URL('../../../packages/proxy/src/main.ts', import.meta.url));
 
+/** A machine that does other things too takes its time to start a process. */
+const startMs = 60_000;
+
 /** Starts it without waiting: see {@link proxyReady}. */
 export async function startProxyProcess(options: ProxyProcessOptions): Promise<ProxyProcess> {
   const { config, env = {}, maxFileKib } = options;
@@ -85,18 +88,18 @@ function limited(maxFileKib: number, command: readonly string[]): readonly strin
   return ['sh', '-c', `ulimit -f ${maxFileKib * 2} && exec "$@"`, 'sh', ...command];
 }
 
-/** A process starts slowly on a busy machine. */
-const startedWithinMs = 30_000;
-
 /** Waits until it says that it is ready. @throws with its output when it does not or ends. */
 export async function proxyReady(proxy: ProxyProcess): Promise<void> {
   let ended = false;
   void proxy.exited.then(() => void (ended = true));
-  const look = async () => {
-    if (ended) return 'ended';
-    const response = await fetch(`${proxy.adminUrl}/readyz`).catch(() => undefined);
-    return response?.ok === true ? 'ready' : undefined;
-  };
-  const state = await until('the proxy to be ready', look, startedWithinMs);
+  const state = await until(
+    'the proxy to be ready',
+    async () => {
+      if (ended) return 'ended';
+      const response = await fetch(`${proxy.adminUrl}/readyz`).catch(() => undefined);
+      return response?.ok === true ? 'ready' : undefined;
+    },
+    startMs,
+  );
   if (state === 'ended') throw new Error(`the proxy ended:\n${proxy.output()}`);
 }

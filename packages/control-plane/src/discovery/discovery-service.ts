@@ -111,9 +111,9 @@ function holdingViews(
       warnOfVariant(stream, views, logger);
       for (const observer of observers) observer.opened(stream);
     },
-    closed(stream, reason) {
+    closed(stream, reason, isFarewell) {
       read(stream, 'release');
-      for (const observer of observers) observer.closed(stream, reason);
+      for (const observer of observers) observer.closed(stream, reason, isFarewell);
     },
     heard: (stream) => observers.forEach((observer) => observer.heard(stream)),
     following: (stream, collections) => observers.forEach((observer) => observer.following?.(stream, collections)),

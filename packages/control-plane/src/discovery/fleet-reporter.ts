@@ -222,8 +222,9 @@ function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNo
   const isLost = behind.size > maxLags;
   return {
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
+    ...(identity.groups && { groups: identity.groups }),
     ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
-    ...(leftAtMs !== undefined && { leftAtMs }),
+    ...(leftAtMs !== undefined && { leftAtMs, hasStopped: record.hasStopped }),
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),

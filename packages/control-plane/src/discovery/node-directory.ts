@@ -6,6 +6,8 @@ export interface NodeStatus {
   readonly gateway: string;
   /** Name of the token that it authenticated with. */
   readonly identity: string;
+  /** Groups that its credential puts it in. */
+  readonly groups: readonly string[];
   /** Name of the family of resources that it is served. */
   readonly family: string;
   readonly userAgent: string;
@@ -17,6 +19,8 @@ export interface NodeStatus {
   readonly connectedSinceMs: number;
   /** Undefined while it is connected. */
   readonly leftAtMs: number | undefined;
+  /** It has left in order, to stop: it is not on its way back. */
+  readonly hasStopped: boolean;
   readonly lastSeenMs: number;
   readonly lastAckMs: number | undefined;
   /** Of whichever scope. */

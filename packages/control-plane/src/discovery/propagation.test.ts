@@ -8,14 +8,25 @@ const returnMs = 100;
 
 interface GivenNode extends Partial<NodeScopeStatus> {
   readonly leftAtMs?: number;
+  readonly hasStopped?: boolean;
   readonly scope?: string;
 }
 
-function node(id: string, { leftAtMs, scope = 'acme', ...status }: GivenNode = {}): NodeStatus {
+function node(id: string, { leftAtMs, hasStopped = false, scope = 'acme', ...status }: GivenNode = {}): NodeStatus {
   const scopeStatus = { sent: 0n, applied: 0n, appliedAfterMs: undefined, refused: undefined, ...status };
   return {
-    ...{ key: id, id, gateway: 'g', identity: 'i', family: 'native', userAgent: '', version: '', remoteAddress: '' },
-    ...{ replica: 'r1', connected: leftAtMs === undefined, connectedSinceMs: 0, leftAtMs, lastSeenMs: 0 },
+    ...{
+      key: id,
+      id,
+      gateway: 'g',
+      identity: 'i',
+      groups: [],
+      family: 'native',
+      userAgent: '',
+      version: '',
+      remoteAddress: '',
+    },
+    ...{ replica: 'r1', connected: leftAtMs === undefined, connectedSinceMs: 0, leftAtMs, hasStopped, lastSeenMs: 0 },
     ...{ lastAckMs: undefined, lastNack: undefined },
     scope: (name) => (name === scope ? scopeStatus : undefined),
     scopes: () => [scope],
@@ -92,6 +103,12 @@ describe('propagation of a revision', () => {
     const nodes = [node('a', { applied: 4n, leftAtMs: 990 })];
     expect(outcome(nodes, { nowMs: 1_010 })).toBe('in-progress');
     expect(outcome(nodes, { nowMs: 1_090 })).toBe('complete');
+  });
+
+  it('does not wait for a node that has stopped, but names one that did so without an answer', () => {
+    const stopped = (leftAtMs: number) => [node('a', { applied: 4n, leftAtMs, hasStopped: true })];
+    expect(outcome(stopped(999), { nowMs: 1_000 })).toBe('complete');
+    expect(outcome(stopped(1_001), { nowMs: 1_002 })).toBe('left-unanswered');
   });
 
   it.each([

@@ -92,6 +92,6 @@ function stateOf(moment: Moment, node: NodeStatus, { sent, applied, refused }: N
   return wasThere || mayReturn(moment, node) ? 'left-unanswered' : 'disconnected';
 }
 
-function mayReturn({ nowMs, returnMs }: Moment, { leftAtMs = 0 }: NodeStatus): boolean {
-  return nowMs < leftAtMs + returnMs;
+function mayReturn({ nowMs, returnMs }: Moment, { leftAtMs = 0, hasStopped }: NodeStatus): boolean {
+  return !hasStopped && nowMs < leftAtMs + returnMs;
 }

@@ -63,7 +63,7 @@ export function replicaOf(tokenId: string, instance: string): string {
 
 function nodeOf(node: NodeMessage, gateway: string): ReportedNode {
   const { key, id, identity, family, userAgent, version, remoteAddress, connectedSinceMs, lastSeenMs } = node;
-  const { leftAtMs, lastAckMs, lastNack, allScopes, scopes, fresh: isFresh } = node;
+  const { leftAtMs, hasStopped, lastAckMs, lastNack, allScopes, scopes, fresh: isFresh } = node;
   const behind = Object.entries(node.behind).map(([scope, { sent, applied, refused }]) => {
     const lag = { sent: sent.toString(), applied: applied.toString() };
     return [scope, refused ? { ...lag, refused: nackOf(refused) } : lag] as const;
@@ -71,7 +71,7 @@ function nodeOf(node: NodeMessage, gateway: string): ReportedNode {
   return {
     ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, connectedSinceMs, lastSeenMs, isFresh },
     connected: leftAtMs === undefined,
-    ...(leftAtMs !== undefined && { leftAtMs }),
+    ...(leftAtMs !== undefined && { leftAtMs, hasStopped }),
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: nackOf(lastNack) }),
     scopes: allScopes ? null : scopes,

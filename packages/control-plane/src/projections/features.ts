@@ -14,6 +14,11 @@ lT7sHSYD2cgIuU2XAR/avgIgc1Ed417Y4ljmR24CrgbTa5t9XZp0XSq6Z/E+lGwx
 y6k=
 -----END CERTIFICATE-----`;
 
+const prefixed = [
+  { backend: 'sample', prefix: 'a' },
+  { backend: 'other', prefix: 'b' },
+];
+
 /** Features of the matrix, in the order in which it shows them. */
 export const features: readonly Feature[] = [
   { name: 'routes by path', probe: { kind: 'route' } },
@@ -55,6 +60,15 @@ export const features: readonly Feature[] = [
         jwt: [jwt({ inline: sampleKeySet })],
       },
     },
+  },
+  { name: 'virtual servers: members with prefixes', probe: { kind: 'route', members: prefixed } },
+  {
+    name: 'virtual servers: members without prefix',
+    probe: { kind: 'route', members: [{ backend: 'sample' }, { backend: 'other' }], conflicts: 'PRIORITY' },
+  },
+  {
+    name: 'virtual servers: selection, new names, descriptions',
+    probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),

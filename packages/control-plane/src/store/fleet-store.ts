@@ -59,6 +59,8 @@ export interface ReportedNode {
   readonly gateway: string;
   /** Name of its credential. */
   readonly identity: string;
+  /** That its credential puts it in; absent: none. */
+  readonly groups?: readonly string[];
   readonly family: string;
   readonly userAgent: string;
   readonly version: string;
@@ -67,6 +69,8 @@ export interface ReportedNode {
   readonly connectedSinceMs: number;
   /** Absent while it is connected. */
   readonly leftAtMs?: number;
+  /** It has left in order, to stop. */
+  readonly hasStopped?: boolean;
   readonly lastSeenMs: number;
   readonly lastAckMs?: number;
   readonly lastNack?: ReportedNack;
