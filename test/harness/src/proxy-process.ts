@@ -88,9 +88,6 @@ function limited(maxFileKib: number, command: readonly string[]): readonly strin
   return ['sh', '-c', `ulimit -f ${maxFileKib * 2} && exec "$@"`, 'sh', ...command];
 }
 
-/** A process starts slowly on a busy machine. */
-const startedWithinMs = 30_000;
-
 /** Waits until it says that it is ready. @throws with its output when it does not or ends. */
 export async function proxyReady(proxy: ProxyProcess): Promise<void> {
   let ended = false;
