@@ -3,8 +3,10 @@ import {
   NodePropagation_State as State,
   Propagation_Outcome as Outcome,
 } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
+import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { type Admin, adminClient, until } from '@signalbox/test-harness';
+import { fromBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from 'vitest';
 import { type ControlPlane, startControlPlaneFor } from './control-plane.ts';
 import { backendName, backendType, manifestType } from './native-names.ts';
@@ -12,7 +14,9 @@ import { startTestRelay } from './relay-process.ts';
 import { type DeltaAnswer, DeltaStream, type Subscriber } from './raw-stream.ts';
 import { clusterType, endpointsType, listenerType, routesType } from './test-family.ts';
 
-const returnMs = 800;
+/** Long enough to be seen on a busy machine, short enough to be waited for. */
+const returnMs = 4_000;
+const patienceMs = 30_000;
 
 let plane: ControlPlane;
 let other: Awaited<ReturnType<ControlPlane['replica']>>;
@@ -94,17 +98,20 @@ class TestNode {
     await this.stream.fence();
   }
 
-  /** The Manifest of the next revision, not answered. */
-  async received(): Promise<DeltaAnswer> {
+  /** The Manifest of the tenant's next revision, not answered; whatever else comes is acknowledged. */
+  async received(revision?: bigint): Promise<DeltaAnswer> {
+    const name = backendName(tenant, 'current').replace('.Backend/', '.Manifest/');
     for (;;) {
       const answer = await this.stream.next();
-      if (answer.typeUrl === manifestType) return answer;
+      const body = answer.bodies[answer.names.indexOf(name)];
+      const came = body === undefined ? undefined : fromBinary(ManifestSchema, Buffer.from(body, 'hex')).revision;
+      if (came !== undefined && came >= (revision ?? came)) return answer;
       this.stream.ack(answer);
     }
   }
 
-  async apply(): Promise<void> {
-    this.stream.ack(await this.received());
+  async apply(revision?: bigint): Promise<void> {
+    this.stream.ack(await this.received(revision));
   }
 }
 
@@ -134,14 +141,18 @@ async function bothSay(
 ): Promise<void> {
   const expected = `${outcome} ${nodes.toSorted().join()}`;
   for (const admin of [plane.admin, otherAdmin]) {
-    const said = await until(expected, async () => {
-      const state = await propagation(admin, revision);
-      const text = `${state.outcome} ${state.nodes
-        .filter((node) => node.startsWith(about))
-        .toSorted()
-        .join()}`;
-      return text === expected ? text : undefined;
-    });
+    const said = await until(
+      expected,
+      async () => {
+        const state = await propagation(admin, revision);
+        const text = `${state.outcome} ${state.nodes
+          .filter((node) => node.startsWith(about))
+          .toSorted()
+          .join()}`;
+        return text === expected ? text : undefined;
+      },
+      patienceMs,
+    );
     expect(said).toBe(expected);
   }
 }
@@ -236,7 +247,7 @@ it('60. A node that never answers is waited for; one that leaves without an answ
   const revision = await commit('1');
   await a.apply();
   await b.received();
-  const late = otherAdmin.config.watchPropagation({ scope: tenant, revision }, { timeoutMs: returnMs * 2 });
+  const late = otherAdmin.config.watchPropagation({ scope: tenant, revision }, { timeoutMs: returnMs / 2 });
   const seen: boolean[] = [];
   await expect(
     (async () => {
@@ -343,15 +354,15 @@ it('60. A node below a relay counts as well, by name of the relay, on every repl
   );
   const revision = await commit('1');
   const [first, second] = nodes as [TestNode, TestNode];
-  await first.apply();
-  const last = await second.received();
+  await first.apply(revision);
+  const last = await second.received(revision);
   const below = (state: string) => ['below-1@relay-1 APPLIED', `below-2@relay-2 ${state}`];
   await bothSay(revision, 'IN_PROGRESS', below('SENT'), 'below');
   second.stream.ack(last);
   await bothSay(revision, 'COMPLETE', below('APPLIED'), 'below');
   const next = await commit('2');
   second.stream.cancel();
-  await first.apply();
+  await first.apply(next);
   await bothSay(next, 'LEFT_UNANSWERED', ['below-1@relay-1 APPLIED', 'below-2@relay-2 LEFT_UNANSWERED'], 'below');
   const { replicas } = await otherAdmin.nodes.listNodes({ scope: tenant });
   expect(replicas.map(({ name }) => name)).toEqual(expect.arrayContaining(['one', 'two', 'relay-1', 'relay-2']));

@@ -29,7 +29,8 @@ function registered(initial: Record<string, bigint> = { acme: 5n, globex: 3n }) 
     for (const listener of listeners) listener([scope]);
   };
   const scope = (name: string, node = 0) => registry.list()[node]?.scope(name);
-  return { registry, clock, metrics, publish, scope };
+  const silently = (scope: string, revision: bigint) => void published.set(scope, revision);
+  return { registry, clock, metrics, publish, silently, scope };
 }
 
 let streams = 0;
@@ -360,5 +361,15 @@ describe('the node registry', () => {
     expect(scope('globex')?.applied).toBe(3n);
     rights.delete('globex');
     expect(scope('globex')).toBeUndefined();
+  });
+
+  it('knows what was sent although it hears of the revision after whoever sent it', () => {
+    const { registry, silently, scope } = registered();
+    const node = stream();
+    registry.opened(node);
+    registry.acked(node, [{ id: 'acme', revision: 5n }]);
+    silently('acme', 6n);
+    registry.sent(node, [{ id: 'acme', revision: 6n }]);
+    expect(scope('acme')).toMatchObject({ sent: 6n, applied: 5n });
   });
 });

@@ -128,6 +128,9 @@ export class NodeRegistry implements StreamObserver {
   sent(stream: StreamInfo, collections: readonly CollectionRevision[]): void {
     const record = this.#byStream.get(stream.id);
     if (!record) return;
+    // Whoever serves the stream may have heard of a revision earlier than this registry.
+    const news = collections.filter(({ id, revision = 0n }) => revision > (this.#offered.revision(id) ?? 0n));
+    if (news.length > 0) this.#published(news.map(({ id }) => id));
     record.sent(collections);
     this.#changed(record);
   }
