@@ -114,7 +114,8 @@ export const rules: readonly Rule[] = [
       [...repository.keys()]
         // The names of other people's protocols are theirs.
         .filter(
-          (path) => !/^proto\/(?:envoy|google)\//.test(path) && path.split('/').some((part) => vagueNames.test(part)),
+          (path) =>
+            !/^proto\/(?:envoy|google|xds)\//.test(path) && path.split('/').some((part) => vagueNames.test(part)),
         )
         .map((path) => `${path}: name it after what it is about`),
   },
@@ -155,7 +156,10 @@ export const rules: readonly Rule[] = [
     name: 'config does no I/O',
     check: (repository) =>
       matches(
-        code(repository, /^packages\/config\/src\/(?!json-schema\/main\.ts|digest\.ts|.*\.test\.ts)/),
+        code(
+          repository,
+          /^packages\/config\/src\/(?!json-schema\/main\.ts|digest\.ts|resources\/certificates\.ts|.*\.test\.ts)/,
+        ),
         /['"]node:[a-z_/]+['"]|@signalbox\/runtime/,
       ),
   },

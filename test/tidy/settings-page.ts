@@ -28,6 +28,7 @@ const heading = `# Settings
 Generated from the declarations in \`packages/*/src/**/settings.ts\` by \`node test/drift.ts --write\`. Every setting is an
 environment variable, read once when its process starts; a value that cannot be used stops the start with a message that
 names it. Resources, which people change while everything runs, are something else: see ARCHITECTURE.md.
+A setting that several processes share stands with the first; \`signalbox relay --help\` and the like list all of a process.
 `;
 
 const titles: Readonly<Record<string, string>> = {

@@ -23,6 +23,7 @@ import { Explainer } from './api/explainer.ts';
 import { NodeApi } from './api/node-service.ts';
 import { WritePlanner } from './api/plan-write.ts';
 import { PropagationApi } from './api/propagation-service.ts';
+import { RolloutApi } from './api/rollout-service.ts';
 import { ApiServer } from './api/server.ts';
 import { StateStreams } from './api/state-streams.ts';
 import { StreamAccess } from './api/stream-access.ts';
@@ -33,6 +34,7 @@ import { Fleet } from './discovery/fleet.ts';
 import { FleetReporter } from './discovery/fleet-reporter.ts';
 import { JoinService } from './discovery/join-service.ts';
 import { NodeAdmission } from './discovery/node-admission.ts';
+import { NodeHealthService } from './discovery/node-health-service.ts';
 import { NodeRegistry } from './discovery/node-registry.ts';
 import { RelayService } from './discovery/relay-service.ts';
 import { nativeFamily } from './projections/native.ts';
@@ -43,6 +45,10 @@ import { ScopedSources } from './publish/scoped-sources.ts';
 import { TenantDirectory } from './publish/tenant-directory.ts';
 import { ViewSource } from './publish/view-source.ts';
 import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
+import { RolloutDriver } from './rollout/driver.ts';
+import { FleetNodes } from './rollout/fleet-nodes.ts';
+import { HealthCollector } from './rollout/health-collector.ts';
+import { takeBackBy } from './rollout/take-back.ts';
 import type { ControlPlaneSettings } from './settings.ts';
 import { Database } from './store/database.ts';
 import { DatabaseTime } from './store/database-time.ts';
@@ -51,6 +57,7 @@ import { migrate } from './store/migrate.ts';
 import { PostgresFleetStore } from './store/postgres-fleet-store.ts';
 import { PostgresStore } from './store/postgres-store.ts';
 import { RememberingStore } from './store/remembering-store.ts';
+import { RolloutStore } from './store/rollout-store.ts';
 import { SnapshotFile } from './store/snapshot-file.ts';
 import { SurvivingFeed } from './store/surviving-feed.ts';
 import { Tail } from './store/tail.ts';
@@ -92,7 +99,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
     ...{ api: '', discovery: 0, operatorToken: undefined },
   };
-  const api = apiServer(base, store, served);
+  const rolling = rolloutParts(base, store, served);
+  const api = apiServer(base, store, served, rolling);
   const discovery = listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN');
   const parts: Part[] = [
     { name: 'TLS files', stop: () => base.tls?.stop() },
@@ -113,6 +121,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
       start: async () => void (addresses.discovery = await served.discovery.start()),
       stop: (deadline) => served.discovery.stop(deadline),
     },
+    { name: 'rollouts', start: () => rolling.driver.start(), stop: () => rolling.driver.stop() },
     {
       name: 'api',
       start: async () => void (addresses.api = await api.start()),
@@ -186,11 +195,18 @@ function storeParts(base: Base) {
     removalMinimum,
   } = settings;
   const tail = new Tail({ ...base, database, doorbell, pollMs, pageRows, passRows });
-  const onCommit = () => {
+  const afterChange = () => {
     tail.kick();
     doorbell.ring();
   };
-  const store = new PostgresStore({ database, random, requestIdHours, cachedResources, removalMinimum, onCommit });
+  const store = new PostgresStore({
+    database,
+    random,
+    requestIdHours,
+    cachedResources,
+    removalMinimum,
+    onCommit: afterChange,
+  });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
   const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
   let firstToken: Secret | undefined;
@@ -200,7 +216,7 @@ function storeParts(base: Base) {
     else firstToken ??= await tokens.createFirst();
     await tokens.remember();
   };
-  return { database, doorbell, tail, store, tokens, prepare, firstToken: () => firstToken };
+  return { database, doorbell, tail, store, tokens, prepare, afterChange, firstToken: () => firstToken };
 }
 
 /** Written while the state is the newest only: an old state must not look like one of now. */
@@ -214,7 +230,7 @@ function snapshotFileOf(
     await tokens.remember();
     const { publisher, feed } = served();
     if (feed.stalenessMs > 0) return undefined;
-    return { scopes: publisher.committed(), tokens: tokens.remembered.all() };
+    return { ...publisher.committed(), tokens: tokens.remembered.all() };
   };
   const { state: folder, snapshotMs: intervalMs, snapshotBytes: maxBytes } = settings;
   return new SnapshotFile({ ...base, folder, intervalMs, maxBytes, collect });
@@ -243,7 +259,7 @@ function servedParts(
     debounce,
     maxRememberedChanges: settings.rememberedChanges,
   });
-  const { registry, reporter, fleet } = fleetParts(base, database, publisher);
+  const { registry, reporter, fleet, replica } = fleetParts(base, database, publisher);
   const { trustDomain, nodeCertificateMs: lifetimeMs } = settings;
   const directory = new TenantDirectory(publisher);
   const scopes = new ScopedSources({
@@ -261,6 +277,9 @@ function servedParts(
   const join =
     base.authority &&
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
+  const health = new HealthCollector();
+  const { nodeReportMs: intervalMs, nodeReportIdleMs: idleMs } = settings;
+  const reports = new NodeHealthService({ ...base, admission, health, intervalMs, idleMs });
   const questions = new RelayService({
     ...{ ...base, admission, credentials: tokens, directory },
     ...{ reports: new PostgresFleetStore(database), maxReportRows: settings.fleetReportRows },
@@ -271,11 +290,11 @@ function servedParts(
     source: publisher,
     views,
     admission,
-    services: [questions, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
+    services: [reports, questions, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
     observer: registry,
     limits: discoveryLimits(settings),
   });
-  return { feed, publisher, registry, reporter, fleet, discovery, scopes, views };
+  return { feed, publisher, registry, reporter, fleet, replica, health, discovery, scopes, views };
 }
 
 /** What is known of nodes: of this replica by their streams, of the others by what they tell. */
@@ -295,19 +314,42 @@ function fleetParts(base: Base, database: Database, publisher: Publisher) {
   const parts = { ...base, replica, registry, store, time, leaseMs };
   const fleet = new Fleet({ ...parts, pollMs });
   const onOutage = () => fleet.interrupted();
-  return { registry, fleet, reporter: new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs, onOutage }) };
+  const reporter = new FleetReporter({ ...parts, coalesceMs, maxRows, retentionMs, onOutage });
+  return { registry, fleet, reporter, replica };
+}
+
+/** What moves rollouts on. */
+function rolloutParts(
+  base: Base,
+  { database, store, afterChange }: ReturnType<typeof storeParts>,
+  { publisher, fleet, replica, health }: ReturnType<typeof servedParts>,
+) {
+  const { settings, clock } = base;
+  const planner = new WritePlanner({ clock, ...planLimits(settings) });
+  const rollouts = new RolloutStore({ database, onChange: afterChange });
+  const nodes = new FleetNodes(fleet);
+  const driver = new RolloutDriver({
+    ...{ ...base, store: rollouts, fleet: nodes, health, replica: replica.id, intervalMs: settings.rolloutMs },
+    returnMs: settings.nodesReturnMs,
+    takeBack: takeBackBy(store, planner),
+    isNeeded: () => publisher.isStaged,
+  });
+  publisher.onChange(() => {
+    if (publisher.isStaged) driver.kick();
+  });
+  return { planner, rollouts, nodes, driver };
 }
 
 function apiServer(
   base: Base,
   { store: database, tokens }: ReturnType<typeof storeParts>,
   { feed, publisher, fleet, discovery }: ReturnType<typeof servedParts>,
+  { planner, rollouts, nodes, driver }: ReturnType<typeof rolloutParts>,
 ): ApiServer {
   const { settings, clock, projections } = base;
   const store = new RememberingStore(database, publisher, base.metrics);
   const families = [nativeFamily.name, ...projections.map(({ family }) => family.name)];
   const limits = apiLimits(settings);
-  const planner = new WritePlanner({ clock, ...planLimits(settings) });
   const streams = new StateStreams({
     ...{ fleet, clock, maxStreams: settings.watches, maxMs: settings.watchMs, intervalMs: settings.watchIntervalMs },
   });
@@ -320,7 +362,11 @@ function apiServer(
     services: {
       config: new ConfigApi({ store, planner, explainer: new Explainer(planner, clock), propagation, limits }),
       tenants: new TenantApi({ store, planner, limits }),
-      nodes: new NodeApi(watching),
+      nodes: new NodeApi({ ...watching, staged: (scope) => publisher.staged(scope) }),
+      rollouts: new RolloutApi({
+        ...{ ...watching, rollouts, driver, fleet: nodes, clock },
+        ...{ pollMs: settings.watchIntervalMs, reasonLength: settings.messageLength },
+      }),
       dump: new DumpApi({ published: publisher, projections, maxResources: settings.dumpResources }),
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },

@@ -191,7 +191,7 @@ export const controlPlaneSettings = {
   tokenCacheMs: integer({
     name: 'SIGNALBOX_TOKEN_CACHE',
     ...{ unit: 'ms', min: 0, max: 2 * seconds, fallback: '1000' },
-    doc: 'How long an answer about a token is reused: a revocation takes effect within it.',
+    doc: 'How often Postgres is asked, for all tokens in use together, whether any has changed: a revocation takes effect within it.',
   }),
   tokenCacheSize: integer({
     name: 'SIGNALBOX_TOKEN_CACHE_SIZE',
@@ -417,6 +417,21 @@ export const controlPlaneSettings = {
     name: 'SIGNALBOX_FLEET_ROWS',
     ...{ unit: 'rows', min: 10, max: 100_000, fallback: '2000' },
     doc: 'Nodes, and scopes, of one report to the other replicas; with more there are several.',
+  }),
+  rolloutMs: integer({
+    name: 'SIGNALBOX_ROLLOUT_INTERVAL',
+    ...{ unit: 'ms', min: 10, max: 60 * seconds, fallback: '1000' },
+    doc: 'How often this replica looks whether a rollout goes on or has to be taken back, while one is under way.',
+  }),
+  nodeReportMs: integer({
+    name: 'SIGNALBOX_NODE_REPORT',
+    ...{ unit: 'ms', min: 10, max: 60 * seconds, fallback: '2000' },
+    doc: 'How often nodes report how they do, while something is rolled out that they may know.',
+  }),
+  nodeReportIdleMs: integer({
+    name: 'SIGNALBOX_NODE_REPORT_IDLE',
+    ...{ unit: 'ms', min: 10, max: 600 * seconds, fallback: '10000' },
+    doc: 'How often nodes ask whether they are to report: a rollout hears of them after this at the latest.',
   }),
   fleetPollMs: integer({
     name: 'SIGNALBOX_FLEET_POLL',

@@ -35,6 +35,8 @@ import {
   tenantDemandLimitsOf,
 } from './limits.ts';
 import { Listeners, type OpenListener } from './listeners.ts';
+import { NodeReporter } from './health/node-reporter.ts';
+import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
@@ -120,7 +122,7 @@ interface Kit {
   readonly metrics: Metrics;
   readonly stateFolder: string;
   readonly nodeId: string;
-  readonly recorder: Recorder;
+  readonly recorder: OutcomeCounter;
   /** Of the listeners; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
 }
@@ -131,7 +133,8 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
   const nodeId = settings.nodeId || (await readOrCreateNodeId(stateFolder, proposed, random));
-  const recorder = recorderOf(settings, stateFolder, { clock, logger, metrics });
+  const events = recorderOf(settings, stateFolder, { clock, logger, metrics });
+  const recorder = new OutcomeCounter(events, settings.reportTenants);
   const kit = {
     settings,
     clock,
@@ -328,19 +331,37 @@ function controlPlaneSource(
     resubscribe: (changes) => connection?.resubscribe(changes),
   });
   let connection: ControlPlaneConnection | undefined;
+  let reporter: NodeReporter | undefined;
   return {
     name: 'discovery',
     start: async () => {
-      connection = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
+      const opened = await ControlPlaneConnection.open({ ...kit, handler: subscriber });
+      connection = opened;
       await subscriber.restore(await lastGood.load());
-      await connection.start();
+      await opened.start();
+      reporter = reporterOf(kit, opened);
+      reporter.start();
     },
     stop: async (deadline) => {
+      await reporter?.stop();
       parts.demand?.stop();
       await connection?.stop();
       await lastGood.close(deadline);
     },
   };
+}
+
+function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter {
+  const { settings, nodeId: node, recorder: counter } = kit;
+  const { gateway, reportMs: intervalMs } = settings;
+  return new NodeReporter({
+    ...kit,
+    counter,
+    node,
+    gateway,
+    intervalMs,
+    send: (request) => connection.report(request),
+  });
 }
 
 function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: Kit): LastGood {

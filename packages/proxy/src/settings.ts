@@ -14,6 +14,7 @@ import {
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
 import { federationSettings } from './federation/settings.ts';
+import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
@@ -127,6 +128,11 @@ export const proxySettings = {
     name: 'SIGNALBOX_PROXY_JOIN_TOKEN',
     doc: 'One-time token ("signalbox token create --join") with which this node gets its certificate. The certificate is kept in the state folder and renewed; the token is used only while there is none, and need not be set later.',
   }),
+  joinAddress: hostPort({
+    name: 'SIGNALBOX_PROXY_JOIN_ADDRESS',
+    fallback: '',
+    doc: 'Discovery of the control plane that signs certificates, for a node below a relay, which signs none. Empty: where discovery is.',
+  }),
   discoveryCert: text(
     {
       name: 'SIGNALBOX_PROXY_DISCOVERY_CERT',
@@ -175,6 +181,7 @@ export const proxySettings = {
     10_000,
     'How long connecting to the control plane may take.',
   ),
+  ...healthSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,

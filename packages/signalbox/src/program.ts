@@ -64,6 +64,11 @@ const groups: readonly Group[] = [
         summary: 'return to an earlier revision',
         load: async () => (await import('./commands/rollback.ts')).rollbackCommand,
       },
+      {
+        name: 'rollout',
+        summary: 'see revisions that reach nodes in stages; promote, pause, resume, abort',
+        load: async () => (await import('./commands/rollout.ts')).rolloutCommand,
+      },
     ],
   },
   {

@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { type MethodDefinition, status } from '@grpc/grpc-js';
 import { Backoff, type BackoffOptions, type Clock, type Logger, type Random, type Secret } from '@signalbox/runtime';
 import type { ClientHandler, SubscriptionChange } from './client-handler.ts';
 import { ClientStreamRun, type StreamOutcome } from './client-stream-run.ts';
@@ -63,6 +63,17 @@ export class AdsClient {
   /** Dials in the background. */
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  /** Calls another service of the server over the connection of the stream. @throws Error as the transport's call. */
+  async call<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response> {
+    const answer = this.#transport.call?.(method, request, deadlineMs);
+    if (!answer) throw new Error('this transport carries streams only');
+    return answer;
   }
 
   /**

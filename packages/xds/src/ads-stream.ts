@@ -196,7 +196,7 @@ export class AdsStream {
       ...(sources === undefined ? {} : { sources }),
       remoteAddress: this.#transport.remoteAddress,
     };
-    const position = new StreamPosition(family.newest, grant.collections);
+    const position = new StreamPosition(family.newestFor(info), grant.collections);
     const context = this.#context(node, family, position);
     const opened = { info, grant, family, position, context, session: newServerSession };
     this.#opened = opened;
@@ -359,6 +359,7 @@ function notServed(family: string): StreamEnd {
 function sameGrant(a: StreamGrant, b: StreamGrant): boolean {
   if (a.identity.credentialId !== b.identity.credentialId || a.family !== b.family || a.source !== b.source)
     return false;
+  if (String(a.identity.groups ?? []) !== String(b.identity.groups ?? [])) return false;
   if (a.collections === 'all' || b.collections === 'all') return a.collections === b.collections;
   const { size } = a.collections;
   const seen = b.collections;

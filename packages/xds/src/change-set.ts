@@ -11,6 +11,8 @@ export interface CollectionChange {
  * with it what follows from it: each delta is computed once, and its bytes are encoded once.
  */
 export class ChangeSet {
+  static readonly none = new ChangeSet(new Map());
+
   readonly changes: ReadonlyMap<string, CollectionChange>;
   readonly #deltas = new Map<string, ResourceDelta>();
   readonly #parts = new Map<string, ChangeSet>();

@@ -1,4 +1,4 @@
-import type { Metadata } from '@grpc/grpc-js';
+import type { Metadata, MethodDefinition } from '@grpc/grpc-js';
 import type {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
@@ -38,6 +38,16 @@ export interface ServerTransportListener {
 export interface ClientTransport {
   /** Dials. Every call is another connection. */
   open(listener: ClientTransportListener): ClientStream;
+  /**
+   * Calls another service of the same server over the connection of the stream that is open. Absent: there is no other.
+   * @param deadlineMs in milliseconds since the epoch.
+   * @throws Error when there is no connection, or with the status of the call.
+   */
+  call?<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response>;
 }
 
 /** One delta stream as the client holds it. */

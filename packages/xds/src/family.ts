@@ -1,3 +1,5 @@
+import type { StreamInfo } from './stream-observer.ts';
+
 /**
  * What the server side of discovery is told about resources. It knows no kind: a family is a list of type URLs, a
  * collection is bytes by type and name. A name of the form `xdstp://<authority>/<type>/<collection>/<rest>` belongs to
@@ -86,8 +88,22 @@ export interface CollectionSource {
   /** False until everything committed has been read: streams are refused, never served an empty set. */
   readonly ready: boolean;
   get(id: string): Collection | undefined;
+  /**
+   * A collection that streams have in different states, for as long as they do: each gets its own in place of what `get`
+   * gives. Undefined: all get the same.
+   */
+  staged?(id: string): StagedCollection | undefined;
   /** Ids of all collections. */
   ids(): Iterable<string>;
-  /** Called with the ids of collections that have a newer revision (or are gone), after `get` serves it. */
+  /**
+   * Called with the ids of collections that have a newer revision (or are gone), or that streams have in other states
+   * than before, after `get` and `staged` serve it.
+   */
   onChange(listener: (ids: readonly string[]) => void): Disposable;
+}
+
+/** One collection in several states. Immutable: whenever a stream is to get another state, another object says so. */
+export interface StagedCollection {
+  /** The same for a stream as long as this object lives. Undefined: the collection does not exist for it. */
+  stateFor(stream: StreamInfo): Collection | undefined;
 }

@@ -3,6 +3,7 @@ import {
   Client,
   credentials,
   Metadata,
+  type MethodDefinition,
   type ServerDuplexStream,
   type StatusObject,
 } from '@grpc/grpc-js';
@@ -121,6 +122,8 @@ function pushbackIn(trailers: Metadata): number | undefined {
 /** Streams of grpc-js, each on a connection of its own. Waiting between attempts is the caller's. */
 export class GrpcClientTransport implements ClientTransport {
   readonly #options: GrpcClientTransportOptions;
+  /** Of the newest stream, while that is open. */
+  #client: Client | undefined;
 
   constructor(options: GrpcClientTransportOptions) {
     this.#options = options;
@@ -128,9 +131,8 @@ export class GrpcClientTransport implements ClientTransport {
 
   open(listener: ClientTransportListener): ClientStream {
     const client = this.#dial();
-    const metadata = new Metadata();
-    const { token } = this.#options;
-    if (token) metadata.set('authorization', `Bearer ${token.reveal()}`);
+    this.#client = client;
+    const metadata = this.#credentials();
     const { path, requestSerialize, responseDeserialize } = deltaMethod;
     const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     call.on('metadata', () => listener.onAccepted());
@@ -139,6 +141,7 @@ export class GrpcClientTransport implements ClientTransport {
     call.on('error', () => undefined);
     call.on('status', ({ code, details, metadata: trailers }: StatusObject) => {
       client.close();
+      if (this.#client === client) this.#client = undefined;
       listener.onEnd(code, details, pushbackIn(trailers));
     });
     return {
@@ -148,6 +151,39 @@ export class GrpcClientTransport implements ClientTransport {
       send: (request) => void call.write(request),
       cancel: () => call.cancel(),
     };
+  }
+
+  call<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response> {
+    const client = this.#client;
+    if (!client) return Promise.reject(new Error('there is no connection'));
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      const options = { deadline: deadlineMs };
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        this.#credentials(),
+        options,
+        (error, response) => {
+          if (error) reject(error);
+          else if (response === undefined) reject(new Error('the answer is empty'));
+          else resolve(response);
+        },
+      );
+    });
+  }
+
+  #credentials(): Metadata {
+    const metadata = new Metadata();
+    const { token } = this.#options;
+    if (token) metadata.set('authorization', `Bearer ${token.reveal()}`);
+    return metadata;
   }
 
   #dial(): Client {

@@ -23,6 +23,7 @@ export type {
   ResourceEntry,
   ResourceFamily,
   ResourceLease,
+  StagedCollection,
 } from './family.ts';
 export type { AdsClientTls } from './grpc-transport.ts';
 export type { ClientNode } from './node.ts';

@@ -1,7 +1,10 @@
 import type { AdsStream } from './ads-stream.ts';
-import { ChangeSet, type CollectionChange } from './change-set.ts';
-import type { Collection, CollectionSource, ResourceFamily } from './family.ts';
+import { ChangeSet } from './change-set.ts';
+import type { CollectionSource, ResourceFamily } from './family.ts';
 import { type SendOrder, sendOrderOf } from './send-order.ts';
+import { type Move, NewestStates, SharedChanges } from './newest-states.ts';
+import type { StreamInfo } from './stream-observer.ts';
+import type { NewestCollections } from './stream-position.ts';
 
 export interface ServedFamilyOptions {
   readonly family: ResourceFamily;
@@ -18,8 +21,7 @@ const noIds: ReadonlySet<string> = new Set();
 export class ServedFamily {
   readonly family: ResourceFamily;
   readonly order: SendOrder;
-  /** Collections by id. */
-  readonly newest = new Map<string, Collection>();
+  readonly #states = new NewestStates();
   readonly #source: CollectionSource;
   readonly #subscription: Disposable;
   readonly #onBehind: (streams: ReadonlySet<AdsStream>) => void;
@@ -42,6 +44,11 @@ export class ServedFamily {
 
   get ready(): boolean {
     return this.#source.ready;
+  }
+
+  /** What a stream is to have of every collection, now and later. */
+  newestFor(stream: StreamInfo): NewestCollections {
+    return this.#states.of(stream);
   }
 
   /** From now on a stream is told of changes of these collections, and of no others. */
@@ -77,25 +84,21 @@ export class ServedFamily {
   }
 
   #onChange(ids: readonly string[]): void {
-    const changes = new Map<string, CollectionChange>();
+    const moves = new Map<string, Move>();
     for (const id of ids) {
-      const from = this.newest.get(id);
-      const to = this.#read(id);
-      if (from !== to) changes.set(id, { from, to });
+      const move = this.#read(id);
+      if (move) moves.set(id, move);
     }
-    if (changes.size === 0) return;
-    const changeSet = new ChangeSet(changes);
+    if (moves.size === 0) return;
     const concerned = new Set(this.#followingAll);
-    for (const id of changes.keys()) for (const stream of this.#following.get(id) ?? []) concerned.add(stream);
-    for (const stream of concerned) stream.fallBehind(changeSet);
+    for (const id of moves.keys()) for (const stream of this.#following.get(id) ?? []) concerned.add(stream);
+    const changes = new SharedChanges(moves);
+    for (const stream of concerned) stream.fallBehind(stream.info ? changes.of(stream.info) : ChangeSet.none);
     this.#onBehind(concerned);
   }
 
-  /** Reads a collection's newest state. */
-  #read(id: string): Collection | undefined {
-    const collection = this.#source.get(id);
-    if (collection) this.newest.set(id, collection);
-    else this.newest.delete(id);
-    return collection;
+  /** Reads a collection's newest states. @returns how it has moved, if it has. */
+  #read(id: string): Move | undefined {
+    return this.#states.set(id, this.#source.get(id), this.#source.staged?.(id));
   }
 }

@@ -42,6 +42,8 @@ export interface StreamIdentity {
   readonly credentialId: string;
   /** For people. */
   readonly name: string;
+  /** Groups of subscribers that the credential belongs to. Absent: none. */
+  readonly groups?: readonly string[];
 }
 
 /** A state of a collection. */

@@ -7,12 +7,15 @@ export interface StreamCollections {
   get(id: string): Collection | undefined;
 }
 
+/** Every collection at the newest state that the stream is to have. */
+export type NewestCollections = Pick<ReadonlyMap<string, Collection>, 'get' | 'has' | 'keys'>;
+
 /**
  * Where a stream stands: at the newest state of every collection, except those that have changed since its round began.
  * So a stream costs memory only for what it lags behind with, and changes made meanwhile fold into one.
  */
 export class StreamPosition implements StreamCollections {
-  readonly #newest: ReadonlyMap<string, Collection>;
+  readonly #newest: NewestCollections;
   readonly #visible: 'all' | ReadonlySet<string>;
   /** Where the stream stands in the collections that it lags behind with. */
   readonly #behind = new Map<string, Collection | undefined>();
@@ -24,12 +27,18 @@ export class StreamPosition implements StreamCollections {
    *   it changes.
    * @param visible ids of the collections that the stream may see.
    */
-  constructor(newest: ReadonlyMap<string, Collection>, visible: 'all' | ReadonlySet<string>) {
+  constructor(newest: NewestCollections, visible: 'all' | ReadonlySet<string>) {
     this.#newest = newest;
     this.#visible = visible;
   }
 
   *ids(): Iterable<string> {
+    // A stream that sees a few collections does not look at all that there are.
+    const visible = this.#visible;
+    if (visible !== 'all') {
+      for (const id of visible) if (this.get(id)) yield id;
+      return;
+    }
     for (const id of this.#newest.keys()) {
       if (this.get(id)) yield id;
     }

@@ -51,7 +51,7 @@ export async function measureCalls(
       for (const target of targets) {
         const options = {
           url: target.url,
-          tool: size.tool,
+          tool: (target.prefix ?? '') + size.tool,
           argumentBytes,
           headers: headers.get(target.name) ?? {},
           connections,
@@ -105,7 +105,7 @@ async function handshake(target: Target, token: string): Promise<Record<string, 
   if (client.session === undefined)
     throw new Error(`${target.name} opened no session: ${answer.status} ${answer.text}`);
   for (const { tool } of sizes) {
-    const message = await client.call(tool, { text: 'a' });
+    const message = await client.call((target.prefix ?? '') + tool, { text: 'a' });
     const content = (message.result?.['content'] as { text?: string }[] | undefined)?.[0]?.text ?? '';
     if (!/^x{200,}$/.test(content))
       throw new Error(`${target.name} answers ${tool} with ${JSON.stringify(message).slice(0, 300)}`);

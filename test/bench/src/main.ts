@@ -13,6 +13,7 @@ import { renderResults } from './results.ts';
 import {
   type Skipped,
   startEnvoy,
+  startFederation,
   startNginx,
   startSdkGateway,
   startSignalbox,
@@ -32,7 +33,7 @@ const skipped: Skipped[] = [];
 let calls: ReadonlyMap<string, CallCost> = new Map();
 try {
   if (runs('calls')) {
-    for (const start of [startNginx, startSignalbox, startEnvoy, startSdkGateway]) {
+    for (const start of [startNginx, startSignalbox, startFederation, startEnvoy, startSdkGateway]) {
       const target = await start(upstream.url, issuer);
       if ('skipped' in target) skipped.push(target);
       else targets.push(target);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { gateway, type JwtIssuer, mcpRoute, tenant, yaml } from '@signalbox/test-harness';
+import { federatedRoute, gateway, type JwtIssuer, mcpRoute, tenant, yaml } from '@signalbox/test-harness';
 
 /** What the proxy of the benchmark serves: one route with a verified token and a rule about tools. */
 export function proxyResources(upstreamUrl: string, issuer: JwtIssuer): string {
@@ -9,6 +9,17 @@ export function proxyResources(upstreamUrl: string, issuer: JwtIssuer): string {
     gateway(),
     tenant('bench'),
     ...mcpRoute({ tenant: 'bench', name: 'tools', url: upstreamUrl, jwt: issuer, rules }),
+  ]);
+}
+
+/** The same to a virtual server of two members, both of them the upstream. */
+export function federationResources(upstreamUrl: string, issuer: JwtIssuer): string {
+  const rules = ['tool.name in ["one__small", "one__medium", "one__large"]'];
+  const backends = { one: upstreamUrl, two: upstreamUrl };
+  return yaml([
+    gateway(),
+    tenant('bench'),
+    ...federatedRoute({ tenant: 'bench', name: 'tools', backends, jwt: issuer, rules }),
   ]);
 }
 

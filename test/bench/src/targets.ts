@@ -8,14 +8,16 @@ import { freePort, type JwtIssuer } from '@signalbox/test-harness';
 import { type Child, startChild } from './child.ts';
 import { envoyConfig } from './envoy-config.ts';
 import { cacheFolder, findProgram, gatewayCore, otherCore, repositoryRoot } from './machine.ts';
-import { proxyEnvironment, proxyResources } from './proxy-config.ts';
+import { federationResources, proxyEnvironment, proxyResources } from './proxy-config.ts';
 
 /** Something that answers tools/call. */
 export interface Target {
-  readonly name: 'upstream' | 'signalbox' | 'nginx' | 'sdk' | 'envoy';
+  readonly name: 'upstream' | 'signalbox' | 'federation' | 'nginx' | 'sdk' | 'envoy';
   readonly title: string;
   /** MCP endpoint. */
   readonly url: string;
+  /** What stands in front of names of tools. */
+  readonly prefix?: string;
   readonly process: Child;
 }
 
@@ -60,20 +62,26 @@ function compileUpstream(): string | undefined {
 
 /** Our proxy from a file: JWT, one rule, outcome events to a file. */
 export async function startSignalbox(upstreamUrl: string, issuer: JwtIssuer): Promise<Target> {
+  const started = await startProxy(proxyResources(upstreamUrl, issuer));
+  return { name: 'signalbox', title: 'Signalbox: JWT, one CEL rule, outcome events', ...started };
+}
+
+/** The same with two members behind one virtual server. */
+export async function startFederation(upstreamUrl: string, issuer: JwtIssuer): Promise<Target> {
+  const started = await startProxy(federationResources(upstreamUrl, issuer));
+  return { name: 'federation', title: 'Signalbox, the same, of two members', prefix: 'one__', ...started };
+}
+
+async function startProxy(resources: string): Promise<Pick<Target, 'url' | 'process'>> {
   const folder = temporaryFolder();
   const file = join(folder, 'signalbox.yaml');
   const port = await freePort();
-  writeFileSync(file, proxyResources(upstreamUrl, issuer));
+  writeFileSync(file, resources);
   const command = [process.execPath, join(repositoryRoot, 'packages/proxy/src/main.ts'), '--config', file];
   const adminPort = await freePort();
   const child = startChild(gatewayCore, command, proxyEnvironment(folder, port, adminPort));
   await answers(`http://127.0.0.1:${adminPort}/readyz`, child);
-  return {
-    name: 'signalbox',
-    title: 'Signalbox: JWT, one CEL rule, outcome events',
-    url: `http://127.0.0.1:${port}/bench/tools/mcp`,
-    process: child,
-  };
+  return { url: `http://127.0.0.1:${port}/bench/tools/mcp`, process: child };
 }
 
 export async function startNginx(upstreamUrl: string): Promise<Target | Skipped> {

@@ -165,8 +165,10 @@ it.each(['before', 'after'])(
   async (when) => {
     await writeAll('one');
     const earlier = delta(foreign);
-    const held = await earlier.ask({ typeUrl: endpointsType, resourceNamesSubscribe: [name('x')] });
+    let held = await earlier.ask({ typeUrl: endpointsType, resourceNamesSubscribe: [name('x')] });
     earlier.ack(held);
+    // What was committed may not be published yet.
+    while (held.names.length === 0) earlier.ack((held = await earlier.next()));
     const clustersHeld = await earlier.ask({ typeUrl: clusterType });
     earlier.cancel();
 

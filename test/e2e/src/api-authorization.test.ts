@@ -169,6 +169,7 @@ describe('tokens', () => {
       { role: Role.DEVELOPER, tenants: ['globex'] },
       { role: Role.DEVELOPER, tenants: ['acme', 'globex'] },
       { role: Role.NODE, tenants: ['acme'], gateway: 'default' },
+      { role: Role.RELAY, tenants: ['acme'], gateway: 'default' },
     ]) {
       expect(await refusalOf(admin.tokens.createToken({ name: 'more', ...more }))).toMatchObject({
         code: 'PermissionDenied',
@@ -188,6 +189,10 @@ describe('tokens', () => {
       { name: 'x', role: Role.DEVELOPER },
       { name: 'x', role: Role.NODE },
       { name: 'x', role: Role.AUDITOR, gateway: 'default' },
+      { name: 'x', role: Role.AUDITOR, tenantSelector: 'tier=gold' },
+      { name: 'x', role: Role.NODE, gateway: 'default', tenantSelector: 'tier>gold' },
+      { name: 'x', role: Role.RELAY },
+      { name: 'x', role: Role.RELAY, gateway: 'default', family: 'envoy' },
     ]) {
       expect(await refusalOf(api.operator.tokens.createToken(request))).toMatchObject({ code: 'InvalidArgument' });
     }

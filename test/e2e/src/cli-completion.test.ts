@@ -21,7 +21,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _signalbox; printf '%s\\n' "\${COMPRE
 
 describe('completion in bash', () => {
   it('offers commands, and subcommands below them', async () => {
-    expect(await offered('ro')).toEqual(['rollback']);
+    expect(await offered('ro')).toEqual(['rollback', 'rollout']);
     expect(await offered('token', '')).toEqual(expect.arrayContaining(['create', 'list', 'revoke', 'hash']));
     expect(await offered('token', 'c')).toEqual(['create']);
   });

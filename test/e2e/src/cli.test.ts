@@ -207,5 +207,13 @@ describe('the CLI', () => {
     });
     expect(after.err).toContain('SIGNALBOX_TOKEN');
     expect((await cli(['token', 'list'])).out).toMatch(/ci +developer +acme .*revoked/);
+    const selector = ['--tenant-selector', 'tier in (gold, silver)'];
+    expect(
+      await cli(['token', 'create', 'metal', '--role', 'node', '--gateway', 'default', ...selector]),
+    ).toMatchObject({
+      status: 0,
+    });
+    expect((await cli(['token', 'list'])).out).toMatch(/metal +node +\{tier in \(gold, silver\)\} +default/);
+    expect(await cli(['token', 'create', 'x', '--role', 'auditor', ...selector])).toMatchObject({ status: 2 });
   });
 });

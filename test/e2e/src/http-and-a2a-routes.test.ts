@@ -54,13 +54,13 @@ async function digestOf(stream: AsyncIterable<unknown> | Iterable<unknown>): Pro
   return hash.digest('hex');
 }
 
-describe('routes beside MCP', () => {
+describe.each(['own', 'node'])('routes beside MCP, over the codec %s,', (codec) => {
   let system: System;
   let [http, a2a]: HttpFixture[] = [];
 
   beforeAll(async () => {
     [http, a2a] = [await startHttpFixture(service), await startHttpFixture(agent)];
-    system = await startSystem({ pgUrl: inject('pgUrl') });
+    system = await startSystem({ pgUrl: inject('pgUrl'), settings: { SIGNALBOX_PROXY_HTTP_CODEC: codec } });
     await system.apply([
       gateway(),
       tenant(),
@@ -126,7 +126,7 @@ describe('routes beside MCP', () => {
   it('pass events on as they come, and end them when permission is withdrawn', async () => {
     const answer = await send('orders', '/events');
     const reader = answer.body?.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-    (open[0] as ServerResponse).write('data: 1\n\n');
+    (open.at(-1) as ServerResponse).write('data: 1\n\n');
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('data: 1\n\n');
     const from = Date.now();
     await system.apply([policy({ name: 'orders', keys, rules: ['http.path != "/acme/orders/events"'] })]);
@@ -154,6 +154,16 @@ describe('routes beside MCP', () => {
     for (let i = 0; i < 3; i += 1) answers.push(await send('slow', '/1'));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
     expect(answers[2]?.headers.get('retry-after')).toBe('1');
+  });
+
+  it('say which rule decides a request, without making it', async () => {
+    const explained = (method: string, target: string) =>
+      system.admin.config.explain({ scope: 'acme', route: 'orders', method, target, principal: { subject: 'alice' } });
+    expect(await explained('GET', '/acme/orders/17')).toMatchObject({ allowed: true, rule: 'policy/orders/0' });
+    expect(await explained('GET', '/acme/orders/events')).toMatchObject({ allowed: false });
+    await expect(explained('GET', '/acme/elsewhere')).rejects.toThrow('is not below');
+    const agent = { scope: 'acme', route: 'planner', principal: { subject: 'alice' } };
+    expect(await system.admin.config.explain(agent)).toMatchObject({ allowed: true, rule: 'policy/planner/0' });
   });
 
   it('refuse a gRPC route at the write, on a gateway that our proxy serves', async () => {

@@ -118,6 +118,14 @@ describe('a node with a certificate of a configured authority', () => {
     expect((await status(id))?.identity).toBe(`row of ${id}`);
   });
 
+  it('tells by it how it does', async () => {
+    const id = newName();
+    await binding(id, ['acme']);
+    const before = await counted('signalbox_node_reports_total{code="OK"}');
+    await start({ ...(await withCertificate(id)), SIGNALBOX_PROXY_REPORT_INTERVAL: '50' }, id);
+    await expect.poll(() => counted('signalbox_node_reports_total{code="OK"}')).toBeGreaterThan(before);
+  });
+
   it('gets nothing without a row, with another node’s certificate, or with one that nobody trusts', async () => {
     const [stranger, thief, forger] = [newName(), newName(), newName()];
     const honest = newName();

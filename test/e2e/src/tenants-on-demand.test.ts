@@ -67,14 +67,15 @@ describe('a node that loads tenants on demand', () => {
     expect(tenants(node)).toEqual(['acme']);
   });
 
-  it('answers at once for paths of nobody, and for a tenant that has nothing', async () => {
+  it('answers at once for paths of nobody, and for a tenant that has nothing, whose first set is there when it is written', async () => {
     const node = await start();
     await system.apply([tenant('empty')], { wait: false });
     await until('the tenant to be known', () => node.proxy.table.value?.operator?.tenants.get('empty'));
     expect((await initialize(node, 'nobody')).status).toBe(404);
     expect((await initialize(node, 'empty')).status).toBe(404);
     await until('the events', async () => ((await node.events()).length === 2 ? true : undefined));
-    expect((await node.events()).map(({ error }) => error)).toEqual(['unknown_path', 'tenant_absent']);
+    expect((await node.events()).map(({ error }) => error)).toEqual(['unknown_path', 'unknown_path']);
+    expect(tenants(node)).toEqual(['empty']);
     await system.apply(route('empty'), { wait: false });
     await until('the tenant to be served', async () =>
       (await initialize(node, 'empty')).status === 200 ? true : undefined,

@@ -3,6 +3,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 
@@ -10,6 +11,7 @@ import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_
 export interface Admin {
   readonly config: Client<typeof ConfigService>;
   readonly nodes: Client<typeof NodeService>;
+  readonly rollouts: Client<typeof RolloutService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
   readonly dump: Client<typeof DumpService>;
@@ -29,6 +31,7 @@ export function adminClient(url: string, token: string, ca?: Buffer, protocol: A
   return {
     config: createClient(ConfigService, transport),
     nodes: createClient(NodeService, transport),
+    rollouts: createClient(RolloutService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
     dump: createClient(DumpService, transport),

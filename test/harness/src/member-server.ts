@@ -21,7 +21,8 @@ export interface MemberServerOptions extends MemberContent {
  * can be stopped, started again at the same place, and made to forget its sessions.
  *
  * Beside the listed tools that answer their own name: `echo {text}`, `link` answers links and an embedded resource,
- * `ask` asks its client for input first, `hold` answers when the test says so.
+ * `ask` asks its client for input first, `hold` answers when the test says so, `poll` ends its stream after one event and
+ * answers when the client comes back for what follows it.
  */
 export interface MemberServer {
   readonly url: string;
@@ -56,6 +57,7 @@ export async function startMemberServer(options: MemberServerOptions): Promise<M
   const held = new Inbox<{ finish(): void }>();
   const sessions = new Set<string>();
   const streams = new Set<Stream>();
+  let polled: unknown;
 
   const openStream = (response: ServerResponse, listen?: unknown): void => {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
@@ -76,7 +78,11 @@ export async function startMemberServer(options: MemberServerOptions): Promise<M
     }
     if (era === 'modern' && message.method === 'initialize') return json(response, unsupported(message.id), 400);
     if (request.method === 'GET' && options.withoutStream === true) return refuse(response, 405, 'Method not allowed');
-    if (request.method === 'GET') return openStream(response);
+    if (request.method === 'GET') {
+      openStream(response);
+      if (request.headers['last-event-id'] !== 'poll-1') return;
+      return writeEvent(response, { jsonrpc: '2.0', id: polled, result: { content: [pollText] } }, 'poll-2');
+    }
     if (request.method === 'DELETE') {
       sessions.delete(String(session));
       return void response.writeHead(200).end();
@@ -104,6 +110,13 @@ export async function startMemberServer(options: MemberServerOptions): Promise<M
     const isCall = message.method === 'tools/call';
     if (isCall && params?.name === 'hold') {
       await new Promise<void>((resolve) => held.add({ finish: resolve }));
+    }
+    if (isCall && params?.name === 'poll') {
+      polled = message.id;
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const progress = { level: 'info', data: 'come back' };
+      writeEvent(response, { jsonrpc: '2.0', method: 'notifications/message', params: progress }, 'poll-1');
+      return void response.end();
     }
     if (isCall && params?.name === 'ask') {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -161,6 +174,8 @@ function unsupported(id: unknown): unknown {
 function writeEvent(response: ServerResponse, message: unknown, id?: string): void {
   response.write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(message)}\n\n`);
 }
+
+const pollText = { type: 'resource_link', uri: 'test://polled', name: 'polled' };
 
 /** On the modern era every message of a stream names its subscription. */
 function withSubscription(message: unknown, listen: unknown): unknown {

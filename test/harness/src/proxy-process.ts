@@ -40,6 +40,9 @@ export interface ProxyProcess {
 
 const main = fileURLToPath(new URL('../../../packages/proxy/src/main.ts', import.meta.url));
 
+/** A machine that does other things too takes its time to start a process. */
+const startMs = 60_000;
+
 /** Starts it without waiting: see {@link proxyReady}. */
 export async function startProxyProcess(options: ProxyProcessOptions): Promise<ProxyProcess> {
   const { config, env = {}, maxFileKib } = options;
@@ -89,10 +92,14 @@ function limited(maxFileKib: number, command: readonly string[]): readonly strin
 export async function proxyReady(proxy: ProxyProcess): Promise<void> {
   let ended = false;
   void proxy.exited.then(() => void (ended = true));
-  const state = await until('the proxy to be ready', async () => {
-    if (ended) return 'ended';
-    const response = await fetch(`${proxy.adminUrl}/readyz`).catch(() => undefined);
-    return response?.ok === true ? 'ready' : undefined;
-  });
+  const state = await until(
+    'the proxy to be ready',
+    async () => {
+      if (ended) return 'ended';
+      const response = await fetch(`${proxy.adminUrl}/readyz`).catch(() => undefined);
+      return response?.ok === true ? 'ready' : undefined;
+    },
+    startMs,
+  );
   if (state === 'ended') throw new Error(`the proxy ended:\n${proxy.output()}`);
 }

@@ -5,10 +5,10 @@ import {
   type Admin,
   adminClient,
   createDatabase,
+  forwardRoute,
   freePort,
   type JwtIssuer,
   mcpRoute,
-  type McpRouteOptions,
   policy,
   type ResourceFile,
   startJwtIssuer,
@@ -19,6 +19,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vi
 import { AgentgatewayClient, type AgentgatewayClientOptions } from './agentgateway/client.ts';
 import { isSentOn, type McpRequest } from './agentgateway/requests.ts';
 import { type CallerName, callers, cases, routes } from './cases.ts';
+import { httpCases, httpRoutes } from './http-cases.ts';
 
 const url = 'http://10.0.0.7:9001/mcp';
 let databaseUrl: string;
@@ -233,6 +234,8 @@ describe('a stock agentgateway decides as our proxy does', () => {
   const authorizations = new Map<CallerName, string>();
   /** Its rules do not see arguments: routes that read them are refused when they are written. */
   const expressible = Object.keys(routes).filter((name) => !JSON.stringify(routes[name]?.rules).includes('args'));
+  /** Nor fields that stand in a header more than once, nor the host of a route with several. */
+  const expressibleHttp = ['methods', 'paths', 'who', 'nothing'];
   let node: AgentgatewayClient;
 
   beforeAll(async () => {
@@ -248,13 +251,17 @@ describe('a stock agentgateway decides as our proxy does', () => {
     authorizations.set('garbage', 'Bearer not-a-token');
     authorizations.set('basic', 'Basic bm9ib2R5Og==');
     await stranger.stop();
-    const files = expressible.flatMap((name) =>
-      routeWithTokens({ name, url, ...routes[name], rules: routes[name]?.rules ?? [] }),
+    const mcp = expressible.flatMap((name) =>
+      mcpRoute({ name, url, ...routes[name], rules: routes[name]?.rules ?? [] }),
     );
-    await apply('acme', files);
+    const http = expressibleHttp.flatMap((name) =>
+      forwardRoute({ name, kind: 'http', url: 'http://10.0.0.9', ...httpRoutes[name] }),
+    );
+    await apply('acme', withTokens([...mcp, ...http]));
     node = await connect({ podName: 'cases' });
     clients.pop();
-    await until('all routes', () => node.store.routes.size > expressible.length || undefined);
+    const count = expressible.length + expressibleHttp.length;
+    await until('all routes', () => node.store.routes.size > count || undefined);
   });
 
   afterAll(() => {
@@ -274,6 +281,17 @@ describe('a stock agentgateway decides as our proxy does', () => {
         ...{ host: 'localhost', path: `/acme/${route}/mcp`, method, params },
         headers: authorization === undefined ? {} : { authorization },
       };
+      expect(isSentOn(node.store, request) ? 'allow' : 'deny').toBe(verdict);
+    },
+  );
+
+  it.each(httpCases.filter(([route]) => expressibleHttp.includes(route)))(
+    '%s: %s, %s %s %j: %s',
+    (...[route, caller, method, rest, given, verdict]) => {
+      const authorization = authorizations.get(caller);
+      const [path = ''] = `/acme/${route}${rest}`.split('?');
+      const headers = { ...given, ...(authorization === undefined ? {} : { authorization }) };
+      const request = { host: '127.0.0.1', path, method, params: {}, headers };
       expect(isSentOn(node.store, request) ? 'allow' : 'deny').toBe(verdict);
     },
   );
@@ -319,12 +337,12 @@ async function servedGateway(name: string): Promise<ResourceFile> {
   return { apiVersion: 'signalbox.dev/v1', kind: 'Gateway', metadata: { name }, spec };
 }
 
-/** A route whose tokens are verified with an inline key set: agentgateway fetches none. */
-function routeWithTokens(options: McpRouteOptions): readonly ResourceFile[] {
-  return mcpRoute(options).map((file) => {
+/** Routes whose tokens are verified with an inline key set: agentgateway fetches none. */
+function withTokens(files: readonly ResourceFile[]): readonly ResourceFile[] {
+  const jwt = [{ issuer: issuer.issuer, audiences: ['signalbox'], jwks: { inline: issuer.jwks } }];
+  return files.map((file) => {
     if (file['kind'] !== 'Policy') return file;
     const spec = file['spec'] as { readonly authentication: object };
-    const jwt = [{ issuer: issuer.issuer, audiences: ['signalbox'], jwks: { inline: issuer.jwks } }];
     return { ...file, spec: { ...spec, authentication: { ...spec.authentication, jwt } } };
   });
 }

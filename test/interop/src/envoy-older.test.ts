@@ -8,9 +8,11 @@ import {
   adminClient,
   createDatabase,
   freePort,
+  type HttpFixture,
   mcpRoute,
   type ModernMcpServer,
   type ResourceFile,
+  startHttpFixture,
   startModernMcpServer,
   tenant,
   until,
@@ -25,6 +27,7 @@ const binary = inject('olderEnvoy');
 describe.skipIf(binary === '')('a stock Envoy that is too old for MCP', () => {
   const logger = new MemoryLogger();
   let upstream: ModernMcpServer;
+  let web: HttpFixture;
   let controlPlane: RunningControlPlane;
   let admin: Admin;
   let envoy: EnvoyProcess;
@@ -41,6 +44,7 @@ describe.skipIf(binary === '')('a stock Envoy that is too old for MCP', () => {
 
   beforeAll(async () => {
     upstream = await startModernMcpServer();
+    web = await startHttpFixture((_request, response) => void response.end('from the web'));
     const environment = {
       DATABASE_URL: await createDatabase(inject('pgUrl')),
       SIGNALBOX_API_LISTEN: '127.0.0.1:0',
@@ -54,7 +58,19 @@ describe.skipIf(binary === '')('a stock Envoy that is too old for MCP', () => {
     admin = adminClient(controlPlane.apiUrl, controlPlane.operatorToken?.reveal() ?? '');
     port = await freePort();
     await apply('operator', [gatewayWithEnvoy(port), tenant()]);
-    await apply('acme', mcpRoute({ name: 'tools', url: upstream.url, anonymous: true, rules: ['true'] }));
+    const named = (kind: string, spec: object): ResourceFile => ({
+      ...{ kind, metadata: { tenant: 'acme', name: 'web' } },
+      spec,
+    });
+    await apply('acme', [
+      ...mcpRoute({ name: 'tools', url: upstream.url, anonymous: true, rules: ['true'] }),
+      named('Backend', { http: { url: web.origin } }),
+      named('Route', { gateway: 'default', match: { path: '/acme/web' }, http: { backend: 'web' } }),
+      named('Policy', {
+        ...{ target: { route: 'web' }, authentication: { anonymous: {} } },
+        ...{ authorization: [{ effect: 'ALLOW', when: 'http.method == "GET"' }], limits: { callsPerMinute: 600 } },
+      }),
+    ]);
     const request = { name: 'envoy-1', role: Role.NODE, gateway: 'default', tenants: [], family: 'envoy' };
     const { secret } = await admin.tokens.createToken(request);
     const adminPort = await freePort();
@@ -70,6 +86,7 @@ describe.skipIf(binary === '')('a stock Envoy that is too old for MCP', () => {
     await envoy?.stop();
     await controlPlane?.stop();
     await upstream?.stop();
+    await web?.stop();
   });
 
   it('denies routes of MCP, and says why', async () => {
@@ -79,6 +96,12 @@ describe.skipIf(binary === '')('a stock Envoy that is too old for MCP', () => {
       'Route acme/tools needs an Envoy of version 1.40 or newer.\n',
     ]);
     expect(upstream.requests.items).toEqual([]);
+  });
+
+  it('serves routes of HTTP, and enforces their rules', async () => {
+    const url = `http://127.0.0.1:${port}/acme/web/page`;
+    const [got, posted] = [await fetch(url), await fetch(url, { method: 'POST', body: 'x' })];
+    expect([got.status, await got.text(), posted.status]).toEqual([200, 'from the web', 403]);
   });
 
   it('accepts what it gets, and shows its version among the nodes', async () => {

@@ -21,12 +21,14 @@ describe.skipIf(binary === '')('messages of Envoy that we declare ourselves', ()
   });
 });
 
-/** Generated files of Envoy's packages, by the name of their source. */
+/** Generated files of Envoy's and xDS' packages, by the name of their source. */
 async function declaredFiles(): Promise<ReadonlyMap<string, DescFile>> {
   const files = new Map<string, DescFile>();
-  const paths = readdirSync(join(generated, 'envoy'), { recursive: true, encoding: 'utf8' });
+  const paths = ['envoy', 'xds'].flatMap((folder) =>
+    readdirSync(join(generated, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+  );
   for (const path of paths.filter((each) => each.endsWith('_pb.ts')).sort()) {
-    const exports = Object.values((await import(join(generated, 'envoy', path))) as Record<string, unknown>);
+    const exports = Object.values((await import(join(generated, path))) as Record<string, unknown>);
     const file = exports.find((value) => (value as { kind?: unknown } | null)?.kind === 'file') as DescFile;
     // Services of discovery are declared under a file of our own.
     if (file.messages.length > 0) files.set(`${file.name}.proto`, file);

@@ -25,7 +25,11 @@ export interface MemberParts {
 export function isDirect({ members, instructions }: VirtualServer): boolean {
   const [member, ...others] = members;
   if (member === undefined || others.length > 0 || instructions !== undefined || member.prefix !== '') return false;
-  return [member.tools, member.prompts, member.resources].every((selection) => selection === undefined);
+  return isWhole(member);
+}
+
+function isWhole({ tools, prompts, resources }: Member): boolean {
+  return tools === undefined && prompts === undefined && resources === undefined;
 }
 
 /** A virtual server → how it is presented. @param parts of its members, in their order. */
@@ -61,6 +65,7 @@ function compileMember(member: Member, position: number, alone: boolean, parts: 
     tools: compileNames(member.tools),
     prompts: compileNames(member.prompts),
     presentsUri: compileSelection(member.resources),
+    isWhole: isWhole(member),
     wrapsUris: prefix !== '' || !alone,
   });
 }

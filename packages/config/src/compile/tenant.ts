@@ -7,6 +7,7 @@ import type { Compiled } from './compiled.ts';
 import { defaultTableLimits, sizeProblems, type TableLimits } from './limits.ts';
 import { type AppliedPolicies, type CompiledPolicy, compilePoliciesSteps, PolicyTree } from './policies.ts';
 import { checkReferencesSteps } from './references.ts';
+import { rolloutProblems } from './rollout.ts';
 import { type CompiledRoute, compileRoute, type RouteContext, routeProblems } from './route.ts';
 import { decodeSteps, type Sources } from './source.ts';
 
@@ -38,7 +39,7 @@ export function* compileTenantSteps(
   const policies = yield* compilePoliciesSteps(sources.Policy, earlier.policies, snapshot.scope, problems);
   yield* checkReferencesSteps(snapshot, sources, operator, problems);
   const tree = new PolicyTree(policies.values(), earlier.applied);
-  problems.push(...tree.conflicts(snapshot.scope));
+  problems.push(...tree.conflicts(snapshot.scope), ...rolloutProblems(sources.Policy.values(), snapshot.scope));
   if (hasErrors(problems)) return { problems };
   const { scope: tenant, revision } = snapshot;
   const context: RouteContext = { tenant, revision, sources, policies: tree, earlier: earlier.routes };

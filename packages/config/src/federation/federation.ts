@@ -37,6 +37,8 @@ export interface FederatedMember {
   readonly prompts: NameMap;
   /** Whether a resource of the member is presented, by its own URI. */
   readonly presentsUri: (uri: string) => boolean;
+  /** All that it has is presented, with nothing but the prefix in front. */
+  readonly isWhole: boolean;
   /** URIs of the member are presented with its key in front: it has a prefix, or is not the only one without. */
   readonly wrapsUris: boolean;
   /** Rules of policies on the member's backend. They see names and URIs as the backend has them. */

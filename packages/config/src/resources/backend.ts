@@ -1,6 +1,7 @@
 import type { Backend } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { UpstreamTls_Verification, type UpstreamTls } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import type { ProblemList } from '../problem.ts';
+import { certificatesFault } from './certificates.ts';
 import { durationFault, durationMs } from './duration.ts';
 import { hostFault } from './host.ts';
 import { nameFault } from './name.ts';
@@ -53,7 +54,7 @@ function checkTls(tls: UpstreamTls, url: string, found: ProblemList): void {
     const message = `has ${caCertificates.length} characters; at most ${limits.certificates} are allowed`;
     found.error('limit-exceeded', 'spec.tls.caCertificates', message);
   } else if (caCertificates !== '') {
-    found.check('spec.tls.caCertificates', pemFault(caCertificates));
+    found.check('spec.tls.caCertificates', certificatesFault(caCertificates));
   }
   if (!verifications.includes(verification)) {
     found.error('invalid-value', 'spec.tls.verification', 'must be VERIFY or INSECURE');
@@ -70,13 +71,6 @@ function checkTls(tls: UpstreamTls, url: string, found: ProblemList): void {
 /** Names in SNI are DNS names (RFC 6066 section 3). */
 function serverNameFault(text: string): string | undefined {
   return hostFault(text) ?? (/^[\d.]+$|^\[/.test(text) ? 'must be a DNS name, not an address' : undefined);
-}
-
-/** Blocks of certificates and nothing else: a private key has no place here, so its text is not repeated. */
-function pemFault(text: string): string | undefined {
-  if (/PRIVATE KEY/.test(text)) return 'contains a private key; only certificates belong here';
-  const block = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
-  return text.replaceAll(block, '').trim() === '' ? undefined : 'must be certificates in PEM and nothing else';
 }
 
 function connectFault(text: string): string | undefined {

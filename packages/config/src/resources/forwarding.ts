@@ -28,9 +28,14 @@ export function checkHeaderModifier(modifier: HeaderModifier, field: string, fou
     if (found.bounded(`${field}.${list}`, values, limits.headers)) checkValues(values, `${field}.${list}`, found);
   }
   found.checkEach(`${field}.remove`, remove, limits.headers, nameFaultOf);
-  const named = [...set, ...remove.map((name) => ({ name }))].map(({ name }) => name.toLowerCase());
-  const twice = named.find((name, at) => named.indexOf(name) !== at);
-  if (twice !== undefined) found.error('duplicate', field, `${quote(twice)} is set or removed more than once`);
+  const named = [...set.map(({ name }) => name), ...remove].map((name) => name.toLowerCase());
+  const gone = new Set(remove.map((name) => name.toLowerCase()));
+  const twice =
+    named.find((name, at) => named.indexOf(name) !== at) ??
+    add.map(({ name }) => name.toLowerCase()).find((name) => gone.has(name));
+  if (twice !== undefined) {
+    found.error('duplicate', field, `${quote(twice)} is set or removed more than once, or added and removed`);
+  }
 }
 
 function checkValues(values: readonly HeaderValue[], field: string, found: ProblemList): void {

@@ -3,10 +3,12 @@ import {
   AuthorizationRule_Effect,
 } from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
 import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import type { Rollout } from '@signalbox/proto/signalbox/config/v1/rollout_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
 import { checkLimits } from './limits.ts';
 import { nameFault } from './name.ts';
+import { checkRollout } from './rollout.ts';
 
 const limits = { rules: 500 };
 
@@ -20,8 +22,10 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   const rules = policy.authorization;
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
   if (policy.limits !== undefined) checkLimits(policy.limits, found);
-  if (policy.authentication === undefined && policy.limits === undefined && rules.length === 0) {
-    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization or limits');
+  if (policy.rollout !== undefined) checkTenantRollout(policy, policy.rollout, found);
+  const { authentication, limits: allowances, rollout } = policy;
+  if (!authentication && !allowances && !rollout && rules.length === 0) {
+    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization, limits or rollout');
   }
 }
 
@@ -37,6 +41,16 @@ function checkTarget(target: PolicyTarget | undefined, found: ProblemList): void
     case undefined:
       found.error('missing-field', 'spec.target', 'needs a target: tenant: {}, route, virtualServer or backend');
   }
+}
+
+/** Revisions are of the whole tenant, and so is the way in which they reach nodes. */
+function checkTenantRollout({ target }: Policy, rollout: Rollout, found: ProblemList): void {
+  if (target?.kind.case === 'tenant') return checkRollout(rollout, 'spec.rollout', found);
+  found.error(
+    'invalid-value',
+    'spec.rollout',
+    'goes with the target tenant: {} only: a revision is of the whole tenant',
+  );
 }
 
 function checkRules(rules: readonly AuthorizationRule[], found: ProblemList): void {

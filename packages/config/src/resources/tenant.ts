@@ -2,6 +2,7 @@ import type { Tenant } from '@signalbox/proto/signalbox/config/v1/tenant_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { quote, textFault } from './name.ts';
 import { isBelow, pathFault } from './path.ts';
+import { checkRollout } from './rollout.ts';
 
 const limits = { displayName: 200, labels: 64, labelValue: 256, pathPrefixes: 64 };
 const labelKey = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
@@ -10,6 +11,7 @@ const labelKey = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 export function checkTenant(tenant: Tenant, found: ProblemList): void {
   found.check('spec.displayName', textFault(tenant.displayName, limits.displayName));
   checkLabels(Object.entries(tenant.labels), found);
+  if (tenant.rollout !== undefined) checkRollout(tenant.rollout, 'spec.rollout', found);
   const prefixes = tenant.pathPrefixes;
   found.checkEach('spec.pathPrefixes', prefixes, limits.pathPrefixes, pathFault);
   if (found.refused) return;

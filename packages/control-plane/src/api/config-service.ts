@@ -137,15 +137,15 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     const { store, planner, limits } = this.#parts;
     const options = writeOptions(request, context.requestHeader, limits.messageLength);
     const outcome = await store.write({
-      ...{ scope, author: caller.name, cause: 'rollback', ...options },
+      ...{ scope, author: caller.name, cause: 'rollback', returnsTo: toRevision, ...options },
       message: options.message === '' ? `back to revision ${toRevision}` : options.message,
       fingerprint: fingerprint('rollback', scope, toRevision.toString()),
       confirmRemoval,
       plan: (inputs) => planner.rollback(inputs, toRevision, confirmRemoval),
     });
     if (outcome.outcome === 'no-such-revision') throw noSuchRevision(scope, toRevision);
-    const { revision, committed, changes } = this.#written(scope, outcome);
-    return { revision, committed, changes };
+    const { revision, committed, staged, changes } = this.#written(scope, outcome);
+    return { revision, committed, staged, changes };
   }
 
   getPropagation(request: GetPropagationRequest, context: HandlerContext) {
@@ -188,7 +188,7 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
     if (found.plan.outcome === 'no-such-revision') throw new Error('a plan of resources names no revision');
     const { candidate, warnings } = found.plan;
     const changes = diffSnapshots(found.current, candidate);
-    return this.#written(scope, { outcome: 'unchanged', revision, committed: false, changes, warnings });
+    return this.#written(scope, { outcome: 'unchanged', revision, committed: false, staged: false, changes, warnings });
   }
 
   async #plan(scope: string, plan: (inputs: WriteInputs) => Promise<WritePlan>) {
@@ -202,9 +202,9 @@ export class ConfigApi implements ServiceImpl<typeof ConfigService> {
 
   #written(scope: string, outcome: WriteOutcome) {
     const { problems } = this.#parts.limits;
-    const { revision, committed, changes, warnings } = successful(scope, outcome, problems);
+    const { revision, committed, staged, changes, warnings } = successful(scope, outcome, problems);
     return {
-      ...{ revision, committed },
+      ...{ revision, committed, staged },
       changes: changes.map((change) => changeMessage(scope, change)),
       warnings: this.#problems(warnings),
     };

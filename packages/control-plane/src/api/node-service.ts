@@ -8,6 +8,7 @@ import type {
 
 import type { Fleet } from '../discovery/fleet.ts';
 import type { NodeNack, NodeStatus, ReplicaStatus } from '../discovery/node-directory.ts';
+import type { ScopeStages } from '../publish/scope-stages.ts';
 import type { Caller } from './authenticate.ts';
 import { callerOf, requireScope, seesAllTenants } from './authorize.ts';
 import type { StateStreams } from './state-streams.ts';
@@ -17,6 +18,8 @@ export interface NodeApiParts {
   readonly fleet: Fleet;
   readonly streams: StateStreams;
   readonly access: StreamAccess;
+  /** Who gets which revision of a scope that is rolled out in stages. */
+  readonly staged: (scope: string) => Pick<ScopeStages, 'revisionFor'> | undefined;
 }
 
 /** All nodes are told each time: not as often as how far one revision is, in milliseconds. */
@@ -46,14 +49,17 @@ export class NodeApi implements ServiceImpl<typeof NodeService> {
   #reader({ scope }: ListNodesRequest | WatchNodesRequest, context: HandlerContext) {
     const caller = callerOf(context);
     if (scope !== '') requireScope(caller, scope);
-    const { fleet } = this.#parts;
+    const { fleet, staged } = this.#parts;
     return () => {
       const replicas = fleet.replicas();
       const offered = (name: string) => replicas[0]?.offered(name) ?? 0n;
       const all = fleet.nodes();
       const nodes = all.filter((node) => (scope === '' ? isVisible(node, caller) : node.scope(scope) !== undefined));
       return {
-        nodes: nodes.map((node) => nodeMessage(node, { caller, scope, offered })),
+        nodes: nodes.map((node) => {
+          const desired = (name: string) => staged(name)?.revisionFor(node) ?? offered(name);
+          return nodeMessage(node, { caller, scope, desired });
+        }),
         replicas: seesAllTenants(caller) ? replicas.map((replica) => replicaMessage(replica, all)) : [],
         incomplete: fleet.incomplete ?? '',
       };
@@ -70,23 +76,23 @@ interface Asked {
   readonly caller: Caller;
   /** Empty: all. */
   readonly scope: string;
-  /** Newest revision of a scope. */
-  readonly offered: (scope: string) => bigint;
+  /** Revision of a scope that the node is to run. */
+  readonly desired: (scope: string) => bigint;
 }
 
 /** Of a node that serves many tenants, a caller learns only what concerns his own. */
-function nodeMessage(node: NodeStatus, { caller, scope, offered }: Asked) {
+function nodeMessage(node: NodeStatus, { caller, scope, desired }: Asked) {
   const mayKnow = (name: string) => seesAllTenants(caller) || caller.tenants.includes(name);
   const { id, gateway, identity, family, userAgent, version, connected, lastAckMs, lastNack } = node;
   const known = scope === '' ? [...node.scopes()].filter(mayKnow) : [scope];
   const scopes = known.map((name) => {
     const appliedRevision = node.scope(name)?.applied ?? 0n;
-    return { scope: name, desiredRevision: offered(name), appliedRevision };
+    return { scope: name, desiredRevision: desired(name), appliedRevision };
   });
   const behind = scopes.filter(({ appliedRevision, desiredRevision }) => appliedRevision < desiredRevision);
   const current = scopes.filter(({ appliedRevision, desiredRevision }) => appliedRevision >= desiredRevision);
   return {
-    ...{ id, gateway, identity, family, userAgent, version, connected },
+    ...{ id, gateway, identity, family, userAgent, version, connected, groups: [...node.groups] },
     remoteAddress: seesAllTenants(caller) ? node.remoteAddress : '',
     replica: seesAllTenants(caller) ? node.replica : '',
     connectedSince: timestamp(node.connectedSinceMs),

@@ -13,6 +13,7 @@ import {
   type OperatorTable,
   type Problem,
   type RemovalLimits,
+  rolloutPlanOf,
   type Snapshot,
   type SnapshotChange,
   type StoredResource,
@@ -100,7 +101,8 @@ export class WritePlanner {
         ? await this.#judgeOperator(inputs, candidate)
         : await this.#judgeTenant(this.#operatorTable(inputs.operator), candidate);
     if (problems.some((problem) => problem.severity === 'error')) return { outcome: 'refuse', problems };
-    return { outcome: 'write', candidate, warnings: problems };
+    const rollout = candidate.scope === operatorScope ? undefined : rolloutPlanOf(inputs.current, inputs.operator);
+    return { outcome: 'write', candidate, warnings: problems, rollout };
   }
 
   /** As every node will compile it, and as the other data planes of its gateways can enforce it. */

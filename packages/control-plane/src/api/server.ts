@@ -5,6 +5,7 @@ import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import type { Server as TlsServer } from 'node:tls';
@@ -21,6 +22,7 @@ import type { NodeApi } from './node-service.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { observed } from './observe.ts';
 import { refusedAtGate } from './request-gate.ts';
+import type { RolloutApi } from './rollout-service.ts';
 import type { TenantApi } from './tenant-service.ts';
 import type { TokenApi } from './token-service.ts';
 
@@ -32,6 +34,7 @@ export interface ApiServerOptions {
     readonly config: ConfigApi;
     readonly tenants: TenantApi;
     readonly nodes: NodeApi;
+    readonly rollouts: RolloutApi;
     readonly tokens: TokenApi;
     readonly dump: DumpApi;
   };
@@ -50,7 +53,7 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, TokenService, DumpService] as const;
+const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -132,9 +135,9 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, tokens, dump } = this.#options.services;
+    const { config, tenants, nodes, rollouts, tokens, dump } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
-    router.service(NodeService, nodes).service(TokenService, tokens);
+    router.service(NodeService, nodes).service(RolloutService, rollouts).service(TokenService, tokens);
     router.service(DumpService, dump);
   }
 

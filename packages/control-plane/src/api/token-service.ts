@@ -38,6 +38,8 @@ const forms: Readonly<Record<TokenForm, WireForm>> = {
   certificate: WireForm.CERTIFICATE,
 };
 
+const groupName = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const maxGroups = 20;
 const nodeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 /** How long a node may take to join unless told otherwise, in seconds. */
 const joinSeconds = 600;
@@ -65,6 +67,7 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
   async createToken(request: CreateTokenRequest, context: HandlerContext) {
     const token = requestedToken(request);
     if (token.family !== '') requireFamily(token.family, this.#parts.families);
+    requireGroups(request.groups, token.role);
     const caller = callerOf(context);
     requireGrant(caller, token);
     for (const tenant of token.tenants) {
@@ -72,11 +75,16 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
     }
     const [tenant] = token.tenants;
     const scope = seesAllTenants(caller) || tenant === undefined ? operatorScope : tenant;
-    const { record, credential } = await this.#parts.tokens.create(scope, token).catch((error: unknown) => {
-      if (!isDuplicate(error)) throw error;
-      const whose = token.node === '' ? `of the gateway "${token.gateway}"` : `of the node "${token.node}"`;
-      throw new ConnectError(`there is a token for certificates ${whose} already: revoke it first`, Code.AlreadyExists);
-    });
+    const { record, credential } = await this.#parts.tokens
+      .create(scope, { ...token, groups: request.groups })
+      .catch((error: unknown) => {
+        if (!isDuplicate(error)) throw error;
+        const whose = token.node === '' ? `of the gateway "${token.gateway}"` : `of the node "${token.node}"`;
+        throw new ConnectError(
+          `there is a token for certificates ${whose} already: revoke it first`,
+          Code.AlreadyExists,
+        );
+      });
     return { token: tokenMessage(record), secret: record.form === 'certificate' ? '' : credential.reveal() };
   }
 
@@ -92,6 +100,15 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
       return {};
     }
     throw new ConnectError(`token "${request.id}" does not exist`, Code.NotFound);
+  }
+}
+
+function requireGroups(groups: readonly string[], role: TokenRole): void {
+  if (groups.length > 0 && !isSubscriber(role)) throw invalidArgument('only nodes and relays belong to groups');
+  if (groups.length > maxGroups) throw invalidArgument(`nodes belong to at most ${maxGroups} groups`);
+  const wrong = groups.find((group) => !groupName.test(group));
+  if (wrong !== undefined) {
+    throw invalidArgument(`"${wrong}" is not a group: use 1 to 63 lower-case letters, digits and "-"`);
   }
 }
 
@@ -173,6 +190,7 @@ function tokenMessage(record: TokenRecord) {
   return {
     ...{ id, name, role: roles[record.role], tenants: [...tenants], gateway, family },
     ...{ form: forms[record.form], node: record.node, tenantSelector: record.selector },
+    groups: [...record.groups],
     createdAt: timestampFromDate(createdAt),
     ...(expiresAt && { expiresAt: timestampFromDate(expiresAt) }),
     ...(revokedAt && { revokedAt: timestampFromDate(revokedAt) }),

@@ -222,6 +222,7 @@ function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNo
   const isLost = behind.size > maxLags;
   return {
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
+    ...(identity.groups && { groups: identity.groups }),
     ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
     ...(leftAtMs !== undefined && { leftAtMs }),
     lastSeenMs,

@@ -96,11 +96,11 @@ function disagreement(identity: NodeIdentity, node: ClientNode): string | undefi
 
 /** What a credential may see: scopes as they are, those that its rights cover, or for foreign families the view of them. */
 function grantTo(
-  { tokenId, name, gateway, family, tenants }: NodeIdentity,
+  { tokenId, name, gateway, family, tenants, groups }: NodeIdentity,
   node: ClientNode,
   { views, scopes }: Pick<NodeAdmissionOptions, 'views' | 'scopes'>,
 ): StreamGrant | StreamEnd {
-  const identity = { credentialId: tokenId, name };
+  const identity = { credentialId: tokenId, name, ...(groups && { groups }) };
   const served = views.find((each) => each.family.name === family);
   const source = tenants === null ? undefined : scopes.open(tenants);
   if (tenants !== null && !source) return tooMany('SIGNALBOX_DISCOVERY_SCOPES');

@@ -6,6 +6,8 @@ export interface NodeStatus {
   readonly gateway: string;
   /** Name of the token that it authenticated with. */
   readonly identity: string;
+  /** Groups that its credential puts it in. */
+  readonly groups: readonly string[];
   /** Name of the family of resources that it is served. */
   readonly family: string;
   readonly userAgent: string;

@@ -14,6 +14,8 @@ export interface NodeIdentity {
   readonly family: string;
   /** Tenants that it may receive; null: all. */
   readonly tenants: TenantRights | null;
+  /** Groups that the credential puts its nodes in. Absent: none. */
+  readonly groups?: readonly string[];
   /** It serves nodes of its gateway itself: it may ask who they are, and tell what they run. */
   readonly isRelay: boolean;
 }

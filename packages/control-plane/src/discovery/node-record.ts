@@ -111,12 +111,13 @@ export class NodeRecord {
     }
   }
 
-  /** The node has answered for the first time: it lags in everything that is offered, until it says otherwise. */
+  /** The node has answered for the first time: it lags in everything that is offered to it, until it says otherwise. */
   answered(offered: Iterable<string>): void {
     if (!this.#sentFresh) return;
+    const sent = new Map(this.#sentFresh.flat().map(({ id, revision }) => [id, revision]));
     for (const scope of offered) {
       if (!this.sees(scope)) continue;
-      this.behind.set(scope, { ...(this.behind.get(scope) ?? lag(0n)), sent: this.#sent(scope) });
+      this.behind.set(scope, { ...(this.behind.get(scope) ?? lag(0n)), sent: sent.get(scope) ?? 0n });
       this.#serving?.add(scope);
     }
     this.#sentFresh = undefined;

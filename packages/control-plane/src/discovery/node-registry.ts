@@ -32,6 +32,8 @@ export class NodeRegistry implements StreamObserver {
   readonly #offered: OfferedScopes;
   readonly #nodes = new Map<string, NodeRecord>();
   /** The records of connected nodes, by their newest stream. */
+  /** Records of nodes that have left, by id: those that left first come first. */
+  readonly #left = new Map<string, Set<NodeRecord>>();
   readonly #byStream = new Map<number, NodeRecord>();
   /** Nodes that ask for a scope by name; those that ask for all that they may see are looked at for each. */
   readonly #following = new Map<string, Set<NodeRecord>>();
@@ -138,7 +140,7 @@ export class NodeRegistry implements StreamObserver {
     if (!record) return;
     record.lastAckMs = this.#now();
     const wasFresh = record.isFresh;
-    record.answered(this.#offered.scopes());
+    record.answered(this.#offeredTo(record));
     for (const collection of collections) this.#applied(record, collection, !wasFresh);
     this.#changed(record);
   }
@@ -149,7 +151,7 @@ export class NodeRegistry implements StreamObserver {
     const atMs = this.#now();
     const byScope = refusalsByScope(refusal);
     const wasFresh = record.isFresh;
-    if (refusal.closesRound) record.answered(this.#offered.scopes());
+    if (refusal.closesRound) record.answered(this.#offeredTo(record));
     for (const collection of refusal.collections) {
       const { id: scope, revision } = collection;
       const refusals = byScope.get(scope);
@@ -168,9 +170,11 @@ export class NodeRegistry implements StreamObserver {
     this.#byStream.delete(stream.id);
     record.leftAtMs = this.#now();
     record.lastSeenMs = record.leftAtMs;
+    const id = record.stream.node.id;
+    const namesakes = this.#left.get(id) ?? new Set();
     // Last in the map: the nodes that left first are forgotten first.
-    this.#nodes.delete(record.key);
-    this.#nodes.set(record.key, record);
+    this.#left.delete(id);
+    this.#left.set(id, namesakes.add(record));
     this.#forgetOldest();
     this.#changed(record);
   }
@@ -213,15 +217,14 @@ export class NodeRegistry implements StreamObserver {
 
   /** A node that has returned with another credential is not shown a second time as gone. */
   #forgetNamesakes(stream: StreamInfo): void {
-    for (const record of this.#nodes.values()) {
-      if (!record.isConnected && record.stream.node.id === stream.node.id) this.#forget(record);
-    }
+    for (const record of this.#left.get(stream.node.id) ?? []) this.#forget(record);
   }
 
   #forgetOldest(): void {
-    const gone = [...this.#nodes.values()].filter((record) => !record.isConnected);
-    const excess = Math.max(0, gone.length - this.#options.maxDisconnectedNodes);
-    for (const record of gone.slice(0, excess)) this.#forget(record);
+    for (const oldest of this.#left.values()) {
+      if (this.#nodes.size - this.#byStream.size <= this.#options.maxDisconnectedNodes) return;
+      for (const record of oldest) this.#forget(record);
+    }
   }
 
   #enlist(record: NodeRecord): void {
@@ -244,8 +247,17 @@ export class NodeRegistry implements StreamObserver {
     }
   }
 
+  /** Scopes that are offered to a node. */
+  #offeredTo({ following }: NodeRecord): Iterable<string> {
+    if (following === 'all') return this.#offered.scopes();
+    return [...following].filter((scope) => this.#offered.revision(scope) !== undefined);
+  }
+
   #forget(record: NodeRecord): void {
     this.#nodes.delete(record.key);
+    const namesakes = this.#left.get(record.stream.node.id);
+    namesakes?.delete(record);
+    if (namesakes?.size === 0) this.#left.delete(record.stream.node.id);
     this.#unlist(record);
   }
 
@@ -255,6 +267,7 @@ export class NodeRegistry implements StreamObserver {
     const { replica } = this.#options;
     return {
       ...{ key, id: node.id, gateway: claimedGateway(node), identity: identity.name, family, replica, remoteAddress },
+      groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
       scope: (scope) => this.#scopeStatus(record, scope),

@@ -14,7 +14,17 @@ interface GivenNode extends Partial<NodeScopeStatus> {
 function node(id: string, { leftAtMs, scope = 'acme', ...status }: GivenNode = {}): NodeStatus {
   const scopeStatus = { sent: 0n, applied: 0n, appliedAfterMs: undefined, refused: undefined, ...status };
   return {
-    ...{ key: id, id, gateway: 'g', identity: 'i', family: 'native', userAgent: '', version: '', remoteAddress: '' },
+    ...{
+      key: id,
+      id,
+      gateway: 'g',
+      identity: 'i',
+      groups: [],
+      family: 'native',
+      userAgent: '',
+      version: '',
+      remoteAddress: '',
+    },
     ...{ replica: 'r1', connected: leftAtMs === undefined, connectedSinceMs: 0, leftAtMs, lastSeenMs: 0 },
     ...{ lastAckMs: undefined, lastNack: undefined },
     scope: (name) => (name === scope ? scopeStatus : undefined),

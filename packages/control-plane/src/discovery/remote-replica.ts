@@ -58,6 +58,7 @@ export class RemoteReplica {
     const sees = (scope: string) => published.has(scope) && isOffered(scope) && (seen?.has(scope) ?? true);
     return {
       ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, replica, connectedSinceMs, leftAtMs },
+      groups: node.groups ?? [],
       connected: leftAtMs === undefined,
       lastSeenMs: leftAtMs ?? node.lastSeenMs,
       lastAckMs: node.lastAckMs,

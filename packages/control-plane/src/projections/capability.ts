@@ -30,6 +30,9 @@ export type Probe =
       readonly match?: object;
       readonly url?: string;
       readonly authentication?: object;
+      /** Of the virtual server. */
+      readonly members?: readonly object[];
+      readonly conflicts?: string;
       /** Of its policy. */
       readonly limits?: object;
       /** Empty: mcp. */

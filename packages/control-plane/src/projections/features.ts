@@ -2,7 +2,22 @@ import type { Feature } from './capability.ts';
 import { sampleKeySet } from './sample-route.ts';
 
 const agent = { url: 'https://a.example/agent', cardUrl: 'https://a.example/agent/.well-known/agent-card.json' };
-const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----';
+const pem = `-----BEGIN CERTIFICATE-----
+MIIBfjCCASWgAwIBAgIUFUQmzYUN0aotyKQHdPhIS1jHkWAwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyMTIwNTQ0M1oYDzIxMjYxMDI4
+MjA1NDQzWjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASZXafUjDPUh6RQ6yx1G69wIYiON82ikk8s6Aa+Qt7+qNKOM+G5BUZn
+aNxcBHoPWpDHZdh1wkIiJVRU1kcfC4eGo1MwUTAdBgNVHQ4EFgQUl9rkdQZNZk6L
+4y2Zqzt3cNi53G0wHwYDVR0jBBgwFoAUl9rkdQZNZk6L4y2Zqzt3cNi53G0wDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBSfEqxn224u8SNT6F1rFsu
+lT7sHSYD2cgIuU2XAR/avgIgc1Ed417Y4ljmR24CrgbTa5t9XZp0XSq6Z/E+lGwx
+y6k=
+-----END CERTIFICATE-----`;
+
+const prefixed = [
+  { backend: 'sample', prefix: 'a' },
+  { backend: 'other', prefix: 'b' },
+];
 
 /** Features of the matrix, in the order in which it shows them. */
 export const features: readonly Feature[] = [
@@ -45,6 +60,15 @@ export const features: readonly Feature[] = [
         jwt: [jwt({ inline: sampleKeySet })],
       },
     },
+  },
+  { name: 'virtual servers: members with prefixes', probe: { kind: 'route', members: prefixed } },
+  {
+    name: 'virtual servers: members without prefix',
+    probe: { kind: 'route', members: [{ backend: 'sample' }, { backend: 'other' }], conflicts: 'PRIORITY' },
+  },
+  {
+    name: 'virtual servers: selection, new names, descriptions',
+    probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),

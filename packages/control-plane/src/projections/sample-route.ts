@@ -13,6 +13,10 @@ export interface SampleRoute {
   readonly url?: string;
   readonly authentication?: object;
   readonly authorization?: readonly object[];
+  /** Of the virtual server: backends are `sample` and `other`. */
+  readonly members?: readonly object[];
+  /** What members without prefix do with names that several have. */
+  readonly conflicts?: string;
   readonly limits?: object;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
@@ -68,10 +72,11 @@ export function trySampleRoute(sample: SampleRoute): {
   return { ...(route && { route }), problems };
 }
 
-function mcpResources({ match, url }: SampleRoute) {
+function mcpResources({ match, url, members = [{ backend: 'sample' }], conflicts }: SampleRoute) {
   return [
     stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
-    stored('VirtualServer', 'acme', 'sample', { members: [{ backend: 'sample' }] }),
+    stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
+    stored('VirtualServer', 'acme', 'sample', { members, ...(conflicts && { conflicts }) }),
     stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
   ];
 }

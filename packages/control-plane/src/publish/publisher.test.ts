@@ -3,7 +3,9 @@ import { setHash, typeUrlOf } from '@signalbox/config';
 import { DeltaDiscoveryResponseSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { type Manifest, ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
+import type { StreamInfo } from '@signalbox/xds';
 import { describe, expect, it } from 'vitest';
+import type { CommittedScope, StagedScope } from '../store/change-feed.ts';
 import { MemoryFeed, storedText } from '../testing/memory-feed.ts';
 import { Publisher } from './publisher.ts';
 
@@ -148,5 +150,87 @@ describe('the publisher', () => {
     await clock.advance(100);
     expect(changes).toHaveLength(count);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a revision that is rolled out', () => {
+  const members = (...nodes: string[]) => ({ groups: ['canary'], nodes, share: 0 });
+  const stream = (id: string, groups: readonly string[] = []) =>
+    ({ node: { id }, identity: { credentialId: '', name: '', groups } }) as unknown as StreamInfo;
+  const stagedAt = (revision: bigint, ...nodes: string[]): StagedScope => ({
+    ...{ scope: 'acme', members: members(...nodes) },
+    base: { revision, state: undefined },
+  });
+  const revisionsFor = ({ publisher }: ReturnType<typeof publishing>, ...ids: string[]) =>
+    ids.map((id) => (publisher.staged('acme')?.stateFor(stream(id)) ?? publisher.get('acme'))?.revision);
+
+  async function withFirstRevision() {
+    const world = publishing();
+    world.feed.addTenant('acme');
+    await world.publisher.start();
+    world.feed.commit('acme', { 'Backend/b': '1' });
+    await world.clock.advance(10);
+    return world;
+  }
+
+  it('is published together with the one before, and with who gets which', async () => {
+    const world = await withFirstRevision();
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '2' })], [stagedAt(1n, 'first')]);
+    expect(revisionsFor(world, 'first', 'second')).toEqual([2n, 1n]);
+    expect(world.publisher.staged('acme')?.stateFor(stream('x', ['canary'])).revision).toBe(2n);
+    expect(manifestOf(world.publisher, 'acme').revision).toBe(2n);
+  });
+
+  it('is shown to nobody while the one before still waits to be published', async () => {
+    const world = await withFirstRevision();
+    world.feed.commit('acme', { 'Backend/b': '2' });
+    world.feed.commit('acme', { 'Backend/b': '3' });
+    expect(world.feed.isHeld('acme', 3n)).toBe(true);
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '4' })], [stagedAt(3n, 'first')]);
+    await world.clock.advance(100);
+    expect(revisionsFor(world, 'first', 'second')).toEqual([4n, 3n]);
+  });
+
+  it('reaches others by a word about them alone, and all when there is no rollout any more', async () => {
+    const world = await withFirstRevision();
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '2' })], [stagedAt(1n, 'first')]);
+    world.feed.deliver([], [stagedAt(1n, 'first', 'second')]);
+    await world.clock.advance(10);
+    expect(revisionsFor(world, 'first', 'second', 'third')).toEqual([2n, 2n, 1n]);
+    world.changes.length = 0;
+    world.feed.deliver([], [stagedAt(1n, 'first', 'second')]);
+    await world.clock.advance(10);
+    expect(world.changes).toEqual([]);
+    world.feed.deliver([], []);
+    await world.clock.advance(10);
+    expect(revisionsFor(world, 'third')).toEqual([2n]);
+  });
+
+  it('leaves what most nodes have as it is when another one takes its place', async () => {
+    const world = await withFirstRevision();
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '2' })], [stagedAt(1n, 'first')]);
+    const before = world.publisher.staged('acme')?.stateFor(stream('second'));
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '3' })], [stagedAt(1n, 'first')]);
+    await world.clock.advance(10);
+    expect(revisionsFor(world, 'first', 'second')).toEqual([3n, 1n]);
+    expect(world.publisher.staged('acme')?.stateFor(stream('second'))).toBe(before);
+  });
+
+  it('is kept apart by a replica that begins anew, and by one that has read several revisions as one', async () => {
+    const base = { ...(await withFirstRevision()).publisher.committed().scopes.at(-1) } as CommittedScope;
+    const world = await withFirstRevision();
+    world.feed.prepare('acme', { 'Backend/b': '2' });
+    expect(world.feed.isHeld('acme', 2n)).toBe(false);
+    const state = { ...base, revision: 2n, resources: [storedText('Backend', 'b', '2')] };
+    const staged = { ...stagedAt(2n, 'first'), base: { revision: 2n, state } };
+    world.feed.deliver([world.feed.prepare('acme', { 'Backend/b': '3' })], [staged]);
+    await world.clock.advance(10);
+    expect(revisionsFor(world, 'first', 'second')).toEqual([3n, 2n]);
+
+    const { scopes, staged: kept } = world.publisher.committed();
+    const again = publishing();
+    again.feed.start = async (listener) => listener.loaded(scopes, kept);
+    await again.publisher.start();
+    expect(revisionsFor(again, 'first', 'second')).toEqual([3n, 2n]);
   });
 });

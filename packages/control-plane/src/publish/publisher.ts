@@ -1,24 +1,16 @@
-import {
-  applyChanges,
-  type Kind,
-  makeSnapshot,
-  operatorScope,
-  type Snapshot,
-  type SnapshotChange,
-  typeUrlOf,
-} from '@signalbox/config';
+import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { Clock, Logger } from '@signalbox/runtime';
 import type { Collection, CollectionSource } from '@signalbox/xds';
-import { nativeName, projectManifest, projectResource, projectSnapshot } from '../projections/native.ts';
 import type {
   ChangeFeed,
   ChangeListener,
-  CommittedChange,
   CommittedRevision,
   CommittedScope,
+  StagedScope,
 } from '../store/change-feed.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
-import { ScopeCollection, type TypeChange } from './scope-collection.ts';
+import { ScopeStages } from './scope-stages.ts';
+import { firstState, nextState, type ScopeState } from './scope-state.ts';
 
 export interface PublisherOptions {
   readonly feed: ChangeFeed;
@@ -32,16 +24,16 @@ export interface PublisherOptions {
 
 /** A scope as it is published, and what has been committed since. */
 interface PublishedScope {
-  snapshot: Snapshot;
-  collection: ScopeCollection;
-  committedAtMs: number;
-  /** Removals up to this revision are meant, as of the newest revision known. */
-  removalsConfirmed: bigint;
+  /** The newest that is published. */
+  state: ScopeState;
+  /** Who gets that, while others get what was before; undefined: all do. */
+  stages: ScopeStages | undefined;
+  /** As the feed has told last. */
+  staged: StagedScope | undefined;
   /** Newest revision that the feed has told of. */
   known: bigint;
-  knownAtMs: number;
   /** Committed and not published yet, in order. */
-  waiting: CommittedChange[];
+  waiting: CommittedRevision[];
   readonly debounce: Debounce;
 }
 
@@ -54,12 +46,15 @@ interface PublishedScope {
  *    revision is known as an empty one at revision 0. So a replica that lags behind says an older revision to a node that
  *    comes from another, instead of nothing, and the node keeps what it serves.
  * 4. The highest revision wins: hearing of one again changes nothing.
+ * 5. A revision that is being rolled out is published together with the one before, and with who gets which.
  */
 export class Publisher implements CollectionSource {
   readonly #options: PublisherOptions;
   readonly #scopes = new Map<string, PublishedScope>();
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
   #tenants: ReadonlySet<string> = new Set();
+  /** Scopes with stages. */
+  readonly #staged = new Set<string>();
   #ready = false;
 
   constructor(options: PublisherOptions) {
@@ -69,8 +64,9 @@ export class Publisher implements CollectionSource {
   /** Reads everything, then follows. Resolves when it is ready. */
   async start(): Promise<void> {
     const listener: ChangeListener = {
-      loaded: (scopes) => this.#load(scopes),
-      committed: (revisions) => this.#commit(revisions),
+      loaded: (scopes, staged) => this.#load(scopes, staged),
+      committed: (revisions, staged) => this.#commit(revisions, staged),
+      holds: (scope, revision) => this.#holds(scope, revision),
     };
     await this.#options.feed.start(listener);
   }
@@ -85,7 +81,16 @@ export class Publisher implements CollectionSource {
   }
 
   get(id: string): Collection | undefined {
-    return this.#published(id)?.collection;
+    return this.#published(id)?.state.collection;
+  }
+
+  /** Scopes that are in different states for different nodes. */
+  stagedIds(): Iterable<string> {
+    return this.#staged;
+  }
+
+  staged(id: string): ScopeStages | undefined {
+    return this.#published(id)?.stages;
   }
 
   *ids(): Iterable<string> {
@@ -99,33 +104,36 @@ export class Publisher implements CollectionSource {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  /** Some scope is in different states for different nodes. */
+  get isStaged(): boolean {
+    return this.#staged.size > 0;
+  }
+
   /** When the newest published revision of a scope was committed, in milliseconds since the epoch. */
   committedAtMs(scope: string): number | undefined {
-    return this.#published(scope)?.committedAtMs;
+    return this.#published(scope)?.state.committedAtMs;
   }
 
   /** The newest published revision of a scope; undefined if it is not published. */
   newest(
     scope: string,
   ): { readonly scope: string; readonly revision: bigint; readonly committedAtMs: number } | undefined {
-    const published = this.#published(scope);
-    return published && { scope, revision: published.collection.revision, committedAtMs: published.committedAtMs };
+    const state = this.#published(scope)?.state;
+    return state && { scope, revision: state.collection.revision, committedAtMs: state.committedAtMs };
   }
 
-  /** The scope as it is published; undefined if it is not. */
+  /** The scope as it is published, at its newest revision; undefined if it is not. */
   snapshot(scope: string): Snapshot | undefined {
-    return this.#published(scope)?.snapshot;
+    return this.#published(scope)?.state.snapshot;
   }
 
   /** Everything as it is published, tenants included that no longer are: to begin with it another time. */
-  committed(): readonly CommittedScope[] {
-    return Array.from(this.#scopes.values(), ({ snapshot, committedAtMs, removalsConfirmed }) => ({
-      scope: snapshot.scope,
-      revision: snapshot.revision,
-      committedAtMs,
-      removalsConfirmed: removalsConfirmed < snapshot.revision ? removalsConfirmed : snapshot.revision,
-      resources: [...snapshot.resources.values()],
-    }));
+  committed(): { readonly scopes: readonly CommittedScope[]; readonly staged: readonly StagedScope[] } {
+    const staged = Array.from(this.#scopes, ([scope, { stages }]) => stages && stagedScope(scope, stages));
+    return {
+      scopes: Array.from(this.#scopes.values(), ({ state }) => committedScope(state)),
+      staged: staged.filter((each) => each !== undefined),
+    };
   }
 
   #published(id: string): PublishedScope | undefined {
@@ -134,45 +142,44 @@ export class Publisher implements CollectionSource {
     return scope && this.#tenants.has(id) ? scope : undefined;
   }
 
-  #load(scopes: readonly CommittedScope[]): void {
-    for (const loaded of scopes) this.#add(makeSnapshot(loaded.scope, loaded.revision, loaded.resources), loaded);
+  #load(scopes: readonly CommittedScope[], staged: readonly StagedScope[] = []): void {
+    for (const loaded of scopes) this.#add(firstState(loaded));
+    for (const each of staged) {
+      const scope = this.#scopes.get(each.scope);
+      if (!scope || !each.base.state) continue;
+      scope.staged = each;
+      scope.stages = new ScopeStages(scope.state, firstState(each.base.state), each.members);
+      this.#staged.add(each.scope);
+    }
     this.#tenants = this.#publishedTenants();
     this.#ready = true;
     this.#notify([...this.ids()]);
   }
 
-  #add(
-    snapshot: Snapshot,
-    { committedAtMs, removalsConfirmed }: Pick<CommittedScope, 'committedAtMs' | 'removalsConfirmed'>,
-  ): PublishedScope {
-    const { scope, revision } = snapshot;
+  #add(state: ScopeState): PublishedScope {
+    const { scope, revision } = state.snapshot;
     const added: PublishedScope = {
-      snapshot,
-      collection: ScopeCollection.initial(scope, revision, projectSnapshot(snapshot, removalsConfirmed)),
-      committedAtMs,
-      removalsConfirmed,
-      known: revision,
-      knownAtMs: committedAtMs,
-      waiting: [],
+      ...{ state, stages: undefined, staged: undefined, known: revision, waiting: [] },
       debounce: new Debounce(this.#options.debounce, this.#options.clock, () => this.#publish(scope)),
     };
     this.#scopes.set(scope, added);
     return added;
   }
 
-  #commit(revisions: readonly CommittedRevision[]): void {
+  #commit(revisions: readonly CommittedRevision[], staged: readonly StagedScope[] | undefined): void {
     for (const committed of revisions) this.#note(committed);
-    const changed = new Set(revisions.map(({ scope }) => scope));
+    const restaged = staged ? this.#restage(staged) : [];
+    const changed = new Set([...revisions.map(({ scope }) => scope), ...restaged]);
     for (const scope of changed) {
       const state = this.#scopes.get(scope);
-      if (state && state.known > state.collection.revision) state.debounce.call();
+      if (state && (state.waiting.length > 0 || isRestaged(state))) state.debounce.call();
     }
   }
 
   /** Keeps a revision for publishing. A feed that fell behind may tell of several revisions as one. */
   #note(committed: CommittedRevision): void {
-    const { scope, revision, committedAtMs, removalsConfirmed, changes } = committed;
-    const state = this.#scopes.get(scope) ?? this.#add(makeSnapshot(scope, 0n, []), committed);
+    const { scope, revision } = committed;
+    const state = this.#scopes.get(scope) ?? this.#add(firstState({ ...committed, revision: 0n, resources: [] }));
     if (revision <= state.known) return;
     if (revision !== state.known + 1n && state.known !== 0n) {
       this.#options.logger.info('several revisions were read as one', {
@@ -182,20 +189,39 @@ export class Publisher implements CollectionSource {
       });
     }
     state.known = revision;
-    state.knownAtMs = committedAtMs;
-    state.removalsConfirmed = removalsConfirmed;
-    state.waiting.push(...changes);
+    state.waiting.push(committed);
+  }
+
+  /** Keeps who gets what. @returns scopes of which this may have changed. */
+  #restage(staged: readonly StagedScope[]): readonly string[] {
+    const byScope = new Map(staged.map((each) => [each.scope, each]));
+    for (const [scope, published] of this.#scopes) published.staged = byScope.get(scope);
+    return [...this.#scopes].filter(([, published]) => isRestaged(published)).map(([scope]) => scope);
+  }
+
+  #holds(scope: string, revision: bigint): boolean {
+    const published = this.#scopes.get(scope);
+    if (!published) return false;
+    const { state, stages, waiting } = published;
+    const held = [state.snapshot.revision, stages?.base.snapshot.revision, ...waiting.map((each) => each.revision)];
+    return held.includes(revision);
   }
 
   #publish(scope: string): void {
-    const state = this.#scopes.get(scope);
-    if (!state) return;
-    const { known, waiting, snapshot, collection } = state;
+    const published = this.#scopes.get(scope);
+    if (!published) return;
+    const { maxRememberedChanges: maxLogged } = this.#options;
+    const { staged, waiting } = published;
     const changed = [scope];
-    state.waiting = [];
-    state.committedAtMs = state.knownAtMs;
-    state.snapshot = applyChanges(snapshot, known, waiting.map(toSnapshotChange));
-    state.collection = collection.next(known, typeChanges(state, waiting), this.#options.maxRememberedChanges);
+    // What most nodes have is one of the states on the way to the newest.
+    const upToBase = staged ? waiting.filter(({ revision }) => revision <= staged.base.revision) : [];
+    const middle = nextState(published.state, upToBase, maxLogged);
+    const base = staged && this.#baseOf(staged, published, middle);
+    published.waiting = [];
+    published.state = nextState(middle, waiting.slice(upToBase.length), maxLogged);
+    published.stages = staged && base && new ScopeStages(published.state, base, staged.members);
+    if (published.stages) this.#staged.add(scope);
+    else this.#staged.delete(scope);
     if (scope === operatorScope) {
       const before = this.#tenants;
       this.#tenants = this.#publishedTenants();
@@ -205,13 +231,21 @@ export class Publisher implements CollectionSource {
     this.#notify(changed);
   }
 
+  #baseOf({ scope, base }: StagedScope, { stages }: PublishedScope, middle: ScopeState): ScopeState {
+    const known = [stages?.base, middle].find((state) => state?.snapshot.revision === base.revision);
+    if (known) return known;
+    if (base.state) return firstState(base.state);
+    throw new Error(`nobody knows ${scope} at revision ${base.revision}, which most of its nodes have`);
+  }
+
   #publishedTenants(): ReadonlySet<string> {
-    const operator = this.#scopes.get(operatorScope);
+    const operator = this.#scopes.get(operatorScope)?.state;
     const resources = operator?.snapshot.resources.values() ?? [];
     const names = new Set([...resources].filter(({ kind }) => kind === 'Tenant').map(({ name }) => name));
-    for (const name of names) {
-      if (this.#scopes.has(name)) continue;
-      this.#add(makeSnapshot(name, 0n, []), { committedAtMs: operator?.committedAtMs ?? 0, removalsConfirmed: 0n });
+    for (const scope of names) {
+      if (this.#scopes.has(scope)) continue;
+      const none = { revision: 0n, removalsConfirmed: 0n, resources: [] };
+      this.#add(firstState({ scope, ...none, committedAtMs: operator?.committedAtMs ?? 0 }));
     }
     return names;
   }
@@ -221,27 +255,19 @@ export class Publisher implements CollectionSource {
   }
 }
 
-function toSnapshotChange({ kind, name, resource }: CommittedChange): SnapshotChange {
-  return resource ? { put: resource } : { delete: { kind, name } };
+/** Who gets what is not as it is published. */
+function isRestaged({ staged, stages }: PublishedScope): boolean {
+  if (!staged || !stages) return (staged === undefined) !== (stages === undefined);
+  if (staged.base.revision !== stages.base.snapshot.revision) return true;
+  return JSON.stringify(staged.members) !== JSON.stringify(stages.members);
 }
 
-/** What a snapshot changes on the wire: of each touched resource the last state, and always the Manifest. */
-export function typeChanges(
-  { snapshot, removalsConfirmed }: Pick<PublishedScope, 'snapshot' | 'removalsConfirmed'>,
-  changes: readonly CommittedChange[],
-): ReadonlyMap<string, TypeChange> {
-  const touched = new Map(changes.map((change) => [`${change.kind}/${change.name}`, change]));
-  const byKind = Map.groupBy(touched.values(), ({ kind }) => kind);
-  const { scope, revision } = snapshot;
-  const projected = new Map<string, TypeChange>();
-  for (const [kind, list] of byKind) {
-    const put = list.flatMap(({ resource }) => (resource ? projectResource(scope, resource, revision) : []));
-    const deleted = list.flatMap((change) => (change.resource ? [] : deletedName(scope, kind, change)));
-    projected.set(typeUrlOf(kind), { put, deleted });
-  }
-  return projected.set(typeUrlOf('Manifest'), { put: [projectManifest(snapshot, removalsConfirmed)], deleted: [] });
+function committedScope({ snapshot, committedAtMs, removalsConfirmed }: ScopeState): CommittedScope {
+  const { scope, revision, resources } = snapshot;
+  const confirmed = removalsConfirmed < revision ? removalsConfirmed : revision;
+  return { scope, revision, committedAtMs, removalsConfirmed: confirmed, resources: [...resources.values()] };
 }
 
-function deletedName(scope: string, kind: Kind, { name }: CommittedChange): string {
-  return nativeName(scope, kind, name);
+function stagedScope(scope: string, { members, base }: ScopeStages): StagedScope {
+  return { scope, members, base: { revision: base.snapshot.revision, state: committedScope(base) } };
 }

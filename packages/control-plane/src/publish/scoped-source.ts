@@ -1,16 +1,19 @@
-import { applyChanges, type Change, makeSnapshot, operatorScope, type Snapshot } from '@signalbox/config';
-import type { Collection, CollectionSource } from '@signalbox/xds';
+import { applyChanges, type Change, makeSnapshot, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import type { Collection, CollectionSource, ResourceEntry, StagedCollection } from '@signalbox/xds';
 
-import { projectSnapshot } from '../projections/native.ts';
+import { nativeName, projectManifest } from '../projections/native.ts';
 import type { CommittedChange } from '../store/change-feed.ts';
-import { typeChanges } from './publisher.ts';
 import { ScopeCollection } from './scope-collection.ts';
+import type { ScopeStages } from './scope-stages.ts';
+import { typeChanges } from './scope-state.ts';
 import type { TenantDirectory } from './tenant-directory.ts';
 import type { TenantRights } from './tenant-rights.ts';
 
 /** What is published: the publisher. */
 export type PublishedScopes = Pick<CollectionSource, 'ready' | 'get' | 'ids'> & {
   snapshot(scope: string): Snapshot | undefined;
+  /** Undefined: all nodes have the same. */
+  staged(scope: string): ScopeStages | undefined;
 };
 
 export interface ScopedSourceOptions {
@@ -79,6 +82,10 @@ export class ScopedSource implements CollectionSource {
     return this.#tenants.has(id) ? this.#options.published.get(id) : undefined;
   }
 
+  staged(id: string): StagedCollection | undefined {
+    return this.#tenants.has(id) ? this.#options.published.staged(id) : undefined;
+  }
+
   *ids(): Iterable<string> {
     if (this.#operator) yield operatorScope;
     for (const tenant of this.#tenants) if (this.#options.published.get(tenant)) yield tenant;
@@ -140,13 +147,24 @@ export class ScopedSource implements CollectionSource {
     for (const name of rights.names) this.#tenants.add(name);
     const operator = published.snapshot(operatorScope);
     if (!operator) return void (this.#operator = undefined);
-    const resources = [...operator.resources.values()].filter(
-      (resource) => resource.kind !== 'Tenant' || directory.coversResource(rights, resource),
-    );
+    const resources = [...directory.besideTenants(operator), ...directory.tenantsOf(rights, operator)];
     for (const { kind, name } of resources) if (kind === 'Tenant') this.#tenants.add(name);
     const snapshot = makeSnapshot(operatorScope, operator.revision, resources);
-    const entries = projectSnapshot(snapshot, snapshot.revision);
-    this.#operator = { snapshot, collection: ScopeCollection.initial(operatorScope, snapshot.revision, entries) };
+    this.#operator = { snapshot, collection: this.#collectionOf(snapshot) };
+  }
+
+  /** Resources as everybody has them, under a Manifest of their own. */
+  #collectionOf(snapshot: Snapshot): ScopeCollection {
+    const whole = this.#options.published.get(operatorScope);
+    const entries = new Map<string, ResourceEntry[]>();
+    for (const { kind, name } of snapshot.resources.values()) {
+      const entry = whole?.get(typeUrlOf(kind), nativeName(operatorScope, kind, name));
+      const known = entries.get(typeUrlOf(kind));
+      if (entry && known) known.push(entry);
+      else if (entry) entries.set(typeUrlOf(kind), [entry]);
+    }
+    entries.set(typeUrlOf('Manifest'), [projectManifest(snapshot, snapshot.revision)]);
+    return ScopeCollection.initial(operatorScope, snapshot.revision, entries);
   }
 
   /** Later than before, and the same: who has it has this revision, too. */

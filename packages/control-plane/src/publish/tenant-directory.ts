@@ -6,9 +6,16 @@ import type { TenantRights } from './tenant-rights.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
+interface OperatorParts {
+  readonly of: Snapshot;
+  readonly tenants: readonly StoredResource[];
+  readonly others: readonly StoredResource[];
+}
+
 /** Which tenants rights cover, as the operator's published set has their labels now. */
 export class TenantDirectory {
   readonly #published: { snapshot(scope: string): Snapshot | undefined };
+  #parts: OperatorParts | undefined;
   readonly #labels = new WeakMap<StoredResource, Labels | undefined>();
 
   constructor(published: { snapshot(scope: string): Snapshot | undefined }) {
@@ -29,6 +36,27 @@ export class TenantDirectory {
     if (!selector) return false;
     const labels = this.#labelsOf(resource);
     return labels !== undefined && selector.matches(labels);
+  }
+
+  /** The Tenants of a set of the operator that rights cover. */
+  tenantsOf(rights: TenantRights, operator: Snapshot): readonly StoredResource[] {
+    if (!rights.selector) return [...rights.names].flatMap((name) => operator.resources.get(`Tenant/${name}`) ?? []);
+    return this.#partsOf(operator).tenants.filter((resource) => this.coversResource(rights, resource));
+  }
+
+  /** Everything else in it. */
+  besideTenants(operator: Snapshot): readonly StoredResource[] {
+    return this.#partsOf(operator).others;
+  }
+
+  /** Told apart once for all who ask. */
+  #partsOf(operator: Snapshot): OperatorParts {
+    if (this.#parts?.of !== operator) {
+      const resources = [...operator.resources.values()];
+      const tenants = resources.filter(({ kind }) => kind === 'Tenant');
+      this.#parts = { of: operator, tenants, others: resources.filter(({ kind }) => kind !== 'Tenant') };
+    }
+    return this.#parts;
   }
 
   /** Undefined if the resource cannot be read: then no selector matches, not even a negative one. */

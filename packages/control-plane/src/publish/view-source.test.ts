@@ -1,5 +1,6 @@
 import { typeUrlOf } from '@signalbox/config';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
+import type { StreamInfo } from '@signalbox/xds';
 import { describe, expect, it } from 'vitest';
 import type { ConfigurationView, Projection } from '../projections/projection.ts';
 import { MemoryFeed } from '../testing/memory-feed.ts';
@@ -139,5 +140,24 @@ describe('views of a projection', () => {
     }
     await clock.advance(100);
     expect(projection.projected - before).toBeLessThan(5);
+  });
+
+  it('show a tenant at its newest revision to those whom it has reached, and as it was to the others', async () => {
+    const { views, feed, clock } = await start();
+    const id = views.open('edge', null) ?? '';
+    views.hold([id]);
+    const committed = feed.prepare('acme', { 'Backend/b': '1' });
+    const members = { groups: [], nodes: ['first'], share: 0 };
+    const staged = { scope: 'acme', members, base: { revision: 1n, state: undefined } };
+    feed.deliver([committed], [staged]);
+    const held = (node: string) => {
+      const state = views.staged(id)?.stateFor({ node: { id: node }, identity: {} } as StreamInfo) ?? views.get(id);
+      return [Array.from(state?.all(type) ?? [], ({ name }) => name), state?.covers?.get('acme')];
+    };
+    expect(held('first')).toEqual([['acme.a', 'acme.b', 'globex.z'], 2n]);
+    expect(held('second')).toEqual([['acme.a', 'globex.z'], 1n]);
+    feed.deliver([], []);
+    await clock.advance(100);
+    expect(held('second')).toEqual([['acme.a', 'acme.b', 'globex.z'], 2n]);
   });
 });

@@ -1,17 +1,22 @@
 import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
-import type { ClientNode, Collection, CollectionSource } from '@signalbox/xds';
+import type { ClientNode, Collection, CollectionSource, StagedCollection } from '@signalbox/xds';
 import type { ConfigurationView, Projection, ProjectionVariant } from '../projections/projection.ts';
 import { Debounce, type DebounceOptions } from './debounce.ts';
+import type { ScopeStages } from './scope-stages.ts';
 import type { TenantDirectory } from './tenant-directory.ts';
 import type { TenantRights } from './tenant-rights.ts';
 import { ViewCollection } from './view-collection.ts';
+import { ViewStages } from './view-stages.ts';
 
 export interface ViewSourceOptions {
   readonly projection: Projection;
   /** What is published: the publisher. */
   readonly published: Pick<CollectionSource, 'ready' | 'ids' | 'onChange'> & {
     snapshot(scope: string): Snapshot | undefined;
+    staged(scope: string): ScopeStages | undefined;
+    /** Scopes that not all nodes have at the same revision. */
+    stagedIds(): Iterable<string>;
   };
   readonly directory: TenantDirectory;
   readonly clock: Clock;
@@ -28,6 +33,8 @@ interface View {
   readonly tenants: TenantRights | null;
   readonly debounce: Debounce;
   collection: ViewCollection;
+  /** Of whose tenants some subscribers get another revision than others; undefined: all get the same. */
+  stages: ViewStages | undefined;
   /** Streams that read it. */
   streams: number;
   /** Something changed that is not in it: nobody reads it. */
@@ -58,6 +65,10 @@ export class ViewSource implements CollectionSource {
     return this.#views.get(id)?.collection;
   }
 
+  staged(id: string): StagedCollection | undefined {
+    return this.#views.get(id)?.stages;
+  }
+
   ids(): Iterable<string> {
     return this.#views.keys();
   }
@@ -81,7 +92,10 @@ export class ViewSource implements CollectionSource {
     if (this.#views.size >= this.#options.maxViews && !this.#dropIdle()) return undefined;
     const debounce = new Debounce(this.#options.debounce, this.#options.clock, () => this.#renewed(id));
     const collection = this.#project(id, { gateway, tenants, variant }, undefined);
-    this.#views.set(id, { gateway, tenants, variant, debounce, collection, streams: 0, isStale: false });
+    const empty = { stages: undefined, streams: 0, isStale: false };
+    const view: View = { gateway, tenants, variant, debounce, collection, ...empty };
+    view.stages = this.#stages(id, view);
+    this.#views.set(id, view);
     this.#notify(id);
     return id;
   }
@@ -138,27 +152,46 @@ export class ViewSource implements CollectionSource {
   #renew(id: string, view: View): void {
     view.isStale = false;
     view.collection = this.#project(id, view, view.collection);
+    view.stages = this.#stages(id, view);
     this.#notify(id);
   }
 
+  #stages(id: string, view: View): ViewStages | undefined {
+    const { published, maxViews } = this.#options;
+    const ids = [...published.stagedIds()].filter((scope) => this.#covers(view, scope)).sort();
+    const scopes = ids.flatMap((scope) => {
+      const stages = published.staged(scope);
+      return stages ? [[scope, stages] as const] : [];
+    });
+    if (scopes.length === 0) return undefined;
+    const project = (bases: ReadonlyMap<string, Snapshot>, before: ViewCollection | undefined) =>
+      this.#project(id, view, before, bases);
+    return new ViewStages({ newest: view.collection, scopes, project, maxVariants: maxViews, before: view.stages });
+  }
+
+  /** @param bases what some tenants are to be seen as, in place of their newest snapshots. */
   #project(
     id: string,
     view: Pick<View, 'gateway' | 'tenants' | 'variant'>,
     before: ViewCollection | undefined,
+    bases: ReadonlyMap<string, Snapshot> = new Map(),
   ): ViewCollection {
-    const seen = this.#viewed(view);
+    const seen = this.#viewed(view, bases);
     const covers = new Map([[operatorScope, seen.operator.revision]]);
     for (const [name, { revision }] of seen.tenants) covers.set(name, revision);
     return ViewCollection.of(id, this.#options.projection.project(seen), covers, before);
   }
 
-  #viewed({ gateway, tenants, variant }: Pick<View, 'gateway' | 'tenants' | 'variant'>): ConfigurationView {
+  #viewed(
+    { gateway, tenants, variant }: Pick<View, 'gateway' | 'tenants' | 'variant'>,
+    bases: ReadonlyMap<string, Snapshot>,
+  ): ConfigurationView {
     const { published } = this.#options;
     const operator = published.snapshot(operatorScope);
     if (!operator) throw new Error('a view was opened before anything was published');
     const names = [...published.ids()].filter((id) => id !== operatorScope && this.#covers({ tenants }, id)).sort();
     const snapshots = names.flatMap((name) => {
-      const snapshot = published.snapshot(name);
+      const snapshot = bases.get(name) ?? published.snapshot(name);
       return snapshot ? [[name, snapshot] as const] : [];
     });
     return { gateway, variant, operator, tenants: new Map(snapshots) };

@@ -206,8 +206,9 @@ function upstreamParts(base: Base) {
         ...base,
         ...{ folder: settings.state, intervalMs: settings.snapshotMs, maxBytes: settings.snapshotBytes },
         collect: () => {
-          const scopes = feed.stalenessMs > 0 ? [] : committed();
-          return Promise.resolve(scopes.length === 0 ? undefined : { scopes, tokens: credentials.remembered.all() });
+          const held = feed.stalenessMs > 0 ? undefined : committed();
+          const tokens = credentials.remembered.all();
+          return Promise.resolve(held && held.scopes.length > 0 ? { ...held, tokens } : undefined);
         },
       }),
   };

@@ -153,6 +153,8 @@ function recordOf(answer: IdentifyNodeResponse, form: Question['form']): TokenRe
     role: relay ? 'relay' : 'node',
     tenants: names,
     serials: [],
+    // Nodes below a relay have what the relay has, whatever groups they are in.
+    groups: [],
     createdAt: new Date(0),
     expiresAt: expiresAt ? timestampDate(expiresAt) : null,
     revokedAt: null,

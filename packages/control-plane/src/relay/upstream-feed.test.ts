@@ -52,7 +52,7 @@ function fixture(known?: readonly CommittedScope[]) {
     });
   const close = (sets: readonly Snapshot[], { removed = [] as readonly string[], confirmed = 0n } = {}) =>
     feed.onResponse({ typeUrl: manifestType, resources: sets.map((set) => manifestOf(set, confirmed)), removed });
-  return { feed, told, asked, started, put, remove, close, metrics };
+  return { feed, told, asked, started, put, remove, close, metrics, settled: () => clock.advance(1) };
 }
 
 const operator = makeSnapshot(operatorScope, 1n, []);
@@ -103,8 +103,9 @@ describe('a relay that begins', () => {
   });
 
   it('is not content with an answer that has nothing in it', async () => {
-    const { told, close, started } = fixture();
+    const { told, close, started, settled } = fixture();
     await close([], { removed: [fence] });
+    await settled();
     expect(told).toEqual([]);
     await close([operator]);
     await started;

@@ -1,5 +1,7 @@
 import type { Kind, StoredResource } from '@signalbox/config';
 
+import type { Members } from '../rollout/members.ts';
+
 /**
  * What was committed, in the order of each scope's revisions, whichever replica committed it. Gap-free: a listener
  * that applies every call holds exactly the committed state.
@@ -13,8 +15,24 @@ export interface ChangeFeed {
 }
 
 export interface ChangeListener {
-  loaded(scopes: readonly CommittedScope[]): void;
-  committed(revisions: readonly CommittedRevision[]): void;
+  /** @param staged scopes with a rollout under way; absent: none. */
+  loaded(scopes: readonly CommittedScope[], staged?: readonly StagedScope[]): void;
+  /** @param staged all scopes with a rollout under way, as of these revisions; absent: as before. */
+  committed(revisions: readonly CommittedRevision[], staged?: readonly StagedScope[]): void;
+  /**
+   * Whether the listener has the scope as it was at a revision, or will have when it has made of it what it was told. Absent:
+   * it has nothing of the past.
+   */
+  holds?(scope: string, revision: bigint): boolean;
+}
+
+/** A scope whose newest revision is for some nodes only. */
+export interface StagedScope {
+  readonly scope: string;
+  /** Nodes that get the newest revision. */
+  readonly members: Members;
+  /** What the others get; undefined where the listener holds it. */
+  readonly base: { readonly revision: bigint; readonly state: CommittedScope | undefined };
 }
 
 /** A scope's whole state. */

@@ -59,6 +59,8 @@ export interface ReportedNode {
   readonly gateway: string;
   /** Name of its credential. */
   readonly identity: string;
+  /** That its credential puts it in; absent: none. */
+  readonly groups?: readonly string[];
   readonly family: string;
   readonly userAgent: string;
   readonly version: string;

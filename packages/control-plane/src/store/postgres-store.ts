@@ -1,12 +1,21 @@
-import { type Change, diffSnapshots, operatorScope, type Problem, type Snapshot } from '@signalbox/config';
+import {
+  type Change,
+  diffSnapshots,
+  operatorScope,
+  type Problem,
+  type RolloutPlan,
+  type Snapshot,
+} from '@signalbox/config';
 import type { Random } from '@signalbox/runtime';
 
 import { insertRevision } from './commit.ts';
 import type { Database, ScopedTransaction } from './database.ts';
 import { isConnectionLoss, isDeadlock } from './database-error.ts';
 import { listResources, listRevisions, readChanges, readRevision, readTenants } from './history.ts';
+import { readRollouts } from './rollout-rows.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
 import { lockScope, readScope, readSnapshot, readSnapshotAt, readTenantSnapshots, type ScopeRow } from './snapshots.ts';
+import { endRolloutOf, followRevision } from './staged-revision.ts';
 import type { ConfigStore, ResourceFilter, WriteInputs, WriteOutcome, WriteRequest } from './store.ts';
 import { changeTenants, stillOccupied, tenantChanges } from './tenant-lifecycle.ts';
 import { findRequest, recordRequest, type RecordedRequest } from './write-requests.ts';
@@ -120,18 +129,21 @@ export class PostgresStore implements ConfigStore {
     if (plan.outcome === 'refuse') return { outcome: { outcome: 'refused', problems: plan.problems } };
     if (plan.outcome === 'no-such-revision') return { outcome: plan };
     await tx.enter(scope);
-    return this.#commit(tx, request, { current: inputs.current, ...plan });
+    return this.#commit(tx, request, { ...row, current: inputs.current, ...plan });
   }
 
   async #commit(tx: ScopedTransaction, request: IdentifiedRequest, planned: Planned): Promise<Written> {
     const { scope, author, message, cause, fingerprint, requestId: id } = request;
-    const { current, candidate, warnings } = planned;
+    const { current, mayRollOut, candidate, warnings } = planned;
     const { requestIdHours: keepHours } = this.#options;
     const parent = current.revision;
     const changes = diffSnapshots(current, candidate);
     if (changes.length === 0) {
       await recordRequest(tx, { scope, id, fingerprint, revision: parent, committed: false, keepHours });
-      return { outcome: { outcome: 'unchanged', revision: parent, committed: false, changes, warnings } };
+      if (request.endsRollout) await endRolloutOf(tx, scope, request.endsRollout);
+      return {
+        outcome: { outcome: 'unchanged', revision: parent, committed: false, staged: false, changes, warnings },
+      };
     }
     if (scope === operatorScope) {
       const problems = await followTenants(tx, changes, request);
@@ -139,11 +151,14 @@ export class PostgresStore implements ConfigStore {
     }
     const revision = parent + 1n;
     await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
+    const { returnsTo } = request;
+    const followed = { scope, revision, cause, author, message, returnsTo, current, mayRollOut, plan: planned.rollout };
+    const staged = await followRevision(tx, followed, request.endsRollout);
     const removals = { confirmed: request.confirmRemoval ?? false, minimum: this.#options.removalMinimum };
     const version = await insertRevision(tx, {
       ...{ scope, revision, parent, cause, author, message, changes, removals },
     });
-    const outcome = { outcome: 'committed', revision, committed: true, changes, warnings } as const;
+    const outcome = { outcome: 'committed', revision, committed: true, staged, changes, warnings } as const;
     return { outcome, snapshot: candidate, version };
   }
 
@@ -176,7 +191,9 @@ export class PostgresStore implements ConfigStore {
 type IdentifiedRequest = WriteRequest & { readonly requestId: string };
 
 interface Planned {
+  readonly rollout?: RolloutPlan | undefined;
   readonly current: Snapshot;
+  readonly mayRollOut: boolean;
   readonly candidate: Snapshot;
   readonly warnings: readonly Problem[];
 }
@@ -209,6 +226,8 @@ async function lockOperator({ sql }: ScopedTransaction, mode: 'shared' | 'exclus
 async function repeat(tx: ScopedTransaction, request: WriteRequest, earlier: RecordedRequest): Promise<WriteOutcome> {
   if (earlier.fingerprint !== request.fingerprint) return { outcome: 'request-id-reused' };
   const { revision, committed } = earlier;
-  const changes = committed ? await readChanges(tx, request.scope, revision) : [];
-  return { outcome: 'repeated', revision, committed, changes, warnings: [] };
+  const { scope } = request;
+  const changes = committed ? await readChanges(tx, scope, revision) : [];
+  const rollouts = committed ? await readRollouts(tx.sql, { tenant: scope, revision }) : [];
+  return { outcome: 'repeated', revision, committed, staged: rollouts.length > 0, changes, warnings: [] };
 }

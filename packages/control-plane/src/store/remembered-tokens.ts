@@ -10,13 +10,14 @@ export interface RememberedToken {
 }
 
 /**
- * The tokens that were valid when the database was last asked, at most `limit`. They let nodes and readers in while it
- * does not answer; a token that another replica revokes meanwhile is believed until it answers again.
+ * The tokens that were valid when the database was last asked: as many as may exist. They let nodes and readers in, also
+ * while it does not answer; a token that another replica revokes meanwhile is believed until it answers again.
  */
 export class RememberedTokens {
   readonly #limit: number;
   readonly #tokens = new Map<string, RememberedToken>();
 
+  /** @param limit tokens that are learnt one by one. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -24,7 +25,7 @@ export class RememberedTokens {
   /** These and no others are valid. */
   replace(tokens: Iterable<RememberedToken>): void {
     this.#tokens.clear();
-    for (const token of tokens) this.learn(token);
+    for (const token of tokens) this.#tokens.set(token.record.id, token);
   }
 
   learn(token: RememberedToken): void {

@@ -8,7 +8,7 @@ const token: RememberedToken = {
   record: {
     ...{ id: 'a1', name: 'edge', role: 'node', selector: '', tenants: ['acme'], gateway: 'default', family: 'native' },
     ...{ createdAt: new Date(1), expiresAt: new Date(2), revokedAt: null, lastUsedAt: null },
-    ...{ form: 'bearer', node: '', serials: [] },
+    ...{ form: 'bearer', node: '', serials: [], groups: ['canary'] },
   },
   hash: Buffer.alloc(32, 7),
 };
@@ -18,6 +18,16 @@ const snapshot: ReplicaSnapshot = {
     { scope: 'operator', revision: 3n, committedAtMs: 5, removalsConfirmed: 0n, resources: [] },
     { scope: 'acme', revision: 9n, committedAtMs: 6, removalsConfirmed: 4n, resources },
   ],
+  staged: [
+    {
+      scope: 'acme',
+      members: { groups: ['canary'], nodes: ['n1'], share: 7 },
+      base: {
+        revision: 8n,
+        state: { scope: 'acme', revision: 8n, committedAtMs: 5, removalsConfirmed: 4n, resources: [] },
+      },
+    },
+  ],
   tokens: [token],
 };
 const file = Buffer.concat([...encodeReplicaSnapshot(snapshot)]);
@@ -26,6 +36,7 @@ describe('the snapshot of a replica', () => {
   it('holds scopes and tokens as they were', () => {
     const read = decodeReplicaSnapshot(file);
     expect(read.tokens).toEqual([token]);
+    expect(read.staged).toEqual(snapshot.staged);
     expect(read.scopes.map(({ scope, revision, removalsConfirmed }) => [scope, revision, removalsConfirmed])).toEqual([
       ['operator', 3n, 0n],
       ['acme', 9n, 4n],

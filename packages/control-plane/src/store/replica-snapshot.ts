@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { digestOf, type StoredResource } from '@signalbox/config';
 
-import type { CommittedScope } from './change-feed.ts';
+import type { CommittedScope, StagedScope } from './change-feed.ts';
 import type { RememberedToken } from './remembered-tokens.ts';
 import { kindOf } from './rows.ts';
 import type { TokenRecord } from './tokens.ts';
@@ -10,6 +10,8 @@ import type { TokenRecord } from './tokens.ts';
 /** What a replica needs to serve without its database. */
 export interface ReplicaSnapshot {
   readonly scopes: readonly CommittedScope[];
+  /** Of these some nodes get the newest revision, and the others what is in here. */
+  readonly staged: readonly StagedScope[];
   readonly tokens: readonly RememberedToken[];
 }
 
@@ -57,24 +59,39 @@ export function decodeReplicaSnapshot(file: Buffer): ReplicaSnapshot {
   const checksum = createHash('sha256').update(content).digest();
   if (!timingSafeEqual(checksum, file.subarray(-checksumLength))) throw new Error('its checksum does not match');
   const next = fieldReader(content.subarray(magic.length));
-  const { scopes, tokens } = json<{ scopes: number; tokens: number }>(next());
+  const { scopes, staged = 0, tokens } = json<{ scopes: number; staged?: number; tokens: number }>(next());
   return {
     scopes: Array.from({ length: scopes }, () => readScope(next)),
+    staged: Array.from({ length: staged }, () => readStaged(next)),
     tokens: Array.from({ length: tokens }, () => readToken(next())),
   };
 }
 
-function* fieldsOf({ scopes, tokens }: ReplicaSnapshot): Generator<Uint8Array, void, void> {
-  yield jsonField({ scopes: scopes.length, tokens: tokens.length });
-  for (const { scope, revision, committedAtMs, removalsConfirmed, resources } of scopes) {
-    const numbers = { revision: String(revision), removalsConfirmed: String(removalsConfirmed) };
-    yield jsonField({ scope, committedAtMs, ...numbers, count: resources.length } satisfies ScopeHead);
-    for (const { kind, name, body } of resources) {
-      yield Buffer.from(`${kind}/${name}`);
-      yield body;
-    }
+function* fieldsOf({ scopes, staged, tokens }: ReplicaSnapshot): Generator<Uint8Array, void, void> {
+  const held = staged.filter(({ base }) => base.state !== undefined);
+  yield jsonField({ scopes: scopes.length, staged: held.length, tokens: tokens.length });
+  for (const scope of scopes) yield* fieldsOfScope(scope);
+  for (const { members, base } of held) {
+    yield jsonField(members);
+    if (base.state) yield* fieldsOfScope(base.state);
   }
   for (const { record, hash } of tokens) yield jsonField({ ...record, hash: hash.toString('hex') });
+}
+
+function* fieldsOfScope(state: CommittedScope): Generator<Uint8Array, void, void> {
+  const { scope, revision, committedAtMs, removalsConfirmed, resources } = state;
+  const numbers = { revision: String(revision), removalsConfirmed: String(removalsConfirmed) };
+  yield jsonField({ scope, committedAtMs, ...numbers, count: resources.length } satisfies ScopeHead);
+  for (const { kind, name, body } of resources) {
+    yield Buffer.from(`${kind}/${name}`);
+    yield body;
+  }
+}
+
+function readStaged(next: () => Buffer): StagedScope {
+  const members = json<StagedScope['members']>(next());
+  const state = readScope(next);
+  return { scope: state.scope, members, base: { revision: state.revision, state } };
 }
 
 function readScope(next: () => Buffer): CommittedScope {
@@ -95,8 +112,9 @@ function readToken(field: Buffer): RememberedToken {
   const date = (text: string | null) => (text === null ? null : new Date(text));
   const record = {
     ...stored,
-    // A file of an earlier version has none.
+    // A file of an earlier version has neither.
     selector: stored.selector ?? '',
+    groups: stored.groups ?? [],
     createdAt: new Date(stored.createdAt ?? 0),
     expiresAt: date(stored.expiresAt),
     revokedAt: date(stored.revokedAt),

@@ -94,8 +94,9 @@ export class SnapshotFile {
 }
 
 /** Tells snapshots apart without looking into resources. */
-function contentOf({ scopes, tokens }: ReplicaSnapshot): string {
+function contentOf({ scopes, staged, tokens }: ReplicaSnapshot): string {
   const revisions = scopes.map(({ scope, revision }) => [scope, String(revision)]);
   const credentials = tokens.map(({ record: { id, tenants, expiresAt } }) => [id, tenants, expiresAt]);
-  return JSON.stringify([revisions, credentials]);
+  const stages = staged.map(({ scope, members, base }) => [scope, members, String(base.revision)]);
+  return JSON.stringify([revisions, stages, credentials]);
 }

@@ -10,12 +10,15 @@ export interface ScopeRow {
   readonly firstRevision: bigint;
   /** Tells contents apart: the newest revision's number and time; undefined if the time is not known. */
   readonly version: string | undefined;
+  /** A revision of it is being rolled out, or may be. */
+  readonly mayRollOut: boolean;
 }
 
 interface StoredScopeRow {
   readonly revision: bigint;
   readonly firstRevision: bigint;
   readonly at: string | null;
+  readonly rollsOut: boolean;
 }
 
 /** The scope's row; undefined if it does not exist (any more). Enters the scope. */
@@ -37,11 +40,13 @@ export async function lockScope(tx: ScopedTransaction, scope: string): Promise<S
 /** The time is null when the lock was waited for: the statement cannot see a revision that is younger than itself. */
 function scopeColumns({ sql }: ScopedTransaction) {
   return sql`t.revision, t.first_revision as "firstRevision", (select extract(epoch from r.at)::text
-    from signalbox.revision r where r.tenant = t.name and r.revision = t.revision) as at`;
+    from signalbox.revision r where r.tenant = t.name and r.revision = t.revision) as at,
+    exists (select from signalbox.rollout o where o.tenant = t.name and o.ended_at is null) as "rollsOut"`;
 }
 
-function toScopeRow({ revision, firstRevision, at }: StoredScopeRow): ScopeRow {
-  return { revision, firstRevision, version: at === null ? undefined : versionOf(revision, at) };
+function toScopeRow({ revision, firstRevision, at, rollsOut }: StoredScopeRow): ScopeRow {
+  if (at === null) return { revision, firstRevision, version: undefined, mayRollOut: true };
+  return { revision, firstRevision, version: versionOf(revision, at), mayRollOut: rollsOut };
 }
 
 /** @param at seconds since the epoch, as the database writes them. */
@@ -71,13 +76,23 @@ export async function readSnapshotAt(
   return toSnapshot(scope, revision, rows);
 }
 
-/** Newest snapshots of all tenants that have resources, by name. Call in the operator's scope; returns to it. */
+/**
+ * Newest snapshots of all tenants that have resources, by name; behind that of a tenant with a rollout under way the one
+ * that most of its nodes have. Call in the operator's scope; returns to it.
+ */
 export async function* readTenantSnapshots(tx: ScopedTransaction): AsyncGenerator<Snapshot> {
   await tx.enter(operatorScope);
-  const rows = await tx.sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant
-    where name <> ${operatorScope} and deleted_at is null and resource_count > 0 order by name`;
+  const rows = await tx.sql<{ name: string; revision: bigint; base: bigint | null; resourceCount: number }[]>`
+    select t.name, t.revision, t.resource_count as "resourceCount", r.base
+    from signalbox.tenant t left join signalbox.rollout r on r.tenant = t.name and r.ended_at is null
+    where t.name <> ${operatorScope} and t.deleted_at is null and (t.resource_count > 0 or r.base is not null)
+    order by t.name`;
   try {
-    for (const { name, revision } of rows) yield await readSnapshot(tx, name, revision);
+    for (const { name, revision, base, resourceCount } of rows) {
+      if (resourceCount > 0) yield await readSnapshot(tx, name, revision);
+      const others = base === null ? undefined : await readSnapshotAt(tx, name, base);
+      if (others) yield others;
+    }
   } finally {
     await tx.enter(operatorScope);
   }

@@ -1,4 +1,6 @@
-import type { Change, Kind, Problem, Snapshot, StoredResource } from '@signalbox/config';
+import type { Change, Kind, Problem, RolloutPlan, Snapshot, StoredResource } from '@signalbox/config';
+
+import type { RolloutEnd } from './staged-revision.ts';
 
 /** The truth: resources and revisions of every scope. Each call sees one scope, and the operator's where it says so. */
 export interface ConfigStore {
@@ -53,6 +55,10 @@ export interface WriteRequest {
   readonly confirmRemoval?: boolean;
   /** Deletes what a removed tenant still has, as a last revision of it; otherwise its removal is refused. */
   readonly emptyRemovedTenants?: boolean;
+  /** Revision whose content comes back, of a rollback. */
+  readonly returnsTo?: bigint;
+  /** How the rollout under way ends that a rollback takes back; absent: it is superseded. */
+  readonly endsRollout?: RolloutEnd;
   /**
    * What the scope shall be, judged as a node would. Called inside the transaction, under the locks that keep every
    * input as it is until the commit; called again if the transaction has to be repeated.
@@ -68,14 +74,23 @@ export interface WriteInputs {
   readonly operator: Snapshot;
   /** The scope as it was at a revision; undefined if it has no such revision. */
   at(revision: bigint): Promise<Snapshot | undefined>;
-  /** Newest snapshots of the tenants that have resources, one after the other. For the operator's scope only. */
+  /**
+   * Snapshots of the tenants that have resources, one after the other: the newest, and of a tenant with a rollout under
+   * way also what most nodes have. For the operator's scope only.
+   */
   tenants(): AsyncIterable<Snapshot>;
 }
 
 export type WritePlan =
   | { readonly outcome: 'refuse'; readonly problems: readonly Problem[] }
   | { readonly outcome: 'no-such-revision' }
-  | { readonly outcome: 'write'; readonly candidate: Snapshot; readonly warnings: readonly Problem[] };
+  | {
+      readonly outcome: 'write';
+      readonly candidate: Snapshot;
+      readonly warnings: readonly Problem[];
+      /** In which steps the revision reaches nodes; absent: all at once. */
+      readonly rollout?: RolloutPlan | undefined;
+    };
 
 export type WriteOutcome =
   | {
@@ -84,6 +99,8 @@ export type WriteOutcome =
       readonly revision: bigint;
       /** Whether the request, now or when it was first made, wrote a revision. */
       readonly committed: boolean;
+      /** The revision reaches nodes in stages. */
+      readonly staged: boolean;
       readonly changes: readonly Change[];
       readonly warnings: readonly Problem[];
     }

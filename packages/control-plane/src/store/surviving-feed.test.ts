@@ -38,7 +38,7 @@ function fixture(snapshot?: Omit<FoundSnapshot, 'asOfMs'>) {
 
 describe('a replica whose database is down', () => {
   it('starts from its snapshot, says how old it is, and catches up when the database is back', async () => {
-    const { feed, listener, told, clock, database, staleness } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, told, clock, database, staleness } = fixture({ scopes: [scope], staged: [], tokens: [] });
     await feed.start(listener);
     expect(told).toEqual(['loaded acme']);
     expect(staleness()).toBe('60');
@@ -58,13 +58,13 @@ describe('a replica whose database is down', () => {
   });
 
   it('does not start from a snapshot when the database answers, but cannot be used', async () => {
-    const { feed, listener, database } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, database } = fixture({ scopes: [scope], staged: [], tokens: [] });
     database.error = new Error('migration 0001 has changed');
     await expect(feed.start(listener)).rejects.toThrow('has changed');
   });
 
   it('stops while it waits', async () => {
-    const { feed, listener, told } = fixture({ scopes: [scope], tokens: [] });
+    const { feed, listener, told } = fixture({ scopes: [scope], staged: [], tokens: [] });
     await feed.start(listener);
     await feed.stop();
     expect(told).toEqual(['loaded acme', 'stopped']);

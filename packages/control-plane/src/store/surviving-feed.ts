@@ -60,7 +60,7 @@ export class SurvivingFeed implements ChangeFeed {
         error: String(error),
       });
       this.#snapshotAtMs = clock.monotonic() - ageMs;
-      listener.loaded(snapshot.scopes);
+      listener.loaded(snapshot.scopes, snapshot.staged);
       const known = new Map(snapshot.scopes.map(({ scope, revision }) => [scope, revision]));
       this.#returning = this.#catchUp(listener, known);
     }

@@ -1,12 +1,13 @@
 import { operatorScope } from '@signalbox/config';
 import type { Clock, Logger, Metrics } from '@signalbox/runtime';
 
-import type { ChangeFeed, ChangeListener, CommittedRevision } from './change-feed.ts';
+import type { ChangeFeed, ChangeListener, CommittedRevision, StagedScope } from './change-feed.ts';
 import { groupRevisions, type LogRow } from './committed-revisions.ts';
 import type { StoreSql } from './connection.ts';
 import type { Database } from './database.ts';
 import type { Doorbell } from './doorbell.ts';
 import { kindOf, type ResourceRow, toStored } from './rows.ts';
+import { readStagedScopes, stagedDigest, stagedVersion } from './staged-scopes.ts';
 
 export interface TailOptions {
   readonly database: Database;
@@ -30,7 +31,9 @@ export interface TailOptions {
  * 2. a pass reads every row at or above `low`, in pages, all in one snapshot, and takes that snapshot's xmin as the
  *    next `low`; a row that stays above it is read again and dropped by its revision;
  * 3. revisions of a scope are applied whole and in order; if one is missing the scope is read anew;
- * 4. one pass at a time; whatever asks for one meanwhile starts another.
+ * 4. one pass at a time; whatever asks for one meanwhile starts another;
+ * 5. which scopes have a rollout under way is read with the rows, in the same snapshot: a revision that is for some nodes
+ *    only is never taken for one that is for all.
  */
 export class Tail implements ChangeFeed {
   readonly #options: TailOptions;
@@ -40,6 +43,8 @@ export class Tail implements ChangeFeed {
   readonly #rows;
   #listener: ChangeListener | undefined;
   #low = '0';
+  /** Tells states of the rollouts under way apart. */
+  #staged = '';
   #wanted = false;
   #running: Promise<void> | undefined;
   #poll: Disposable | undefined;
@@ -56,10 +61,11 @@ export class Tail implements ChangeFeed {
 
   async start(listener: ChangeListener): Promise<void> {
     const { database } = this.#options;
-    const { low, scopes } = await database.readAll(readEverything);
+    const { low, scopes, staged } = await database.readAll(readEverything);
     this.#low = low;
+    this.#staged = staged.version;
     for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
-    listener.loaded(scopes.live);
+    listener.loaded(scopes.live, staged.scopes);
     await this.#follow(listener);
   }
 
@@ -68,13 +74,16 @@ export class Tail implements ChangeFeed {
    * scope of which the database has an older revision than is known keeps what it has.
    */
   async resume(listener: ChangeListener, known: ReadonlyMap<string, bigint>): Promise<void> {
-    const { low, committed, older } = await this.#options.database.readAll((sql) => this.#readSince(sql, known));
+    const { low, committed, older, staged } = await this.#options.database.readAll((sql) =>
+      this.#readSince(sql, known, listener),
+    );
     if (older.length > 0) {
       this.#options.logger.error('the database holds older revisions than this replica serves', { scopes: older });
     }
     this.#low = low;
+    this.#staged = staged.version;
     for (const [scope, revision] of known) this.#known.set(scope, revision);
-    if (committed.length > 0) listener.committed(committed);
+    listener.committed(committed, staged.scopes);
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
     await this.#follow(listener);
   }
@@ -132,16 +141,17 @@ export class Tail implements ChangeFeed {
   }
 
   async #pass(): Promise<void> {
-    const { low, committed } =
+    const { low, committed, staged } =
       (await this.#readOnePage()) ?? (await this.#options.database.readAll((sql) => this.#read(sql)));
     this.#passes.add();
-    if (committed.length > 0) this.#listener?.committed(committed);
+    if (committed.length > 0 || staged) this.#listener?.committed(committed, staged?.scopes);
+    if (staged) this.#staged = staged.version;
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
     this.#low = low;
     this.#readAtMs = this.#options.clock.monotonic();
   }
 
-  async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>) {
+  async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>, listener: ChangeListener) {
     const [horizon] = await sql<{ low: string }[]>`select pg_snapshot_xmin(pg_current_snapshot())::text as low`;
     const rows = await sql<{ name: string; revision: bigint }[]>`select name, revision from signalbox.tenant`;
     const committed: CommittedRevision[] = [];
@@ -151,30 +161,42 @@ export class Tail implements ChangeFeed {
     }
     const held = new Map(rows.map(({ name, revision }) => [name, revision]));
     const older = [...known].filter(([scope, revision]) => revision > (held.get(scope) ?? 0n)).map(([scope]) => scope);
-    return { low: horizon?.low ?? '0', committed, older };
+    const staged = { version: await stagedVersion(sql), scopes: await readStagedScopes(sql, listener) };
+    return { low: horizon?.low ?? '0', committed, older, staged };
   }
 
   /** What nearly every pass is: one statement. Undefined when that is not all of it. */
   async #readOnePage(): Promise<Read | undefined> {
     const { database, pageRows } = this.#options;
     const page = await database.readAllAtOnce((sql) => readPage(sql, { xid: this.#low, seq: -1n }, pageRows));
-    if (page.rows.length >= pageRows) return undefined;
+    if (page.rows.length >= pageRows || page.staged !== this.#staged) return undefined;
     const { revisions, gaps } = groupRevisions(page.rows, this.#known);
     if (gaps.length > 0) return undefined;
     this.#rows.add(page.rows.length);
-    return { low: page.horizon ?? this.#low, committed: revisions };
+    return { low: page.horizon ?? this.#low, committed: revisions, staged: undefined };
   }
 
   async #read(sql: StoreSql): Promise<Read> {
     const pages = await readPages(sql, this.#low, this.#options);
     this.#rows.add(pages.rows.length);
-    if (!pages.complete) {
-      const behind = await scopesBehind(sql, this.#known);
-      return { low: pages.low, committed: await this.#reread(sql, behind) };
-    }
+    const committed = await this.#committedIn(sql, pages);
+    return { low: pages.low, committed, staged: await this.#readStaged(sql, pages.staged, committed) };
+  }
+
+  async #committedIn(sql: StoreSql, pages: Pages): Promise<readonly CommittedRevision[]> {
+    if (!pages.complete) return this.#reread(sql, await scopesBehind(sql, this.#known));
     const { revisions, gaps } = groupRevisions(pages.rows, this.#known);
     if (gaps.length > 0) this.#options.logger.warn('the log lacks a revision: reading scopes anew', { scopes: gaps });
-    return { low: pages.low, committed: [...revisions, ...(await this.#reread(sql, gaps))] };
+    return [...revisions, ...(await this.#reread(sql, gaps))];
+  }
+
+  /** Rollouts that are under way, if they are others than before. */
+  async #readStaged(sql: StoreSql, version: string, committed: readonly CommittedRevision[]): Promise<Read['staged']> {
+    const listener = this.#listener;
+    if (version === this.#staged || !listener) return undefined;
+    const holds = (scope: string, revision: bigint) =>
+      listener.holds?.(scope, revision) || committed.some((each) => each.scope === scope && each.revision === revision);
+    return { version, scopes: await readStagedScopes(sql, { holds }) };
   }
 
   /** What changed in each scope since the revision known of it, as one step each. */
@@ -189,10 +211,14 @@ export class Tail implements ChangeFeed {
 interface Read {
   readonly low: string;
   readonly committed: readonly CommittedRevision[];
+  /** Rollouts that are under way; undefined: the same as before. */
+  readonly staged: { readonly version: string; readonly scopes: readonly StagedScope[] } | undefined;
 }
 
 interface Pages {
   readonly low: string;
+  /** Of the rollouts under way. */
+  readonly staged: string;
   readonly rows: readonly LogRow[];
   /** False if there are more rows than a pass may hold. */
   readonly complete: boolean;
@@ -206,14 +232,16 @@ async function readPages(
 ): Promise<Pages> {
   const rows: LogRow[] = [];
   let nextLow = low;
+  let staged = '';
   let from: LogPosition = { xid: low, seq: -1n };
   for (;;) {
     const page = await readPage(sql, from, pageRows);
     nextLow = page.horizon ?? nextLow;
+    staged = page.staged;
     rows.push(...page.rows);
     const last = page.rows.at(-1);
-    if (!last || page.rows.length < pageRows) return { low: nextLow, rows, complete: true };
-    if (rows.length >= passRows) return { low: nextLow, rows, complete: false };
+    if (!last || page.rows.length < pageRows) return { low: nextLow, staged, rows, complete: true };
+    if (rows.length >= passRows) return { low: nextLow, staged, rows, complete: false };
     from = { xid: last.xid, seq: last.seq };
   }
 }
@@ -227,17 +255,20 @@ interface LogPosition {
 interface Page {
   /** xmin of the statement's snapshot. */
   readonly horizon: string | undefined;
+  /** Tells states of the rollouts under way apart. */
+  readonly staged: string;
   readonly rows: readonly LogRow[];
 }
 
 async function readPage(sql: StoreSql, from: LogPosition, limit: number): Promise<Page> {
-  const rows = await sql<(LogRow & { horizon: string })[]>`
-    select h.horizon, l.* from (select pg_snapshot_xmin(pg_current_snapshot())::text as horizon) h
+  const rows = await sql<(LogRow & { horizon: string; staged: string })[]>`
+    select h.horizon, h.staged, l.* from (
+      select pg_snapshot_xmin(pg_current_snapshot())::text as horizon, ${stagedDigest(sql)} as staged) h
     left join lateral (
       select xid::text as xid, seq, tenant, revision, kind, name, digest, body, at, removals_confirmed
       from signalbox.change_log c
       where (c.xid, c.seq) > (${from.xid}::xid8, ${from.seq}::bigint) order by c.xid, c.seq limit ${limit}) l on true`;
-  return { horizon: rows[0]?.horizon, rows: rows.filter((row) => row.seq !== null) };
+  return { horizon: rows[0]?.horizon, staged: rows[0]?.staged ?? '', rows: rows.filter((row) => row.seq !== null) };
 }
 
 interface ScopeRow {
@@ -265,8 +296,11 @@ async function readEverything(sql: StoreSql) {
       removalsConfirmed: row.removals_confirmed,
       resources: (resources.get(row.name) ?? []).map(toStored),
     }));
-  return { low: horizon?.low ?? '0', scopes: { all, live } };
+  const staged = { version: await stagedVersion(sql), scopes: await readStagedScopes(sql, holdsNothing) };
+  return { low: horizon?.low ?? '0', scopes: { all, live }, staged };
 }
+
+const holdsNothing = { holds: () => false };
 
 /** Scopes with another revision than the known one. */
 async function scopesBehind(sql: StoreSql, known: ReadonlyMap<string, bigint>): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import { type Change, operatorScope, type Problem } from '@signalbox/config';
 import { insertRevision } from './commit.ts';
 import type { ScopedTransaction } from './database.ts';
 import { lockScope, readSnapshot } from './snapshots.ts';
+import { endRolloutOf } from './staged-revision.ts';
 
 /** What a change of the operator's scope does to the list of tenants. */
 export interface TenantChanges {
@@ -68,6 +69,7 @@ function list({ sql }: ScopedTransaction, names: readonly string[]) {
 async function empty(tx: ScopedTransaction, tenant: string, author: string): Promise<void> {
   const row = await lockScope(tx, tenant);
   if (!row) return;
+  await endRolloutOf(tx, tenant, { state: 'superseded', reason: 'the tenant was deleted', actor: author });
   const { resources } = await readSnapshot(tx, tenant, row.revision);
   if (resources.size === 0) return;
   const changes = [...resources.values()].map((before): Change => ({

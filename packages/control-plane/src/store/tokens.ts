@@ -9,6 +9,7 @@ import type { StoreSql } from './connection.ts';
 import type { Database, ScopedTransaction } from './database.ts';
 import { isOutage } from './outage.ts';
 import { RememberedTokens } from './remembered-tokens.ts';
+import { TokenChanges } from './token-changes.ts';
 import { newToken, tokenHash, tokenId } from './token-format.ts';
 
 export const tokenRoles = ['operator', 'tenant-admin', 'developer', 'auditor', 'node', 'relay'] as const;
@@ -40,6 +41,8 @@ export interface TokenRecord {
   readonly node: string;
   /** Serial numbers of the certificates that are good; empty: all of another authority. */
   readonly serials: readonly string[];
+  /** Groups of its nodes. */
+  readonly groups: readonly string[];
 }
 
 export interface NewToken {
@@ -56,6 +59,7 @@ export interface NewToken {
   readonly form?: TokenForm;
   readonly node?: string;
   readonly serials?: readonly string[];
+  readonly groups?: readonly string[];
 }
 
 export interface TokenStoreOptions {
@@ -64,7 +68,7 @@ export interface TokenStoreOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** How long an answer about a credential is reused: a revocation takes effect within it, in milliseconds. */
+  /** How often it is asked whether any token has changed: a revocation takes effect within it, in milliseconds. */
   readonly cacheMs: number;
   /** Credentials of which an answer is kept. */
   readonly cacheSize: number;
@@ -105,11 +109,14 @@ export interface JoinRequest<T extends IssuedTo> {
 export type JoinRefusal = 'unknown-token' | 'other-node' | 'name-taken';
 
 interface CachedAnswer {
-  readonly record: Promise<TokenRecord | undefined>;
-  readonly untilMs: number;
+  record: Promise<TokenRecord | undefined>;
+  /** Of all tokens when it was asked for: good until that is another one. */
+  readonly state: string;
 }
 
 const touchEveryMs = 60_000;
+/** How long uses are collected before they are written down. */
+const noteUsesMs = 1_000;
 
 /**
  * Credentials of people, scripts and nodes. Every call but authentication runs in the scope that it is given: the
@@ -119,12 +126,18 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
   readonly #options: TokenStoreOptions;
   /** By hash of the credential, oldest first. */
   readonly #answers = new Map<string, CachedAnswer>();
-  /** For the time in which the database does not answer. */
+  readonly #changes: TokenChanges;
+  /** What `remembered` holds: all tokens as of a state. */
+  #learned: { readonly state: string; readonly done: Promise<void> } | undefined;
+  /** Ids of tokens whose use is not written down yet. */
+  readonly #used = new Set<string>();
+  /** All tokens that are valid, as of the last look; also for the time in which the database does not answer. */
   readonly remembered: RememberedTokens;
   readonly #fromMemory: Counter;
 
   constructor(options: TokenStoreOptions) {
     this.#options = options;
+    this.#changes = new TokenChanges({ ...options, maxAgeMs: options.cacheMs });
     this.remembered = new RememberedTokens(options.maxTokens);
     this.#fromMemory = options.metrics.counter(
       'signalbox_tokens_from_memory_total',
@@ -207,7 +220,7 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
       ({ sql }) =>
         sql`update signalbox.token set revoked_at = coalesce(revoked_at, ${now}) where id = ${id} returning id`,
     );
-    this.#answers.clear();
+    this.#changes.forget();
     this.remembered.forget(id);
     return rows.length > 0;
   }
@@ -220,12 +233,14 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
 
   /** The token of an id, for whoever knows the hash of its credential. */
   async byProof(id: string, hash: Buffer): Promise<TokenRecord | undefined> {
-    const record = await this.#cached(hash.toString('hex'), () => this.#look(id, hash)).catch((error: unknown) => {
-      const remembered = isOutage(error) ? this.remembered.find(id, hash) : undefined;
-      if (!remembered) throw error;
-      this.#fromMemory.add();
-      return remembered;
-    });
+    const record = await this.#cached(hash.toString('hex'), (state) => this.#look(id, hash, state)).catch(
+      (error: unknown) => {
+        const remembered = isOutage(error) ? this.remembered.find(id, hash) : undefined;
+        if (!remembered) throw error;
+        this.#fromMemory.add();
+        return remembered;
+      },
+    );
     const now = this.#options.clock.now();
     return record && (record.expiresAt === null || record.expiresAt.getTime() > now) ? record : undefined;
   }
@@ -242,7 +257,7 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
 
   /** The row that a certificate is good for. */
   async byCertificate({ gateway, node, serial }: PresentedCertificate): Promise<TokenRecord | undefined> {
-    const record = await this.#cached(`${gateway}/${node}`, () => this.#lookForNode(gateway, node)).catch(
+    const record = await this.#cached(`${gateway}/${node}`, (state) => this.#lookForNode(gateway, node, state)).catch(
       (error: unknown) => {
         if (!isOutage(error)) throw error;
         this.#fromMemory.add();
@@ -256,15 +271,9 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
   }
 
   /** The row of the node itself, or the one of its gateway. */
-  async #lookForNode(gateway: string, node: string): Promise<TokenRecord | undefined> {
-    const [record] = await this.#options.database.read(
-      operatorScope,
-      ({ sql }) => sql<TokenRecord[]>`select ${columns(sql)} from signalbox.token
-        where form = 'certificate' and gateway = ${gateway} and node in (${node}, '') and revoked_at is null
-        order by node desc limit 1`,
-    );
-    if (record) await this.#touch(record);
-    return record;
+  async #lookForNode(gateway: string, node: string, state: string): Promise<TokenRecord | undefined> {
+    const record = await this.#find(state, () => this.remembered.findNode(gateway, node));
+    return record && this.#touch(record);
   }
 
   /**
@@ -291,15 +300,15 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
       const issued = await request.issue(token.gateway);
       await tx.sql`update signalbox.token set revoked_at = ${now}, last_used_at = ${now} where id = ${token.id}`;
       if (present) await tx.sql`update signalbox.token set revoked_at = ${now} where id = ${present.id}`;
-      const { name, role, tenants, selector, gateway, family } = token;
+      const { name, role, tenants, selector, gateway, family, groups } = token;
       await this.#insert(tx, {
-        ...{ name, role, tenants, selector, gateway, family },
+        ...{ name, role, tenants, selector, gateway, family, groups },
         ttlSeconds: (issued.notAfterMs - now.getTime()) / 1_000,
         ...{ form: 'certificate', node: request.node, serials: [issued.serial] },
       });
       return issued;
     });
-    this.#answers.clear();
+    this.#changes.forget();
     return joined;
   }
 
@@ -311,15 +320,20 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
           expires_at = ${new Date(notAfterMs)}
         where id = ${id} and form = 'certificate' and revoked_at is null and serials <> '{}' returning id`,
     );
-    this.#answers.clear();
+    this.#changes.forget();
     return rows.length > 0;
   }
 
-  async #cached(key: string, look: () => Promise<TokenRecord | undefined>): Promise<TokenRecord | undefined> {
-    const { clock, cacheMs, cacheSize } = this.#options;
+  async #cached(
+    key: string,
+    look: (state: string) => Promise<TokenRecord | undefined>,
+  ): Promise<TokenRecord | undefined> {
+    const { cacheSize } = this.#options;
+    // Before the row: what changes in between makes the next state another one.
+    const state = await this.#changes.state();
     const known = this.#answers.get(key);
-    if (known && known.untilMs > clock.monotonic()) return known.record;
-    const answer: CachedAnswer = { record: look(), untilMs: clock.monotonic() + cacheMs };
+    if (known?.state === state) return this.#known(known);
+    const answer: CachedAnswer = { record: look(state), state };
     this.#answers.delete(key);
     this.#answers.set(key, answer);
     const [oldest] = this.#answers.keys();
@@ -332,34 +346,65 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
     }
   }
 
-  async #look(id: string, hash: Buffer): Promise<TokenRecord | undefined> {
-    const [row] = await this.#options.database.read(
-      operatorScope,
-      ({ sql }) => sql<(TokenRecord & { hash: Buffer })[]>`select ${columns(sql)}, hash
-        from signalbox.token where id = ${id} and form <> 'certificate' and revoked_at is null`,
-    );
-    if (!row || !timingSafeEqual(row.hash, hash)) {
-      this.remembered.forget(id);
-      return undefined;
-    }
-    const { hash: _hash, ...record } = row;
-    this.remembered.learn({ record, hash });
-    await this.#touch(record);
+  /** The record, with a note of its use from time to time. */
+  async #known(answer: CachedAnswer): Promise<TokenRecord | undefined> {
+    const record = await answer.record;
+    if (record && !isUseNoted(record, this.#options.clock.now())) answer.record = Promise.resolve(this.#touch(record));
     return record;
   }
 
-  /** Writes down that a token is used, at most once a minute; a token works without that. */
-  async #touch({ id, lastUsedAt }: TokenRecord): Promise<void> {
-    const { database, clock, logger } = this.#options;
+  async #look(id: string, hash: Buffer, state: string): Promise<TokenRecord | undefined> {
+    const record = await this.#find(state, () => this.remembered.find(id, hash));
+    return record && record.form !== 'certificate' ? this.#touch(record) : undefined;
+  }
+
+  /** What is not known may be younger than the last look: it is asked for once more. */
+  async #find(state: string, find: () => TokenRecord | undefined): Promise<TokenRecord | undefined> {
+    await this.#learn(state);
+    const known = find();
+    if (known) return known;
+    this.#changes.forget();
+    await this.#learn(await this.#changes.state());
+    return find();
+  }
+
+  /**
+   * Reads all tokens when any has changed. A storm of nodes, each with a credential of its own, then costs one read and not
+   * one for each.
+   */
+  async #learn(state: string): Promise<void> {
+    if (this.#learned?.state !== state) this.#learned = { state, done: this.remember() };
+    const learned = this.#learned;
+    try {
+      await learned.done;
+    } catch (error) {
+      if (this.#learned === learned) this.#learned = undefined;
+      throw error;
+    }
+  }
+
+  /** Notes that a token is used, at most once a minute; many are written down together. A token works without that. */
+  #touch(record: TokenRecord): TokenRecord {
+    const { clock } = this.#options;
     const now = clock.now();
-    if (lastUsedAt && now - lastUsedAt.getTime() < touchEveryMs) return;
+    if (isUseNoted(record, now)) return record;
+    if (this.#used.size === 0) clock.timer(noteUsesMs, () => void this.#noteUses());
+    this.#used.add(record.id);
+    return { ...record, lastUsedAt: new Date(now) };
+  }
+
+  async #noteUses(): Promise<void> {
+    const { database, clock, logger } = this.#options;
+    const ids = [...this.#used];
+    this.#used.clear();
     try {
       await database.write(
         operatorScope,
-        ({ sql }) => sql`update signalbox.token set last_used_at = ${new Date(now)} where id = ${id}`,
+        ({ sql }) => sql`update signalbox.token set last_used_at = ${new Date(clock.now())}
+          where id in (select jsonb_array_elements_text(${sql.json(ids)}::jsonb))`,
       );
     } catch (error) {
-      logger.warn('last use of a token could not be recorded', { token: id, error: String(error) });
+      logger.warn('last use of tokens could not be recorded', { count: ids.length, error: String(error) });
     }
   }
 
@@ -378,9 +423,14 @@ export class TokenStore implements NodeAuthenticator, NodeCredentials {
         array(select jsonb_array_elements_text(${sql.json([...serials])}::jsonb)),
         array(select jsonb_array_elements_text(${sql.json([...token.tenants])}::jsonb)), ${selector}, ${token.gateway},
         ${token.family}, ${tokenHash(text.reveal())}, ${createdAt}, ${expiresAt}) on conflict (id) do nothing`;
+    const { groups = [] } = token;
+    if (groups.length > 0) {
+      await sql`update signalbox.token set groups = array(select jsonb_array_elements_text(${sql.json([...groups])}::jsonb))
+        where id = ${id} and created_at = ${createdAt}`;
+    }
     const { name, role, tenants, gateway, family } = token;
     const record: TokenRecord = {
-      ...{ id, name, role, tenants, selector, gateway, family, createdAt, expiresAt, form, node, serials },
+      ...{ id, name, role, tenants, selector, gateway, family, createdAt, expiresAt, form, node, serials, groups },
       revokedAt: null,
       lastUsedAt: null,
     };
@@ -394,13 +444,18 @@ export function isSubscriber(role: TokenRole): boolean {
 }
 
 /** Who a subscriber is that shows a credential. */
-export function identityOf({ id, name, role, gateway, family, tenants, selector }: TokenRecord): NodeIdentity {
+export function identityOf(record: TokenRecord): NodeIdentity {
+  const { id, name, role, gateway, family, tenants, selector, groups } = record;
   const rights = tenantRights(tenants, selector);
-  const isRelay = role === 'relay';
-  return { tokenId: id, name, gateway, node: undefined, family: family || 'native', tenants: rights, isRelay };
+  const seen = { node: undefined, family: family || 'native', tenants: rights };
+  return { tokenId: id, name, gateway, ...seen, isRelay: role === 'relay', ...(groups.length > 0 && { groups }) };
+}
+
+function isUseNoted({ lastUsedAt }: TokenRecord, nowMs: number): boolean {
+  return lastUsedAt !== null && nowMs - lastUsedAt.getTime() < touchEveryMs;
 }
 
 function columns(sql: StoreSql) {
   return sql`id, name, role, to_jsonb(tenants) as tenants, selector, gateway, family, created_at as "createdAt", expires_at as "expiresAt",
-    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials`;
+    revoked_at as "revokedAt", last_used_at as "lastUsedAt", form, node, to_jsonb(serials) as serials, to_jsonb(groups) as groups`;
 }

@@ -95,6 +95,7 @@ function variable(name: string, variables: CelVariables): unknown {
 
 function call(name: string, args: readonly Expr[], variables: CelVariables): unknown {
   if (name === '_&&_' || name === '_||_') return logical(name === '_||_', args, variables);
+  if (name === '_?_:_') return choice(args, variables);
   const [first, second] = args.map((arg) => evaluate(arg, variables));
   switch (name) {
     case '!_':
@@ -141,6 +142,12 @@ function call(name: string, args: readonly Expr[], variables: CelVariables): unk
     default:
       throw new Error(`the model does not know the function ${name}`);
   }
+}
+
+function choice(args: readonly Expr[], variables: CelVariables): unknown {
+  const test = evaluate(present(args[0]), variables);
+  if (typeof test !== 'boolean') throw new Fault('no overload');
+  return evaluate(present(args[test ? 1 : 2]), variables);
 }
 
 /** The left side first; a fault there counts for nothing if the right side decides. One on the right side is one. */

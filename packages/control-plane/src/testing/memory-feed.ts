@@ -1,5 +1,11 @@
 import { digestOf, type Kind, operatorScope, type StoredResource } from '@signalbox/config';
-import type { ChangeFeed, ChangeListener, CommittedRevision, CommittedScope } from '../store/change-feed.ts';
+import type {
+  ChangeFeed,
+  ChangeListener,
+  CommittedRevision,
+  CommittedScope,
+  StagedScope,
+} from '../store/change-feed.ts';
 
 /** Texts of resources by `<Kind>/<name>`; null deletes. */
 export type Texts = Readonly<Record<string, string | null>>;
@@ -69,7 +75,12 @@ export class MemoryFeed implements ChangeFeed {
     return { ...head, changes };
   }
 
-  deliver(revisions: readonly CommittedRevision[]): void {
-    this.#listener?.committed(revisions);
+  deliver(revisions: readonly CommittedRevision[], staged?: readonly StagedScope[]): void {
+    this.#listener?.committed(revisions, staged);
+  }
+
+  /** Whether the listener says that it has a state. */
+  isHeld(scope: string, revision: bigint): boolean {
+    return this.#listener?.holds?.(scope, revision) ?? false;
   }
 }

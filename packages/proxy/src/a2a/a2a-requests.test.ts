@@ -198,6 +198,19 @@ describe('a request to an agent', () => {
     expect(path.events).toMatchObject([{ error: 'revoked' }]);
   });
 
+  it('has its quiet stream kept alive, between events only', async () => {
+    const path = node();
+    const exchange = await post(path, request('SubscribeToTask', { id: 't' }));
+    const upstream = path.upstream.last;
+    upstream.openEvents();
+    await path.clock.advance(20_000);
+    expect(exchange.text).toMatch(/^:[^\n]*\n\n$/);
+    upstream.data('data: {"jsonrpc":');
+    const before = exchange.text;
+    await path.clock.advance(60_000);
+    expect(exchange.text).toBe(before);
+  });
+
   it('is broken off rather than ended in the middle of an event', async () => {
     const path = node();
     const exchange = await post(path, request('SendStreamingMessage', { message: {} }));

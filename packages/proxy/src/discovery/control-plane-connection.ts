@@ -1,5 +1,11 @@
 import { join } from 'node:path';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { kinds, typeUrlOf } from '@signalbox/config';
+import {
+  type ReportHealthRequest,
+  type ReportHealthResponse,
+  NodeHealthService,
+} from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import {
   type Clock,
   type HostPort,
@@ -9,7 +15,13 @@ import {
   requireProtection,
   TlsFiles,
 } from '@signalbox/runtime';
-import { AdsClient, type AdsClientTls, type ClientHandler, type SubscriptionChange } from '@signalbox/xds';
+import {
+  AdsClient,
+  type AdsClientTls,
+  type ClientHandler,
+  serviceDefinition,
+  type SubscriptionChange,
+} from '@signalbox/xds';
 import type { ProxySettings } from '../settings.ts';
 import { proxyVersion } from '../version.ts';
 import { GrpcJoinClient } from './join-client.ts';
@@ -34,12 +46,16 @@ export class ControlPlaneConnection {
   readonly #client: AdsClient;
   readonly #files: TlsFiles | undefined;
   readonly #certificate: NodeCertificate | undefined;
+  readonly #now: () => number;
   #stopped = false;
 
   private constructor(options: ControlPlaneConnectionOptions, address: string, means: Means) {
     const { files } = means;
+    this.#now = () => options.clock.now();
     this.#files = files;
-    this.#certificate = files && means.joins ? certificateOf(options, address, files) : undefined;
+    const { joinAddress } = options.settings;
+    const signer = joinAddress ? addressOf(joinAddress) : address;
+    this.#certificate = files && means.joins ? certificateOf(options, signer, files) : undefined;
     const certificate = this.#certificate;
     const tls = files && (() => certificate?.tls ?? filesTls(files));
     this.#client = adsClientOf(options, address, tls);
@@ -92,6 +108,11 @@ export class ControlPlaneConnection {
     else dial();
   }
 
+  /** Tells how this node does, over the connection of the discovery stream. @throws when it did not arrive. */
+  report(request: ReportHealthRequest): Promise<ReportHealthResponse> {
+    return this.#client.call(reportMethod, request, this.#now() + reportTimeoutMs);
+  }
+
   /** Asks for other names than before, on the present stream if there is one. */
   resubscribe(changes: readonly SubscriptionChange[]): void {
     this.#client.resubscribe(changes);
@@ -104,6 +125,12 @@ export class ControlPlaneConnection {
     this.#files?.stop();
   }
 }
+
+const reportTimeoutMs = 5_000;
+const reportMethod = serviceDefinition(NodeHealthService)['reportHealth'] as MethodDefinition<
+  ReportHealthRequest,
+  ReportHealthResponse
+>;
 
 /** By what the node is let in. */
 interface Means {

@@ -9,6 +9,7 @@ import type { RouteState } from '../mcp/route-state.ts';
 import type { Credential } from '../session/credential.ts';
 import { type AskedList, askForList } from './ask-list.ts';
 import { federatedSession } from './legs.ts';
+import { isSoundTool } from '../mcp/inspect-result.ts';
 import { type EntryJudge, presentedEntries } from './list-entries.ts';
 import type { MemberState } from './member-leg.ts';
 import { ownerAmong } from './member-names.ts';
@@ -100,12 +101,14 @@ async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
   const names = await namesOfRivals(call, federation, list.subject === 'resource' ? undefined : kind);
   return {
     allowed: (subject, own) => decideOfMember(call, standing, subject, own).allowed,
+    isSound: (member, name, bytes, element) =>
+      isSoundTool(call, list, { backend: member.backend, name, bytes, element }),
     owns: (member, presented) => {
       const candidates = resolveName(federation, kind, presented);
       const owner = ownerAmong(federation, candidates, ({ key }) => names.get(key));
       return typeof owner !== 'string' && owner.member === member;
     },
-    tooLong: (member, name) => call.services.hiddenNames.tooLong(member, name, federation.maxNameLength),
+    tooLong: (member, name) => call.services.hiddenNames.tooLong(member.backend, name, federation.maxNameLength),
   };
 }
 

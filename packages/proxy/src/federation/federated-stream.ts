@@ -29,6 +29,8 @@ export class FederatedStream implements StreamRole {
   /** How far the client is with each member. */
   readonly #seen = new Map<string, string>();
   #standing: Standing;
+  /** It carries the rest of one call, and nothing else. */
+  #ofOneCall = false;
   #onReturned: Disposable | undefined;
 
   constructor(call: Call, standing: Standing) {
@@ -95,7 +97,7 @@ export class FederatedStream implements StreamRole {
   /** Members come and go with the configuration, while the stream goes on. */
   stands(standing: Standing): void {
     this.#standing = standing;
-    this.#openFeeds();
+    if (!this.#ofOneCall) this.#openFeeds();
   }
 
   #openFeeds(): void {
@@ -116,6 +118,7 @@ export class FederatedStream implements StreamRole {
 
   /** A client that comes back for the rest of one call gets that alone, from the member that it asked. */
   #resumeCall(key: string, id: string): void {
+    this.#ofOneCall = true;
     const { members } = this.#call.route as RouteState;
     const state = members.find(({ member }) => member.key === key);
     if (!state) return this.#relay.finish(undefined, endings.terminated);

@@ -1,7 +1,7 @@
-import type { FederatedMember } from '@signalbox/config';
+import type { BackendEntry } from '@signalbox/config';
 import type { Counter, Logger, Metrics } from '@signalbox/runtime';
 
-/** Tells of names that cannot be presented; each once, while it is remembered. */
+/** Tells of tools and prompts that lists leave out for a fault of their own; each once, while it is remembered. */
 export class HiddenNames {
   readonly #logger: Logger;
   readonly #counter: Counter;
@@ -9,27 +9,28 @@ export class HiddenNames {
 
   constructor({ logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics }) {
     this.#logger = logger;
-    this.#counter = metrics.counter(
-      'signalbox_member_names_hidden_total',
-      'Names of members that are too long to be shown',
-    );
+    const help =
+      'Tools and prompts that lists leave out: their name is too long, or their header annotations are wrong';
+    this.#counter = metrics.counter('signalbox_names_hidden_total', help);
   }
 
-  tooLong(member: FederatedMember, name: string, maxLength: number): void {
-    const key = `${member.backend.key} ${member.prefix} ${name}`;
-    if (this.#told.has(key)) return;
+  tooLong(backend: BackendEntry, name: string, maxLength: number): void {
+    const why = `has more than ${maxLength} characters with its prefix: rename it in the virtual server`;
+    this.#tell(backend, name, why);
+  }
+
+  /** Clients of the modern era would have to leave it out themselves (MCP 2026-07-28, Streamable HTTP). */
+  badAnnotations(backend: BackendEntry, name: string, fault: string): void {
+    this.#tell(backend, name, fault);
+  }
+
+  #tell({ key, tenant, name: backend }: BackendEntry, name: string, why: string): void {
+    const known = `${key} ${name} ${why}`;
+    if (this.#told.has(known)) return;
     if (this.#told.size >= maxTold) this.#told.clear();
-    this.#told.add(key);
+    this.#told.add(known);
     this.#counter.add();
-    const { tenant, name: backend } = member.backend;
-    const advice = 'rename it in the virtual server';
-    this.#logger.warn('a name is too long with its prefix and is left out', {
-      tenant,
-      backend,
-      name,
-      maxLength,
-      advice,
-    });
+    this.#logger.warn('a name is left out of lists', { tenant, backend, name, why });
   }
 }
 

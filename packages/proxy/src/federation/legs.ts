@@ -5,10 +5,7 @@ import { FederatedSession } from './federated-session.ts';
 import type { MemberLeg, MemberState } from './member-leg.ts';
 import { ModernLeg } from './modern-leg.ts';
 
-/**
- * How a member is spoken to for a call: as its client speaks. A codec that translates between eras is chosen here, by the
- * era of the call and of the member.
- */
+/** How a member is spoken to for a call: as its client speaks. The bridge stands before a member of the other era. */
 export function legFor(call: Call, state: MemberState): MemberLeg {
   if (call.era === 'modern') {
     const principal = call.credential?.principal.id ?? '';

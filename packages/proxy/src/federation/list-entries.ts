@@ -24,6 +24,8 @@ export interface MemberPage {
 /** What decides about entries of a list. */
 export interface EntryJudge {
   allowed(subject: McpSubject, own: OwnSubject): boolean;
+  /** Whether nothing is wrong about an entry itself. */
+  isSound(member: FederatedMember, name: string, bytes: Buffer, element: Span): boolean;
   /** Whether a name that several members may have is this member's. */
   owns(member: FederatedMember, presented: string): boolean;
   /** An entry is left out because its name, with its prefix, is too long. */
@@ -49,6 +51,7 @@ export function presentedEntries(
     if (key === undefined || own === undefined) continue;
     const presented = present(federation, { member, list, own }, judge);
     if (presented === undefined) continue;
+    if (!judge.isSound(member, own, bytes, element)) continue;
     const ownSubject = { member, subject: listedSubject(list.subject, own) };
     if (!judge.allowed(listedSubject(list.subject, presented), ownSubject)) continue;
     const edits = [

@@ -1,6 +1,6 @@
 import { type SseEvent, type SseHandler, SseParser } from '../http/sse.ts';
 import type { Services } from '../mcp/services.ts';
-import type { UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
+import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import { sendToMember } from './member-exchange.ts';
 import type { MemberLeg, MemberRequest } from './member-leg.ts';
 
@@ -86,7 +86,9 @@ export class MemberFeed implements UpstreamHandler, SseHandler {
     this.#later();
   }
 
-  onError(): void {
+  onError({ code }: UpstreamError): void {
+    // It will not speak another era soon; a client that comes back asks again.
+    if (code === 'other-era') return;
     this.#wasDown = true;
     this.#later();
   }

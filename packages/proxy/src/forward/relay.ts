@@ -1,8 +1,9 @@
 import type { ForwardRouteEntry, RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import type { BodySink, BodyWriter } from '../http/exchange.ts';
+import { sseHeartbeat } from '../http/sse.ts';
 import { endings } from '../mcp/errors.ts';
-import type { WatchedStream } from '../mcp/keep-alive.ts';
+import { ticksToKeepAlive, type WatchedStream } from '../mcp/keep-alive.ts';
 import type { Credential } from '../session/credential.ts';
 import type { OpenCall } from '../table/open-calls.ts';
 import type { OpenStream } from '../table/open-streams.ts';
@@ -40,6 +41,8 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
   #credential: Credential;
   /** What was sent of a stream of events ends with a whole one. */
   #between = true;
+  /** Ticks since the backend said something. */
+  #quietTicks = 0;
   #over = false;
 
   constructor(call: ForwardCall, request: UpstreamRequest, farewell: Farewell = () => undefined) {
@@ -90,6 +93,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
   onData(chunk: Buffer): void {
     if (this.#over || !this.#writer) return;
     this.#between = endsEvent(chunk);
+    this.#quietTicks = 0;
     if (!this.#writer.write(chunk)) this.#upstream?.pause();
   }
 
@@ -134,10 +138,22 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     this.#call.end(endings.drained);
   }
 
+  /** Ends the answer to an expired credential; keeps a quiet stream of an agent alive, unless its client is only slow. */
   onTick(): void {
     if (this.#credential.expiresAt <= this.#call.services.clock.now()) {
-      this.#withdraw(forwardRefusals.credentialExpired);
+      return this.#withdraw(forwardRefusals.credentialExpired);
     }
+    this.#quietTicks += 1;
+    if (this.#quietTicks < ticksToKeepAlive || !this.#mayAddComments) return;
+    this.#quietTicks = 0;
+    this.#writer?.write(sseHeartbeat);
+  }
+
+  /** The bytes of an HTTP service are its own; those of an agent are events, if they are not compressed. */
+  get #mayAddComments(): boolean {
+    const head = this.#head;
+    if (this.#entry.kind !== 'a2a' || !head || !isEventStream(head) || !this.#between) return false;
+    return head.header('content-encoding') === undefined && this.#writer?.bufferedBytes === 0;
   }
 
   #send(request: UpstreamRequest): void {

@@ -102,5 +102,5 @@ export const defaultHttpServerLimits: HttpServerLimits = Object.freeze({
   maxRequestsPerConnection: 10_000,
   maxStreamsPerConnection: 100,
   streamWindowBytes: 65_535,
-  maxStreamFaults: 200,
+  maxStreamFaults: 1_000,
 });

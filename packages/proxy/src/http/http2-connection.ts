@@ -30,7 +30,7 @@ export interface Http2ConnectionOwner {
  *
  * 1. A request that does not pass the gate gets a fixed answer on its stream; the connection goes on, since its streams
  *    cannot be taken for one another.
- * 2. Streams that are reset, cut short or refused are counted: a client that does little else loses its connection. Frames
+ * 2. Streams that their client resets, makes us reset, or is refused are counted: a client that does little else loses its connection. Frames
  *    that never become a stream are bounded below us, by node:http2 and nghttp2.
  */
 export class Http2Connection {
@@ -110,8 +110,7 @@ export class Http2Connection {
     stream.on('aborted', () => process.nextTick(leave, stream, exchange));
     stream.on('close', () => {
       owner.exchanges.finished(exchange);
-      const delivered = exchange.streamClosed();
-      this.#streamEnded(delivered);
+      this.#streamEnded(exchange.streamClosed());
     });
     owner.exchanges.begin(exchange);
   }
@@ -125,11 +124,11 @@ export class Http2Connection {
     if (!stream.endAfterHeaders) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** @param delivered in order, with an answer. */
-  #streamEnded(delivered: boolean): void {
+  /** @param isFair its client neither cut it short nor was refused. */
+  #streamEnded(isFair: boolean): void {
     this.#open -= 1;
     this.#since = this.#owner.tick;
-    if (!delivered) this.#fault();
+    if (!isFair) this.#fault();
     if (this.#open === 0 && this.#owner.draining) this.end();
   }
 

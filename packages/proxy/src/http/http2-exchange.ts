@@ -15,6 +15,8 @@ export class Http2Exchange extends OpenExchange implements Exchange {
   readonly #tick: number;
   #body: BodyCollector | undefined;
   #sink: BodySink | undefined;
+  /** Our side could not go on. */
+  #isBrokenOff = false;
 
   /** @param tick of the sweep at which the request came. */
   constructor(stream: ServerHttp2Stream, head: GatedHead, body: AnnouncedBody, tick: number) {
@@ -90,7 +92,13 @@ export class Http2Exchange extends OpenExchange implements Exchange {
   }
 
   cutOff(): void {
-    breakOff(this.#stream);
+    reset(this.#stream);
+  }
+
+  /** The answer cannot be completed: its client is to see that. */
+  breakOff(): void {
+    this.#isBrokenOff = true;
+    reset(this.#stream);
   }
 
   /** The last piece of the answer was handed over. What is left of the request is not waited for (RFC 9113 §8.1). */
@@ -100,12 +108,14 @@ export class Http2Exchange extends OpenExchange implements Exchange {
     if (!stream.endAfterHeaders && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** The stream is over. @returns false when it was cut short. */
+  /** The stream is over. @returns false when its client cut it short. */
   streamClosed(): boolean {
-    const delivered = this.closed && this.#stream.writableFinished;
+    // A stream may be closed, all of it sent, before it tells of its `finish`.
+    const { aborted, rstCode } = this.#stream;
+    const delivered = this.closed && !aborted && rstCode === constants.NGHTTP2_NO_ERROR;
     this.#body?.abandon();
     this.ended(delivered);
-    return delivered;
+    return delivered || this.#isBrokenOff;
   }
 
   /** Called by the sweep. @param maxTicks that a body may take. */
@@ -164,7 +174,7 @@ class Http2BodyWriter implements BodyWriter {
   }
 
   abort(): void {
-    if (!this.#exchange.closed) breakOff(this.#stream);
+    if (!this.#exchange.closed) this.#exchange.breakOff();
   }
 
   get bufferedBytes(): number {
@@ -183,6 +193,6 @@ class Http2BodyWriter implements BodyWriter {
 const noBytes = Buffer.alloc(0);
 
 /** Resets a stream. Its `close` would end it first, as if all of the answer had been sent. */
-function breakOff(stream: ServerHttp2Stream): void {
+function reset(stream: ServerHttp2Stream): void {
   stream.destroy(new Error('the answer was broken off'));
 }

@@ -111,6 +111,7 @@ export class AnswerRewriter {
   #rewriteOfMember(body: Buffer, id: Span, member: MemberRewrite): Rewritten | undefined {
     const edits = member.edits(body);
     if (!edits) return undefined;
+    if (edits.length === 0) return { bytes: this.restoreId(body, id), version: undefined };
     const all = [...edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
     return { bytes: splice(body, all), version: undefined };
   }

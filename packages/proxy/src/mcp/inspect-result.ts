@@ -1,10 +1,13 @@
+import type { BackendEntry } from '@signalbox/config';
 import { memberValue, stringValue } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 import { scanBody } from '../json/scan.ts';
 import { decideFor, listedSubject, type Standing } from './authorization.ts';
 import type { Call } from './call.ts';
+import type { ListRule } from './codec/codec.ts';
 import { capabilityEdits } from './capabilities.ts';
 import { documentSpan } from './document-span.ts';
+import { headerAnnotationFault, mayHoldAnnotations } from './header-annotations.ts';
 import { filterList } from './list-filter.ts';
 import type { Edit } from './splice.ts';
 
@@ -38,14 +41,33 @@ export function inspectResult(call: Call, standing: Standing, answer: Buffer): I
 
 const discover = 'server/discover';
 
+/** An entry of a list, in bytes that have passed `scanBody`. */
+interface ListedEntry {
+  readonly backend: BackendEntry;
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly element: Span;
+}
+
+/** Whether an entry may be offered: on the modern era not a tool whose parameters cannot be sent as headers. */
+export function isSoundTool(call: Call, list: ListRule, { backend, name, bytes, element }: ListedEntry): boolean {
+  if (call.era !== 'modern' || list.member !== 'tools' || !mayHoldAnnotations(bytes)) return true;
+  const fault = headerAnnotationFault(bytes, element);
+  if (fault !== undefined) call.services.hiddenNames.badAnnotations(backend, name, fault);
+  return fault === undefined;
+}
+
 function filterEdits(call: Call, standing: Standing, answer: Buffer, result: Span): readonly Edit[] {
   const list = call.rule?.list;
   if (!list) return [];
+  const { backend } = standing.route;
   const { edits, names } = filterList(
     answer,
     result,
     list,
-    (name) => decideFor(call, standing, listedSubject(list.subject, name)).allowed,
+    (name, element) =>
+      decideFor(call, standing, listedSubject(list.subject, name)).allowed &&
+      isSoundTool(call, list, { backend, name, bytes: answer, element }),
   );
   if (list.member === 'tools') call.services.catalog.saw(standing.route.entry.mcp.member.backend.key, names);
   return edits;

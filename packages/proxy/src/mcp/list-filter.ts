@@ -20,7 +20,7 @@ export function filterList(
   bytes: Buffer,
   result: Span,
   rule: ListRule,
-  allowed: (name: string) => boolean,
+  allowed: (name: string, element: Span) => boolean,
 ): FilteredList {
   const list = memberValue(bytes, result, rule.member);
   const names: string[] = [];
@@ -31,7 +31,7 @@ export function filterList(
     const name = span && stringValue(bytes, span);
     if (name === undefined) continue;
     names.push(name);
-    if (allowed(name)) kept.push(bytes.subarray(element.start, element.end));
+    if (allowed(name, element)) kept.push(bytes.subarray(element.start, element.end));
   }
   const edits: Edit[] = [];
   if (list && kept.length < elements.length) edits.push({ ...list, text: arrayOf(kept) });

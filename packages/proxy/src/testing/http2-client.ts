@@ -154,6 +154,22 @@ export class Http2Client implements Disposable {
   }
 }
 
+/** Sends a request without a body. @returns status and body, or the code that its stream was reset with. */
+export function ask(session: ClientHttp2Session, headers: Record<string, string> = {}): Promise<[number, string]> {
+  return answerOf(session.request({ ':path': '/', ':authority': 'a.test', ...headers }));
+}
+
+export function answerOf(stream: ClientHttp2Stream): Promise<[number, string]> {
+  let status = 0;
+  let text = '';
+  stream.on('error', () => undefined);
+  stream.on('response', (head) => void (status = head[':status'] ?? 0));
+  stream.setEncoding('latin1').on('data', (piece: string) => void (text += piece));
+  return new Promise((resolve) => {
+    stream.on('close', () => resolve(stream.rstCode === 0 ? [status, text] : [-stream.rstCode, text]));
+  });
+}
+
 function headText(headers: IncomingHttpHeaders & { ':status'?: number | undefined }): string {
   const fields = Object.entries(headers)
     .filter(([name]) => !name.startsWith(':'))

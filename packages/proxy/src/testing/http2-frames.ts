@@ -32,6 +32,12 @@ export const getHead = headerBlock([
   [':path', '/'],
 ]);
 
+/** The usual head of a request, with other pseudo fields; an empty one is left out. */
+export function headBlock(fields: Record<string, string>): Buffer {
+  const all = { ':method': 'GET', ':scheme': 'http', ':authority': 'a.test', ':path': '/', ...fields };
+  return headerBlock(Object.entries(all).filter(([, value]) => value !== ''));
+}
+
 /** Kinds, flags and payloads of whole frames. */
 export function readFrames(bytes: Buffer): { kind: number; flags: number; stream: number; payload: Buffer }[] {
   const read: { kind: number; flags: number; stream: number; payload: Buffer }[] = [];

@@ -162,3 +162,8 @@ export function bodyOf(received: string): string {
 export function turn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
+
+/** Lets the loop turn until the server has so many connections. */
+export async function connections(test: RunningServer, count: number): Promise<void> {
+  while (test.server.connections !== count) await turn();
+}

@@ -38,7 +38,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
   #startedMs = 0;
   #activeMs = 0;
   /** Pieces of a streamed body that came before there was a connection to send them on. */
-  #pieces: Buffer[] = [];
+  #pieces: Buffer[] | undefined = undefined;
   /** More of a streamed body is to come. */
   #uploading: boolean;
 
@@ -84,7 +84,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
     if (this.#stage === 'over' || !this.#uploading || chunk.length === 0) return true;
     this.#activeMs = this.#owner.deadlines.nowMs;
     if (this.connection && this.#isSent) return this.connection.upload(chunk, this.request.streamed === 'chunked');
-    this.#pieces.push(chunk);
+    (this.#pieces ??= []).push(chunk);
     return false;
   }
 
@@ -127,8 +127,8 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
 
   /** The head of a request with a streamed body was written: what has come of the body follows. */
   uploadOn(connection: Http1Connection): void {
-    const pieces = this.#pieces;
-    this.#pieces = [];
+    const pieces = this.#pieces ?? [];
+    this.#pieces = undefined;
     let takesMore = true;
     for (const piece of pieces) takesMore = connection.upload(piece, this.request.streamed === 'chunked');
     if (!this.#uploading) this.#endUpload(connection);
@@ -244,7 +244,7 @@ export class Http1Exchange implements UpstreamExchange, Expiring {
 
   #finish(): void {
     this.#stage = 'over';
-    this.#pieces = [];
+    this.#pieces = undefined;
     this.#owner.deadlines.disarm(this);
   }
 }

@@ -14,6 +14,10 @@ import {
   NodeService,
 } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import {
+  file_signalbox_admin_v1_rollout_service,
+  RolloutService,
+} from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
+import {
   file_signalbox_admin_v1_tenant_service,
   TenantService,
 } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
@@ -30,6 +34,7 @@ export interface AdminClient {
   readonly target: Target;
   readonly config: Client<typeof ConfigService>;
   readonly nodes: Client<typeof NodeService>;
+  readonly rollouts: Client<typeof RolloutService>;
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
   readonly dump: Client<typeof DumpService>;
@@ -55,6 +60,7 @@ export function adminClientFor(target: Target, clock: Clock): AdminClient {
     target,
     config: createClient(ConfigService, transport),
     nodes: createClient(NodeService, transport),
+    rollouts: createClient(RolloutService, transport),
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
     dump: createClient(DumpService, transport),
@@ -83,6 +89,7 @@ const registry = createRegistry(
   file_signalbox_admin_v1_config_service,
   file_signalbox_admin_v1_dump_service,
   file_signalbox_admin_v1_node_service,
+  file_signalbox_admin_v1_rollout_service,
   file_signalbox_admin_v1_tenant_service,
   file_signalbox_admin_v1_token_service,
 );

@@ -12,9 +12,10 @@ export async function routeEndpoint(cli: Cli, client: AdminClient, route: string
   const [name = '', tenant] = route.split('/').toReversed();
   const scope = scopeNamed(client.target, tenant);
   const { resource } = await client.config.get({ scope, kind: 'Route', name });
-  const spec = resource?.document?.spec as { gateway?: string; match?: { path?: string } } | undefined;
+  const spec = resource?.document?.spec as { gateway?: string; match?: { path?: string }; mcp?: object } | undefined;
   const path = spec?.match?.path;
   if (path === undefined) throw usage(`route ${scope}/${name} has no path`);
+  if (spec?.mcp === undefined) throw usage(`route ${scope}/${name} does not lead to MCP, so it has no tools`);
   const base = cli.environment['SIGNALBOX_GATEWAY_URL'] || client.target.file?.gatewayUrl;
   return `${(base || (await listenerUrl(client, spec?.gateway ?? ''))).replace(/\/+$/, '')}${path}/mcp`;
 }

@@ -7,6 +7,7 @@ import { type AdminClient, adminClient, plain } from '../client/admin-client.ts'
 import { apiFailure } from '../client/api-failure.ts';
 import { withNewTenants } from '../client/new-tenant.ts';
 import type { PropagationOutcome } from '../client/propagation.ts';
+import type { StagedOutcome } from '../client/rollout.ts';
 import { Failure, usage } from '../failure.ts';
 import { resourcesOf } from '../input/apply-request.ts';
 import { collect, parseCount, parseDuration } from '../input/option-values.ts';
@@ -16,6 +17,7 @@ import { renderChanges, summariseChanges } from '../output/change-diff.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { style } from '../output/style.ts';
 import { failUnlessApplied, watchPropagation } from '../output/watch-propagation.ts';
+import { failUnlessStaged, watchStaged } from '../output/watch-staged.ts';
 import { examples } from '../output/examples.ts';
 
 interface ApplyOptions {
@@ -81,6 +83,8 @@ interface ScopeResult {
   readonly scope: string;
   readonly response: ApplyResponse;
   readonly propagation: PropagationOutcome | undefined;
+  /** Of a revision that reaches nodes in stages. */
+  readonly rollout?: StagedOutcome;
 }
 
 /** One call of the command. */
@@ -108,6 +112,8 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   }
   if (options.output !== 'table') await emit(cli, options.output, { data: results.map(plainResult), table: () => '' });
   const outcomes = results.flatMap(({ scope, propagation }) => (propagation ? [[scope, propagation] as const] : []));
+  const staged = results.flatMap(({ scope, rollout }) => (rollout ? [[scope, rollout] as const] : []));
+  failUnlessStaged(new Map(staged), options.timeout);
   failUnlessApplied(new Map(outcomes), options.timeout);
 }
 
@@ -131,13 +137,15 @@ async function applyScope(call: ApplyCall, set: ScopeDocuments): Promise<ScopeRe
   if (options.output === 'table') showResponse(cli, set, response, options);
   const isWatched = response.committed ? options.wait : options.waitAnyway && !options.dryRun;
   if (!isWatched) return { scope: set.scope, response, propagation: undefined };
-  const propagation = await watchPropagation(cli, client, {
-    scope: set.scope,
-    revision: response.revision,
-    timeoutMs: options.timeout,
+  const watched = {
+    ...{ scope: set.scope, revision: response.revision, timeoutMs: options.timeout },
     quiet: options.output !== 'table',
-  });
-  return { scope: set.scope, response, propagation };
+  };
+  if (response.staged) {
+    const rollout = await watchStaged(cli, client, watched);
+    return { scope: set.scope, response, propagation: undefined, rollout };
+  }
+  return { scope: set.scope, response, propagation: await watchPropagation(cli, client, watched) };
 }
 
 /** @returns the revision on which the deletions were confirmed: a later one is not touched. */
@@ -180,12 +188,15 @@ function explainPartial(error: unknown, done: readonly ScopeResult[], set: Scope
   return new Failure(`${set.scope}: ${failure.message}${note}`, 1, { cause: error });
 }
 
-function plainResult({ scope, response, propagation }: ScopeResult) {
+function plainResult({ scope, response, propagation, rollout }: ScopeResult) {
   return {
     scope,
     ...(plain(response) as JsonObject),
     ...(propagation
       ? { verdict: propagation.verdict, propagation: propagation.last ? plain(propagation.last) : null }
+      : {}),
+    ...(rollout
+      ? { verdict: rollout.verdict, rollout: rollout.last?.rollout ? plain(rollout.last.rollout) : null }
       : {}),
   };
 }

@@ -64,7 +64,8 @@ async function rollback(cli: Cli, options: RollbackOptions): Promise<void> {
     cli.out.write(`${paint.strong(scope)}: ${summariseChanges(response.changes)}, revision ${response.revision}\n`);
     cli.out.write(renderChanges(scope, response.changes, paint));
   }
-  const watched = response.committed && options.wait;
+  const watched = response.committed && options.wait && !response.staged;
+  if (!quiet && response.staged) cli.out.write('  it reaches nodes in stages; see signalbox rollout show\n');
   const outcome = watched
     ? await watchPropagation(cli, client, { scope, revision: response.revision, timeoutMs: options.timeout, quiet })
     : undefined;

@@ -36,6 +36,7 @@ interface CreateOptions extends OutputOptions {
   readonly join?: true;
   readonly certificate?: true;
   readonly node?: string;
+  readonly group?: readonly string[];
 }
 
 /** `token`: credentials for the API and for nodes, and API keys for policies. */
@@ -75,6 +76,7 @@ function createCommand(cli: Cli): Command {
     .option('--join', 'for a node that fetches its certificate with it, once; valid for ten minutes')
     .option('--certificate', 'no secret: what nodes may receive that come with a certificate')
     .option('--node <id>', 'with --join or --certificate: only this node')
+    .option('--group <name>', 'group of its nodes, which stages of rollouts name; may be repeated', collect)
     .option('--ttl <duration>', 'how long it is valid; without it, until revoked', parseDuration)
     .addOption(outputOption())
     .addHelpText(
@@ -106,6 +108,7 @@ async function create(cli: Cli, name: string, options: CreateOptions): Promise<v
   if (options.tenantSelector !== undefined && !subscribes)
     throw usage('--tenant-selector goes with --role node or relay');
   if (options.family !== undefined && options.role !== 'node') throw usage('--family goes with --role node');
+  if (options.group !== undefined && options.role !== 'node') throw usage('--group goes with --role node');
   if (options.join && options.certificate) throw usage('--join and --certificate exclude each other');
   const client = await adminClient(cli);
   const response = await client.tokens.createToken({
@@ -117,6 +120,7 @@ async function create(cli: Cli, name: string, options: CreateOptions): Promise<v
     family: options.family ?? '',
     form: options.join ? TokenForm.JOIN : options.certificate ? TokenForm.CERTIFICATE : TokenForm.BEARER,
     node: options.node ?? '',
+    groups: [...(options.group ?? [])],
     ttlSeconds: BigInt(Math.ceil((options.ttl ?? 0) / 1_000)),
   });
   await emit(cli, options.output, {

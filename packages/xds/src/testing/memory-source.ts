@@ -1,5 +1,12 @@
 import { encodeEntry } from '../encoded-response.ts';
-import type { Collection, CollectionSource, ResourceDelta, ResourceEntry, ResourceFamily } from '../family.ts';
+import type {
+  Collection,
+  CollectionSource,
+  ResourceDelta,
+  ResourceEntry,
+  ResourceFamily,
+  StagedCollection,
+} from '../family.ts';
 
 /** Type URLs of the test family: two of data, then the seal that closes a round. */
 export const leafType = 'type.googleapis.com/test.Leaf';
@@ -36,6 +43,7 @@ export type TestChange = Readonly<Record<string, string | null>>;
 /** Collections that a test writes. Every commit makes a revision, and a seal over the whole collection. */
 export class MemorySource implements CollectionSource {
   readonly #collections = new Map<string, MemoryCollection>();
+  readonly #staged = new Map<string, { readonly held: Collection | undefined; readonly ahead: ReadonlySet<string> }>();
   readonly #listeners = new Set<(ids: readonly string[]) => void>();
   /** Last revisions of collections that were deleted: a name that comes back goes on from there. */
   readonly #retired = new Map<string, bigint>();
@@ -47,6 +55,24 @@ export class MemorySource implements CollectionSource {
 
   ids(): Iterable<string> {
     return this.#collections.keys();
+  }
+
+  staged(id: string): StagedCollection | undefined {
+    const staged = this.#staged.get(id);
+    const newest = this.#collections.get(id);
+    return staged && { stateFor: ({ node }) => (staged.ahead.has(node.id) ? newest : staged.held) };
+  }
+
+  /** From here on only some nodes get what is committed; the others keep what there is now, or was when this began. */
+  stage(id: string, ahead: readonly string[]): void {
+    const held = this.#staged.has(id) ? this.#staged.get(id)?.held : this.#collections.get(id);
+    this.#staged.set(id, { held, ahead: new Set(ahead) });
+    this.#notify([id]);
+  }
+
+  /** All nodes get the newest again. */
+  unstage(id: string): void {
+    if (this.#staged.delete(id)) this.#notify([id]);
   }
 
   onChange(listener: (ids: readonly string[]) => void): Disposable {

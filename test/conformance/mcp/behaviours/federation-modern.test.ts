@@ -121,6 +121,22 @@ describe('a virtual server of several members of the modern era', () => {
     expect(one.requests.of('prompts/get')[0]?.headers['mcp-name']).toBe(encoded('grüße'));
   });
 
+  it('19. A tool whose header annotations are wrong is hidden, behind one server and behind several.', async () => {
+    const good = {
+      name: 'good',
+      inputSchema: { type: 'object', properties: { a: { type: 'string', 'x-mcp-header': 'A' } } },
+    };
+    const bad = {
+      name: 'bad',
+      inputSchema: { type: 'object', properties: { a: { type: 'number', 'x-mcp-header': 'A' } } },
+    };
+    one.become({ tools: [good, bad, 'plain'] });
+    await present();
+    expect(await client.toolNamesModern()).toEqual(['one__good', 'one__plain', 'two__search']);
+    await present({ members: [{ backend: 'one' }] });
+    expect(await client.toolNamesModern()).toEqual(['good', 'plain']);
+  });
+
   it('49. Lists are private with the shortest time to live, whatever members say of theirs.', async () => {
     await present();
     for (const method of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list']) {
@@ -201,16 +217,25 @@ describe('a virtual server of several members of the modern era', () => {
     stream!.close();
   });
 
-  it('23. A member of the other era is missing for a client of this one; where all are, the client is told to fall back.', async () => {
+  it('23. Members of the other era are presented to a client of this one, beside members of its own and alone.', async () => {
     const legacy = await startMemberServer({ tools: ['old'] });
     await present({}, { two: legacy.url });
-    expect(await client.toolNamesModern()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold']);
-    expect(await client.callModern('two__old')).toMatchObject({ error: { code: -32603 } });
+    expect(await client.toolNamesModern()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold', 'two__old']);
+    expect(await client.callModern('two__old')).toMatchObject({ result: { resultType: 'complete' } });
     await present({}, { one: legacy.url, two: legacy.url });
     const answer = await client.modern('server/discover');
-    expect([answer.status, answer.message?.error]).toMatchObject([400, { code: -32022 }]);
+    expect([answer.status, answer.message]).toMatchObject([200, { result: { resultType: 'complete' } }]);
+    expect(await client.toolNamesModern()).toEqual(['one__old', 'two__old']);
+    await legacy.stop();
+  });
+
+  it('23. A client of the legacy era has a session with members of this one.', async () => {
+    const legacy = await startMemberServer({ tools: ['old'] });
+    await present({}, { two: legacy.url });
     expect((await client.initialize()).status).toBe(200);
-    expect(await client.toolNames()).toEqual(['one__old', 'two__old']);
+    expect(await client.toolNames()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold', 'two__old']);
+    expect(await client.call('one__search')).toMatchObject({ result: { content: [{ type: 'text' }] } });
+    expect(await client.call('two__old')).toMatchObject({ result: { content: [{ type: 'text' }] } });
     await legacy.stop();
   });
 

@@ -7,11 +7,11 @@ import {
   type TrafficPolicySpec_JWT,
   type TrafficPolicySpec_RBAC,
 } from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
-import type { Route } from '@signalbox/proto/agentgateway/dev/resource/resource_pb.ts';
+import type { PathMatch, Route } from '@signalbox/proto/agentgateway/dev/resource/resource_pb.ts';
 import { usableKeys } from './key-set.ts';
 import type { AgentgatewayStore } from './store.ts';
 
-/** A request with a message of MCP. */
+/** A request: `method` and `params` of its message, or the method of HTTP. */
 export interface McpRequest {
   readonly host: string;
   readonly path: string;
@@ -31,22 +31,34 @@ export function isSentOn(store: AgentgatewayStore, request: McpRequest): boolean
   return variables !== undefined && isAllowed(store, route, { request, variables });
 }
 
-/** Of the routes of that host and path the one with most headers. */
+/** Of the routes of that host: exactly that path, or the longest one above it; of these the one with most headers. */
 function routeOf({ routes }: AgentgatewayStore, { host, path, headers }: McpRequest): Route | undefined {
   const matching = [...routes.values()].filter(
     ({ hostnames, matches }) =>
       (hostnames.length === 0 || hostnames.includes(host)) &&
       matches.some(
         (match) =>
-          match.path?.kind.value === path &&
+          isAt(match.path, path) &&
           match.headers.every(({ name, value }) => headers[name.toLowerCase()] === value.value),
       ),
   );
-  return matching.toSorted((a, b) => (b.matches[0]?.headers.length ?? 0) - (a.matches[0]?.headers.length ?? 0))[0];
+  return matching.toSorted((a, b) => rankOf(b) - rankOf(a))[0];
+}
+
+function isAt(match: PathMatch | undefined, path: string): boolean {
+  if (match?.kind.case === 'exact') return path === match.kind.value;
+  if (match?.kind.case !== 'pathPrefix') return false;
+  const rest = path.startsWith(match.kind.value) ? path.slice(match.kind.value.length) : 'elsewhere';
+  return rest === '' || rest.startsWith('/');
+}
+
+function rankOf({ matches: [match] }: Route): number {
+  const path = match?.path?.kind;
+  return (path?.case === 'exact' ? 1e6 : 0) + (path?.value?.length ?? 0) * 1e3 + (match?.headers.length ?? 0);
 }
 
 /** What is known of the caller; undefined if it is sent away. */
-function admitted(route: Route, { headers }: McpRequest): Variables | undefined {
+function admitted(route: Route, { method: asked, path, headers }: McpRequest): Variables | undefined {
   const remaining = { ...headers };
   let variables: Variables = { jwt: null, apiKey: null };
   const { jwt, apiKeys, authorization } = policiesOf(route);
@@ -62,7 +74,9 @@ function admitted(route: Route, { headers }: McpRequest): Variables | undefined 
     variables = { ...variables, apiKey: metadata };
     if (metadata) delete remaining['authorization'];
   }
-  const all = { ...variables, request: { headers: remaining, startTime: new Timestamp(Date.now()) } };
+  // Requests of MCP are posted.
+  const method = asked.includes('/') ? 'POST' : asked;
+  const all = { ...variables, request: { method, path, headers: remaining, startTime: new Timestamp(Date.now()) } };
   const { allow = [], require = [] } = authorization ?? {};
   const holds = (one: string): boolean => evaluateAsAgentgateway(one, all);
   return require.every(holds) && (allow.length === 0 || allow.some(holds)) ? all : undefined;
@@ -74,8 +88,8 @@ function isAllowed(
   { request, variables }: { readonly request: McpRequest; readonly variables: Variables },
 ): boolean {
   const backend = backends.get(route.backends[0]?.backend?.kind.value ?? '');
-  // What rules of an agent allow has been decided when the caller came in.
-  if (backend?.kind.case === 'static') return backend.inlinePolicies.some(({ kind }) => kind.case === 'a2a');
+  // Other rules than those of MCP have been decided when the caller came in.
+  if (backend?.kind.case === 'static') return true;
   if (backend?.kind.case !== 'mcp') return false;
   const target = backend.kind.value.targets[0]?.name ?? '';
   const subject = subjectOf(request, target);

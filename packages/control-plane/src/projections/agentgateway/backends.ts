@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
-import type { McpRouteEntry, RouteEntry } from '@signalbox/config';
+import type { BackendEntry, McpRouteEntry, RouteEntry } from '@signalbox/config';
 import {
   type BackendPolicySpec,
+  BackendPolicySpec_BackendHTTP_HttpVersion as HttpVersion,
   BackendPolicySpec_BackendTLS_VerificationMode as Verification,
   BackendPolicySpecSchema,
 } from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
@@ -24,7 +25,7 @@ export function serverResource(route: RouteEntry): PlainResource {
   const value = {
     ...{ key: backend.key, name: { namespace: backend.tenant, name: backend.key } },
     kind: { case: 'static' as const, value: { host, port } },
-    inlinePolicies: [...connectionPolicies(upstream), ...(backend.kind === 'a2a' ? [a2aPolicy] : [])],
+    inlinePolicies: [...connectionPolicies(upstream), ...kindPolicies(backend.kind)],
   };
   return keyed(backend.key, { case: 'backend', value });
 }
@@ -51,7 +52,11 @@ export function mcpResource(route: McpRouteEntry, { allow }: Enforcement): Plain
   return keyed(key, { case: 'backend', value });
 }
 
-const a2aPolicy = create(BackendPolicySpecSchema, { kind: { case: 'a2a', value: {} } });
+function kindPolicies(kind: BackendEntry['kind']): readonly BackendPolicySpec[] {
+  if (kind === 'a2a') return [create(BackendPolicySpecSchema, { kind: { case: 'a2a', value: {} } })];
+  const http2 = { case: 'backendHttp' as const, value: { version: HttpVersion.HTTP2 } };
+  return kind === 'grpc' ? [create(BackendPolicySpecSchema, { kind: http2 })] : [];
+}
 
 function connectionPolicies({ backend, host, tls: isTls }: Upstream): readonly BackendPolicySpec[] {
   const { tls, connection } = backend;

@@ -4,7 +4,7 @@ import { probeRule } from '../probe-rule.ts';
 import { sampleRoute } from '../sample-route.ts';
 import { isA2a } from './a2a.ts';
 import { routeProblems } from './check.ts';
-import { enforce, enforceA2a } from './rules.ts';
+import { enforce, enforceA2a, enforceHttp } from './rules.ts';
 
 /** Whether a stock agentgateway has a feature: its sample is projected, and what is reported decides. */
 export function probeAgentgateway(probe: Probe): Verdict {
@@ -12,19 +12,28 @@ export function probeAgentgateway(probe: Probe): Verdict {
     case 'behaviour':
       return behaviours[probe.id];
     case 'route': {
-      const [problem] = routeProblems(sampleRoute({ authentication: { anonymous: {} }, ...probe }));
-      return problem ? { support: 'no', note: problem.message.split(';')[0] ?? '' } : yes;
+      const sample = sampleRoute({ authentication: { anonymous: {} }, ...probe, ...agentAtHome(probe) });
+      const [problem] = routeProblems(sample, { routes: [sample] });
+      if (problem) return { support: 'no', note: problem.message.split(';')[0] ?? '' };
+      return probe.protocol === 'a2a' ? { support: 'partly', note: cardNote } : yes;
     }
     case 'rule':
       return probeRule(probe.when, gapsOf) ?? yes;
   }
 }
 
-/** What it cannot tell of the rules of a route. */
+const cardNote = 'if the card is below the path of the agent, and rules do not read its operations';
+
+/** An agent as agentgateway can serve it. */
+function agentAtHome({ protocol }: Extract<Probe, { kind: 'route' }>): { readonly backend?: object } {
+  const url = 'http://127.0.0.1/a2a';
+  return protocol === 'a2a' ? { backend: { a2a: { url, cardUrl: `${url}/.well-known/agent-card.json` } } } : {};
+}
+
 function gapsOf(route: RouteEntry): ReadonlyMap<string, ReadonlySet<string>> {
   if (route.kind === 'mcp') return enforce(route).gaps;
   if (isA2a(route)) return enforceA2a(route, undefined).gaps;
-  return new Map([['route', new Set([`routes of kind ${route.kind}`])]]);
+  return enforceHttp(route).gaps;
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

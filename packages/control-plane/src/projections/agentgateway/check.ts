@@ -1,35 +1,45 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
-import { unenforceable } from '../foreign-plane.ts';
+import { type RoutePlace, unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
-import { isOfRoute } from './limits.ts';
-import { type Enforcement, enforce, enforceA2a } from './rules.ts';
+import { divided, type LimitPlaces, limitPlaces, uncountable } from './limits.ts';
+import { type Enforcement, enforce, enforceA2a, enforceHttp } from './rules.ts';
 import { backendOf } from './upstream.ts';
 
 /** What a stock agentgateway cannot enforce of a route, in a fixed order. */
-export function routeProblems(route: RouteEntry): readonly Problem[] {
-  return messages(route).map((message) => unenforceable(route, 'agentgateway', message));
+export function routeProblems(route: RouteEntry, { routes }: Pick<RoutePlace, 'routes'>): readonly Problem[] {
+  return messages(route, placesOf(routes)).map((message) => unenforceable(route, 'agentgateway', message));
+}
+
+/** Counted once for all routes of a gateway. */
+const counted = new WeakMap<readonly RouteEntry[], LimitPlaces>();
+
+function placesOf(routes: readonly RouteEntry[]): LimitPlaces {
+  const places = counted.get(routes) ?? limitPlaces(routes);
+  counted.set(routes, places);
+  return places;
 }
 
 /** Whether it gets the route at all: otherwise it denies all of it. */
-export function isServed(route: RouteEntry): boolean {
-  return unservable(route).length === 0;
+export function isServed(route: RouteEntry, places: LimitPlaces): boolean {
+  return unservable(route, places).length === 0;
 }
 
-function messages(route: RouteEntry): readonly string[] {
-  const problems = unservable(route);
+function messages(route: RouteEntry, places: LimitPlaces): readonly string[] {
+  const problems = unservable(route, places);
   if (problems.length > 0) return problems;
   return [
     ...credentialProblems(route),
-    ...(route.kind === 'mcp' ? [...countingProblems(route), ...ruleProblems(enforce(route))] : []),
+    ...countingProblems(route, places),
+    ...(route.kind === 'mcp' ? ruleProblems(enforce(route)) : []),
+    ...(route.kind === 'http' || route.kind === 'grpc' ? ruleProblems(enforceHttp(route)) : []),
     ...(isA2a(route) ? ruleProblems(enforceA2a(route, undefined)) : []),
   ];
 }
 
 /** Why it cannot serve the route at all, not even more strictly. */
-function unservable(route: RouteEntry): readonly string[] {
-  if (route.kind !== 'mcp' && !isA2a(route)) return [`agentgateway gets no routes of kind ${route.kind} from here`];
+function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
   if (route.kind === 'mcp' && route.mcp.federation !== null) {
     return ['agentgateway gets no virtual servers of several members, prefixes or selections from here'];
   }
@@ -37,9 +47,13 @@ function unservable(route: RouteEntry): readonly string[] {
     ...(new URL(backendOf(route).url).search === ''
       ? []
       : ['agentgateway cannot call a backend whose URL has a query']),
-    ...limitProblems(route),
+    ...uncountable(route, places).map(
+      ({ id }) =>
+        `agentgateway cannot count as ${id} asks: an allowance for each caller or tool, or one too small to share`,
+    ),
     ...backendProblems(route),
-    ...(isA2a(route) ? [...cardProblems(route), ...forwardingProblems(route)] : []),
+    ...(route.kind === 'mcp' ? [] : forwardingProblems(route)),
+    ...(isA2a(route) ? cardProblems(route) : []),
   ];
 }
 
@@ -60,16 +74,15 @@ function credentialProblems({ authentication: { jwt, apiKeys } }: RouteEntry): r
   ];
 }
 
-/** Without the limit it would let more calls through. */
-function limitProblems({ limits }: RouteEntry): readonly string[] {
-  const others = limits.filter((limit) => !isOfRoute(limit));
-  return others.map(({ id }) => `agentgateway counts ${id} by route only: per: [ROUTE]`);
-}
-
-function countingProblems({ limits }: RouteEntry): readonly string[] {
-  return limits.map(
-    ({ id }) => `agentgateway counts for ${id} all requests of the route, also those that are no calls`,
-  );
+function countingProblems(route: RouteEntry, places: LimitPlaces): readonly string[] {
+  return [
+    ...divided(route, places).map(
+      ({ id }) => `agentgateway cannot count as ${id} asks: one allowance for several routes; each gets an even share`,
+    ),
+    ...(route.kind === 'mcp' ? route.limits : []).map(
+      ({ id }) => `agentgateway cannot count as ${id} asks: it counts all requests, also those that are no calls`,
+    ),
+  ];
 }
 
 function backendProblems(route: RouteEntry): readonly string[] {

@@ -21,11 +21,12 @@ export function expressionOf(formula: Formula): string {
       return formula.terms.map(grouped).join(' || ');
     case 'not':
       return `!(${expressionOf(formula.term)})`;
-    case 'header':
-      if (formula.match !== 'present') throw new Error(`no projection asks for the content of ${formula.name}`);
-      return `${quote(formula.name)} in request.headers`;
     case 'path':
-      throw new Error('no projection asks for the path of a request');
+      return testsOf('request.path', formula.match, []).join(' && ');
+    case 'header':
+      if (formula.match === 'present') return `${quote(formula.name)} in request.headers`;
+      if (formula.name !== ':method') throw new Error(`no route there has rules about the content of ${formula.name}`);
+      return testsOf('request.method', formula.match, []).join(' && ');
     case 'value': {
       const subject = reference(formula.path);
       // What a message is about is a text: whoever reads it has asked for that.
@@ -101,8 +102,9 @@ function testsOf(subject: string, match: Match, typed: readonly string[]): reado
   }
 }
 
+/** A longer text is an error, whatever stands around it: neither the pattern nor its contrary holds. */
 function searched(subject: string, pattern: string): readonly string[] {
-  return [`size(${subject}) <= ${maxMatchedBytes}`, `${subject}.matches(${quote(pattern)})`];
+  return [`(size(${subject}) <= ${maxMatchedBytes} ? ${subject}.matches(${quote(pattern)}) : null)`];
 }
 
 function isNumber(subject: string): string {

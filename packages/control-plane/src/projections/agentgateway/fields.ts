@@ -2,7 +2,11 @@ import type { RouteEntry, RuleField } from '@signalbox/config';
 import { allClaims, type Caller, noClaim, type Reading, type Topic } from '../conditions/reading.ts';
 
 /** What requests on a route may be about; `a2a` has no parts that agentgateway tells apart. */
-export type AgentgatewayTopic = Topic | A2aTopic;
+export type AgentgatewayTopic = Topic | A2aTopic | HttpTopic;
+
+interface HttpTopic {
+  readonly name: 'http';
+}
 
 interface A2aTopic {
   readonly name: 'a2a';
@@ -26,6 +30,7 @@ export function readField(
       return ofRoute(field, route);
     default:
       if (topic.name === 'a2a') return ofA2a(field, topic);
+      if (topic.name === 'http') return ofHttp(field);
       if (`${field.variable}.${name}` === `${topic.name}.${topic.subject}`) {
         return { kind: 'text', filter: 'mcp', path: subjectPath(topic) };
       }
@@ -59,7 +64,7 @@ function ofRoute(field: RuleField, route: RouteEntry): Reading {
     case 'backend.name':
       return { kind: 'constant', value: (route.kind === 'mcp' ? route.mcp.member.backend : route.backend).name };
     case 'request.path':
-      return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : unknown(field);
+      return route.kind === 'mcp' ? { kind: 'constant', value: route.endpoint } : { kind: 'path' };
     case 'request.host': {
       const [only, ...others] = route.condition.hostnames ?? [];
       if (only !== undefined && others.length === 0) return { kind: 'constant', value: only };
@@ -76,6 +81,13 @@ function ofMcp(field: RuleField, topic: Topic): Reading {
   const [only, ...others] = topic.methods;
   if (only !== undefined && others.length === 0) return { kind: 'constant', value: only };
   return { kind: 'unknown', feature: `mcp.method, of what is about a ${topic.name}` };
+}
+
+/** Of header fields that stand there more than once it makes lists, and our proxy one text. */
+function ofHttp(field: RuleField): Reading {
+  const [name = ''] = field.path;
+  if (field.variable !== 'http' || field.path.length !== 1) return unknown(field);
+  return name === 'method' || name === 'path' ? { kind: name } : unknown(field);
 }
 
 function ofA2a(field: RuleField, { operation }: A2aTopic): Reading {

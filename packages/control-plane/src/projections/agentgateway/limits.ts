@@ -10,18 +10,31 @@ import { keyed, routeName } from './names.ts';
 
 const minuteNanos = 60_000_000_000n;
 
+/** On how many routes of a gateway a limit is kept that they share, by its key. */
+export type LimitPlaces = ReadonlyMap<string, number>;
+
+export function limitPlaces(routes: Iterable<RouteEntry>): LimitPlaces {
+  const places = new Map<string, number>();
+  for (const { limits } of routes) {
+    for (const { key, per } of limits) if (per.length === 0) places.set(key, (places.get(key) ?? 0) + 1);
+  }
+  return places;
+}
+
 /**
- * The limits of a route, as a policy that aims at it: all of its paths on all listeners share one allowance. Each node
- * counts by itself, as ours do.
+ * The limits of a route, as a policy that aims at it: all of its paths on all listeners share one allowance. What several
+ * routes share is divided evenly. Each node counts by itself, as ours do.
  */
-export function limitResources(route: RouteEntry): readonly PlainResource[] {
-  const rules = route.limits.filter(isOfRoute).map(({ callsPerMinute, burst }) => {
-    const interval = (minuteNanos - 1n) / BigInt(callsPerMinute) + 1n;
+export function limitResources(route: RouteEntry, places: LimitPlaces): readonly PlainResource[] {
+  const rules = route.limits.map((limit) => {
+    const { callsPerMinute, burst } = limit;
+    const count = placesOf(limit, places);
+    const interval = (minuteNanos * BigInt(count) - 1n) / BigInt(callsPerMinute) + 1n;
     const fillInterval = create(DurationSchema, {
       seconds: interval / 1_000_000_000n,
       nanos: Number(interval % 1_000_000_000n),
     });
-    return { maxTokens: BigInt(burst), tokensPerFill: 1n, fillInterval, type: LimitType.REQUEST };
+    return { maxTokens: BigInt(Math.floor(burst / count)), tokensPerFill: 1n, fillInterval, type: LimitType.REQUEST };
   });
   const [first] = rules;
   if (first === undefined) return [];
@@ -37,7 +50,16 @@ export function limitResources(route: RouteEntry): readonly PlainResource[] {
   return [keyed(key, { case: 'policy', value })];
 }
 
-/** Whether all calls of a route share it, and no others. */
-export function isOfRoute({ per }: LimitEntry): boolean {
-  return per.length === 1 && per[0] === 'route';
+/** Limits without which it would let more calls through: of callers and tools, and those too small to be divided. */
+export function uncountable({ limits }: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
+  return limits.filter((limit) => limit.per.some((one) => one !== 'route') || limit.burst < placesOf(limit, places));
+}
+
+/** Limits that are divided between routes. */
+export function divided({ limits }: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
+  return limits.filter((limit) => placesOf(limit, places) > 1);
+}
+
+function placesOf({ key, per }: LimitEntry, places: LimitPlaces): number {
+  return per.length === 0 ? (places.get(key) ?? 1) : 1;
 }

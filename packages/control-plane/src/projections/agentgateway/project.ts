@@ -9,8 +9,8 @@ import type { PlainResource } from '@signalbox/xds';
 import { isA2a } from './a2a.ts';
 import { mcpResource, serverResource } from './backends.ts';
 import { isServed } from './check.ts';
-import { limitResources } from './limits.ts';
-import { a2aRouteResources, mcpRouteResources } from './routes.ts';
+import { limitPlaces, limitResources } from './limits.ts';
+import { a2aRouteResources, httpRouteResources, mcpRouteResources } from './routes.ts';
 import { enforce } from './rules.ts';
 import { backendOf } from './upstream.ts';
 import { bindKey, gatewayNamespace, keyed, listenerKey } from './names.ts';
@@ -27,7 +27,9 @@ export function projectAgentgateway(
   const gateway = operator.gateways.get(gatewayName);
   if (!gateway?.dataPlanes.has('agentgateway')) return [];
   // What it cannot serve at all is left out, which has been reported.
-  const routes = routesOf(gateway, tenants).filter(isServed);
+  const all = routesOf(gateway, tenants);
+  const places = limitPlaces(all);
+  const routes = all.filter((route) => isServed(route, places));
   const served = routes.map((route) => servedRoute(gateway, route));
   const servers = new Map(routes.map((route) => [backendOf(route).key, serverResource(route)]));
   return [
@@ -35,7 +37,7 @@ export function projectAgentgateway(
     ...gateway.listeners.map((listener) => listenerResource(gateway, listener)),
     ...servers.values(),
     ...served.flatMap(({ backends }) => backends),
-    ...routes.flatMap(limitResources),
+    ...routes.flatMap((route) => limitResources(route, places)),
     ...gateway.listeners.flatMap((listener) => served.flatMap(({ on }) => on(listener))),
   ];
 }
@@ -56,7 +58,8 @@ function servedRoute(gateway: GatewayEntry, route: RouteEntry): ServedRoute {
   }
   return {
     backends: [],
-    on: (listener) => (isA2a(route) ? a2aRouteResources({ gateway, listener }, route) : []),
+    on: (listener) =>
+      isA2a(route) ? a2aRouteResources({ gateway, listener }, route) : httpRouteResources({ gateway, listener }, route),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { GatewayEntry, ListenerEntry, McpRouteEntry, RouteEntry } from '@signalbox/config';
+import type { ForwardRouteEntry, GatewayEntry, ListenerEntry, McpRouteEntry, RouteEntry } from '@signalbox/config';
 import {
   TrafficPolicySpec_APIKey_Mode as ApiKeyMode,
   TrafficPolicySpec_JWT_Mode as JwtMode,
@@ -11,7 +11,7 @@ import { quote } from './expression.ts';
 import { forwardingPolicies, headerModifier, type TrafficPolicy } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
 import { keyed, listenerKey, routeKey, routeName } from './names.ts';
-import { type Enforcement, enforceA2a } from './rules.ts';
+import { type Enforcement, enforceA2a, enforceHttp } from './rules.ts';
 import { mcpKey, upstreamOf } from './upstream.ts';
 
 /** Where routes are served. */
@@ -20,8 +20,11 @@ export interface Place {
   readonly listener: ListenerEntry;
 }
 
-/** Headers with credentials of the caller, which never go upstream. */
-const credentials = ['authorization', 'cookie', 'proxy-authorization'];
+/** Never upstream: credentials of the caller, and what callers say about the way here. */
+const keptFromUpstream = [
+  ...['authorization', 'cookie', 'proxy-authorization'],
+  ...['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'],
+];
 
 /** A route of MCP on a listener: who comes in, and to which server. */
 export function mcpRouteResources(
@@ -32,9 +35,9 @@ export function mcpRouteResources(
   const policies: readonly TrafficPolicy[] = [
     ...authenticationPolicies(entry),
     { case: 'authorization', value: { require: [originCheck(place.listener)], allow: [...admit] } },
-    { case: 'requestHeaderModifier', value: headerModifier(null, credentials) },
+    { case: 'requestHeaderModifier', value: headerModifier(null, keptFromUpstream) },
   ];
-  return routeResource(place, entry, { suffix: '', backend: mcpKey(entry), policies });
+  return routeResource(place, entry, { suffix: '', match: 'exact', backend: mcpKey(entry), policies });
 }
 
 /** A route of A2A on a listener: the endpoint of messages, and that of the card, which says where it is. */
@@ -45,21 +48,45 @@ export function a2aRouteResources(place: Place, entry: A2aRouteEntry): readonly 
     [cardSuffix, new URL(entry.backend.cardUrl).pathname, enforceA2a(entry, 'GetAgentCard')],
   ] as const;
   return paths.flatMap(([suffix, full, { admit, allow }]) => {
-    const comesIn = admit.map((one) => `(${one})`).join(' || ');
-    const policies: readonly TrafficPolicy[] = [
-      ...authenticationPolicies(entry),
-      { case: 'authorization', value: { require: [originCheck(place.listener), comesIn], allow: [...allow] } },
-      { case: 'requestHeaderModifier', value: headerModifier(entry.forwarding.requestHeaders, credentials) },
-      ...forwardingPolicies(entry),
-      { case: 'urlRewrite', value: { path: { case: 'full', value: full } } },
-    ];
-    return routeResource(place, entry, { suffix, backend: entry.backend.key, policies });
+    const rewrite = { case: 'full' as const, value: full };
+    const policies = forwardPolicies(place, entry, { enforcement: { admit, allow }, rewrite });
+    return routeResource(place, entry, { suffix, match: 'exact', backend: entry.backend.key, policies });
   });
+}
+
+/** A route of HTTP or gRPC on a listener, with everything below its path. */
+export function httpRouteResources(place: Place, entry: ForwardRouteEntry): readonly PlainResource[] {
+  const base = new URL(entry.backend.url).pathname;
+  const rewrite = entry.kind === 'grpc' ? undefined : { case: 'prefix' as const, value: base };
+  const policies = forwardPolicies(place, entry, { enforcement: enforceHttp(entry), rewrite });
+  return routeResource(place, entry, { suffix: '', match: 'pathPrefix', backend: entry.backend.key, policies });
+}
+
+interface Forwarded {
+  readonly enforcement: Pick<Enforcement, 'admit' | 'allow'>;
+  /** Undefined: the path stays. */
+  readonly rewrite: { readonly case: 'full' | 'prefix'; readonly value: string } | undefined;
+}
+
+function forwardPolicies(
+  { listener }: Place,
+  entry: ForwardRouteEntry,
+  { enforcement: { admit, allow }, rewrite }: Forwarded,
+): readonly TrafficPolicy[] {
+  const comesIn = admit.map((one) => `(${one})`).join(' || ');
+  return [
+    ...authenticationPolicies(entry),
+    { case: 'authorization', value: { require: [originCheck(listener), comesIn], allow: [...allow] } },
+    { case: 'requestHeaderModifier', value: headerModifier(entry.forwarding.requestHeaders, keptFromUpstream) },
+    ...forwardingPolicies(entry),
+    ...(rewrite ? [{ case: 'urlRewrite' as const, value: { path: rewrite } }] : []),
+  ];
 }
 
 interface Destination {
   /** Of the path and the key. */
   readonly suffix: string;
+  readonly match: 'exact' | 'pathPrefix';
   /** Key of the backend. */
   readonly backend: string;
   readonly policies: readonly TrafficPolicy[];
@@ -69,7 +96,7 @@ interface Destination {
 function routeResource(
   { gateway, listener }: Place,
   entry: RouteEntry,
-  { suffix, backend, policies }: Destination,
+  { suffix, match, backend, policies }: Destination,
 ): readonly PlainResource[] {
   const hostnames = [...listener.hostnames].filter((host) => entry.condition.hostnames?.has(host) ?? true).sort();
   if (hostnames.length === 0) return [];
@@ -81,7 +108,7 @@ function routeResource(
   const value = {
     ...{ key, listenerKey: listenerKey(gateway, listener), hostnames },
     name: { ...routeName(entry), ...(suffix === '' ? {} : { ruleName: suffix }) },
-    matches: [{ path: { kind: { case: 'exact' as const, value: `${entry.endpoint}${suffix}` } }, headers }],
+    matches: [{ path: { kind: { case: match, value: `${entry.endpoint}${suffix}` } }, headers }],
     backends: [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
     trafficPolicies: policies.map((kind) => ({ phase: Phase.ROUTE, kind })),
   };

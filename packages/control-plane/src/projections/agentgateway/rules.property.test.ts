@@ -6,11 +6,13 @@ import {
   anyRules,
   type Call,
   decideAs,
+  decideHttp,
+  httpRouteWith,
   issuer,
   onceAllowed,
   routeWith,
 } from '../conditions/arbitrary-rules.ts';
-import { type Enforcement, enforce } from './rules.ts';
+import { type Enforcement, enforce, enforceHttp } from './rules.ts';
 
 const numRuns = 100;
 const timeoutMs = 60_000;
@@ -44,6 +46,57 @@ describe('for any rules and any call', { timeout: timeoutMs }, () => {
       { numRuns },
     );
     expect(compared).toBeGreaterThan(20);
+  });
+});
+
+describe('for any rules about HTTP and any request', { timeout: timeoutMs }, () => {
+  const quoted = fc.constantFrom('GET', 'POST', '/acme/r', '/acme/r/a', 'a').map((one) => JSON.stringify(one));
+  const field = fc.constantFrom('http.method', 'http.path', 'request.path', 'principal.claims.team', 'tenant.name');
+  const test = fc.constantFrom('startsWith', 'endsWith', 'contains', 'matches');
+  const term = fc.oneof(
+    fc.tuple(field, fc.constantFrom('==', '!='), quoted).map((parts) => parts.join(' ')),
+    fc.tuple(field, test, quoted).map(([of, how, text]) => `${of}.${how}(${text})`),
+    fc.constantFrom('"x-a" in http.headers', 'has(principal.claims.team)', 'true'),
+  );
+  const joined = fc.tuple(term, fc.constantFrom('&&', '||', '&& !'), term).map(([a, how, b]) => `${a} ${how}(${b})`);
+  const effect = fc.constantFrom('ALLOW', 'DENY');
+  const httpRules = fc.array(fc.record({ effect, when: fc.oneof(term, joined) }), { minLength: 1, maxLength: 4 });
+  const anyClaims = fc.option(fc.record({ sub: fc.constant('a'), team: fc.constantFrom('a', 5) }), { nil: undefined });
+  const paths = ['/acme/r', '/acme/r/a', '/acme/r/../a', '/acme/r//a', '/acme/r/%2e', '/acme/r/%zz'];
+  const requests = ['GET', 'POST', 'TRACE'].flatMap((method) => paths.map((path) => ({ method, path })));
+
+  it('agentgateway allows nothing that our proxy denies, and no path that could mean another one', () => {
+    let allowed = 0;
+    fc.assert(
+      fc.property(httpRules, anyClaims, (ofRoute, claims) => {
+        const route = httpRouteWith(ofRoute);
+        const { allow } = enforceHttp(route);
+        for (const request of requests) {
+          const jwt = claims ? { ...claims, iss: issuer } : null;
+          const variables = { jwt, apiKey: null, mcp: null, request: { ...request, headers: {} } };
+          if (!allow.some((one) => evaluateAsAgentgateway(one, variables))) continue;
+          allowed += 1;
+          expect([request, decideHttp(route, { ...request, claims })]).toEqual([request, true]);
+          expect([request.method, request.path]).toEqual([
+            expect.not.stringMatching('TRACE'),
+            expect.stringMatching(/r(\/a)?$/),
+          ]);
+          expect(request.path).not.toMatch(/\.\.|\/\//);
+        }
+      }),
+      { numRuns },
+    );
+    expect(allowed).toBeGreaterThan(20);
+  });
+
+  it('a text that our proxy refuses to match is denied, for a pattern and for its contrary', () => {
+    const long = `/acme/r/${'a'.repeat(70_000)}`;
+    for (const when of ['http.path.matches("a")', '!http.path.matches("b")']) {
+      const { allow } = enforceHttp(httpRouteWith([{ effect: 'ALLOW', when }]));
+      const isAllowed = (path: string): boolean =>
+        allow.some((one) => evaluateAsAgentgateway(one, { jwt: null, request: { method: 'GET', path, headers: {} } }));
+      expect([isAllowed('/acme/r/a'), isAllowed(long)]).toEqual([true, false]);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 import type { McpRouteEntry, RouteEntry } from '@signalbox/config';
 import { always, type Formula, value } from '../conditions/formula.ts';
+import { isGated } from '../conditions/http-gate.ts';
 import { orderedRules } from '../conditions/ordered-rules.ts';
 import { type Topic, topics } from '../conditions/reading.ts';
 import { admission, callersOf, isFrom } from './callers.ts';
@@ -34,6 +35,11 @@ export function enforce(route: McpRouteEntry): Enforcement {
  */
 export function enforceA2a(route: RouteEntry, operation: string | undefined): Enforcement {
   return enforced(route, [{ name: 'a2a', operation }], () => always);
+}
+
+/** The same for a route of HTTP or gRPC. */
+export function enforceHttp(route: RouteEntry): Enforcement {
+  return enforced(route, [{ name: 'http' }], () => isGated);
 }
 
 function enforced<T extends AgentgatewayTopic>(

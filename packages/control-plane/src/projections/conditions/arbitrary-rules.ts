@@ -6,6 +6,9 @@ import {
   decodeDocument,
   makeSnapshot,
   type McpRouteEntry,
+  type Principal,
+  resolveName,
+  type RouteEntry,
 } from '@signalbox/config';
 import fc from 'fast-check';
 import { sampleKeySet } from '../sample-route.ts';
@@ -83,8 +86,32 @@ export function anyRules(fields: readonly [string, ...string[]]): fc.Arbitrary<r
   });
 }
 
-/** A route with these rules, for callers with a token and for others. */
-export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry {
+/** A route of MCP with these rules, for callers with a token and for others. @param members of its virtual server */
+export function routeWith(
+  authorization: readonly WrittenRule[],
+  members: readonly object[] = [{ backend: 'b' }],
+): McpRouteEntry {
+  const route = compiled(authorization, [
+    ['Backend', 'b', { mcp: { url: 'http://127.0.0.1/mcp' } }],
+    ['Backend', 'c', { mcp: { url: 'http://127.0.0.2/mcp' } }],
+    ['VirtualServer', 'v', { members }],
+    ['Route', 'r', { gateway: 'edge', match: { path: '/acme/r' }, mcp: { virtualServer: 'v' } }],
+  ]);
+  if (route.kind !== 'mcp') throw new Error('it is of MCP');
+  return route;
+}
+
+/** The same of HTTP. */
+export function httpRouteWith(authorization: readonly WrittenRule[]): RouteEntry {
+  return compiled(authorization, [
+    ['Backend', 'b', { http: { url: 'http://127.0.0.1/' } }],
+    ['Route', 'r', { gateway: 'edge', match: { path: '/acme/r' }, http: { backend: 'b' } }],
+  ]);
+}
+
+type Written = readonly [kind: string, name: string, spec: object];
+
+function compiled(authorization: readonly WrittenRule[], resources: readonly Written[]): RouteEntry {
   const scope = (documents: Parameters<typeof decodeDocument>[0][]) =>
     documents.flatMap((document) => decodeDocument(document).resource?.stored ?? []);
   const operator = compileOperator(
@@ -96,24 +123,13 @@ export function routeWith(authorization: readonly WrittenRule[]): McpRouteEntry 
     ]),
   ).table;
   if (!operator) throw new Error('the operator does not compile');
-  const of = (kind: string, name: string, spec: object) => ({ kind, tenant: 'acme', name, spec: spec as never });
+  const of = ([kind, name, spec]: Written) => ({ kind, tenant: 'acme', name, spec: spec as never });
   // Rules that our proxy refuses to compile are left out.
-  const kept = authorization.filter((rule) => scope([of('Policy', 'p', policySpec([rule]))]).length > 0);
-  const { table, problems } = compileTenant(
-    makeSnapshot(
-      'acme',
-      1n,
-      scope([
-        of('Backend', 'b', { mcp: { url: 'http://127.0.0.1/mcp' } }),
-        of('VirtualServer', 'v', { members: [{ backend: 'b' }] }),
-        of('Route', 'r', { gateway: 'edge', match: { path: '/acme/r' }, mcp: { virtualServer: 'v' } }),
-        of('Policy', 'p', policySpec(kept)),
-      ]),
-    ),
-    operator,
-  );
+  const kept = authorization.filter((rule) => scope([of(['Policy', 'p', policySpec([rule])])]).length > 0);
+  const all = [...resources, ['Policy', 'p', policySpec(kept)] as const];
+  const { table, problems } = compileTenant(makeSnapshot('acme', 1n, scope(all.map(of))), operator);
   const route = table?.routes.get('r');
-  if (route?.kind !== 'mcp') throw new Error(problems.map(({ message }) => message).join('; '));
+  if (!route) throw new Error(problems.map(({ message }) => message).join('; '));
   return route;
 }
 
@@ -123,22 +139,49 @@ function policySpec(authorization: readonly object[]): object {
   return { target: { tenant: {} }, authentication, authorization };
 }
 
-/** What our proxy decides. */
-export function decideAs(route: McpRouteEntry, { name, args: given, claims: of }: Call): boolean {
-  const groups = of?.['groups'];
-  const principal = of
-    ? {
-        ...{ id: 'x', kind: 'jwt' as const, subject: String(of['sub']), issuer },
-        groups: typeof groups === 'string' ? [groups] : Array.isArray(groups) ? groups.filter(isText) : [],
-        claims: argsFromValue(of) ?? new Map(),
-      }
-    : { id: 'x', kind: 'anonymous' as const, subject: 'ab', issuer: '', groups: [], claims: new Map() };
+/** What our proxy decides. At several members a name has to lead to one of them. */
+export function decideAs(route: McpRouteEntry, call: Call): boolean {
+  const { federation, member } = route.mcp;
+  if (federation === null) return decideAt(route, call, member.backend.name);
+  const [found] = resolveName(federation, 'tools', call.name);
+  return found !== undefined && decideAt(route, call, found.member.backend.name);
+}
+
+function decideAt(route: McpRouteEntry, { name, args: given, claims }: Call, backend: string): boolean {
   return decide(route.authorization, {
-    ...{ principal, tenant: 'acme', backend: 'b', session: '', nowMs: 0 },
+    ...{ principal: principalOf(claims), tenant: 'acme', backend, session: '', nowMs: 0 },
     subject: { kind: 'tool', name, args: argsFromValue(given) ?? new Map() },
     mcp: { method: 'tools/call', era: 'modern', version: '2026-07-28' },
     request: { host: 'localhost', path: '/acme/r/mcp' },
   }).allowed;
+}
+
+/** A request of HTTP, without header fields. */
+export interface HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly claims: Call['claims'];
+}
+
+/** The same for a request of HTTP. */
+export function decideHttp(route: RouteEntry, { method, path, claims }: HttpRequest): boolean {
+  return decide(route.authorization, {
+    ...{ principal: principalOf(claims), tenant: 'acme', backend: 'b', session: '', nowMs: 0 },
+    subject: { kind: 'http', method, path, headers: new Map() },
+    mcp: null,
+    request: { host: 'localhost', path },
+  }).allowed;
+}
+
+function principalOf(claims: Call['claims']): Principal {
+  const groups = claims?.['groups'];
+  return claims
+    ? {
+        ...{ id: 'x', kind: 'jwt', subject: String(claims['sub']), issuer },
+        groups: typeof groups === 'string' ? [groups] : Array.isArray(groups) ? groups.filter(isText) : [],
+        claims: argsFromValue(claims) ?? new Map(),
+      }
+    : { id: 'x', kind: 'anonymous', subject: 'ab', issuer: '', groups: [], claims: new Map() };
 }
 
 function isText(value: unknown): value is string {

@@ -12,7 +12,7 @@ export function probeEnvoy(probe: Probe): Verdict {
     case 'route': {
       const route = sampleRoute(probe);
       const [problem] = routeProblems(route, enforce(route));
-      if (!problem) return yes;
+      if (!problem) return route.kind === 'mcp' && route.mcp.federation !== null ? ofMembers : yes;
       return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
@@ -27,6 +27,11 @@ function withArguments(when: string): Verdict {
 }
 
 const yes: Verdict = { support: 'yes', note: '' };
+
+const ofMembers: Verdict = {
+  support: 'partly',
+  note: 'legacy era only, without GET, DELETE and completion; URIs in results stay the members’ own, so do ui:// and skill://; its own instructions; lists of what answers',
+};
 
 const behaviours: Readonly<Record<BehaviourId, Verdict>> = {
   'call-decisions': yes,

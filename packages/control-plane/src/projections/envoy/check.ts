@@ -1,5 +1,6 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
 import { unenforceable } from '../foreign-plane.ts';
+import { isFederated, memberProblems } from './members.ts';
 import { limitGaps, type LimitShares } from './rate-limits.ts';
 import type { Enforcement } from './rules.ts';
 import { backendOf } from './upstream.ts';
@@ -14,10 +15,10 @@ export function routeProblems(
   const backend = new URL(backendOf(route).url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
-    ...(route.kind !== 'mcp' || route.mcp.federation === null
+    ...(route.kind === 'mcp' ? memberProblems(route).map(problem) : []),
+    ...(isFederated(route) || backend.search === ''
       ? []
-      : [problem('Envoy cannot present the members of a virtual server as one')]),
-    ...(backend.search === '' ? [] : [problem('Envoy cannot call a backend whose URL has a query')]),
+      : [problem('Envoy cannot call a backend whose URL has a query')]),
     ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
     ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
       features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),

@@ -9,6 +9,8 @@ import {
   HeaderMutationPerRouteSchema,
   HeaderMutationSchema,
 } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
+import * as composite from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
+import { McpRouterSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { McpOverrideSchema, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { RBACPerRouteSchema, RBACSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
@@ -23,6 +25,12 @@ const schemas = [ClusterSchema, ClusterLoadAssignmentSchema, SecretSchema, Liste
 const registry = createRegistry(
   ...schemas,
   ...[jwtAuthn.JwtAuthenticationSchema, jwtAuthn.PerRouteConfigSchema, McpSchema, McpOverrideSchema],
+  ...[
+    composite.CompositeSchema,
+    composite.CompositePerRouteSchema,
+    composite.ExecuteFilterActionSchema,
+    McpRouterSchema,
+  ],
   ...[HeaderMutationSchema, HeaderMutationPerRouteSchema],
   ...[FilterConfigSchema, LocalRateLimitSchema, HttpProtocolOptionsSchema],
   ...[RBACSchema, RBACPerRouteSchema, RouterSchema, HttpConnectionManagerSchema, UpstreamTlsContextSchema],

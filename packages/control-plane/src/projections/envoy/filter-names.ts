@@ -7,6 +7,8 @@ export const filterNames = {
   rbac: 'envoy.filters.http.rbac',
   limit: 'envoy.filters.http.local_ratelimit',
   router: 'envoy.filters.http.router',
+  /** Where routes to several members put what presents them as one. */
+  members: 'signalbox.members',
   /** A second RBAC, in front. */
   origin: 'signalbox.origin',
 } as const;

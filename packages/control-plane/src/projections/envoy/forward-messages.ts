@@ -87,7 +87,8 @@ const defaultMs = 3_600_000;
 
 /** Also where nothing is retried: the time of one try is part of the policy. */
 function retryOf({ forwarding: { retry, timeouts } }: ForwardRouteEntry): RetryPolicy | undefined {
-  const { backendRequestMs } = timeouts;
+  // Nought is no limit.
+  const backendRequestMs = timeouts.backendRequestMs || null;
   if (retry === null && backendRequestMs === null) return undefined;
   return create(RetryPolicySchema, {
     ...(backendRequestMs === null ? {} : { perTryTimeout: milliseconds(backendRequestMs) }),

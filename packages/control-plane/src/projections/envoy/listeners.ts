@@ -3,6 +3,7 @@ import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config'
 import { ListenerSchema } from '@signalbox/proto/envoy/config/listener/v3/listener_pb.ts';
 import { PolicySchema, RBAC_Action } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { JwtAuthenticationSchema } from '@signalbox/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
+import { CompositeSchema } from '@signalbox/proto/envoy/extensions/filters/http/composite/v3/composite_pb.ts';
 import { Mcp_TrafficMode, McpSchema } from '@signalbox/proto/envoy/extensions/filters/http/mcp/v3/mcp_pb.ts';
 import { HeaderMutationSchema } from '@signalbox/proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
 import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
@@ -75,6 +76,7 @@ function httpFilters(listener: ListenerEntry, routes: readonly RouteEntry[], opt
     [filterNames.rbac, pack(RBACSchema, { rules: { action: RBAC_Action.ALLOW } })],
     // Only what is allowed is counted; only routes have limits.
     [filterNames.limit, pack(LocalRateLimitSchema, { statPrefix: 'limits' })],
+    ...(options.hasMcpFilters ? [[filterNames.members, pack(CompositeSchema, {})] as const] : []),
     [filterNames.router, pack(RouterSchema, {})],
   ] as const;
   return filters.map(([name, config]) => ({ name, configType: typed(config) }));

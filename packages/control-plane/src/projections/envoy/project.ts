@@ -4,11 +4,12 @@ import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
+import { presentsMembers } from './members.ts';
 import { limitShares } from './rate-limits.ts';
 import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
 import { enforce } from './rules.ts';
 import { secretResources } from './secrets.ts';
-import { backendOf, backendUpstream, keySetUpstream, type Upstream } from './upstream.ts';
+import { backendsOf, keySetUpstream, type Upstream, upstreamOf } from './upstream.ts';
 
 /**
  * Everything that an Envoy of a gateway needs: clusters, endpoints, listeners, routes. Pure, with equal bytes for equal
@@ -42,17 +43,16 @@ function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): reado
   return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-/** A query of a backend would get lost, and so would members: such routes are left out, which the check has reported. */
+/** A query of a backend would get lost, and so would what members are called: such routes are left out, as reported. */
 function reachable(route: RouteEntry): boolean {
-  if (route.kind === 'mcp' && route.mcp.federation !== null) return false;
-  return new URL(backendOf(route).url).search === '';
+  return presentsMembers(route) && backendsOf(route).every(({ url }) => new URL(url).search === '');
 }
 
 function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {
   const byCluster = new Map<string, Upstream>();
   for (const route of routes) {
     const keySets = [...route.authentication.jwt.values()].flatMap(({ jwks }) => ('uri' in jwks ? [jwks.uri] : []));
-    for (const upstream of [backendUpstream(route), ...keySets.map(keySetUpstream)]) {
+    for (const upstream of [...backendsOf(route).map(upstreamOf), ...keySets.map(keySetUpstream)]) {
       byCluster.set(upstream.cluster, upstream);
     }
   }

@@ -17,6 +17,7 @@ import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
+import { membersFilter } from './members.ts';
 import type { EnvoyOptions } from './options.ts';
 import { pack, resource, seconds, sortedRecord } from './pack.ts';
 import { permissionOf, stringMatcher } from './permission.ts';
@@ -143,6 +144,7 @@ function deniedRoute(entry: RouteEntry): Route {
 
 function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares: LimitShares, options: EnvoyOptions) {
   const limit = rateLimitConfig(entry, shares);
+  const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const requirement = requirementName(entry);
   const specifier =
     requirement === undefined
@@ -155,6 +157,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
     [filterNames.mcp, messageConfig(entry, paths, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
+    ...(members ? [[filterNames.members, members] as const] : []),
   ] as const;
 }
 

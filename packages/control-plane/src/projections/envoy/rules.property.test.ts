@@ -9,6 +9,7 @@ import {
   issuer,
   onceAllowed,
   routeWith,
+  type WrittenRule,
 } from '../conditions/arbitrary-rules.ts';
 import { enforce } from './rules.ts';
 
@@ -44,6 +45,43 @@ describe('for any rules and any call', { timeout: timeoutMs }, () => {
       { numRuns },
     );
     expect(compared).toBeGreaterThan(0);
+  });
+});
+
+describe('for any rules and any call of several members', { timeout: timeoutMs }, () => {
+  const fields = ['args.x', 'args.o.n', 'principal.claims.team', 'backend.name'] as const;
+  const ofMembers = fc
+    .tuple(fc.constantFrom('a__', 'ab__', '', 'c__', 'a_', '__'), anyCall)
+    .map(([prefix, one]): Call => ({ ...one, name: prefix + one.name }));
+  const members = [
+    { backend: 'b', prefix: 'a' },
+    { backend: 'c', prefix: 'ab' },
+  ];
+
+  const ofOne = { args: {}, claims: undefined };
+  const ofSecond: [WrittenRule[], Call[]] = [
+    [
+      { effect: 'DENY', when: 'tool.name.endsWith("b")' },
+      { effect: 'ALLOW', when: 'backend.name == "c"' },
+    ],
+    ['a__a', 'ab__a', 'ab__b', 'ab__', 'a'].map((name) => ({ ...ofOne, name })),
+  ];
+
+  it('Envoy allows what our proxy allows, and nothing else, when nothing is reported and no argument is a list', () => {
+    let allowed = 0;
+    fc.assert(
+      fc.property(anyRules([...fields]), fc.array(ofMembers, { minLength: 1, maxLength: 8 }), (ofRoute, calls) => {
+        const route = routeWith(ofRoute, members);
+        const { allow, gaps } = enforce(route);
+        expect(calls.filter((one) => allows(allow, one) && !decideAs(route, one))).toEqual([]);
+        for (const one of gaps.size > 0 ? [] : calls.filter(isPlain)) {
+          if (decideAs(route, one)) allowed += 1;
+          expect([one, allows(allow, one)]).toEqual([one, decideAs(route, one)]);
+        }
+      }),
+      { numRuns, examples: [ofSecond] },
+    );
+    expect(allowed).toBeGreaterThan(0);
   });
 });
 

@@ -1,10 +1,12 @@
 import type { RouteEntry, RuleField } from '@signalbox/config';
-import { all, any, type Formula, not, value } from '../conditions/formula.ts';
-import { orderedRules } from '../conditions/ordered-rules.ts';
+import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
+import { isGated } from '../conditions/http-gate.ts';
+import { type OrderedRules, orderedRules } from '../conditions/ordered-rules.ts';
 import type { Caller } from '../conditions/reading.ts';
 import { isCarriedRequest } from './a2a.ts';
 import { callersOf, isFrom } from './callers.ts';
 import { type EnvoyTopic, protocolMethods, readField, topicsOf } from './fields.ts';
+import { isFederated, isOfMembers } from './members.ts';
 import { patternGap } from './pattern.ts';
 
 /** What the rules of a route come to. */
@@ -21,21 +23,50 @@ export interface Enforcement {
 export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
   if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
-  const { allow: byRule, gaps } = orderedRules(route, {
-    ...{ topics: topicsOf(route), callers, isFrom, isAbout, patternGap },
-    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
-  });
+  const { allow: byRule, gaps } = rulesOfMembers(route) ?? rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
   const common: readonly (readonly [string, Formula])[] =
     isEmpty || route.kind !== 'mcp'
       ? []
       : [
-          ['protocol', all([isFrom(callers), anyMethod()])],
+          ['protocol', all([isFrom(callers), anyMethod(route)])],
           ['streams', all([isFrom(callers), anyStream()])],
         ];
   const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
   const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
   return { allow, paths, gaps };
+}
+
+function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): OrderedRules {
+  const callers = callersOf(route.authentication);
+  return orderedRules(route, {
+    ...{ topics: topicsOf(route), callers, isFrom, isAbout: about, patternGap },
+    read: (field: RuleField, topic: EnvoyTopic, caller: Caller) => readField(field, route, topic, caller),
+  });
+}
+
+/**
+ * The rules of a route to several members, for each by itself if they read which backend it is. Rules of policies on
+ * backends come after those of the route: without them a call is denied, which has been reported for those that allow.
+ */
+function rulesOfMembers(route: RouteEntry): OrderedRules | undefined {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
+  if (route.kind !== 'mcp' || federation === null) return undefined;
+  const { members } = federation;
+  const readsBackend = route.authorization.rules.some(({ when }) => /\bbackend\b/.test(when));
+  const groups = readsBackend ? members.map((member) => [member]) : [members];
+  const allow = new Map<string, Formula>();
+  const gaps = new Map<string, ReadonlySet<string>>();
+  for (const group of groups) {
+    const [member = route.mcp.member] = group;
+    const asMember: RouteEntry = { ...route, mcp: { ...route.mcp, member } };
+    const found = rulesOf(asMember, (topic) => all([isAbout(topic), isOfMembers(federation, group, topic)]));
+    const suffix = readsBackend ? ` ${member.backend.name}` : '';
+    for (const [name, formula] of found.allow)
+      allow.set(name + suffix, any([allow.get(name + suffix) ?? never, formula]));
+    for (const [rule, features] of found.gaps) gaps.set(rule, new Set([...(gaps.get(rule) ?? []), ...features]));
+  }
+  return { allow, gaps };
 }
 
 /** Paths of arguments in a condition. */
@@ -47,7 +78,7 @@ function argumentPaths(formula: Formula): readonly string[] {
 }
 
 function isAbout(topic: EnvoyTopic): Formula {
-  if (topic.name === 'http') return all([servedMethod, not(oddPath)]);
+  if (topic.name === 'http') return isGated;
   if (topic.name === 'a2a' || !('methods' in topic)) return isCarriedRequest;
   const { methods, subject } = topic;
   return all([
@@ -56,35 +87,12 @@ function isAbout(topic: EnvoyTopic): Formula {
   ]);
 }
 
-/** What the gate of our own proxy lets pass. */
-const servedMethod: Formula = {
-  kind: 'header',
-  name: ':method',
-  match: { is: 'regex', text: 'GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS' },
-};
-
-/**
- * A path that our own proxy refuses because another one could mean the same: an empty or a dot segment, an escape that is
- * needless, malformed or hides a separator, a character that has to be escaped.
- */
-const oddPath: Formula = {
-  kind: 'path',
-  match: {
-    is: 'regex',
-    text: [
-      '(?s:.*)(?:',
-      ...['//|/\\.\\.?(?:/|$)|', '%(?:[^0-9A-F]|[0-9A-F][^0-9A-F]|[0-9A-F]?$)|'],
-      '%(?:00|2[DEF]|3[0-9]|4[1-9A-F]|5[0-9ACF]|6[1-9A-F]|7[0-9AE])|',
-      "[^!$%&'()*+,./0-9:;=@A-Z\\[\\]_a-z~-]",
-      ')(?s:.*)',
-    ].join(''),
-  },
-};
-
-function anyMethod(): Formula {
+/** At several members completion is a matter of policy, too, which Envoy does not see. */
+function anyMethod(route: RouteEntry): Formula {
+  const methods = isFederated(route) ? protocolMethods.filter((name) => name !== completion) : protocolMethods;
   return any([
     value('mcp', ['method'], { is: 'prefix', text: 'notifications/' }),
-    ...protocolMethods.map((text) => value('mcp', ['method'], { is: 'exact', text })),
+    ...methods.map((text) => value('mcp', ['method'], { is: 'exact', text })),
   ]);
 }
 
@@ -95,3 +103,5 @@ function anyStream(): Formula {
     not(value('mcp', ['method'], { is: 'present' })),
   ]);
 }
+
+const completion = 'completion/complete';

@@ -27,7 +27,16 @@ export function backendOf(route: RouteEntry): BackendEntry {
 
 /** The server of a route's backend. */
 export function backendUpstream(route: RouteEntry): Upstream {
-  const { key, url, kind, tenant, tls: ownTls, connection } = backendOf(route);
+  return upstreamOf(backendOf(route));
+}
+
+/** The backends of a route: those of all its members. */
+export function backendsOf(route: RouteEntry): readonly BackendEntry[] {
+  const federation = route.kind === 'mcp' ? route.mcp.federation : null;
+  return federation?.members.map(({ backend }) => backend) ?? [backendOf(route)];
+}
+
+export function upstreamOf({ key, url, kind, tenant, tls: ownTls, connection }: BackendEntry): Upstream {
   return { ...upstreamAt(key, new URL(url)), http2: kind === 'grpc', tenant, ownTls, connection };
 }
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/node_service.proto.
  */
 export const file_signalbox_admin_v1_node_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSJ/ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlEi0KCHJlcGxpY2FzGAIgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlJlcGxpY2ESEgoKaW5jb21wbGV0ZRgDIAEoCSIiChFXYXRjaE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSKAAQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguc2lnbmFsYm94LmFkbWluLnYxLk5vZGUSLQoIcmVwbGljYXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYRISCgppbmNvbXBsZXRlGAMgASgJIq8BCgdSZXBsaWNhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWxpdmUYBCABKAgSLgoKZ29uZV9zaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbm9kZXMYBiABKA0SDAoEc2VsZhgHIAEoCCLJAwoETm9kZRIKCgJpZBgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGlkZW50aXR5GAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCgljb25uZWN0ZWQYBiABKAgSMwoPY29ubmVjdGVkX3NpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBnNjb3BlcxgJIAMoCzIdLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlU2NvcGUSLwoLbGFzdF9hY2tfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKCWxhc3RfbmFjaxgLIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUmVmdXNhbBIWCg5yZW1vdGVfYWRkcmVzcxgMIAEoCRIPCgdyZXBsaWNhGA0gASgJEg4KBmZhbWlseRgOIAEoCRITCgtzY29wZV9jb3VudBgPIAEoDRIUCgxiZWhpbmRfY291bnQYECABKA0iTgoJTm9kZVNjb3BlEg0KBXNjb3BlGAEgASgJEhgKEGRlc2lyZWRfcmV2aXNpb24YAiABKAQSGAoQYXBwbGllZF9yZXZpc2lvbhgDIAEoBCKeAQoLTm9kZVJlZnVzYWwSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXNjb3BlGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEjUKCHJlZnVzYWxzGAQgAygLMiMuc2lnbmFsYm94LmFkbWluLnYxLlJlc291cmNlUmVmdXNhbBIPCgdjdXJyZW50GAUgASgIMtUBCgtOb2RlU2VydmljZRJhCglMaXN0Tm9kZXMSJC5zaWduYWxib3guYWRtaW4udjEuTGlzdE5vZGVzUmVxdWVzdBolLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIHkAIB6OAYBBJjCgpXYXRjaE5vZGVzEiUuc2lnbmFsYm94LmFkbWluLnYxLldhdGNoTm9kZXNSZXF1ZXN0GiYuc2lnbmFsYm94LmFkbWluLnYxLldhdGNoTm9kZXNSZXNwb25zZSIE6OAYBDABYgZwcm90bzM", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
+  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSJ/ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlEi0KCHJlcGxpY2FzGAIgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlJlcGxpY2ESEgoKaW5jb21wbGV0ZRgDIAEoCSIiChFXYXRjaE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSKAAQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguc2lnbmFsYm94LmFkbWluLnYxLk5vZGUSLQoIcmVwbGljYXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYRISCgppbmNvbXBsZXRlGAMgASgJIq8BCgdSZXBsaWNhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWxpdmUYBCABKAgSLgoKZ29uZV9zaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbm9kZXMYBiABKA0SDAoEc2VsZhgHIAEoCCLZAwoETm9kZRIKCgJpZBgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGlkZW50aXR5GAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCgljb25uZWN0ZWQYBiABKAgSMwoPY29ubmVjdGVkX3NpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBnNjb3BlcxgJIAMoCzIdLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlU2NvcGUSLwoLbGFzdF9hY2tfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKCWxhc3RfbmFjaxgLIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUmVmdXNhbBIWCg5yZW1vdGVfYWRkcmVzcxgMIAEoCRIPCgdyZXBsaWNhGA0gASgJEg4KBmZhbWlseRgOIAEoCRITCgtzY29wZV9jb3VudBgPIAEoDRIUCgxiZWhpbmRfY291bnQYECABKA0SDgoGZ3JvdXBzGBEgAygJIk4KCU5vZGVTY29wZRINCgVzY29wZRgBIAEoCRIYChBkZXNpcmVkX3JldmlzaW9uGAIgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YAyABKAQingEKC05vZGVSZWZ1c2FsEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVzY29wZRgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBI1CghyZWZ1c2FscxgEIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZnVzYWwSDwoHY3VycmVudBgFIAEoCDLVAQoLTm9kZVNlcnZpY2USYQoJTGlzdE5vZGVzEiQuc2lnbmFsYm94LmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJS5zaWduYWxib3guYWRtaW4udjEuTGlzdE5vZGVzUmVzcG9uc2UiB5ACAejgGAQSYwoKV2F0Y2hOb2RlcxIlLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaE5vZGVzUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaE5vZGVzUmVzcG9uc2UiBOjgGAQwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.ListNodesRequest
@@ -217,7 +217,7 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
   lastSeen?: Timestamp | undefined;
 
   /**
-   * Those first in which it does not run the newest revision; at most 100, unless the request names a scope.
+   * Those first in which it does not run what it should; at most 100, unless the request names a scope.
    *
    * @generated from field: repeated signalbox.admin.v1.NodeScope scopes = 9;
    */
@@ -253,7 +253,7 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
   family: string;
 
   /**
-   * All scopes that it serves, and those of them in which it does not run the newest revision.
+   * All scopes that it serves, and those of them in which it does not run what it should.
    *
    * @generated from field: uint32 scope_count = 15;
    */
@@ -263,6 +263,13 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
    * @generated from field: uint32 behind_count = 16;
    */
   behindCount: number;
+
+  /**
+   * Groups that its token puts it in: what stages of rollouts name.
+   *
+   * @generated from field: repeated string groups = 17;
+   */
+  groups: string[];
 };
 
 /**
@@ -282,6 +289,8 @@ export type NodeScope = Message<"signalbox.admin.v1.NodeScope"> & {
   scope: string;
 
   /**
+   * The newest, or while that is rolled out in stages and has not reached the node, the one before.
+   *
    * @generated from field: uint64 desired_revision = 2;
    */
   desiredRevision: bigint;

@@ -123,7 +123,8 @@ export type RouteRetry = Message<"signalbox.config.v1.RouteRetry"> & {
   attempts: number;
 
   /**
-   * Status codes, 500 to 599, that count as failures beside connections that could not be made or broke. Empty: 503.
+   * Status codes, 500 to 599, that count as failures beside connections that could not be made or broke, and answers that
+   * did not begin in time. Empty: 503.
    *
    * @generated from field: repeated uint32 codes = 2;
    */

@@ -10,13 +10,15 @@ import type { AuthorizationRule } from "./authorization_pb.ts";
 import { file_signalbox_config_v1_authorization } from "./authorization_pb.ts";
 import type { Limits } from "./limits_pb.ts";
 import { file_signalbox_config_v1_limits } from "./limits_pb.ts";
+import type { Rollout } from "./rollout_pb.ts";
+import { file_signalbox_config_v1_rollout } from "./rollout_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/policy.proto.
  */
 export const file_signalbox_config_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSLkAQoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZRIrCgZsaW1pdHMYBCABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLkxpbWl0cyKJAQoMUG9saWN5VGFyZ2V0EjMKBnRlbmFudBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVGVuYW50VGFyZ2V0SAASDwoFcm91dGUYAiABKAlIABIYCg52aXJ0dWFsX3NlcnZlchgDIAEoCUgAEhEKB2JhY2tlbmQYBCABKAlIAEIGCgRraW5kIg4KDFRlbmFudFRhcmdldGIGcHJvdG8z", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization, file_signalbox_config_v1_limits]);
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSKTAgoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZRIrCgZsaW1pdHMYBCABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLkxpbWl0cxItCgdyb2xsb3V0GAogASgLMhwuc2lnbmFsYm94LmNvbmZpZy52MS5Sb2xsb3V0IokBCgxQb2xpY3lUYXJnZXQSMwoGdGVuYW50GAEgASgLMiEuc2lnbmFsYm94LmNvbmZpZy52MS5UZW5hbnRUYXJnZXRIABIPCgVyb3V0ZRgCIAEoCUgAEhgKDnZpcnR1YWxfc2VydmVyGAMgASgJSAASEQoHYmFja2VuZBgEIAEoCUgAQgYKBGtpbmQiDgoMVGVuYW50VGFyZ2V0YgZwcm90bzM", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization, file_signalbox_config_v1_limits, file_signalbox_config_v1_rollout]);
 
 /**
  * Rules attached to a target. Of all policies that apply to a request, the narrowest one with `authentication` says
@@ -46,6 +48,14 @@ export type Policy = Message<"signalbox.config.v1.Policy"> & {
    * @generated from field: signalbox.config.v1.Limits limits = 4;
    */
   limits?: Limits | undefined;
+
+  /**
+   * How revisions of the tenant reach nodes; for the target tenant, in one policy. What the operator's Tenant resource
+   * says of it comes first.
+   *
+   * @generated from field: signalbox.config.v1.Rollout rollout = 10;
+   */
+  rollout?: Rollout | undefined;
 };
 
 /**

@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Rollout } from "./rollout_pb.ts";
+import { file_signalbox_config_v1_rollout } from "./rollout_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/tenant.proto.
  */
 export const file_signalbox_config_v1_tenant: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3RlbmFudC5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSKdAQoGVGVuYW50EhQKDGRpc3BsYXlfbmFtZRgBIAEoCRI3CgZsYWJlbHMYAiADKAsyJy5zaWduYWxib3guY29uZmlnLnYxLlRlbmFudC5MYWJlbHNFbnRyeRIVCg1wYXRoX3ByZWZpeGVzGAMgAygJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFiBnByb3RvMw");
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3RlbmFudC5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSLMAQoGVGVuYW50EhQKDGRpc3BsYXlfbmFtZRgBIAEoCRI3CgZsYWJlbHMYAiADKAsyJy5zaWduYWxib3guY29uZmlnLnYxLlRlbmFudC5MYWJlbHNFbnRyeRIVCg1wYXRoX3ByZWZpeGVzGAMgAygJEi0KB3JvbGxvdXQYCiABKAsyHC5zaWduYWxib3guY29uZmlnLnYxLlJvbGxvdXQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_signalbox_config_v1_rollout]);
 
 /**
  * An isolated owner of routes, backends, policies and audit. Operator scope.
@@ -37,6 +39,13 @@ export type Tenant = Message<"signalbox.config.v1.Tenant"> & {
    * @generated from field: repeated string path_prefixes = 3;
    */
   pathPrefixes: string[];
+
+  /**
+   * How revisions of the tenant reach nodes, whatever its own policies say. Empty: as they say, or else all at once.
+   *
+   * @generated from field: signalbox.config.v1.Rollout rollout = 10;
+   */
+  rollout?: Rollout | undefined;
 };
 
 /**
