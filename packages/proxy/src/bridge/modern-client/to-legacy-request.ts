@@ -46,7 +46,7 @@ export function roundParamsOf({ bytes, params }: ScannedMessage): RoundParams {
 export function toLegacyBody(message: ScannedMessage): Buffer {
   const { bytes, params, meta } = message;
   const edits: Edit[] = [];
-  if (params) edits.push(...withoutMembers(bytes, params, roundMembers));
+  if (params) edits.push(...withoutMembers(bytes, params, ownParams));
   if (meta) edits.push(...withoutMembers(bytes, meta, ownMeta));
   return splice(
     bytes,
@@ -54,7 +54,8 @@ export function toLegacyBody(message: ScannedMessage): Buffer {
   );
 }
 
-const roundMembers: ReadonlySet<string> = new Set(['inputResponses', 'requestState']);
+/** A modern server ignores `task`, which asked legacy ones for tasks; those that know it would refuse or make one. */
+const ownParams: ReadonlySet<string> = new Set(['inputResponses', 'requestState', 'task']);
 const ownMeta: ReadonlySet<string> = new Set([
   ...[metaKeys.protocolVersion, metaKeys.clientCapabilities, metaKeys.clientInfo, metaKeys.logLevel],
 ]);
