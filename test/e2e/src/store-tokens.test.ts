@@ -78,7 +78,8 @@ describe('a token', () => {
       .with(1, id ?? '')
       .join('_');
     expect(await store.identify(forged)).toBeUndefined();
-    expect(await store.identify(`${credential.reveal().slice(0, -1)}x`)).toBeUndefined();
+    const [right, wrongEnd] = [credential.reveal(), credential.reveal().endsWith('x') ? 'y' : 'x'];
+    expect(await store.identify(right.slice(0, -1) + wrongEnd)).toBeUndefined();
     expect(await store.identify('')).toBeUndefined();
   });
 
