@@ -26,6 +26,8 @@ const wireStories = [
 
 export default defineConfig({
   test: {
+    // Stories with real engines wait more than they compute: left alone, one worker would run on two cores, half idle.
+    maxWorkers: 3,
     projects: [
       {
         test: {
