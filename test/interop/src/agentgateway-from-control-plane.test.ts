@@ -145,6 +145,12 @@ describe('a stock agentgateway, by a model of its end of the stream', () => {
   });
 });
 
+/** The route, for one host only. */
+function forHost(document: ResourceFile, hostname: string): ResourceFile {
+  const spec = document['spec'] as { readonly match: object };
+  return { ...document, spec: { ...spec, match: { ...spec.match, hostnames: [hostname] } } };
+}
+
 describe('what a stock agentgateway refuses', () => {
   const refusalOf = (id: string) =>
     until('the refusal to be shown', async () => {
@@ -163,14 +169,19 @@ describe('what a stock agentgateway refuses', () => {
     // It has taken the rest of the response.
     expect(node.store.names).toContain('listener/default.main');
     expect(node.isReady).toBe(severity === 'warn');
-    // The next revision is sent as ever, and makes it good.
+    // What was refused is not sent again as it was. Its next version is, and makes it good.
     node.refuse({});
-    await apply('acme', [policy({ name: 'tools', anonymous: true, rules: ['tool.name == "later"'] })]);
+    const later = mcpRoute({ name: 'tools', url, anonymous: true, rules: ['tool.name == "later"'] });
+    await apply(
+      'acme',
+      later.map((document) => (document['kind'] === 'Route' ? forHost(document, 'tools.example') : document)),
+    );
     await until('the node to run it', async () => {
       const { nodes } = await admin.nodes.listNodes({});
       const acme = nodes.find(({ id }) => id.includes(`~${severity}.`))?.scopes.find(({ scope }) => scope === 'acme');
       return acme?.appliedRevision === acme?.desiredRevision || undefined;
     });
+    await apply('acme', later);
   });
 
   it('is what it does not claim to hold when it comes back, and is sent again', async () => {
