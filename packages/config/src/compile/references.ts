@@ -113,7 +113,7 @@ function checkGrpc({ gateway, unenforceable }: Route, set: ReferencedSet, found:
   if (set.operator.gateways.get(gateway)?.dataPlanes.has('native') !== true) return;
   const restricted = unenforceable === Unenforceable.RESTRICT;
   const then = restricted ? 'its requests are refused there' : 'serve it on a gateway whose dataPlanes is [ENVOY]';
-  const message = `the data plane NATIVE of gateway ${gateway} does not speak HTTP/2 to clients: ${then}`;
+  const message = `the data plane NATIVE of gateway ${gateway} does not carry gRPC: ${then}`;
   if (restricted) found.warn('unenforceable', 'spec.grpc', message);
   else found.error('unenforceable', 'spec.grpc', message);
 }
