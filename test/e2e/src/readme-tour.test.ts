@@ -26,7 +26,8 @@ describe('the tour of the README', () => {
   afterAll(async () => {
     up.kill('SIGKILL');
     await up.finished;
-    await rm(join(dataDir, '..'), { recursive: true, force: true });
+    // Its Postgres may still be at its last files.
+    await rm(join(dataDir, '..'), { recursive: true, force: true, maxRetries: 20, retryDelay: 250 });
   });
 
   it('works as it is printed', async () => {
