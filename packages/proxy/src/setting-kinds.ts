@@ -19,3 +19,8 @@ export function bytes(name: string, fallback: number, doc: string): Setting<numb
 export function count(name: string, fallback: number, doc: string, unit = 'count'): Setting<number> {
   return integer({ name, fallback: String(fallback), unit, min: 0, max: maxCount, doc });
 }
+
+/** A bound that cannot be lifted: at least 1. */
+export function bound(name: string, fallback: number, doc: string, unit = 'count'): Setting<number> {
+  return integer({ name, fallback: String(fallback), unit, min: 1, max: maxCount, doc });
+}

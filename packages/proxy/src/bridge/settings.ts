@@ -1,4 +1,5 @@
-import { integer, type Setting, type Settings } from '@signalbox/runtime';
+import type { Settings } from '@signalbox/runtime';
+import { bound } from '../setting-kinds.ts';
 import { type BridgeLimits, defaultBridgeLimits } from './limits.ts';
 
 const fallback = defaultBridgeLimits;
@@ -62,9 +63,4 @@ export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): Bridg
     gatherMs: settings.inputGather,
     idleMs: settings.sharedSessionIdle,
   };
-}
-
-/** At least 1: none of these bounds can be lifted. */
-function bound(name: string, initial: number, doc: string, unit = 'count'): Setting<number> {
-  return integer({ name, fallback: String(initial), unit, min: 1, max: 2_147_483_647, doc });
 }

@@ -1,4 +1,5 @@
-import { integer, type Setting, type Settings } from '@signalbox/runtime';
+import type { Settings } from '@signalbox/runtime';
+import { bound } from '../setting-kinds.ts';
 import { defaultFederationLimits, type FederationLimits } from './limits.ts';
 
 const fallback = defaultFederationLimits;
@@ -84,9 +85,4 @@ export function federationLimitsOf(settings: Settings<typeof federationSettings>
     capabilitiesBytes: settings.maxClientCapabilities,
     subscriptions: settings.maxMemberSubscriptions,
   };
-}
-
-/** At least 1: none of these bounds can be lifted. */
-function bound(name: string, initial: number, doc: string, unit = 'count'): Setting<number> {
-  return integer({ name, fallback: String(initial), unit, min: 1, max: 2_147_483_647, doc });
 }

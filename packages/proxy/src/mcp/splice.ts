@@ -62,14 +62,31 @@ export function spliceText(bytes: Buffer, span: Span, text: string): Buffer {
   return spliceBytes(bytes, span, { source, from: { start: 0, end: source.length } });
 }
 
-/** Takes a member out of an object, with the comma that parts it from its neighbour. */
-export function withoutMember(bytes: Buffer, object: Span, name: string): readonly Edit[] {
-  const members = objectMembers(bytes, object);
-  const position = members.findIndex(({ key }) => key === name);
-  const member = members[position];
-  if (!member) return [];
-  const before = members[position - 1];
-  if (before) return [{ start: before.value.end, end: member.value.end, text: '' }];
-  const end = members.length > 1 ? bytes.indexOf(',', member.value.end) + 1 : member.value.end;
-  return [{ start: object.start + 1, end, text: '' }];
+/** Edits that take members out of an object, each with the comma that parts it from what stays. */
+export function withoutMembers(bytes: Buffer, object: Span, names: ReadonlySet<string>): readonly Edit[] {
+  const edits: Edit[] = [];
+  let from = object.start + 1;
+  let isFirst = true;
+  for (const { key, value } of objectMembers(bytes, object)) {
+    if (names.has(key)) edits.push({ start: from, end: value.end, text: '' });
+    else if (isFirst && edits.length > 0) edits.push({ start: from, end: bytes.indexOf(',', from) + 1, text: '' });
+    if (!names.has(key)) isFirst = false;
+    from = value.end;
+  }
+  return edits;
 }
+
+/** {@link withoutMembers}, for one. */
+export function withoutMember(bytes: Buffer, object: Span, name: string): readonly Edit[] {
+  return withoutMembers(bytes, object, new Set([name]));
+}
+
+/** An edit that puts members, without braces, before those of an object. */
+export function withFirst(bytes: Buffer, { start }: Span, members: string): Edit {
+  let first = start + 1;
+  while ((bytes[first] as number) <= space) first++;
+  return { start: start + 1, end: start + 1, text: bytes[first] === closeBrace ? members : `${members},` };
+}
+
+const space = 0x20;
+const closeBrace = 0x7d;

@@ -59,6 +59,16 @@ export function withTrace(call: Call, headers: readonly string[]): readonly stri
   return all;
 }
 
+/** What such headers say of the caller's trace. */
+export function traceOf(headers: readonly string[]): readonly string[] {
+  const found: string[] = [];
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] as string;
+    if (name === tracing[0] || name === tracing[1]) found.push(name, headers[at + 1] as string);
+  }
+  return found;
+}
+
 /** Headers of a modern POST: the standard ones, which the door has compared with the body, and every `Mcp-Param-*`. */
 export function modernHeaders(call: Call): readonly string[] {
   const { head } = call.exchange;

@@ -3,6 +3,7 @@ import { memberValue, objectMembers, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
 import { spliceText } from '../../mcp/splice.ts';
+import { traceOf } from '../../mcp/upstream-request.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
@@ -145,7 +146,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#exchange = upstream.dispatch(
       {
         ...this.#request,
-        headers: modernRequestHeaders(this.#message, passedHeaders(this.#request.headers)),
+        headers: modernRequestHeaders(this.#message, traceOf(this.#request.headers)),
         body: toModernBody(this.#message, facts, { level, round }),
       },
       reading,
@@ -249,14 +250,4 @@ function raw({ bytes }: ScannedMessage, span: Span | undefined): string {
 
 function text(bytes: Buffer, { start, end }: Span): string {
   return bytes.toString('utf8', start, end);
-}
-
-/** The caller's trace goes on; what belongs to the legacy wire does not. */
-function passedHeaders(headers: readonly string[]): string[] {
-  const passed: string[] = [];
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at] as string;
-    if (name === 'traceparent' || name === 'tracestate') passed.push(name, headers[at + 1] as string);
-  }
-  return passed;
 }

@@ -3,7 +3,7 @@ import type { ScannedMessage, Span } from '../../json/message.ts';
 import { isModernVersion, metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
 import { legacyCodec } from '../../mcp/codec/rev2025-11-25.ts';
 import { codes } from '../../mcp/errors.ts';
-import { splice } from '../../mcp/splice.ts';
+import { splice, withoutMember } from '../../mcp/splice.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
@@ -15,7 +15,6 @@ import type { BridgeContext } from '../bridge-context.ts';
 import { bridgedSessionId, type ClientFacts } from './session.ts';
 import { headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
-import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 import { WholeRequest } from '../whole-request.ts';
 
@@ -193,9 +192,8 @@ class Discovery implements AnswerListener {
 
   onAnswer({ bytes, result }: ScannedMessage): void {
     const versions = result && memberValue(bytes, result, 'supportedVersions');
-    const isModern = versions !== undefined && /"(\d{4}-\d\d-\d\d)"/g.test(text(bytes, versions));
     const named = versions ? [...text(bytes, versions).matchAll(/"([^"]*)"/g)].map(([, version = '']) => version) : [];
-    this.#onFound(isModern && result && named.some(isModernVersion) ? { bytes, result } : undefined);
+    this.#onFound(result && named.some(isModernVersion) ? { bytes, result } : undefined);
   }
 
   onOther(): void {
@@ -216,20 +214,16 @@ function clientFacts({ bytes, params }: ScannedMessage): ClientFacts {
   const info = member('clientInfo');
   return {
     version: legacyCodec.versions.includes(version) ? version : (legacyCodec.versions[0] as string),
-    capabilities: able
-      ? splice(bytes, withoutMembers(bytes, able, new Set(['tasks']))).toString(
-          'utf8',
-          able.start,
-          able.end - removed(bytes, able),
-        )
-      : '{}',
+    capabilities: able ? withoutTasks(bytes.subarray(able.start, able.end)) : '{}',
     clientInfo: info ? text(bytes, info) : '{"name":"unknown","version":"0"}',
   };
 }
 
-/** By how much the capabilities shrink without what the bridge does not carry. */
-function removed(bytes: Buffer, able: Span): number {
-  return withoutMembers(bytes, able, new Set(['tasks'])).reduce((sum, { start, end }) => sum + end - start, 0);
+/** Capabilities without what the bridge does not carry. */
+function withoutTasks(capabilities: Buffer): string {
+  return splice(capabilities, withoutMember(capabilities, { start: 0, end: capabilities.length }, 'tasks')).toString(
+    'utf8',
+  );
 }
 
 /** The server's capabilities, without what a legacy session through the gateway cannot have. */

@@ -3,7 +3,7 @@ import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage } from '../../json/message.ts';
 import { scanBody } from '../../json/scan.ts';
 import { metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
-import { splice } from '../../mcp/splice.ts';
+import { splice, withoutMembers } from '../../mcp/splice.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
@@ -14,7 +14,6 @@ import type {
 import type { BridgeContext } from '../bridge-context.ts';
 import type { BridgedSession } from './session.ts';
 import { headOf } from '../local-answer.ts';
-import { withoutMembers } from '../without-members.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 import { WholeRequest } from '../whole-request.ts';
 

@@ -1,8 +1,7 @@
 import { arrayElements, memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
-import { type Edit, splice } from '../../mcp/splice.ts';
-import { withoutMembers } from '../without-members.ts';
+import { type Edit, splice, withoutMembers } from '../../mcp/splice.ts';
 
 /** Members that only results of the modern era have. */
 const modernMembers: ReadonlySet<string> = new Set(['resultType', 'ttlMs', 'cacheScope']);

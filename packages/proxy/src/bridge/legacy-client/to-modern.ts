@@ -1,7 +1,7 @@
-import type { Span, ScannedMessage } from '../../json/message.ts';
+import type { ScannedMessage } from '../../json/message.ts';
 import { encodeHeaderValue } from '../../mcp/header-value.ts';
 import { metaKeys, modernCodec } from '../../mcp/codec/rev2026-07-28.ts';
-import { type Edit, splice } from '../../mcp/splice.ts';
+import { type Edit, splice, withFirst } from '../../mcp/splice.ts';
 import type { ClientFacts } from './session.ts';
 
 /** The revision that modern servers are spoken to in. */
@@ -34,10 +34,10 @@ export function toModernBody(
   if (!params) {
     edits.push({ start: span.end - 1, end: span.end - 1, text: `,"params":{${input}"_meta":{${own}}}` });
   } else if (!meta) {
-    edits.push(insertFirst(bytes, params, `${input}"_meta":{${own}}`));
+    edits.push(withFirst(bytes, params, `${input}"_meta":{${own}}`));
   } else {
-    if (input !== '') edits.push(insertFirst(bytes, params, input.slice(0, -1)));
-    edits.push(insertFirst(bytes, meta, own));
+    if (input !== '') edits.push(withFirst(bytes, params, input.slice(0, -1)));
+    edits.push(withFirst(bytes, meta, own));
   }
   return splice(
     bytes,
@@ -75,10 +75,4 @@ export function metaMembers({ capabilities, clientInfo }: ClientFacts, level?: s
 function roundMembers(round: Round | undefined): string {
   const { inputResponses, requestState } = round ?? {};
   return `${inputResponses === undefined ? '' : `"inputResponses":${inputResponses},`}${requestState === undefined ? '' : `"requestState":${requestState},`}`;
-}
-
-/** Puts members before those of an object. */
-function insertFirst(bytes: Buffer, object: Span, members: string): Edit {
-  const isEmpty = /^\{\s*\}$/.test(bytes.toString('latin1', object.start, Math.min(object.end, object.start + 64)));
-  return { start: object.start + 1, end: object.start + 1, text: isEmpty ? members : `${members},` };
 }

@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ScannedMessage } from '../../json/message.ts';
 import { responseScanLimits, scanBody } from '../../json/scan.ts';
-import { withoutMembers } from '../without-members.ts';
 import { toLegacyAnswer } from './to-legacy.ts';
 import { modernRequestHeaders, toModernBody } from './to-modern.ts';
-import { splice } from '../../mcp/splice.ts';
+import { splice, withoutMembers } from '../../mcp/splice.ts';
 
 const facts = { version: '2025-11-25', capabilities: '{"sampling":{}}', clientInfo: '{"name":"c","version":"1"}' };
 const ownMeta = {

@@ -3,6 +3,7 @@ import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
 import { splice } from '../../mcp/splice.ts';
+import { traceOf } from '../../mcp/upstream-request.ts';
 import type {
   UpstreamError,
   UpstreamExchange,
@@ -160,7 +161,7 @@ export class ModernCall implements AnswerListener {
         ...request,
         // While its client is asked the call may last; each wait has a bound of its own.
         timeouts: { ...request.timeouts, totalMs: 0 },
-        headers: [...session.headers, ...traceHeaders(request.headers)],
+        headers: [...session.headers, ...traceOf(request.headers)],
         body: toLegacyBody(message),
       },
       this.#reading,
@@ -397,13 +398,4 @@ function isObject(json: string): boolean {
 
 function raw({ bytes }: ScannedMessage, span: Span | undefined): string {
   return span ? bytes.toString('utf8', span.start, span.end) : 'null';
-}
-
-function traceHeaders(headers: readonly string[]): string[] {
-  const passed: string[] = [];
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at] as string;
-    if (name === 'traceparent' || name === 'tracestate') passed.push(name, headers[at + 1] as string);
-  }
-  return passed;
 }

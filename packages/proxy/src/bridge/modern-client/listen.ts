@@ -2,7 +2,7 @@ import { encodeEvent, type SseEvent, type SseHandler, SseParser } from '../../ht
 import { arrayElements, memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage } from '../../json/message.ts';
 import { metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
-import { type Edit, splice } from '../../mcp/splice.ts';
+import { type Edit, splice, withFirst } from '../../mcp/splice.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../../upstream/upstream.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { eventType, headOf } from '../local-answer.ts';
@@ -177,14 +177,8 @@ function filterOf({ bytes, params }: ScannedMessage, session: LegacySession, max
 function tagged({ bytes, span, params, meta }: ScannedMessage, id: string): string {
   const own = `"${metaKeys.subscriptionId}":${id}`;
   const edits: Edit[] = [];
-  if (meta) edits.push(first(bytes, meta.start, own));
-  else if (params) edits.push(first(bytes, params.start, `"_meta":{${own}}`));
+  if (meta) edits.push(withFirst(bytes, meta, own));
+  else if (params) edits.push(withFirst(bytes, params, `"_meta":{${own}}`));
   else edits.push({ start: span.end - 1, end: span.end - 1, text: `,"params":{"_meta":{${own}}}` });
   return splice(bytes, edits).toString('utf8');
-}
-
-/** Puts a member before those of the object that begins at `start`. */
-function first(bytes: Buffer, start: number, member: string): Edit {
-  const isEmpty = /^\{\s*\}/.test(bytes.toString('latin1', start, start + 64));
-  return { start: start + 1, end: start + 1, text: isEmpty ? member : `${member},` };
 }

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ScannedMessage } from '../../json/message.ts';
-import { splice } from '../../mcp/splice.ts';
+import { splice, withoutMembers } from '../../mcp/splice.ts';
 import { Seal } from '../../session/seal.ts';
 import type { BridgeContext } from '../bridge-context.ts';
-import { withoutMembers } from '../without-members.ts';
 import type { ModernCall } from './call.ts';
 
 /** What a `requestState` of the bridge says. */

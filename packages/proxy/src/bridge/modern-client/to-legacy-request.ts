@@ -1,8 +1,7 @@
 import { memberValue, objectMembers } from '../../json/members.ts';
 import type { ScannedMessage } from '../../json/message.ts';
 import { metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
-import { type Edit, splice } from '../../mcp/splice.ts';
-import { withoutMembers } from '../without-members.ts';
+import { type Edit, splice, withoutMembers } from '../../mcp/splice.ts';
 
 /** What a modern client says about itself with every request. Raw JSON. */
 export interface Claims {

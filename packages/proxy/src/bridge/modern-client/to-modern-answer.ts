@@ -1,7 +1,7 @@
 import { memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
-import { type Edit, splice } from '../../mcp/splice.ts';
+import { type Edit, splice, withFirst } from '../../mcp/splice.ts';
 
 /** Results that say how long they may be kept: not at all, since what a legacy server says is for one session. */
 const cached: ReadonlySet<string> = new Set([
@@ -31,9 +31,7 @@ export function resultMembers(method: string): string {
 
 function resultEdits(bytes: Buffer, result: Span, method: string): readonly Edit[] {
   if (bytes[result.start] !== openBrace || memberValue(bytes, result, 'resultType')) return [];
-  const isEmpty = /^\{\s*\}$/.test(bytes.toString('latin1', result.start, Math.min(result.end, result.start + 64)));
-  const at = result.start + 1;
-  return [{ start: at, end: at, text: `${resultMembers(method)}${isEmpty ? '' : ','}` }];
+  return [withFirst(bytes, result, resultMembers(method))];
 }
 
 /** A resource that is not there has another code, and always says which one it was. */
