@@ -172,14 +172,12 @@ function upstreamParts(base: Base) {
     ...{ client: questions, clock, metrics: base.metrics },
     ...{ cacheMs: settings.tokenCacheMs, cacheSize: settings.tokenCacheSize, maxRemembered: settings.tokensMax },
   });
-  const loaded = Promise.withResolvers<void>();
   let load: SnapshotFile['load'] = () => Promise.resolve(undefined);
   const feed: UpstreamFeed = new UpstreamFeed({
     ...base,
     loadSnapshot: async () => {
       const snapshot = await load();
       if (snapshot) credentials.remembered.replace(snapshot.tokens);
-      loaded.resolve();
       return snapshot;
     },
     resubscribe: (changes) => client.resubscribe(changes),
@@ -197,7 +195,7 @@ function upstreamParts(base: Base) {
         .start()
         .then(keep)
         .catch((error: unknown) => base.logger.debug('the publisher has stopped', { error: String(error) }));
-      await loaded.promise;
+      await feed.loaded;
       client.start();
     },
     /** What is on disk; written only while it is the newest. */
