@@ -36,6 +36,7 @@ import { StatusServer } from './status-server.ts';
 import { UpstreamCredentials } from './upstream-credentials.ts';
 import { UpstreamFeed } from './upstream-feed.ts';
 import { UpstreamReports } from './upstream-reports.ts';
+import { relayUserAgent } from './user-agent.ts';
 
 export interface RelayOptions {
   readonly settings: RelaySettings;
@@ -221,7 +222,7 @@ function adsClient(
     ...{ ...dial, handler, clock, random, logger },
     node: {
       ...{ id: settings.id || hostname(), cluster: settings.gateway, metadata: {} },
-      ...{ userAgentName: 'signalbox-relay', userAgentVersion: relayVersion },
+      ...{ userAgentName: relayUserAgent, userAgentVersion: relayVersion },
     },
     types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
     backoff: { minMs: settings.backoffMinMs, maxMs: settings.backoffMaxMs, stableAfterMs },
