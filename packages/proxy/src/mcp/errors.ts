@@ -70,6 +70,7 @@ export const refusals = {
   // The session.
   sessionMissing: refusal('session_missing', 400, codes.server, 'Mcp-Session-Id is required; send initialize first'),
   sessionUnknown: refusal('session_unknown', 404, codes.sessionNotFound, 'Session not found'),
+  sharedStateAway: refusal('shared_state_away', 503, codes.server, 'What nodes share cannot be reached; try again'),
   // Policy: worded exactly as for a name that does not exist.
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),

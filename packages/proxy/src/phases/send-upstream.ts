@@ -3,7 +3,7 @@ import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
-import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
+import { cancelElsewhere, cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
 import type { Era } from '../mcp/codec/codec.ts';
 import { endings, refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
@@ -108,6 +108,7 @@ function sendNotification(call: Call): Step {
   if (call.method !== cancelledMethod) return forward(call, call.body as Buffer);
   const cancelled = cancelledForUpstream(call);
   if (cancelled) return forward(call, cancelled.body);
+  cancelElsewhere(call);
   call.respond(202, [], undefined);
   return 'stop';
 }
