@@ -3,9 +3,11 @@ import {
   finalMessage,
   gateway,
   type McpAnswer,
+  type LegacyMcpServer,
   mcpRoute,
   type MemberServer,
   RawMcpClient,
+  startLegacyMcpServer,
   startMemberServer,
   startSystem,
   startTcpProxy,
@@ -28,13 +30,13 @@ const able = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: {} }
 describe.skipIf(!redis)('with a Redis, any node', () => {
   let way: TcpProxy;
   let server: MemberServer;
-  let modern: MemberServer;
+  let sdk: LegacyMcpServer;
   let system: System;
 
   beforeAll(async () => {
     way = await startTcpProxy({ ports: [Number(new URL(redis?.url ?? '').port)] });
     server = await startMemberServer({ tools: ['ask', 'echo', 'hold'] });
-    modern = await startMemberServer({ era: 'modern', tools: ['hold'] });
+    sdk = await startLegacyMcpServer();
     system = await startSystem({
       pgUrl: inject('pgUrl'),
       nodes: 2,
@@ -52,6 +54,7 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
       gateway(),
       tenant(),
       ...mcpRoute({ name: 'one', url: server.url, keys, rules: ['true'] }),
+      ...mcpRoute({ name: 'sdk', url: sdk.url, keys, rules: ['true'] }),
       ...federatedRoute({ name: 'many', backends, keys, rules: ['true'] }),
     ]);
     await Promise.all([0, 1].map((node) => redisIsUp(system.node(node))));
@@ -59,7 +62,7 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
 
   afterAll(async () => {
     await system.stop();
-    await Promise.all([server.stop(), modern.stop(), way.stop(), redis?.stop()]);
+    await Promise.all([server.stop(), sdk.stop(), way.stop(), redis?.stop()]);
   });
 
   const client = (node: number, route = 'one', token = 'alice-key'): RawMcpClient =>
@@ -124,6 +127,66 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
     const answer = await moved(alice, 1, 'many').call('second__echo', { text: 'hello' });
     expect(answer.result).toMatchObject({ content: [{ text: 'hello' }] });
     expect(server.sessions()).toHaveLength(begun);
+  });
+
+  /** A call at a node, broken off by its client behind its first event. */
+  const brokenOff = async (key: string, node: SystemNode) => {
+    const alice = new RawMcpClient({ url: node.endpoint('acme', 'sdk'), token: 'alice-key' });
+    await alice.initialize();
+    const params = { name: 'slow_progress', arguments: { key }, _meta: { progressToken: 7 } };
+    const { stream } = await alice.rpc('tools/call', params);
+    const held = await sdk.held.withKey(key);
+    await held.emit(1);
+    const first = await stream?.events.first('the first event', () => true);
+    stream?.close();
+    return { alice, held, id: first?.id ?? '' };
+  };
+
+  const progressOf = (answer: McpAnswer): readonly unknown[] =>
+    (answer.stream?.messages.items ?? []).flatMap(({ params }) => params?.['progress'] ?? []);
+
+  it('11. gives a client that comes back the rest of an answer, each event once, though its server numbers none', async () => {
+    const { alice, held, id } = await brokenOff('resumed', system.node(0));
+    await held.emit(2);
+    const resumed = await moved(alice, 1, 'sdk').get({ 'last-event-id': id });
+    await held.emit(3);
+    held.finish('done');
+    expect((await finalMessage(resumed)).result).toMatchObject({ content: [{ text: 'done' }] });
+    expect(await resumed.stream?.ended).toBe('end');
+    expect(progressOf(resumed)).toEqual([2, 3]);
+    const again = await moved(alice, 0, 'sdk').get({ 'last-event-id': resumed.stream?.events.items[0]?.id ?? '' });
+    expect((await finalMessage(again)).result).toMatchObject({ content: [{ text: 'done' }] });
+    expect(progressOf(again)).toEqual([3]);
+    const other = client(1, 'sdk');
+    await other.initialize();
+    expect((await other.get({ 'last-event-id': id })).status).toBe(400);
+  });
+
+  it('says so when the node that carried the call is gone', async () => {
+    const third = await system.startNode();
+    await redisIsUp(third);
+    const { alice, id } = await brokenOff('gone', third);
+    const resumed = await moved(alice, 1, 'sdk').get({ 'last-event-id': id });
+    await third.stop();
+    expect((await finalMessage(resumed)).error).toMatchObject({ code: -32603 });
+    expect(await resumed.stream?.ended).toBe('end');
+  });
+
+  it('gives a GET stream that comes back what it has missed, and goes on with it', async () => {
+    const alice = client(0, 'sdk');
+    await alice.initialize();
+    const [session = ''] = sdk.sessions().slice(-1);
+    const { stream } = await alice.get();
+    await sdk.notify(session, 1);
+    const first = await stream?.events.first('the first event', () => true);
+    await sdk.notify(session, 2);
+    await stream?.messages.first('the second', ({ params }) => params?.['data'] === 2);
+    const resumed = await moved(alice, 1, 'sdk').get({ 'last-event-id': first?.id ?? '' });
+    expect(await stream?.ended).toBe('end');
+    await sdk.notify(session, 3);
+    await resumed.stream?.messages.first('the third', ({ params }) => params?.['data'] === 3);
+    expect(resumed.stream?.messages.items.map(({ params }) => params?.['data'])).toEqual([2, 3]);
+    resumed.stream?.close();
   });
 
   it('serves on while Redis is away: what needs it fails in so many words, the rest does not notice', async () => {

@@ -182,7 +182,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
       return;
     }
     const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter, this);
-    const relay = new EventRelay(call, this.#standing, role);
+    const { clientId, inspects } = this.#rewriter;
+    // A list shows what its caller may see when it is asked for, not when it is come back for.
+    const about = inspects ? undefined : ({ kind: 'call', clientId, subject: call.subject } as const);
+    const relay = new EventRelay(call, this.#standing, role, about);
     call.unwatchTables();
     if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
     else call.session?.end(this);

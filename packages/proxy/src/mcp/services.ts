@@ -13,6 +13,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { NodeCalls } from '../nodes/node-calls.ts';
 import type { SharedState } from '../nodes/shared-state.ts';
+import { Resumption } from '../resume/resumption.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
@@ -65,6 +66,7 @@ export interface Services extends RequestPathDeps {
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly nodeCalls: NodeCalls;
+  readonly resumption: Resumption;
   readonly eras: EraProbe;
   readonly memberHealth: MemberHealth;
   readonly memberNames: MemberNames;
@@ -111,6 +113,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
   return {
     ...deps,
     nodeCalls,
+    resumption: new Resumption({ ...deps, nodeCalls, limits: limits.nodes }),
     upstream: bridge,
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),

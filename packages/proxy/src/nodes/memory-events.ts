@@ -35,6 +35,7 @@ export class MemoryEventLog implements EventLog {
         return kept.next;
       },
       append: (event) => this.#append(name, kept, event),
+      touch: () => this.#touch(name, kept),
       close: () => {
         kept.isClosed = true;
         this.#tell(name);
@@ -68,19 +69,24 @@ export class MemoryEventLog implements EventLog {
     // It has given way to others: who asks for it is told so.
     if (this.#streams.get(name) !== kept) return;
     kept.events.push({ position: kept.next - 1, text });
-    kept.usedAt = this.#clock.monotonic();
     this.#grow(kept, text.length);
     while (kept.events.length > 0 && (kept.events.length > streamEvents || kept.bytes > streamEventBytes)) {
       this.#grow(kept, -(kept.events.shift()?.text.length ?? 0));
     }
-    this.#streams.delete(name);
-    this.#streams.set(name, kept);
+    this.#touch(name, kept);
     this.#dropOld();
     for (const oldest of this.#streams.keys()) {
       if (this.#bytes <= memoryBytes) break;
       this.#drop(oldest);
     }
     this.#tell(name);
+  }
+
+  #touch(name: string, kept: Kept): void {
+    if (this.#streams.get(name) !== kept) return;
+    kept.usedAt = this.#clock.monotonic();
+    this.#streams.delete(name);
+    this.#streams.set(name, kept);
   }
 
   #grow(kept: Kept, bytes: number): void {

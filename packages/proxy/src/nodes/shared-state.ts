@@ -82,6 +82,8 @@ export interface EventLogWriter {
   readonly next: number;
   /** Never fails: what cannot be kept is missing, and readers see the gap. */
   append(event: string): void;
+  /** The stream goes on: what is kept is kept on. */
+  touch(): void;
   /** Nothing follows. */
   close(): void;
 }

@@ -85,6 +85,14 @@ class RedisEventWriter implements EventLogWriter {
     else this.next += 1;
   }
 
+  touch(): void {
+    const { redis, limits } = this.#parts;
+    const touched = redis.run(0, (commands) =>
+      commands.pexpire(this.#name, limits.streamEventMs).pexpire(this.#aboutName, limits.streamEventMs),
+    );
+    touched.catch(() => undefined);
+  }
+
   /** An empty event ends the stream. */
   close(): void {
     this.#write('', this.next - this.#sizes.length);
