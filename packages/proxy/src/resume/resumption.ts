@@ -57,7 +57,8 @@ export class Resumption {
       this.#live.set(nameOf(key), stream);
       return { prefix, writer, end: () => void this.#live.delete(nameOf(key)) };
     };
-    return new StreamLog(begin, version >= primingVersion, {
+    // Most GET streams are open for long and never say anything.
+    return new StreamLog(begin, about.kind === 'call' && version >= primingVersion, {
       clock: this.#options.clock,
       keepMs: this.#options.limits.streamEventMs,
     });
