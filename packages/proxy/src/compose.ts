@@ -28,6 +28,7 @@ import type { Exchange } from './http/exchange.ts';
 import { createHttpServer } from './http/http-codecs.ts';
 import {
   http1ClientLimitsOf,
+  http2ClientLimitsOf,
   httpServerLimitsOf,
   removalLimitsOf,
   requestLimitsOf,
@@ -50,7 +51,7 @@ import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import { YoungGeneration } from './table/young-generation.ts';
 import { ClientCertificates } from './upstream/client-certificates.ts';
-import { Http1Client } from './upstream/http1-client.ts';
+import { HttpClient } from './upstream/http-client.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
 export interface StartProxyOptions {
@@ -180,7 +181,7 @@ interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
-  readonly upstream: Http1Client;
+  readonly upstream: HttpClient;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -193,7 +194,8 @@ function servingOf(kit: Kit): Serving {
   const streams = streamsOf(kit);
   const folder = settings.certificates === '' ? '' : resolve(settings.certificates);
   const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
-  const upstream = new Http1Client({ limits: http1ClientLimitsOf(settings), clock, metrics, certificates });
+  const limits = { http1: http1ClientLimitsOf(settings), http2: http2ClientLimitsOf(settings) };
+  const upstream = new HttpClient({ ...limits, clock, metrics, certificates });
   const retention = new UpstreamRetention({
     upstream,
     delayMs: retentionDelayMs,

@@ -25,6 +25,8 @@ import { defaultRequestLimits, type RequestLimits } from '../mcp/request-limits.
 import { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
 import { createRequestHandler } from '../phases/phases.ts';
 import { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { CurrentTable } from '../table/current-table.ts';
 import { OpenStreamsRegistry } from '../table/open-streams-registry.ts';
 import { FakeExchange, type FakeRequest } from './fake-exchange.ts';
@@ -139,6 +141,8 @@ export interface RequestPathOptions extends TableOptions {
   readonly noTable?: boolean;
   /** Load tenants when they are asked for. */
   readonly demand?: TenantDemandLimits;
+  /** In place of the fake one: for tests with real connections. */
+  readonly realUpstream?: (kit: { readonly clock: ManualClock; readonly metrics: Metrics }) => Upstream;
 }
 
 /** The request path of a node over a fake client and a fake upstream. */
@@ -154,7 +158,8 @@ export class RequestPath {
   readonly hub: MemoryHub;
   readonly state: MemoryState;
   readonly demand: TenantDemand | undefined;
-  readonly #handle: (exchange: FakeExchange) => void;
+  /** What a node does with requests. */
+  readonly handle: (exchange: Exchange) => void;
   readonly #options: RequestPathOptions;
 
   constructor(options: RequestPathOptions = {}) {
@@ -175,12 +180,12 @@ export class RequestPath {
     const { metrics } = this;
     this.demand = options.demand && new TenantDemand({ limits: options.demand, clock, logger, metrics });
     if (options.noTable !== true) this.tables.swap(tableOf(options));
-    this.#handle = createRequestHandler({
+    this.handle = createRequestHandler({
       tables: this.tables,
       demand: this.demand,
       gateway: 'default',
       node: 'node-1',
-      upstream: this.upstream,
+      upstream: options.realUpstream?.(this) ?? this.upstream,
       recorder: { record: (event) => void this.events.push(event), close: () => Promise.resolve() },
       streams: this.streams,
       sessionKeys: this.sessionKeys,
@@ -209,7 +214,7 @@ export class RequestPath {
 
   send(request: FakeRequest): FakeExchange {
     const exchange = new FakeExchange(request);
-    this.#handle(exchange);
+    this.handle(exchange);
     return exchange;
   }
 
