@@ -273,6 +273,33 @@ describe('nodes of which one has the next key already', () => {
   });
 });
 
+describe('a legacy client at a modern server, on two nodes', () => {
+  const listens = ({ upstream }: RequestPath): FakeUpstreamCall[] =>
+    upstream.calls.filter(({ message }) => message.method === 'subscriptions/listen');
+
+  it('hears at one node of what it has subscribed to at the other, and gets logs at the level that it set there', async () => {
+    const { a, b } = twoNodes();
+    const session = await bridgedSession(a);
+    a.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+    await delivered(a);
+    await b.request(session, 'resources/subscribe', { uri: 'test://a' });
+    await b.request(session, 'logging/setLevel', { level: 'warning' });
+    await delivered(b, a);
+    const wanted = { notifications: { resourceSubscriptions: ['test://a'] } };
+    expect(listens(a).at(-1)?.message.params).toMatchObject(wanted);
+    await a.request(session, 'tools/call', { name: 'echo' });
+    expect(a.upstream.last.message.params).toMatchObject({ _meta: { 'io.modelcontextprotocol/logLevel': 'warning' } });
+    const { hub, clock, sessionKeys } = a;
+    const later = new RequestPath({ hub, clock, sessionKeys, seed: 3 });
+    later.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+    await delivered(later);
+    expect(listens(later).at(-1)?.message.params).toMatchObject(wanted);
+    await later.request(session, 'resources/unsubscribe', { uri: 'test://a' });
+    await delivered(later, a);
+    expect(listens(a).at(-1)?.message.params).toMatchObject({ notifications: { resourceSubscriptions: [] } });
+  });
+});
+
 describe('a question of a modern server to a legacy client', () => {
   it('is answered through any node', async () => {
     const { a, b } = twoNodes();
