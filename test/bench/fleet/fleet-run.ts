@@ -3,6 +3,7 @@ import { type ChangeCost, type FleetProcess, idleCost, measureChanges } from './
 import { everyone, type MeasuredControlPlane, nodeToken, tenantName } from './control-plane.ts';
 import type { Arrival, GroupPlan } from './fleet.ts';
 import type { FleetOptions } from './options.ts';
+import { progress } from './progress.ts';
 
 /** What a fleet of one size costs. */
 export interface FleetCost {
@@ -26,12 +27,15 @@ export async function measureFleet(
   fleet: FleetProcess,
   { nodes, options }: { readonly nodes: number; readonly options: FleetOptions },
 ): Promise<FleetCost> {
+  const step = progress(`${nodes} nodes`);
   const groups = await plan(plane, nodes, options);
+  step(`${groups.length} credentials created`);
   const tenantsPerNode = Math.ceil(options.tenants / groups.length);
   await plane.memory(true);
   const before = residentBytes(plane.pid);
   const heapBefore = (await plane.memory(true)).heapBytes;
   const arrival = await fleet.ask<Arrival>({ ask: 'connect', host: '127.0.0.1', port: plane.port, groups });
+  step('connected and configured');
   const resident = residentBytes(plane.pid);
   const collected = await plane.memory(true);
   const idleUsPerSecond = await idleCost(plane);
@@ -39,11 +43,13 @@ export async function measureFleet(
   // Every commit in another tenant, far from the one before.
   const scope = (n: number) => tenantName((n * 7_919) % options.tenants);
   const scoped = await measureChanges(plane, fleet, { ...changes, scope });
+  step('changed tenants one by one');
   const { everyonePerSecond: perSecond, everyoneSeconds: seconds } = options;
   const all =
     nodes > everyoneUpTo
       ? undefined
       : await measureChanges(plane, fleet, { idleUsPerSecond, perSecond, seconds, scope: () => everyone });
+  step('changed what all see');
   const reconnect = await fleet.ask<Arrival>({ ask: 'reconnect' });
   await fleet.ask({ ask: 'leave' });
   return {
