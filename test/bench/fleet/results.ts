@@ -91,6 +91,7 @@ function fleetTable({ fleets }: FleetResults): string[] {
   const rows: [title: string, of: (fleet: FleetCost) => string][] = [
     ['tenants that a node sees', ({ tenantsPerNode }) => String(tenantsPerNode + 1)],
     ['all connected and configured, s', ({ arrival }) => figure(arrival.milliseconds / 1_000)],
+    ['… CPU ms a node', ({ cpuUsPerArrival }) => figure(cpuUsPerArrival / 1_000)],
     ['… sent away first, times', ({ arrival }) => String(arrival.deferred)],
     ['… KB sent to a node', ({ nodes, arrival }) => figure(arrival.bytes / nodes / 1_000)],
     ['all reconnected, s', ({ reconnect }) => figure(reconnect.milliseconds / 1_000)],
