@@ -129,7 +129,7 @@ function otherLines({ commitRate, coldStart }: FleetResults): string[] {
     ...(coldStart === undefined
       ? []
       : [
-          `- A replica reads ${coldStart.resources} resources and serves after ${figure(coldStart.milliseconds / 1_000)} s (${figure(coldStart.emptyMs / 1_000)} s with an empty database); it then has ${figure(coldStart.residentBytes / 2 ** 20)} MiB.`,
+          `- A replica reads ${coldStart.resources} resources and serves after ${figure(coldStart.milliseconds / 1_000)} s (${figure(coldStart.emptyMs / 1_000)} s with an empty database), ${figure(coldStart.cpuMs / 1_000)} s of it on a processor; it then has ${figure(coldStart.residentBytes / 2 ** 20)} MiB.`,
         ]),
   ];
 }
