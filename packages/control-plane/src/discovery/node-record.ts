@@ -133,6 +133,11 @@ export class NodeRecord {
     if (this.#serving?.delete(scope)) this.#servingVersion += 1;
   }
 
+  /** It runs nothing any more of a scope that it is to have. */
+  gaveUp(scope: string): void {
+    if (!this.isFresh) this.#begin(scope);
+  }
+
   sent(collections: readonly CollectionRevision[]): void {
     if (this.#sentFresh) return void this.#sentFresh.push(collections);
     for (const { id, revision } of collections) {

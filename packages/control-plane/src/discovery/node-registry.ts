@@ -211,7 +211,9 @@ export class NodeRegistry implements StreamObserver {
 
   #applied(record: NodeRecord, { id, revision }: CollectionRevision, isMeasured: boolean): void {
     const offered = this.#offered.revision(id);
-    if (revision === undefined || offered === undefined || !record.sees(id)) return record.withdrawn(id);
+    if (offered === undefined || !record.sees(id)) return record.withdrawn(id);
+    // What it gave up has come back since: it has that still to get.
+    if (revision === undefined) return record.gaveUp(id);
     const before = record.applied(id, revision, offered);
     // What a node applies first on its stream it may have had before: that says nothing about speed.
     if (isMeasured && before > 0n) this.#measure(record.key, { scope: id, from: before, to: revision });
