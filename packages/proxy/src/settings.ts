@@ -405,7 +405,7 @@ export const proxySettings = {
   sessionIdle: ms(
     'SIGNALBOX_PROXY_SESSION_IDLE',
     request.sessionIdleMs,
-    'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
+    'How long a session may go unused, as far as this node, and those that it shares state with, have seen; open streams and calls count as use. 0: as long as it lives.',
   ),
   maxSessions: count(
     'SIGNALBOX_PROXY_MAX_SESSIONS',
