@@ -9,7 +9,7 @@ export {
   type RemovalLimits,
 } from './removal-guard.ts';
 export type { Snapshot, StoredResource } from './snapshot.ts';
-export type { BackendEntry, BackendKind, ConnectionEntry, UpstreamTlsEntry } from './backend-entry.ts';
+export type { BackendEntry, BackendKind, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from './backend-entry.ts';
 export type { Forwarding, ForwardingTimeouts, HeaderChanges, RetryEntry } from './forwarding.ts';
 export type { LimitEntry, LimitPartition } from './policy/limits.ts';
 export type {

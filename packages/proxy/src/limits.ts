@@ -4,8 +4,10 @@ import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
+import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
+import type { Http2ClientLimits } from './upstream/http2-client.ts';
 
 export function removalLimitsOf(settings: ProxySettings): RemovalLimits {
   return { minimum: settings.removalMinimum, percent: settings.removalPercent };
@@ -47,6 +49,19 @@ export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits 
     idleTimeoutMs: settings.upstreamIdleTimeout,
     maxRequestsPerConnection: settings.maxUpstreamRequestsPerConnection,
     maxHeadBytes: settings.maxUpstreamHeadBytes,
+    maxPools: settings.maxUpstreamPools,
+  };
+}
+
+export function http2ClientLimitsOf(settings: ProxySettings): Http2ClientLimits {
+  return {
+    maxConnections: settings.maxUpstreamConnections,
+    maxStreams: settings.maxUpstreamStreams,
+    maxWaiting: settings.maxUpstreamWaiting,
+    idleTimeoutMs: settings.upstreamIdleTimeout,
+    maxRequestsPerConnection: settings.maxUpstreamStreamsPerConnection,
+    maxHeadBytes: settings.maxUpstreamHeadBytes,
+    windowBytes: settings.upstreamWindowBytes,
     maxPools: settings.maxUpstreamPools,
   };
 }
@@ -98,6 +113,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
     federation: federationLimitsOf(settings),
+    nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

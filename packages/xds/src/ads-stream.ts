@@ -282,11 +282,11 @@ export class AdsStream {
     switch (effect.kind) {
       case 'send':
         metrics.sent(effect.response.bytes.length);
-        this.#transport.send(effect.response.bytes);
+        this.#transport.send(effect.response);
         break;
       case 'heartbeat':
         metrics.renewed();
-        this.#transport.send(effect.response.bytes);
+        this.#transport.send(effect.response);
         break;
       case 'sent':
         observer.sent(info, effect.collections);
