@@ -3,6 +3,7 @@ import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
+import { handleLimitsOf } from './handles/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
@@ -97,6 +98,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
+    handles: handleLimitsOf(settings),
     federation: federationLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,

@@ -13,6 +13,7 @@ import {
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
+import { handleSettings } from './handles/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
@@ -504,6 +505,7 @@ export const proxySettings = {
   ),
 
   ...bridgeSettings,
+  ...handleSettings,
   ...federationSettings,
 
   // Events and the end.

@@ -72,6 +72,7 @@ export const refusals = {
   sessionUnknown: refusal('session_unknown', 404, codes.sessionNotFound, 'Session not found'),
   // Policy: worded exactly as for a name that does not exist.
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
+  unknownTask: refusal('denied', 200, codes.invalidParams, 'Unknown task'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
   unknownResource: refusal('denied', 200, codes.invalidParams, 'Resource not found'),
   // Limits: as a result where a tool was called.

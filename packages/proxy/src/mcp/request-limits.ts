@@ -1,3 +1,4 @@
+import { defaultHandleLimits, type HandleLimits } from '../handles/limits.ts';
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
@@ -63,6 +64,7 @@ export interface RequestLimits {
   readonly toolsPerBackend: number;
   /** Between clients and servers of different eras. */
   readonly bridge: BridgeLimits;
+  readonly handles: HandleLimits;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
@@ -105,6 +107,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   backends: 10_000,
   toolsPerBackend: 10_000,
   bridge: defaultBridgeLimits,
+  handles: defaultHandleLimits,
   federation: defaultFederationLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,

@@ -9,6 +9,7 @@ import { MemberHealth } from '../federation/member-health.ts';
 import { MemberIds } from '../federation/member-ids.ts';
 import { MemberNames } from '../federation/member-names.ts';
 import { EraBridge } from '../bridge/era-bridge.ts';
+import { Handles } from '../handles/handles.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
@@ -66,6 +67,7 @@ export interface Services extends RequestPathDeps {
   readonly hiddenNames: HiddenNames;
   readonly listCursors: ListCursors;
   readonly federatedSessions: FederatedSessions;
+  readonly handles: Handles;
   readonly catalog: Catalog;
   readonly keepAlive: KeepAlive;
   readonly requestIds: RequestIds;
@@ -107,6 +109,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),
     federatedSessions: new FederatedSessions(),
+    handles: new Handles(deps, limits.handles),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

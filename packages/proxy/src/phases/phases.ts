@@ -9,6 +9,7 @@ import { admitSession } from './admit-session.ts';
 import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
 import { classify } from './classify.ts';
+import { openHandles } from './open-handles.ts';
 import { readBody } from './read-body.ts';
 import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
@@ -28,6 +29,7 @@ const phases: readonly Phase[] = [
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
   authorize, // the one decide()
+  openHandles, // what a server gave for the retry, back in its own words
   reserve, // a token of every limit
   sendUpstream, // under our own id; the answer ends the call
 ];

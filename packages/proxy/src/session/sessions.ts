@@ -34,6 +34,8 @@ export class Session {
   used = false;
   readonly #inFlight = new Roster<InFlight>();
   readonly #listeners = new Set<() => void>();
+  /** Its GET streams on this node, the oldest first. */
+  readonly #streams = new Set<object>();
   readonly #clock: Clock;
   readonly #maxInFlight: number;
   /** When this node last had to do with it, by the monotonic clock. */
@@ -90,6 +92,20 @@ export class Session {
   forget(listener: () => void): void {
     this.#listeners.delete(listener);
     this.#usedAt = this.#clock.monotonic();
+  }
+
+  /** A GET stream of it has opened; `closed` follows. */
+  opened(stream: object): void {
+    this.#streams.add(stream);
+  }
+
+  closed(stream: object): void {
+    this.#streams.delete(stream);
+  }
+
+  /** Whether a GET stream is the one that carries what the gateway itself has to say. */
+  speaksOn(stream: object): boolean {
+    return this.#streams.values().next().value === stream;
   }
 
   close(): void {

@@ -254,7 +254,7 @@ export class RequestPath {
 
   /** Answers a waiting era probe: the upstream is modern. */
   async answerProbe(): Promise<void> {
-    const probe = this.upstream.calls.find((call) => isProbe(call));
+    const probe = this.upstream.calls.findLast((call) => isProbe(call));
     probe?.result({ supportedVersions: [modernVersion], capabilities: {}, resultType: 'complete' });
     await this.settled();
   }
