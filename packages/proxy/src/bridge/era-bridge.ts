@@ -5,6 +5,7 @@ import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
 import type { BridgeContext } from './bridge-context.ts';
+import { headerOf } from './header-of.ts';
 import { BridgedCall } from './legacy-client/call.ts';
 import { BridgedInitialize } from './legacy-client/initialize.ts';
 import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
@@ -43,14 +44,14 @@ export class EraBridge implements Upstream {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
     const { headers, body, legacyFor } = request;
     if (legacyFor !== undefined) return this.#toLegacy(request, legacyFor, handler);
-    const id = valueOf(headers, 'Mcp-Session-Id');
+    const id = headerOf(headers, 'Mcp-Session-Id');
     if (id !== undefined) {
       const session = this.#sessions.of(id);
       return session
         ? this.#inSession(id, session, request, handler)
         : this.#context.upstream.dispatch(request, handler);
     }
-    const mayBegin = body !== undefined && body.includes(initialize) && valueOf(headers, 'Mcp-Method') === undefined;
+    const mayBegin = body !== undefined && body.includes(initialize) && headerOf(headers, 'Mcp-Method') === undefined;
     const message = mayBegin ? this.#read(body) : undefined;
     if (message?.method !== 'initialize' || !message.id) return this.#context.upstream.dispatch(request, handler);
     return new BridgedInitialize(this.#context, { request, message }, handler).begin();
@@ -170,12 +171,6 @@ export class EraBridge implements Upstream {
 }
 
 const initialize = Buffer.from('"initialize"');
-
-/** @param name as this package writes it. */
-function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < headers.length; at += 2) if (headers[at] === name) return headers[at + 1];
-  return undefined;
-}
 
 function done(message: ScannedMessage, handler: UpstreamHandler): LocalAnswer {
   return new LocalAnswer(

@@ -8,7 +8,7 @@ import { ListCursors } from '../federation/list-cursor.ts';
 import { MemberHealth } from '../federation/member-health.ts';
 import { MemberIds } from '../federation/member-ids.ts';
 import { MemberNames } from '../federation/member-names.ts';
-import { EraBridge } from '../bridge/era-bridge.ts';
+import { createBridges } from '../bridge/bridges.ts';
 import { Handles } from '../handles/handles.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
@@ -89,7 +89,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
-    upstream: new EraBridge(deps),
+    upstream: createBridges(deps),
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     routes: new RouteStates(tokens),

@@ -1,4 +1,4 @@
-import { memberValue, stringValue } from '../../json/members.ts';
+import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { isModernVersion, metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
 import { legacyCodec } from '../../mcp/codec/rev2025-11-25.ts';
@@ -19,7 +19,7 @@ import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 import { WholeRequest } from '../whole-request.ts';
 
 /** Characters of a session id: sealed with the rest, it must still fit into a header. */
-const maxSessionId = 1_024;
+const maxSessionId = 960;
 
 /**
  * A legacy client's `initialize`. It goes to the server as it came: one that speaks both eras is spoken to in the
@@ -205,15 +205,13 @@ class Discovery implements AnswerListener {
   }
 }
 
-/** What an `initialize` says, with the revision that the gateway settles on: the client's if it is one, else the newest. */
+/** What an `initialize` says, with the newest revision: older ones are the matter of whoever asks here (revisions/). */
 function clientFacts({ bytes, params }: ScannedMessage): ClientFacts {
   const member = (name: string) => params && memberValue(bytes, params, name);
-  const asked = member('protocolVersion');
-  const version = (asked && stringValue(bytes, asked)) ?? '';
   const able = member('capabilities');
   const info = member('clientInfo');
   return {
-    version: legacyCodec.versions.includes(version) ? version : (legacyCodec.versions[0] as string),
+    version: legacyCodec.versions[0] as string,
     capabilities: able ? withoutTasks(bytes.subarray(able.start, able.end)) : '{}',
     clientInfo: info ? text(bytes, info) : '{"name":"unknown","version":"0"}',
   };
