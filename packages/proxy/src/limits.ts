@@ -99,6 +99,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
     handles: handleLimitsOf(settings),
+    httpSseClients: settings.httpSseClients,
     federation: federationLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,

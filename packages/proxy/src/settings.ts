@@ -14,6 +14,7 @@ import {
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
 import { handleSettings } from './handles/settings.ts';
+import { httpSseClientSettings } from './http-sse-clients/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
@@ -506,6 +507,7 @@ export const proxySettings = {
 
   ...bridgeSettings,
   ...handleSettings,
+  ...httpSseClientSettings,
   ...federationSettings,
 
   // Events and the end.

@@ -64,6 +64,16 @@ describe('a task at a modern server', () => {
     expect(path.upstream.calls.filter(({ message }) => message.method === 'tasks/get')).toEqual([]);
   });
 
+  it('is asked for only by requests that declare the extension', async () => {
+    const path = new RequestPath();
+    const id = await begunModern(path);
+    const sent = path.upstream.calls.length;
+    const exchange = await path.modern('tasks/get', { taskId: id }, { headers: { 'mcp-name': id } });
+    const data = { requiredCapabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } };
+    expect([exchange.status, exchange.json]).toMatchObject([400, { error: { code: -32021, data } }]);
+    expect(path.upstream.calls).toHaveLength(sent);
+  });
+
   it('is told of on a subscription, to its owner, under its sealed id', async () => {
     const path = new RequestPath();
     const id = await begunModern(path);

@@ -65,6 +65,8 @@ export interface RequestLimits {
   /** Between clients and servers of different eras. */
   readonly bridge: BridgeLimits;
   readonly handles: HandleLimits;
+  /** Clients of 2024-11-05 (HTTP+SSE) are served. */
+  readonly httpSseClients: boolean;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
@@ -108,6 +110,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   toolsPerBackend: 10_000,
   bridge: defaultBridgeLimits,
   handles: defaultHandleLimits,
+  httpSseClients: false,
   federation: defaultFederationLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,

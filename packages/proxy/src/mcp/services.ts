@@ -11,6 +11,7 @@ import { MemberNames } from '../federation/member-names.ts';
 import { createBridges } from '../bridge/bridges.ts';
 import { Handles } from '../handles/handles.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { SseClients } from '../http-sse-clients/sse-clients.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
@@ -68,6 +69,7 @@ export interface Services extends RequestPathDeps {
   readonly listCursors: ListCursors;
   readonly federatedSessions: FederatedSessions;
   readonly handles: Handles;
+  readonly sseClients: SseClients;
   readonly catalog: Catalog;
   readonly keepAlive: KeepAlive;
   readonly requestIds: RequestIds;
@@ -110,6 +112,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     listCursors: new ListCursors(sessionKeys, random),
     federatedSessions: new FederatedSessions(),
     handles: new Handles(deps, limits.handles),
+    sseClients: new SseClients(limits.httpSseClients, random),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

@@ -1,6 +1,7 @@
 import { memberValue, stringValue } from '../json/members.ts';
 import { decideFor, taskSubject } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
+import { metaKeys } from '../mcp/codec/rev2026-07-28.ts';
 import { backendDigest } from '../mcp/endpoint.ts';
 import { refusals } from '../mcp/errors.ts';
 import type { RouteState } from '../mcp/route-state.ts';
@@ -17,6 +18,10 @@ export function authorizeTask(call: Call): Step {
   const credential = call.credential as Credential;
   const span = message?.params && memberValue(message.bytes, message.params, 'taskId');
   const id = message && span && stringValue(message.bytes, span);
+  if (call.era === 'modern' && !declaresTasks(call)) {
+    const data = { requiredCapabilities: { extensions: { [extension]: {} } } };
+    return refuse(call, refusals.missingCapability, { data });
+  }
   if (span === undefined || id === undefined) {
     return refuse(call, refusals.invalidParams, { message: 'params.taskId must be a string' });
   }
@@ -34,3 +39,14 @@ export function authorizeTask(call: Call): Step {
   call.decision = 'allow';
   return 'continue';
 }
+
+/** The extension is each request's own to declare. */
+function declaresTasks({ message }: Call): boolean {
+  const bytes = message?.bytes;
+  let span = message?.meta;
+  for (const key of [metaKeys.clientCapabilities, 'extensions', extension])
+    span = bytes && span && memberValue(bytes, span, key);
+  return span !== undefined;
+}
+
+const extension = 'io.modelcontextprotocol/tasks';

@@ -10,6 +10,7 @@ import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
 import { classify } from './classify.ts';
 import { openHandles } from './open-handles.ts';
+import { openSseClient } from './open-sse-client.ts';
 import { readBody } from './read-body.ts';
 import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
@@ -26,6 +27,7 @@ const phases: readonly Phase[] = [
   authenticate, // who calls, before anything of the body is read
   readBody, // bounded
   classify, // strict parse, once; era and kind of message, or the exact error
+  (call) => openSseClient(call, (more) => run(new Call(call.services, more), 0)), // 2024-11-05, where it is served
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
   authorize, // the one decide()
@@ -38,7 +40,7 @@ const phases: readonly Phase[] = [
 export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
   const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
   const serve = createForwarder(services);
-  return (exchange) => run(new Call(services, exchange), 0);
+  return (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0);
 }
 
 function run(call: Call, from: number): void {

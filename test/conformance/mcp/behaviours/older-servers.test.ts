@@ -2,6 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
+import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import {
   finalMessage,
   gateway,
@@ -30,7 +33,7 @@ describe('a server of 2024-11-05 on the public SDK', () => {
     const config = join(folder, 'signalbox.yaml');
     const route = mcpRoute({ name: 'old', url: server.url, anonymous: true, rules: ['true'] });
     await writeFile(config, yaml([gateway(), tenant(), ...route]));
-    proxy = await startProxyProcess({ config });
+    proxy = await startProxyProcess({ config, env: { SIGNALBOX_PROXY_HTTP_SSE_CLIENTS: 'true' } });
     await proxyReady(proxy);
   });
 
@@ -69,6 +72,25 @@ describe('a server of 2024-11-05 on the public SDK', () => {
     await hanging;
     await until('the cancellation', () => (server.cancelled() === 1 ? true : undefined));
     expect(server.hanging()).toBe(0);
+  });
+
+  it('33. A client of 2024-11-05 on the public SDK has the same, over HTTP+SSE on both sides.', async () => {
+    const client = new Client({ name: 'old', version: '1.0.0' }, { capabilities: { sampling: {} } });
+    client.setRequestHandler(CreateMessageRequestSchema, () => ({
+      ...{ role: 'assistant' as const, model: 'm', content: { type: 'text' as const, text: 'Ada' } },
+    }));
+    const before = server.sessions();
+    // The SDK's own types disagree under exactOptionalPropertyTypes.
+    const transport = new SSEClientTransport(new URL(proxy.endpoint('acme', 'old'))) as Parameters<
+      Client['connect']
+    >[0];
+    await client.connect(transport);
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['count', 'ask', 'hang']);
+    expect(await client.callTool({ name: 'count' })).toEqual(counted);
+    expect(await client.callTool({ name: 'ask' })).toEqual({ content: [{ type: 'text', text: 'Ada' }] });
+    expect(server.sessions()).toBe(before + 1);
+    await client.close();
+    await until('the session to end', () => (server.sessions() === before ? true : undefined));
   });
 
   it('33. A legacy client has a session with it, is asked within its call, and ends it.', async () => {
