@@ -8,6 +8,7 @@ import type { BridgeContext } from './bridge-context.ts';
 import { headerOf } from './header-of.ts';
 import { BridgedCall } from './legacy-client/call.ts';
 import { BridgedInitialize } from './legacy-client/initialize.ts';
+import { ToolHeaders } from './legacy-client/tool-headers.ts';
 import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
 import { BridgedStream } from './legacy-client/stream.ts';
 import { jsonType, LocalAnswer } from './local-answer.ts';
@@ -33,9 +34,11 @@ export class EraBridge implements Upstream {
   readonly #sessions: BridgedSessions;
   readonly #legacySessions: LegacySessions;
   readonly #parked: ParkedCalls;
+  readonly #legacyParts: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders };
 
   constructor(context: BridgeContext) {
     this.#context = context;
+    this.#legacyParts = { context, toolHeaders: new ToolHeaders(context) };
     this.#sessions = new BridgedSessions(context.limits.bridge.sessions);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
@@ -123,7 +126,7 @@ export class EraBridge implements Upstream {
       }
       default:
         if (message.paramsType === 'other') return refused(message, handler, 'params must be an object');
-        return new BridgedCall(this.#context, session, asked, handler).begin();
+        return new BridgedCall(this.#legacyParts, session, asked, handler).begin();
     }
   }
 

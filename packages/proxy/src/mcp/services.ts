@@ -26,6 +26,7 @@ import { Catalog } from './catalog.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { ParamHeaders } from './param-headers.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -68,6 +69,7 @@ export interface Services extends RequestPathDeps {
   readonly hiddenNames: HiddenNames;
   readonly listCursors: ListCursors;
   readonly federatedSessions: FederatedSessions;
+  readonly paramHeaders: ParamHeaders;
   readonly handles: Handles;
   readonly sseClients: SseClients;
   readonly catalog: Catalog;
@@ -111,6 +113,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),
     federatedSessions: new FederatedSessions(),
+    paramHeaders: new ParamHeaders(limits),
     handles: new Handles(deps, limits.handles),
     sseClients: new SseClients(limits.httpSseClients, random),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),

@@ -8,6 +8,7 @@ import { admit } from './admit.ts';
 import { admitSession } from './admit-session.ts';
 import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
+import { checkParamHeaders } from './check-param-headers.ts';
 import { classify } from './classify.ts';
 import { openHandles } from './open-handles.ts';
 import { openSseClient } from './open-sse-client.ts';
@@ -31,6 +32,7 @@ const phases: readonly Phase[] = [
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
   authorize, // the one decide()
+  checkParamHeaders, // what headers repeat of arguments
   openHandles, // what a server gave for the retry, back in its own words
   reserve, // a token of every limit
   sendUpstream, // under our own id; the answer ends the call

@@ -63,6 +63,14 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
     ),
     story('tools-call-modern', 'neither needs nor gives a session'),
   ],
+  19: [
+    proxy(
+      'bridge/era-bridge',
+      'sends as headers what tools want there, as lists have said, and leaves out tools that want it wrongly',
+      'looks at the tools anew, and calls once more, when its server misses such a header',
+    ),
+    proxy('mcp/param-headers', 'are those that the input schema names, null and absent ones aside: %j'),
+  ],
   20: [proxy('handles/request-states', 'comes back to it byte for byte, through any node, in every round')],
   21: [
     proxy('handles/request-states', 'is refused with -32602 when it is %s, and the server hears nothing of it'),
