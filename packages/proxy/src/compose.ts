@@ -38,6 +38,7 @@ import { Listeners, type OpenListener } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
+import { MemberHealth } from './federation/member-health.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys } from './session/session-keys.ts';
@@ -169,6 +170,7 @@ interface Serving {
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
   readonly upstream: Http1Client;
+  readonly memberHealth: MemberHealth;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -191,7 +193,10 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const listeners = listenersOf(kit, requestHandlerOf(kit, { tables: current, streams, upstream, demand }));
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const shared = { tables: current, streams, upstream, demand, memberHealth };
+  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -201,7 +206,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, retention, demand, draining: false };
+  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -225,7 +230,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 
 function requestHandlerOf(
   kit: Kit,
-  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
+  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
 ): (exchange: Exchange) => void {
   const { settings, nodeId, recorder, clock, random, metrics, logger } = kit;
   if (!settings.sessionKeys) {
@@ -273,6 +278,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
+    members: () => serving.memberHealth.reports(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,

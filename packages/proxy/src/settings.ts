@@ -65,7 +65,7 @@ export const proxySettings = {
   adminListen: hostPort({
     name: 'SIGNALBOX_PROXY_ADMIN_LISTEN',
     fallback: '127.0.0.1:8090',
-    doc: 'Where /healthz, /readyz, /metrics and /config_dump answer. Keep it on the machine.',
+    doc: 'Where /healthz, /readyz, /metrics, /config_dump and /members answer. Keep it on the machine.',
   }),
   state: text(
     {

@@ -43,6 +43,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** How members of virtual servers do; undefined: nobody else looks at it. */
+  readonly memberHealth?: MemberHealth | undefined;
   /** Loads tenants when they are asked for; undefined: all that there are have been. */
   readonly demand?: Pick<TenantDemand, 'want' | 'use' | 'release'> | undefined;
   readonly limits: RequestLimits;
@@ -107,7 +109,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
       maxInFlight: limits.inFlightPerSession,
     }),
     eras: new EraProbe(deps),
-    memberHealth: new MemberHealth(deps, limits.federation, limits.backends),
+    memberHealth: deps.memberHealth ?? new MemberHealth(deps, limits.federation, limits.backends),
     memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
     memberIds: new MemberIds(sessionKeys),
     hiddenNames: new HiddenNames(deps),
