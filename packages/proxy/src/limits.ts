@@ -84,6 +84,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     keySetStaleMs: settings.keySetStale,
     sessionMs: settings.sessionAge,
     sessionIdleMs: settings.sessionIdle,
+    // Without keys of their own no other node can open them.
+    endsIdleSessions: settings.sessionKeys === undefined || settings.endIdleSessions,
     openedSessions: settings.maxSessions,
     endedSessions: settings.maxEndedSessions,
     inFlightPerSession: settings.maxInFlightPerSession,

@@ -408,6 +408,11 @@ export const proxySettings = {
     request.sessionIdleMs,
     'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
   ),
+  endIdleSessions: flag({
+    name: 'SIGNALBOX_PROXY_END_IDLE_SESSIONS',
+    fallback: 'false',
+    doc: 'Whether sessions that went unused on this node are ended at their servers although another node may be using them. Always so without SIGNALBOX_SESSION_KEYS: then no other node can.',
+  }),
   maxSessions: count(
     'SIGNALBOX_PROXY_MAX_SESSIONS',
     request.openedSessions,

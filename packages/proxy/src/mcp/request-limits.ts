@@ -37,6 +37,8 @@ export interface RequestLimits {
   readonly sessionMs: number;
   /** How long a legacy session may go unused; 0: as long as it lives. */
   readonly sessionIdleMs: number;
+  /** Sessions that went unused are ended at their servers too. */
+  readonly endsIdleSessions: boolean;
   /** Opened session ids that are remembered. */
   readonly openedSessions: number;
   /** Ended sessions whose ids are remembered as ended. */
@@ -95,6 +97,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   keySetStaleMs: 86_400_000,
   sessionMs: 43_200_000,
   sessionIdleMs: 1_800_000,
+  endsIdleSessions: true,
   openedSessions: 20_000,
   endedSessions: 20_000,
   inFlightPerSession: 256,

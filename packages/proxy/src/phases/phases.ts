@@ -3,6 +3,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { Call } from '../mcp/call.ts';
 import { endings } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
+import { endIdleSessions } from '../mcp/idle-sessions.ts';
 import { createServices, type RequestPathDeps } from '../mcp/services.ts';
 import { admit } from './admit.ts';
 import { admitSession } from './admit-session.ts';
@@ -42,6 +43,7 @@ const phases: readonly Phase[] = [
 export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
   const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
   const serve = createForwarder(services);
+  endIdleSessions(services);
   return (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0);
 }
 

@@ -130,6 +130,59 @@ describe('a legacy session', () => {
       expect(path.upstream.last.message.method).toBe('ping');
     });
 
+    it('is ended at its server, a while after, without anybody asking for it', async () => {
+      const path = new RequestPath({ limits: { ...idle.limits, endsIdleSessions: true } });
+      await path.initialize();
+      const other = await path.initialize({ key: 'bob-key', upstreamSession: 'upstream-2' });
+      await path.clock.advance(40_000);
+      await path.request(other, 'ping');
+      path.upstream.last.result({});
+      await path.clock.advance(30_000);
+      const ended = () => path.upstream.calls.filter(({ request }) => request.method === 'DELETE');
+      expect(ended().map((call) => call.header('mcp-session-id'))).toEqual(['upstream-1']);
+      await path.clock.advance(60_000);
+      expect(ended().map((call) => call.header('mcp-session-id'))).toEqual(['upstream-1', 'upstream-2']);
+      await path.clock.advance(600_000);
+      expect(ended()).toHaveLength(2);
+    });
+
+    it('is ended at every member that has begun one', async () => {
+      const path = new RequestPath({
+        federated: {
+          members: [
+            { backend: 'tools', prefix: 'a' },
+            { backend: 'more', prefix: 'b' },
+          ],
+        },
+        limits: { ...idle.limits, endsIdleSessions: true },
+      });
+      let begun = 0;
+      path.upstream.onCall = (call) => {
+        if (call.message.method !== 'initialize') return call.answer('', { status: 202 });
+        begun += 1;
+        const result = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 's', version: '1' } };
+        call.result(result, { 'mcp-session-id': `member-${begun}` });
+      };
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+      const exchange = await path.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params });
+      await path.settled();
+      expect(exchange.headers['mcp-session-id']).toBeDefined();
+      await path.clock.advance(62_000);
+      const ended = path.upstream.calls.filter(({ request }) => request.method === 'DELETE');
+      expect(ended.map((call) => [call.request.origin, call.header('mcp-session-id')])).toEqual([
+        ['http://127.0.0.1:3001', 'member-1'],
+        ['http://127.0.0.1:3002', 'member-2'],
+      ]);
+    });
+
+    it('is left alone at its server where another node may be using it', async () => {
+      const path = new RequestPath(idle);
+      await path.initialize();
+      const sent = path.upstream.calls.length;
+      await path.clock.advance(600_000);
+      expect(path.upstream.calls).toHaveLength(sent);
+    });
+
     it('is in use while a call or a GET stream of it is open', async () => {
       const path = new RequestPath(idle);
       const session = await path.initialize();

@@ -154,6 +154,19 @@ export class Sessions {
     return session;
   }
 
+  /** Gives up sessions that are idle or have expired, so many at most. @returns them: their servers still keep them. */
+  takeIdle(max: number): readonly Session[] {
+    const { idleMs, clock } = this.#options;
+    const taken: Session[] = [];
+    for (const [id, session] of this.#opened) {
+      if (taken.length === max) break;
+      if (!session.isIdle(idleMs) && session.facts.expiresAt > clock.now()) continue;
+      this.end(id, session);
+      taken.push(session);
+    }
+    return taken;
+  }
+
   /** From now on the id opens nothing on this node. */
   end(id: string, session: Session): void {
     this.#opened.delete(id);

@@ -173,7 +173,8 @@ export class RequestPath {
       recorder: { record: (event) => void this.events.push(event), close: () => Promise.resolve() },
       streams: this.streams,
       sessionKeys: this.sessionKeys,
-      limits: { ...defaultRequestLimits, ...options.limits },
+      // Nothing runs by itself unless a test is about it.
+      limits: { ...defaultRequestLimits, endsIdleSessions: false, ...options.limits },
       clock,
       random,
       metrics: this.metrics,

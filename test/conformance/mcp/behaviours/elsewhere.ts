@@ -17,7 +17,13 @@ const story = (name: string, ...titles: string[]): Shown => ({ file: `test/e2e/s
 export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
   1: [phases('sessions', 'is required after initialize: 400 without an id', 'does not exist under a made-up id: 404')],
   2: [phases('sessions', 'ends with DELETE, here and upstream; after that it does not exist')],
-  3: [phases('sessions', 'does not exist after the idle time, and stays so; its client begins another')],
+  3: [
+    phases(
+      'sessions',
+      'does not exist after the idle time, and stays so; its client begins another',
+      'is ended at its server, a while after, without anybody asking for it',
+    ),
+  ],
   4: [
     phases('sessions', 'does not exist for another principal, who learns no more than for one that never was'),
     story('sessions', 'belongs to its principal: to another one it does not exist'),
