@@ -465,6 +465,23 @@ describe('a legacy client at a modern server', () => {
     params: { name: 't', arguments: { region: 'Zürich' } },
   };
 
+  it('is begun by a server that takes its revision only when asked again', () => {
+    const bridge = new Bridge();
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+    const heard = bridge.send({}, { jsonrpc: '2.0', id: 'i', method: 'initialize', params });
+    const data = { supported: ['2026-07-28'], requested: 'x' };
+    const refuse = () =>
+      bridge.upstream.last.answer(
+        { jsonrpc: '2.0', id: '$id', error: { code: -32_022, message: 'no', data } },
+        { status: 400 },
+      );
+    refuse();
+    refuse();
+    expect(bridge.calls('server/discover')).toHaveLength(2);
+    bridge.upstream.last.result({ resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities: {} });
+    expect(heard.messages).toMatchObject([{ id: 'i', result: { protocolVersion: '2025-11-25' } }]);
+  });
+
   it('sends as headers what tools want there, as lists have said, and leaves out tools that want it wrongly', () => {
     const bridge = new Bridge();
     const session = begun(bridge);

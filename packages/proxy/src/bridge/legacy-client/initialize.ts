@@ -1,6 +1,6 @@
 import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
-import { isModernVersion, metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
+import { isModernVersion, metaKeys, modernCodec } from '../../mcp/codec/rev2026-07-28.ts';
 import { legacyCodec } from '../../mcp/codec/rev2025-11-25.ts';
 import { codes } from '../../mcp/errors.ts';
 import { splice, withoutMember } from '../../mcp/splice.ts';
@@ -162,6 +162,7 @@ class Discovery implements AnswerListener {
   readonly #request: UpstreamRequest;
   readonly #message: ScannedMessage;
   readonly #onFound: (found: Found | undefined) => void;
+  #retried = false;
 
   constructor(
     context: BridgeContext,
@@ -190,7 +191,12 @@ class Discovery implements AnswerListener {
 
   onMessage(): void {}
 
-  onAnswer({ bytes, result }: ScannedMessage): void {
+  onAnswer(message: ScannedMessage): void {
+    const { bytes, result } = message;
+    if (!this.#retried && offersVersion(message)) {
+      this.#retried = true;
+      return this.begin();
+    }
     const versions = result && memberValue(bytes, result, 'supportedVersions');
     const named = versions ? [...text(bytes, versions).matchAll(/"([^"]*)"/g)].map(([, version = '']) => version) : [];
     this.#onFound(result && named.some(isModernVersion) ? { bytes, result } : undefined);
@@ -203,6 +209,15 @@ class Discovery implements AnswerListener {
   onBroken(): void {
     this.#onFound(undefined);
   }
+}
+
+/** A server that refuses the revision, and names it among those that it speaks, is asked once more. */
+function offersVersion({ bytes, error }: ScannedMessage): boolean {
+  const code = error && memberValue(bytes, error, 'code');
+  const data = error && memberValue(bytes, error, 'data');
+  const supported = data && memberValue(bytes, data, 'supported');
+  if (!code || !supported || Number(text(bytes, code)) !== codes.unsupportedVersion) return false;
+  return modernCodec.versions.some((version) => text(bytes, supported).includes(`"${version}"`));
 }
 
 /** What an `initialize` says, with the newest revision: older ones are the matter of whoever asks here (revisions/). */
