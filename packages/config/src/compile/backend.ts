@@ -1,5 +1,6 @@
 import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
-import type { BackendEntry, ConnectionEntry, UpstreamTlsEntry } from '../backend-entry.ts';
+import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import type { BackendEntry, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '../backend-entry.ts';
 import { givenMs } from './forwarding.ts';
 import type { Source } from './source.ts';
 
@@ -18,7 +19,14 @@ export function compileBackend(tenant: string, { name, digest, message }: Source
     cardUrl: kind.case === 'a2a' ? kind.value.cardUrl || new URL('/.well-known/agent-card.json', url).href : '',
     tls: tlsEntry(tls),
     connection: Object.freeze(connection),
+    http: httpVersion(message, url),
   });
+}
+
+/** gRPC has no other version. Without TLS nothing can be agreed on. */
+function httpVersion({ kind, httpVersion: declared }: Backend, url: string): HttpVersion {
+  if (kind.case === 'grpc' || declared === Backend_HttpVersion.HTTP2) return 'http2';
+  return declared === Backend_HttpVersion.HTTP1 || !/^https:/i.test(url) ? 'http1' : 'negotiated';
 }
 
 function tlsEntry(tls: UpstreamTls | undefined): UpstreamTlsEntry | null {

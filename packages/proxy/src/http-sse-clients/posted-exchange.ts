@@ -10,6 +10,7 @@ export class PostedExchange implements Exchange {
   readonly head: RequestHead;
   readonly client: SseClient;
   responseBytes = 0;
+  readonly takesTrailers = false;
   readonly #posted: Exchange;
   #accepted = false;
   #settled = false;

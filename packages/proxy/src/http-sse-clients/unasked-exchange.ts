@@ -10,6 +10,7 @@ export class UnaskedExchange implements Exchange {
   answered = false;
   closed = false;
   responseBytes = 0;
+  readonly takesTrailers = false;
   readonly #send: (events: Buffer | string) => void;
   #onGone: (() => void) | undefined;
 

@@ -1,6 +1,7 @@
 import { defaultHandleLimits, type HandleLimits } from '../handles/limits.ts';
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
+import { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
 /** Every bound of the request path. Sizes in bytes, times in milliseconds. */
@@ -71,6 +72,8 @@ export interface RequestLimits {
   readonly httpSseClients: boolean;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Of what nodes share. */
+  readonly nodes: NodesLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
   readonly rateLimitBuckets: number;
   /** The card of an agent. Beyond: the request fails. */
@@ -115,6 +118,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   handles: defaultHandleLimits,
   httpSseClients: false,
   federation: defaultFederationLimits,
+  nodes: defaultNodesLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,
 });

@@ -36,6 +36,10 @@ export class HttpSseServers implements Upstream {
     return this.#begin(request, { request, message: scanned.message, handler });
   }
 
+  endSession(id: string): void {
+    this.#sessions.get(id)?.close();
+  }
+
   retain(origins: ReadonlySet<string>): void {
     this.#context.upstream.retain(origins);
   }
