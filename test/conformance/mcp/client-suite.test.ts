@@ -21,12 +21,12 @@ import { runClientScenario } from './suite.ts';
  * that pass, as first measured: fewer mean that something was not exercised.
  */
 const scenarios = [
-  ['tools_call', 1],
-  ['request-metadata', 1],
-  ['sep-2322-client-request-state', 1],
-  ['http-standard-headers', 1],
-  ['http-custom-headers', 1],
-  ['http-invalid-tool-headers', 1],
+  ['tools_call', 2],
+  ['request-metadata', 6],
+  ['sep-2322-client-request-state', 5],
+  ['http-standard-headers', 9],
+  ['http-custom-headers', 18],
+  ['http-invalid-tool-headers', 12],
   ['json-schema-ref-no-deref', 1],
 ] as const;
 
