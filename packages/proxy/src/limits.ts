@@ -4,6 +4,7 @@ import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
+import { toolSearchLimitsOf } from './tool-search/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
 
@@ -98,6 +99,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
     federation: federationLimitsOf(settings),
+    toolSearch: toolSearchLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

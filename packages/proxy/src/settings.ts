@@ -13,6 +13,7 @@ import {
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
+import { catalogSettings } from './catalog/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
@@ -20,6 +21,7 @@ import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
+import { toolSearchSettings } from './tool-search/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -182,6 +184,7 @@ export const proxySettings = {
     'How long connecting to the control plane may take.',
   ),
   ...healthSettings,
+  ...catalogSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,
@@ -505,6 +508,7 @@ export const proxySettings = {
 
   ...bridgeSettings,
   ...federationSettings,
+  ...toolSearchSettings,
 
   // Events and the end.
   maxEvents: count(

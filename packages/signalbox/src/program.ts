@@ -85,6 +85,11 @@ const groups: readonly Group[] = [
         load: async () => (await import('./commands/propagation.ts')).propagationCommand,
       },
       {
+        name: 'catalog',
+        summary: 'show what MCP servers have, and how that has changed',
+        load: async () => (await import('./commands/catalog.ts')).catalogCommand,
+      },
+      {
         name: 'tools',
         summary: 'list the tools a principal sees through the proxy',
         load: async () => (await import('./commands/tools.ts')).toolsCommand,

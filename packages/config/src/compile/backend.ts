@@ -1,6 +1,10 @@
 import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
+import { digestOf } from '../digest.ts';
 import type { BackendEntry, ConnectionEntry, UpstreamTlsEntry } from '../backend-entry.ts';
 import { givenMs } from './forwarding.ts';
+import { ProblemList } from '../problem.ts';
+import { decodeBody } from '../resource.ts';
+import type { StoredResource } from '../snapshot.ts';
 import type { Source } from './source.ts';
 
 /** A backend, which has been checked, as a table has it. */
@@ -19,6 +23,13 @@ export function compileBackend(tenant: string, { name, digest, message }: Source
     tls: tlsEntry(tls),
     connection: Object.freeze(connection),
   });
+}
+
+/** A Backend by itself, whatever leads to it; undefined if it is not sound. */
+export function backendOf(tenant: string, name: string, body: Uint8Array): BackendEntry | undefined {
+  const stored: StoredResource & { readonly kind: 'Backend' } = { kind: 'Backend', name, body, digest: digestOf(body) };
+  const message = decodeBody(stored, new ProblemList({ kind: 'Backend', scope: tenant, name }));
+  return message && compileBackend(tenant, { name, digest: stored.digest, message, problems: [] });
 }
 
 function tlsEntry(tls: UpstreamTls | undefined): UpstreamTlsEntry | null {

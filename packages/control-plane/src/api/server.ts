@@ -2,6 +2,7 @@ import { Code, ConnectError, type ConnectRouter, createContextValues } from '@co
 import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import { CatalogService } from '@signalbox/proto/signalbox/admin/v1/catalog_service_pb.ts';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
@@ -15,6 +16,7 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
+import type { CatalogApi } from './catalog-service.ts';
 import type { ConfigApi } from './config-service.ts';
 import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
@@ -37,6 +39,7 @@ export interface ApiServerOptions {
     readonly rollouts: RolloutApi;
     readonly tokens: TokenApi;
     readonly dump: DumpApi;
+    readonly catalogs: CatalogApi;
   };
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
@@ -53,7 +56,9 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService] as const;
+const services = [
+  ...[ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService, CatalogService],
+] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -135,10 +140,10 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, rollouts, tokens, dump } = this.#options.services;
+    const { config, tenants, nodes, rollouts, tokens, dump, catalogs } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
     router.service(NodeService, nodes).service(RolloutService, rollouts).service(TokenService, tokens);
-    router.service(DumpService, dump);
+    router.service(DumpService, dump).service(CatalogService, catalogs);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */

@@ -77,6 +77,11 @@ export class NodeRegistry implements StreamObserver {
     return this.#offered;
   }
 
+  /** How many are connected. */
+  get connected(): number {
+    return this.#byStream.size;
+  }
+
   /** Nodes that are connected, and those that left last. */
   records(): Iterable<NodeRecord> {
     return this.#nodes.values();

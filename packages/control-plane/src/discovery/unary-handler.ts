@@ -14,14 +14,22 @@ export class CallFailure extends Error {
   }
 }
 
+export interface UnaryHandlerKit {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** The counter of these calls, by method and code. Default: that of relays. */
+  readonly questions?: { readonly metric: string; readonly help: string };
+}
+
+const ofRelays = { metric: 'signalbox_relay_requests_total', help: 'Questions of relays.' };
+
 /** Answers calls of one method. Failures made for callers keep their text; of all others nothing leaves the process. */
 export function unaryHandler<Request, Response>(
-  { logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
+  { logger, metrics, questions = ofRelays }: UnaryHandlerKit,
   method: string,
   answer: (call: ServerUnaryCall<Request, Response>) => Promise<Response>,
 ) {
-  const count = (code: string) =>
-    metrics.counter('signalbox_relay_requests_total', 'Questions of relays.', { method, code }).add();
+  const count = (code: string) => metrics.counter(questions.metric, questions.help, { method, code }).add();
   const respond = async (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>) => {
     try {
       const response = await answer(call);
@@ -30,7 +38,7 @@ export function unaryHandler<Request, Response>(
     } catch (error) {
       const { code, message } = asFailure(error);
       count(status[code] ?? '');
-      if (code === status.INTERNAL) logger.error('a relay was not answered', { method, error: String(error) });
+      if (code === status.INTERNAL) logger.error('a call was not answered', { method, error: String(error) });
       done({ code, details: message });
     }
   };

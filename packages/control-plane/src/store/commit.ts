@@ -1,5 +1,6 @@
 import type { Change } from '@signalbox/config';
 
+import { isMcpBackend } from './mcp-backend.ts';
 import type { ScopedTransaction } from './database.ts';
 import { versionOf } from './snapshots.ts';
 
@@ -24,7 +25,7 @@ interface RemovalNote {
 }
 
 /**
- * Writes log, resources, revision and the scope's number. The caller holds the scope's row and has entered it.
+ * Writes log, resources, revision, the scope's number, and which servers the catalog has. The caller holds the scope's row and has entered it.
  * @returns the version that the scope has once this is committed.
  */
 export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
@@ -33,8 +34,8 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
   const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
     change as materialized (
-      select kind, name, digest, decode(body, 'base64') as body
-      from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
+      select kind, name, digest, decode(body, 'base64') as body, mcp
+      from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text, mcp boolean)),
     removals as materialized (
       select removals_confirmed, removals_since + ${deleted} as since, ${removals.confirmed} or (
         ${deleted} > 0 and removals_since + ${deleted} >= ${removals.minimum}) as meant
@@ -49,6 +50,12 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
       select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
       on conflict (tenant, kind, name) do update set revision = excluded.revision, digest = excluded.digest,
         body = excluded.body, deleted = excluded.deleted),
+    cataloged as (
+      insert into signalbox.catalog (tenant, backend) select ${scope}, name from change where mcp
+      on conflict (tenant, backend) do update set due_at = clock_timestamp(), lease = null),
+    uncataloged as (
+      delete from signalbox.catalog using change
+      where catalog.tenant = ${scope} and catalog.backend = change.name and change.kind = 'Backend' and not change.mcp),
     numbered as (
       update signalbox.tenant set revision = ${revision.revision},
         resource_count = resource_count + ${countDelta(changes)},
@@ -61,9 +68,11 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
   return row && versionOf(revision.revision, row.at);
 }
 
-function columns(change: Change): { digest: string | null; body: string | null } {
-  if (change.op === 'delete') return { digest: null, body: null };
-  return { digest: change.after.digest, body: Buffer.from(change.after.body).toString('base64') };
+/** `mcp`: a node is to look at what this server has; of all other Backends nothing is known, any more. */
+function columns(change: Change): { digest: string | null; body: string | null; mcp: boolean } {
+  if (change.op === 'delete') return { digest: null, body: null, mcp: false };
+  const { digest, body, kind } = change.after;
+  return { digest, body: Buffer.from(body).toString('base64'), mcp: kind === 'Backend' && isMcpBackend(change.after) };
 }
 
 function countDelta(changes: readonly Change[]): number {

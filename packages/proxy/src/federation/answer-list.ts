@@ -1,4 +1,4 @@
-import { type FederatedMember, type Federation, type NameKind, resolveName } from '@signalbox/config';
+import { type FederatedMember, type Federation, metaTools, type NameKind, resolveName } from '@signalbox/config';
 import { memberValue, stringValue } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 import { decideOfMember, type Standing } from '../mcp/authorization.ts';
@@ -36,13 +36,20 @@ export async function answerList(call: Call, list: ListRule): Promise<void> {
   noteMissing(call, missing, asked);
   const federation = call.route?.entry.mcp.federation as Federation;
   if (missing.length === asked.length || (missing.length > 0 && federation.partialLists === 'fail')) {
-    return refuseForMissing(call, asked);
+    return refuseForMissing(call, failuresOf(asked));
   }
   const judge = await judgeFor(call, list);
   if (call.ended) return;
-  call.respond(200, jsonHeaders, mergedAnswer(call, list, { federation, asked, judge, missing }));
+  const { toolSearch } = federation;
+  const searches = toolSearch !== null && list.member === 'tools';
+  const shown = searches ? { ...judge, shows: toolSearch.isPinned } : judge;
+  const own = searches && asked.every(({ cursor }) => cursor === undefined) ? ownTools : none;
+  call.respond(200, jsonHeaders, mergedAnswer(call, list, { federation, asked, judge: shown, missing, own }));
 }
 
+/** What the gateway lists first where tools are found by search. They are its own: no rule is about them. */
+const ownTools = metaTools.map((tool) => Buffer.from(JSON.stringify(tool)));
+const none: readonly Buffer[] = [];
 const staleCursor = 'The cursor is unknown, or the configuration has changed since; list again from the start';
 
 interface AskedPage {
@@ -86,14 +93,24 @@ function noteMissing(call: Call, missing: readonly MemberState[], asked: readonl
   for (const { state } of asked) session.answered(state, !missing.includes(state));
 }
 
-function refuseForMissing(call: Call, asked: readonly AskedPage[]): void {
-  const members = asked.flatMap(({ state, page }) =>
+interface MissingMember {
+  readonly member: string;
+  readonly reason: string;
+}
+
+function failuresOf(asked: readonly AskedPage[]): readonly MissingMember[] {
+  return asked.flatMap(({ state, page }) =>
     page.kind === 'failure' ? [{ member: state.member.key, reason: page.reason }] : [],
   );
+}
+
+/** Refuses to answer what some members have not told their part of. */
+export function refuseForMissing(call: Call, members: readonly MissingMember[]): void {
   call.refuse(refusals.membersMissing, { data: { members } });
 }
 
-async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
+/** What decides about entries of lists for a call. */
+export async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
   const route = call.route as RouteState;
   const federation = route.entry.mcp.federation as Federation;
   const standing: Standing = { route, credential: call.credential as Credential };
@@ -103,6 +120,7 @@ async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
     allowed: (subject, own) => decideOfMember(call, standing, subject, own).allowed,
     isSound: (member, name, bytes, element) =>
       isSoundTool(call, list, { backend: member.backend, name, bytes, element }),
+    shows: () => true,
     owns: (member, presented) => {
       const candidates = resolveName(federation, kind, presented);
       const owner = ownerAmong(federation, candidates, ({ key }) => names.get(key));
@@ -137,10 +155,12 @@ interface Merge {
   readonly asked: readonly AskedPage[];
   readonly judge: EntryJudge;
   readonly missing: readonly MemberState[];
+  /** Entries of the gateway's own, before those of members. */
+  readonly own: readonly Buffer[];
 }
 
-function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, missing }: Merge): Buffer {
-  const entries: Buffer[] = [];
+function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, missing, own }: Merge): Buffer {
+  const entries: Buffer[] = [...own];
   const next = new Map<string, string>();
   let ttlMs = Number.POSITIVE_INFINITY;
   for (const { state, page } of asked) {

@@ -4,6 +4,7 @@ import { endings, refusals } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import type { Credential } from '../session/credential.ts';
+import { answerMetaTool } from '../tool-search/answer-meta-tool.ts';
 import { answerDiscover } from './answer-discover.ts';
 import { answerInitialize } from './answer-initialize.ts';
 import { answerList } from './answer-list.ts';
@@ -34,6 +35,7 @@ export function sendFederated(call: Call): void {
 
 function sendRequest(call: Call): void {
   const { rule } = call;
+  if (call.metaTool) return later(call, answerMetaTool(call));
   if (rule?.list) return later(call, answerList(call, rule.list));
   switch (call.method) {
     case 'initialize':

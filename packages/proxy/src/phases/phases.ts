@@ -13,6 +13,7 @@ import { readBody } from './read-body.ts';
 import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
 import { splitBatch } from './split-batch.ts';
+import { unwrapCall } from '../tool-search/unwrap-call.ts';
 import type { Phase } from './step.ts';
 
 /**
@@ -27,6 +28,7 @@ const phases: readonly Phase[] = [
   classify, // strict parse, once; era and kind of message, or the exact error
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
+  (call) => (unwrapCall(call) ? 'continue' : 'stop'), // tool search: call_tool becomes the call that it stands for
   authorize, // the one decide()
   reserve, // a token of every limit
   sendUpstream, // under our own id; the answer ends the call
