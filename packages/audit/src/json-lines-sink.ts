@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { OutcomeEvent } from './event.ts';
+import { OutcomeEncoder } from './outcome-encoder.ts';
 import type { Sink } from './recorder.ts';
 
 export interface JsonLinesOptions {
@@ -24,6 +25,7 @@ export class JsonLinesSink implements Sink {
   readonly #file: string;
   readonly #maxBytes: number;
   readonly #maxFiles: number;
+  readonly #encoder = new OutcomeEncoder();
   #handle: FileHandle | undefined;
   #size = 0;
 
@@ -34,7 +36,7 @@ export class JsonLinesSink implements Sink {
   }
 
   async write(batch: readonly OutcomeEvent[]): Promise<void> {
-    const lines = Buffer.from(batch.map((event) => `${JSON.stringify(event)}\n`).join(''));
+    const lines = this.#encoder.encode(batch);
     let handle = this.#handle ?? (await this.#open());
     if (this.#size > 0 && this.#size + lines.length > this.#maxBytes) {
       await this.#putAside();

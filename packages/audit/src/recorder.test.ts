@@ -41,13 +41,26 @@ describe('a recorder', () => {
     expect(sink.batches).toEqual([3]);
   });
 
-  it('writes a full batch at once, in order, but never while recording', async () => {
+  it('writes full batches at once, in order, but never while recording', async () => {
     const { clock, record, ids, sink } = setUp();
-    record(1, 6);
+    record(1, 8);
     expect(ids()).toEqual([]);
     await clock.advance(0);
-    expect(ids()).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(sink.batches).toEqual([4, 2]);
+    expect(ids()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(sink.batches).toEqual([4, 4]);
+  });
+
+  it('lets what is left behind a full batch wait for others, no longer than the flush time', async () => {
+    const { clock, record, ids, sink } = setUp();
+    record(1, 5);
+    await clock.advance(0);
+    expect(ids()).toEqual([1, 2, 3, 4]);
+    record(6, 7);
+    await clock.advance(99);
+    expect(sink.batches).toEqual([4]);
+    await clock.advance(1);
+    expect(ids()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(sink.batches).toEqual([4, 3]);
   });
 
   it('keeps a batch that the sink refuses and tries again, saying so once', async () => {
@@ -71,7 +84,7 @@ describe('a recorder', () => {
     expect(value('signalbox_audit_events_queued')).toBe(10);
     sink.release();
     await clock.advance(0);
-    await clock.advance(0);
+    await clock.advance(100);
     expect(ids()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     const said = logger.lines.map((line) => line.fields['count']);
     expect(said.reduce((sum: number, count) => sum + Number(count), 0)).toBe(3);

@@ -26,7 +26,7 @@ export interface RecorderOptions {
   readonly logger: Logger;
   /** Events that may wait for the sink; more are lost, and counted. */
   readonly maxQueued: number;
-  /** Events written together at most. So many waiting are written at once. */
+  /** Events written together at most. So many waiting are written at once, fewer after `flushMs`: a write has its price. */
   readonly batchSize?: number;
   /** Longest time that an event waits for others, in milliseconds. */
   readonly flushMs?: number;
@@ -124,15 +124,17 @@ class BatchingRecorder implements Recorder {
     });
   }
 
-  /** Never rejects. Ends when nothing is queued, or when the deadline of `close` has passed. */
+  /** Never rejects. Ends when less than a batch is queued, or at `close` nothing, or when its deadline has passed. */
   async #writeAll(): Promise<void> {
     let failing = false;
-    while (this.#count > 0 && !this.#abandon.signal.aborted) {
+    let isDue = true;
+    while (isDue && this.#count > 0 && !this.#abandon.signal.aborted) {
       const batch = this.#batch();
       try {
         await this.#sink.write(batch);
         this.#drop(batch.length);
         failing = false;
+        isDue = this.#closed || this.#count >= this.#batchSize;
       } catch (error) {
         if (!failing) this.#logger.error('outcome events cannot be written; they wait', { error: String(error) });
         failing = true;
@@ -140,6 +142,7 @@ class BatchingRecorder implements Recorder {
       }
     }
     this.#writing = undefined;
+    if (this.#count > 0 && !this.#closed) this.#schedule();
     this.#sayLost('the queue was full');
   }
 

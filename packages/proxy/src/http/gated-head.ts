@@ -1,4 +1,4 @@
-import { joinedValue } from './field.ts';
+import { type HeaderField, joinedValue } from './field.ts';
 import type { RequestHead } from './exchange.ts';
 import type { PassedHead } from './request-gate.ts';
 
@@ -20,8 +20,7 @@ export class GatedHead implements RequestHead {
   readonly port: number;
   readonly remoteAddress: string;
   readonly secure: boolean;
-  readonly #names: readonly string[];
-  readonly #values: readonly string[];
+  readonly #fields: readonly HeaderField[];
 
   constructor(method: string, head: PassedHead, addresses: ConnectionAddresses) {
     this.method = method;
@@ -31,19 +30,16 @@ export class GatedHead implements RequestHead {
     this.port = addresses.localPort ?? 0;
     this.remoteAddress = addresses.remoteAddress ?? '';
     this.secure = addresses.encrypted === true;
-    this.#names = head.names;
-    this.#values = head.values;
+    this.#fields = head.fields;
   }
 
   header(name: string): string | undefined {
-    return joinedValue(this.#names, this.#values, name);
+    return joinedValue(this.#fields, name);
   }
 
   withPrefix(prefix: string): readonly string[] {
     const found: string[] = [];
-    this.#names.forEach((name, i) => {
-      if (name.startsWith(prefix)) found.push(name, this.#values[i] as string);
-    });
+    for (const { name, value } of this.#fields) if (name.startsWith(prefix)) found.push(name, value);
     return found;
   }
 }

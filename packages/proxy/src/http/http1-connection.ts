@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { AnswerHeads } from './answer-head.ts';
+import type { HeaderField } from './field.ts';
 import { GatedHead } from './gated-head.ts';
 import { type ExchangeConnection, Http1Exchange } from './http1-exchange.ts';
-import { asksToClose, parseRequestHead } from './http1-request-head.ts';
+import { asksToClose, RequestHeads } from './http1-request-head.ts';
 import type { HttpServerLimits, JudgeHost, Refusal } from './http-server.ts';
 import type { OpenExchanges } from './open-exchange.ts';
 import type { RefusalCounter } from './refusal-counter.ts';
@@ -38,6 +39,7 @@ export class Http1Connection implements MessageSink, ExchangeConnection {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #reader: MessageReader;
+  readonly #heads = new RequestHeads();
   readonly #onFlushed: (error?: Error | null) => void;
   #exchange: Http1Exchange | undefined;
   /** The exchange was not yet handed on: its body may be in what is being read. */
@@ -81,6 +83,7 @@ export class Http1Connection implements MessageSink, ExchangeConnection {
   /** Called by the sweep: ends what has waited for too long. Answers under way are looked at by `Http1Exchange.isStalled`. */
   checkTime(limits: TickLimits): void {
     const waited = this.#owner.tick - this.#since;
+    if (waited > 1) this.#heads.forget();
     if (this.#isEnding) {
       if (waited > limits.ending) this.destroy();
     } else if (this.#reader.inBody) {
@@ -95,7 +98,7 @@ export class Http1Connection implements MessageSink, ExchangeConnection {
   }
 
   onHead(text: string): BodyLength | undefined {
-    const parsed = parseRequestHead(text);
+    const parsed = this.#heads.parse(text);
     if (parsed.refusal) return this.#stopAt(parsed.refusal);
     if (this.#exchange !== undefined || this.#begunInRead) return this.#refusePipelined();
     const { request } = parsed;
@@ -319,10 +322,10 @@ const faults: Readonly<Record<MessageFault, Refusal>> = {
 };
 const cutShort: Refusal = { status: 400, reason: 'the request is cut short' };
 
-function wantsClose({ names, values }: PassedHead): boolean {
-  for (let i = 0; i < names.length; i += 1) {
-    const name = names[i];
-    if ((name === 'connection' || name === 'proxy-connection') && asksToClose(values[i] as string)) return true;
+function wantsClose({ fields }: PassedHead): boolean {
+  for (let i = 0; i < fields.length; i += 1) {
+    const { name, value } = fields[i] as HeaderField;
+    if ((name === 'connection' || name === 'proxy-connection') && asksToClose(value)) return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import { assertField } from './answer-head.ts';
+import { fieldsOf } from './field.ts';
 import type { Refusal } from './http-server.ts';
 import type { RawRequest } from './request-gate.ts';
 
@@ -39,7 +40,13 @@ export function readHttp2Head(fields: readonly string[], hasBody: boolean, maxBy
   if (bytes > maxBytes) return tooLarge;
   if (pseudo[':scheme'] !== 'http' && pseudo[':scheme'] !== 'https') return otherScheme;
   rawHeaders.unshift('host', pseudo[':authority']);
-  const request = { method: pseudo[':method'], target: pseudo[':path'], httpVersion: '2', rawHeaders, hasBody };
+  const request = {
+    method: pseudo[':method'],
+    target: pseudo[':path'],
+    httpVersion: '2',
+    fields: fieldsOf(rawHeaders),
+    hasBody,
+  };
   return { refusal: undefined, request };
 }
 

@@ -15,6 +15,7 @@ import type { ListenerCodec } from './listening-socket.ts';
 import { type ExchangeOwner, NodeHttpExchange } from './node-http-exchange.ts';
 import type { OpenExchanges } from './open-exchange.ts';
 import { RefusalCounter } from './refusal-counter.ts';
+import { fieldsOf } from './field.ts';
 import { passGate, servedMethods } from './request-gate.ts';
 import { followFiles, secureOptions } from './secure-server.ts';
 
@@ -97,7 +98,7 @@ export class NodeHttpCodec implements ExchangeOwner, ListenerCodec {
         method: request.method ?? '',
         target: request.url ?? '',
         httpVersion: request.httpVersion,
-        rawHeaders: request.rawHeaders,
+        fields: fieldsOf(request.rawHeaders),
       },
       limits,
     );

@@ -1,17 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fieldsOf } from './field.ts';
 import { passGate, type RawRequest } from './request-gate.ts';
 
 const limits = { maxHeaders: 10, maxUrlBytes: 100 };
 
-function gate(changes: Partial<RawRequest> & { readonly headers?: readonly string[] } = {}) {
-  const { headers = [], ...rest } = changes;
-  const request = {
-    method: 'POST',
-    target: '/acme/mcp',
-    httpVersion: '1.1',
-    rawHeaders: ['Host', 'a.test', ...headers],
-  };
+interface Changes extends Partial<Omit<RawRequest, 'fields'>> {
+  /** All of them, name, value, name, value …. */
+  readonly rawHeaders?: readonly string[];
+  /** Behind a Host header. */
+  readonly headers?: readonly string[];
+}
+
+function gate({ headers = [], rawHeaders = ['Host', 'a.test', ...headers], ...rest }: Changes = {}) {
+  const request = { method: 'POST', target: '/acme/mcp', httpVersion: '1.1', fields: fieldsOf(rawHeaders) };
   return passGate({ ...request, ...rest }, limits);
 }
 
@@ -27,8 +29,7 @@ describe('the gate lets pass', () => {
         path: '/acme/mcp',
         query: 'q=%2f..',
         host: 'a.test',
-        names: ['host', 'x-a', 'x-a', 'content-length', 'expect'],
-        values: ['A.Test:8080', '1', '2', '5', '100-Continue'],
+        fields: fieldsOf(rawHeaders),
         contentLength: 5,
         expectsContinue: true,
       },

@@ -1,3 +1,4 @@
+import { firstValue, type HeaderField } from './field.ts';
 import type { Refusal } from './http-server.ts';
 
 /** A request head as the parser below us read it. */
@@ -6,8 +7,8 @@ export interface RawRequest {
   readonly target: string;
   /** `1.1` or `2`. */
   readonly httpVersion: string;
-  /** Name, value, name, value … as received, one character a byte. */
-  readonly rawHeaders: readonly string[];
+  /** As received, one character a byte. */
+  readonly fields: readonly HeaderField[];
   /** HTTP/2: the stream goes on behind the head, whether or not a header says for how long. */
   readonly hasBody?: boolean;
 }
@@ -26,9 +27,7 @@ export interface PassedHead {
   readonly query: string;
   /** Lower case, without port; an IPv6 address keeps its brackets. */
   readonly host: string;
-  /** Names in lower case, and their values, in order. */
-  readonly names: readonly string[];
-  readonly values: readonly string[];
+  readonly fields: readonly HeaderField[];
   /** From Content-Length; undefined when the body is chunked. 0 without a body. */
   readonly contentLength: number | undefined;
   readonly expectsContinue: boolean;
@@ -42,33 +41,27 @@ export interface PassedHead {
  * 3. The length of the body is known in one way only; GET and HEAD have none.
  */
 export function passGate(request: RawRequest, limits: GateLimits): GateResult {
-  const { method, target, rawHeaders } = request;
+  const { method, target, fields } = request;
   const isHttp2 = request.httpVersion === '2';
   if (!isHttp2 && request.httpVersion !== '1.1') return refuse(400, 'only HTTP/1.1 and HTTP/2 are served');
   if (!methods.has(method)) return refuse(405, 'the method is not served');
   const targetRefusal = judgeTarget(target, limits.maxUrlBytes);
   if (targetRefusal) return { refusal: targetRefusal };
-  if (rawHeaders.length > limits.maxHeaders * 2) return refuse(431, 'too many headers');
-
-  const names: string[] = [];
-  const values: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] as string).toLowerCase();
-    const value = rawHeaders[i + 1] as string;
-    if (notVisibleAscii.test(value)) return refuse(400, 'a header value is not visible ASCII');
-    if (mustNotRepeat(name) && names.includes(name)) return refuse(400, 'a header that must stand once is repeated');
-    names.push(name);
-    values.push(value);
+  if (fields.length > limits.maxHeaders) return refuse(431, 'too many headers');
+  for (let i = 0; i < fields.length; i += 1) {
+    const field = fields[i] as HeaderField;
+    if (!field.isVisible) return refuse(400, 'a header value is not visible ASCII');
+    if (field.standsOnce && isRepeated(fields, i)) return refuse(400, 'a header that must stand once is repeated');
   }
 
-  const host = hostWithoutPort(valueOf(names, values, 'host'));
+  const host = hostWithoutPort(firstValue(fields, 'host'));
   if (host === undefined) return refuse(400, 'the Host header is missing or malformed');
-  const expect = valueOf(names, values, 'expect');
+  const expect = firstValue(fields, 'expect');
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') return refuse(417, 'the expectation is unknown');
-  const coding = valueOf(names, values, 'content-encoding');
+  const coding = firstValue(fields, 'content-encoding');
   if (coding !== undefined && coding.toLowerCase() !== 'identity')
     return refuse(415, 'encoded bodies are not accepted');
-  const contentLength = isHttp2 ? streamLength(request, names, values) : bodyLength(names, values);
+  const contentLength = isHttp2 ? streamLength(request) : bodyLength(fields);
   if (contentLength === malformed) return refuse(400, 'the length of the body is not clear');
   if (contentLength !== 0 && (method === 'GET' || method === 'HEAD'))
     return refuse(400, `${method} must not have a body`);
@@ -77,7 +70,7 @@ export function passGate(request: RawRequest, limits: GateLimits): GateResult {
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? '' : target.slice(mark + 1);
   const expectsContinue = expect !== undefined;
-  return { refusal: undefined, head: { path, query, host, names, values, contentLength, expectsContinue } };
+  return { refusal: undefined, head: { path, query, host, fields, contentLength, expectsContinue } };
 }
 
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -89,17 +82,6 @@ export function isServedMethod(method: string): boolean {
 
 /** For the Allow header of a 405. */
 export const servedMethods = [...methods].join(', ');
-const singletons: ReadonlySet<string> = new Set([
-  'host',
-  'authorization',
-  'content-type',
-  'content-length',
-  'content-encoding',
-  'transfer-encoding',
-  'expect',
-  'origin',
-]);
-const notVisibleAscii = /[^\t\x20-\x7e]/;
 /** One leading slash, then the characters of paths and queries (RFC 3986 §3.3, §3.4) and brackets. */
 const plainTarget = /^\/(?!\/)[\w\-.~!$&'()*+,;=:@/?%[\]]*$/;
 /** A NUL, slash, backslash or dot in disguise, or a percent sign that encodes nothing. */
@@ -118,13 +100,11 @@ function judgeTarget(target: string, maxUrlBytes: number): Refusal | undefined {
   return clean ? undefined : { status: 400, reason: 'the path hides a separator or a dot segment' };
 }
 
-function mustNotRepeat(name: string): boolean {
-  return singletons.has(name) || name.startsWith('mcp-');
-}
-
-function valueOf(names: readonly string[], values: readonly string[], name: string): string | undefined {
-  const at = names.indexOf(name);
-  return at < 0 ? undefined : values[at];
+/** A field before this one has its name. */
+function isRepeated(fields: readonly HeaderField[], position: number): boolean {
+  const { name } = fields[position] as HeaderField;
+  for (let i = 0; i < position; i += 1) if ((fields[i] as HeaderField).name === name) return true;
+  return false;
 }
 
 function hostWithoutPort(value: string | undefined): string | undefined {
@@ -132,18 +112,18 @@ function hostWithoutPort(value: string | undefined): string | undefined {
 }
 
 /** @returns the length; 0 without a body, undefined for a chunked one, `malformed` if it cannot be told. */
-function bodyLength(names: readonly string[], values: readonly string[]): number | undefined {
-  const length = valueOf(names, values, 'content-length');
-  const coding = valueOf(names, values, 'transfer-encoding');
+function bodyLength(fields: readonly HeaderField[]): number | undefined {
+  const length = firstValue(fields, 'content-length');
+  const coding = firstValue(fields, 'transfer-encoding');
   if (coding !== undefined) return length === undefined && coding.toLowerCase() === 'chunked' ? undefined : malformed;
   if (length === undefined) return 0;
   return /^\d{1,15}$/.test(length) ? Number(length) : malformed;
 }
 
 /** Streams end by themselves: a coding of HTTP/1.1 has no place in them (RFC 9113 §8.2.2). */
-function streamLength(request: RawRequest, names: readonly string[], values: readonly string[]): number | undefined {
-  if (names.includes('transfer-encoding')) return malformed;
-  return request.hasBody === true && !names.includes('content-length') ? undefined : bodyLength(names, values);
+function streamLength({ fields, hasBody }: RawRequest): number | undefined {
+  if (firstValue(fields, 'transfer-encoding') !== undefined) return malformed;
+  return hasBody === true && firstValue(fields, 'content-length') === undefined ? undefined : bodyLength(fields);
 }
 
 function refuse(status: number, reason: string): GateResult {

@@ -1,3 +1,4 @@
+import { FieldLines } from '../http/field-lines.ts';
 import { type BodyLength, type MessageFault, MessageReader, type MessageSink } from '../http/message-reader.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
@@ -16,6 +17,7 @@ export interface ResponseSink {
 export class ResponseParser implements MessageSink {
   readonly #sink: ResponseSink;
   readonly #reader: MessageReader;
+  readonly #lines = new FieldLines(false);
   readonly #maxHeadBytes: number;
   /** An answer is due, or under way. */
   #isDue = false;
@@ -63,7 +65,7 @@ export class ResponseParser implements MessageSink {
   }
 
   onHead(text: string): BodyLength | undefined {
-    const head = parseResponseHead(text, this.#method);
+    const head = parseResponseHead(text, this.#lines, this.#method);
     if (typeof head === 'string') this.#fail(head);
     else if (head.status < 200) this.#skipInformational(head.status);
     else {
