@@ -67,6 +67,7 @@ import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
 import { PostgresFleetStore } from './store/postgres-fleet-store.ts';
 import { PostgresStore } from './store/postgres-store.ts';
+import { RegistryStore } from './store/registry-store.ts';
 import { RememberingStore } from './store/remembering-store.ts';
 import { RolloutStore } from './store/rollout-store.ts';
 import { SnapshotFile } from './store/snapshot-file.ts';
@@ -358,7 +359,7 @@ function rolloutParts(
 
 function apiServer(
   base: Base,
-  { store: database, catalogs, tokens }: ReturnType<typeof storeParts>,
+  { database: rows, store: database, catalogs, tokens }: ReturnType<typeof storeParts>,
   { feed, publisher, fleet, discovery }: ReturnType<typeof servedParts>,
   { planner, rollouts, nodes, driver }: ReturnType<typeof rolloutParts>,
 ): ApiServer {
@@ -388,6 +389,7 @@ function apiServer(
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
+    registry: new RegistryStore({ database: rows, published: publisher, gatewayUrls: settings.registryGateways }),
     unready: () => whyUnready(publisher),
     stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },

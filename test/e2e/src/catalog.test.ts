@@ -51,7 +51,10 @@ beforeAll(async () => {
   system = await startSystem({
     pgUrl: inject('pgUrl'),
     settings: { SIGNALBOX_PROXY_CATALOG: 'true', SIGNALBOX_PROXY_CATALOG_ASK: '20' },
-    controlPlane: { SIGNALBOX_CATALOG_ASK: '20', SIGNALBOX_CATALOG_RETRY: '200', SIGNALBOX_CATALOG_VERSIONS: '3' },
+    controlPlane: {
+      ...{ SIGNALBOX_CATALOG_ASK: '20', SIGNALBOX_CATALOG_RETRY: '200', SIGNALBOX_CATALOG_VERSIONS: '3' },
+      SIGNALBOX_REGISTRY_GATEWAYS: 'default=https://mcp.example.com/',
+    },
   });
   await system.apply([
     gateway(),
@@ -220,6 +223,60 @@ describe('the catalog of a backend', () => {
     expect(weights[0]?.tokens).toBeGreaterThan(20);
     const shown = await cli('catalog', 'weight', '-t', scope);
     expect(shown.out).toMatch(/\nall +2 +\d+ +- +-\n/);
+  });
+
+  it('is served as a registry is, for the tokens of its tenant', async () => {
+    const ask = async (path: string, token?: string) => {
+      const authorization = token === undefined ? undefined : `Bearer ${token}`;
+      const answer = await fetch(system.apiUrl + path, { headers: authorization ? { authorization } : {} });
+      return { status: answer.status, body: (await answer.json()) as any };
+    };
+    const { secret } = await system.admin.tokens.createToken({ name: 'a', role: Role.AUDITOR, tenants: [scope] });
+    const listed = await ask('/v0.1/servers', secret);
+    expect(listed).toMatchObject({ status: 200, body: { metadata: { count: 1 } } });
+    const [{ server, _meta }] = listed.body.servers;
+    expect(server).toMatchObject({
+      ...{ name: 'acme/all', title: 'all', description: 'MCP server of acme: weather, tickets' },
+      version: expect.stringMatching(/^1\.\d+\.6$/),
+      remotes: [{ type: 'streamable-http', url: 'https://mcp.example.com/acme/all/mcp' }],
+    });
+    expect(_meta['io.modelcontextprotocol.registry/official']).toMatchObject({ status: 'active', isLatest: true });
+    const base = '/registry/acme/v0.1/servers';
+    expect((await ask(`${base}/acme%2Fall/versions`, secret)).body).toEqual(listed.body);
+    for (const version of ['latest', server.version]) {
+      expect((await ask(`${base}/acme%2Fall/versions/${version}`, secret)).body).toEqual({ server, _meta });
+    }
+    const counts = async (query: string) => (await ask(`${base}?${query}`, secret)).body.metadata.count;
+    expect(
+      await Promise.all(['search=ALL', 'search=tickets', 'version=latest', `version=${server.version}`].map(counts)),
+    ).toEqual([1, 1, 1, 1]);
+    const since = (time: number) => `updated_since=${new Date(time).toISOString()}`;
+    const updated = Date.parse(_meta['io.modelcontextprotocol.registry/official'].updatedAt);
+    const none = [
+      'search=banana',
+      'version=9.9.9',
+      since(updated + 1),
+      `cursor=${Buffer.from('acme/all').toString('base64url')}`,
+    ];
+    expect(await Promise.all([...none, since(updated)].map(counts))).toEqual([0, 0, 0, 0, 1]);
+    expect(await ask(`${base}/acme%2Fnone/versions`, secret)).toEqual({
+      status: 404,
+      body: { error: 'Server not found' },
+    });
+    expect(await ask(`${base}/acme%2Fall/versions/1.0.0`, secret)).toMatchObject({ status: 404 });
+    expect(await ask(`${base}?limit=1000`, secret)).toMatchObject({
+      status: 400,
+      body: { error: expect.stringContaining('100') },
+    });
+    expect(await ask(`${base}?updated_since=yesterday`, secret)).toMatchObject({ status: 400 });
+    expect([(await ask(base)).status, (await ask(base, 'wrong')).status]).toEqual([401, 401]);
+    expect((await ask('/registry/globex/v0.1/servers', secret)).status).toBe(404);
+    expect((await ask('/registry/acme/v0%2E1/servers')).status).toBe(400);
+    expect((await ask('/v0.1/servers', system.operatorToken)).status).toBe(400);
+    expect((await ask('/registry/globex/v0.1/servers', system.operatorToken)).body).toEqual({
+      servers: [],
+      metadata: { count: 0 },
+    });
   });
 
   it('is seen by its tenant alone', async () => {

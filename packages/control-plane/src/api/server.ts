@@ -6,6 +6,7 @@ import { CatalogService } from '@signalbox/proto/signalbox/admin/v1/catalog_serv
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { Permission } from '@signalbox/proto/signalbox/admin/v1/permission_pb.ts';
 import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -23,8 +24,10 @@ import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { observed } from './observe.ts';
+import { addRegistry, refuseRegistry, registryPath } from './registry.ts';
 import { refusedAtGate } from './request-gate.ts';
 import type { RolloutApi } from './rollout-service.ts';
+import type { RegistryStore } from '../store/registry-store.ts';
 import type { TenantApi } from './tenant-service.ts';
 import type { TokenApi } from './token-service.ts';
 
@@ -41,6 +44,7 @@ export interface ApiServerOptions {
     readonly dump: DumpApi;
     readonly catalogs: CatalogApi;
   };
+  readonly registry: Pick<RegistryStore, 'servers'>;
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
   readonly unready: () => string | undefined;
@@ -126,6 +130,7 @@ export class ApiServer {
     );
     http.setErrorHandler<FastifyError>((error, _request, reply) => this.#fail(error, reply));
     this.#addHealth(http);
+    addRegistry(http, { ...this.#options, callerOf: (request) => this.#callers.get(request) });
     void http.register(fastifyConnectPlugin, {
       routes: (router) => this.#addServices(router),
       grpc: true,
@@ -153,7 +158,8 @@ export class ApiServer {
     if (staleMs > 0) void reply.header('signalbox-staleness-seconds', String(Math.ceil(staleMs / 1_000)));
     const refused = refusedAtGate(request.raw);
     if (refused) return reply.code(refused.status).send({ code: 'invalid_argument', message: refused.reason });
-    const needed = this.#permissions.get(pathOf(request));
+    const isRegistry = registryPath.test(request.url);
+    const needed = isRegistry ? Permission.CONFIG_READ : this.#permissions.get(pathOf(request));
     if (needed === undefined) return undefined;
     try {
       const caller = await authenticate(this.#options.tokens, request.headers.authorization);
@@ -163,7 +169,9 @@ export class ApiServer {
     } catch (error) {
       const failure = toConnectError(error);
       if (failure.code === Code.Internal) this.#options.logger.error('authentication failed', { error: String(error) });
-      return sendError(reply, failure);
+      if (!isRegistry) return sendError(reply, failure);
+      if (failure.code === Code.Unauthenticated) void reply.header('www-authenticate', 'Bearer');
+      return refuseRegistry(reply, failure);
     }
   }
 

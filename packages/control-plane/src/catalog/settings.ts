@@ -1,4 +1,4 @@
-import { integer } from '@signalbox/runtime';
+import { integer, type Setting } from '@signalbox/runtime';
 
 const seconds = 1_000;
 const mebibyte = 1024 * 1024;
@@ -50,4 +50,33 @@ export const catalogSettings = {
     ...{ unit: 'versions', min: 1, max: 1_000, fallback: '20' },
     doc: 'Versions that are kept of what each server has.',
   }),
+  registryGateways: gatewayUrls({
+    name: 'SIGNALBOX_REGISTRY_GATEWAYS',
+    doc: 'Addresses of gateways as agents reach them, for the registry: default=https://mcp.example.com,edge=https://edge.example.com. Of a gateway that is not named, http with the first host name and port of its listener is told.',
+  }),
 };
+
+/** `<gateway>=<URL>`, with commas between. */
+function gatewayUrls({
+  name,
+  doc,
+}: {
+  readonly name: string;
+  readonly doc: string;
+}): Setting<ReadonlyMap<string, string>> {
+  return {
+    ...{ name, doc, unit: 'gateway=URL,…', fallback: '' },
+    parse: (value) => {
+      const pairs = value.split(',').filter((part) => part.trim() !== '');
+      const urls = new Map<string, string>();
+      for (const pair of pairs) {
+        const [, gateway, url] = /^\s*([a-z0-9-]+)=(\S+)\s*$/.exec(pair) ?? [];
+        if (gateway === undefined || url === undefined || !/^https?:\/\//.test(url) || !URL.canParse(url)) {
+          return { problem: `expected <gateway>=<http or https URL>, with commas between, got "${pair.trim()}"` };
+        }
+        urls.set(gateway, url);
+      }
+      return { value: urls };
+    },
+  };
+}
