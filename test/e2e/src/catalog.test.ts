@@ -1,11 +1,12 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { Database } from '@signalbox/control-plane/testing';
+import { CatalogStore, Database } from '@signalbox/control-plane/testing';
 import {
   type Catalog,
   Catalog_State as State,
   CatalogChange_Op as Op,
 } from '@signalbox/proto/signalbox/admin/v1/catalog_service_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
+import { systemRandom } from '@signalbox/runtime';
 import {
   adminClient,
   federatedRoute,
@@ -97,6 +98,32 @@ async function refusal(promise: Promise<unknown>): Promise<ConnectError> {
 }
 
 // The tests tell one story, in order.
+describe('work of nodes', () => {
+  it('is given to one at a time, and a report after the lease has gone counts for nothing', async () => {
+    const database = new Database({ url: system.databaseUrl, ...databaseOptions });
+    const waits = { intervalMs: 600_000, retryMs: 60_000, leaseMs: 60_000 };
+    const store = new CatalogStore({ database, random: systemRandom, versions: 3, ...waits });
+    await database.write(
+      'globex',
+      ({ sql }) => sql`insert into signalbox.catalog (tenant, backend) values ('globex', 'x')`,
+    );
+    const x = [{ tenant: 'globex', backend: 'x' }];
+    const claims = await Promise.all([store.claim(x), store.claim(x), store.claim(x)]);
+    const [lease, ...others] = claims.flat();
+    if (!lease) throw new Error('nobody was given the work');
+    expect(others).toEqual([]);
+    await store.refresh('globex', 'x');
+    const away = { node: 'n', state: 'unreachable', problem: 'p' } as const;
+    expect(await store.record(lease, away)).toBeUndefined();
+    const [again] = await store.claim(x);
+    expect(again?.lease).not.toBe(lease.lease);
+    expect(await store.record({ ...lease, lease: again?.lease ?? '' }, away)).toEqual([]);
+    expect(await store.claim(x)).toEqual([]);
+    await store.forget('globex', 'x');
+    await database.close();
+  });
+});
+
 describe('the catalog of a backend', () => {
   it('has what the server has, found by a node in the era of the server', async () => {
     expect(await version(backend, 1n)).toMatchObject({

@@ -61,7 +61,11 @@ const usualInstructionBytes = 8_192;
 const usualResults = 10;
 
 function compileToolSearch({ pinned, maxResults }: ToolSearch): ToolSearchEntry {
-  return Object.freeze({ isPinned: compileGlobs(pinned), maxResults: maxResults || usualResults });
+  return Object.freeze({
+    pins: pinned.length > 0,
+    isPinned: compileGlobs(pinned),
+    maxResults: maxResults || usualResults,
+  });
 }
 
 /** @param alone there is only one member without prefix. */

@@ -28,6 +28,8 @@ export interface Federation {
 }
 
 export interface ToolSearchEntry {
+  /** Whether any tool may be listed all the same. */
+  readonly pins: boolean;
   /** Whether a tool, by its presented name, is listed all the same. */
   readonly isPinned: (presented: string) => boolean;
   /** Tools that one search finds at most. */

@@ -6,6 +6,7 @@ export { Publisher } from '../publish/publisher.ts';
 export type { ChangeListener, CommittedRevision, CommittedScope } from '../store/change-feed.ts';
 export { connect } from '../store/connection.ts';
 export { StoreBusy } from '../store/connection-pool.ts';
+export { CatalogStore } from '../store/catalog-store.ts';
 export { Database, type DatabaseOptions } from '../store/database.ts';
 export { Doorbell } from '../store/doorbell.ts';
 export { migrate, type Migration, migrationOf } from '../store/migrate.ts';

@@ -19,6 +19,11 @@ import { ownerAmong } from './member-names.ts';
  * those that have more, and so on. A cursor says where each of these is; nothing is fetched ahead.
  */
 export async function answerList(call: Call, list: ListRule): Promise<void> {
+  const { toolSearch } = (call.route as RouteState).entry.mcp.federation as Federation;
+  const searched = list.member === 'tools' ? toolSearch : null;
+  // Nothing that members have would be in the list: they need not be asked.
+  if (searched?.pins === false)
+    return void call.respond(200, jsonHeaders, listAnswer(call, list, { entries: ownTools, more: [], ttlMs: 0 }));
   const positions = positionsOf(call);
   if (!positions) return call.refuse(refusals.invalidParams, { message: staleCursor });
   const asked = await Promise.all(
@@ -40,10 +45,8 @@ export async function answerList(call: Call, list: ListRule): Promise<void> {
   }
   const judge = await judgeFor(call, list);
   if (call.ended) return;
-  const { toolSearch } = federation;
-  const searches = toolSearch !== null && list.member === 'tools';
-  const shown = searches ? { ...judge, shows: toolSearch.isPinned } : judge;
-  const own = searches && asked.every(({ cursor }) => cursor === undefined) ? ownTools : none;
+  const shown = searched ? { ...judge, shows: searched.isPinned } : judge;
+  const own = searched && asked.every(({ cursor }) => cursor === undefined) ? ownTools : none;
   call.respond(200, jsonHeaders, mergedAnswer(call, list, { federation, asked, judge: shown, missing, own }));
 }
 
@@ -171,18 +174,29 @@ function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, mi
     if (cursor !== undefined) next.set(state.member.key, cursor);
     ttlMs = Math.min(ttlMs, ttlOf(bytes, result));
   }
-  const tail = [
+  const more = [
     ...(next.size === 0
       ? []
       : [`"nextCursor":${JSON.stringify(call.services.listCursors.seal({ ...walkOf(call), members: next }))}`]),
     ...(missing.length === 0
       ? []
       : [`"_meta":${JSON.stringify({ [missingKey]: missing.map(({ member }) => member.key) })}`]),
-    // What is left of a list is for this caller alone (MCP 2026-07-28, caching).
-    ...(call.era === 'modern'
-      ? [`"resultType":"complete","ttlMs":${Number.isFinite(ttlMs) ? ttlMs : 0},"cacheScope":"private"`]
-      : []),
   ];
+  return listAnswer(call, list, { entries, more, ttlMs: Number.isFinite(ttlMs) ? ttlMs : 0 });
+}
+
+interface ListParts {
+  readonly entries: readonly Buffer[];
+  /** Members of the result, as raw JSON. */
+  readonly more: readonly string[];
+  /** How long it is fresh, for clients of the modern era. */
+  readonly ttlMs: number;
+}
+
+function listAnswer(call: Call, list: ListRule, { entries, more, ttlMs }: ListParts): Buffer {
+  // What is left of a list is for this caller alone (MCP 2026-07-28, caching).
+  const caching = call.era === 'modern' ? [`"resultType":"complete","ttlMs":${ttlMs},"cacheScope":"private"`] : [];
+  const tail = [...more, ...caching];
   const head = `{"jsonrpc":"2.0","id":${call.clientId},"result":{"${list.member}":[`;
   return Buffer.concat([
     Buffer.from(head),
