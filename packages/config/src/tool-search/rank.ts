@@ -22,8 +22,8 @@ export interface ToolDocument {
 const fieldWeights = { name: 3, title: 2, description: 1, parameters: 1 };
 /** Saturation and normalisation by length, as is usual for BM25. */
 const bm25 = { k1: 1.2, b: 0.75 };
-/** A term that only begins with the word of the question counts this much; shorter words have to be whole. */
-const prefix = { weight: 0.4, least: 4 };
+/** Letters of a word that may be the beginning of one, if nobody has it as a whole. */
+const leastPrefix = 4;
 /** Words of one question that are looked for. */
 const maxTerms = 32;
 
@@ -49,7 +49,7 @@ export function rankTools(question: string, tools: readonly ToolDocument[]): rea
   const scores = new Float64Array(tools.length);
   const averageLength = tools.reduce((sum, { length }) => sum + length, 0) / Math.max(1, tools.length);
   for (const term of new Set(termsOf(question).slice(0, maxTerms))) {
-    const found = tools.map((tool) => weightOf(term, tool));
+    const found = weightsOf(term, tools);
     const count = found.filter((weight) => weight > 0).length;
     const worth = Math.log(1 + (tools.length - count + 0.5) / (count + 0.5));
     for (const [at, weight] of found.entries()) {
@@ -64,9 +64,13 @@ export function rankTools(question: string, tools: readonly ToolDocument[]): rea
   return matches.sort((a, b) => (scoreOf(a) === scoreOf(b) ? a - b : scoreOf(b) - scoreOf(a)));
 }
 
-function weightOf(term: string, { weights }: ToolDocument): number {
-  let weight = weights.get(term) ?? 0;
-  if (weight > 0 || term.length < prefix.least) return weight;
-  for (const [known, own] of weights) if (known.startsWith(term)) weight += own * prefix.weight;
-  return weight;
+/** How much a term weighs in each tool: as a whole word, or, when no tool has that, as the beginning of others. */
+function weightsOf(term: string, tools: readonly ToolDocument[]): readonly number[] {
+  const whole = tools.map(({ weights }) => weights.get(term) ?? 0);
+  if (term.length < leastPrefix || whole.some((weight) => weight > 0)) return whole;
+  return tools.map(({ weights }) => {
+    let weight = 0;
+    for (const [known, own] of weights) if (known.startsWith(term)) weight += own;
+    return weight;
+  });
 }

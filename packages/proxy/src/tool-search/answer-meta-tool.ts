@@ -97,8 +97,8 @@ function describe(search: Search): void {
   if (typeof name !== 'string')
     return respondWithText(call, 'name is required: as find_tools answers it', { isError: true });
   const only: EntryJudge = { ...judge, shows: (presented) => presented === name };
-  const [found] = lists.flatMap(({ tools }) =>
-    tools.pages.flatMap((page) => presentedEntries(federation, page, list, only)),
+  const [found] = lists.flatMap(({ state: { member }, tools }) =>
+    tools.pages.flatMap((page) => presentedEntries(federation, { ...page, member }, list, only)),
   );
   if (found) return respondWithText(call, found.toString('utf8'));
   respondWithText(call, `Unknown tool: ${name}`, { isError: true });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { memberValue, stringValue } from '../json/members.ts';
 import { askForList } from '../federation/ask-list.ts';
 import type { MemberPage } from '../federation/list-entries.ts';
@@ -5,9 +6,11 @@ import type { MemberState } from '../federation/member-leg.ts';
 import type { Call } from '../mcp/call.ts';
 import type { ToolSearchLimits } from './limits.ts';
 
-/** All pages of a member's tools. */
+/** All pages of a member's tools, as the member sent them: how they are presented is another matter. */
 export interface MemberToolList {
-  readonly pages: readonly MemberPage[];
+  readonly pages: readonly Omit<MemberPage, 'member'>[];
+  /** Of what is in them: lists that say the same are one object, whoever asked for them. */
+  readonly digest: string;
 }
 
 interface Known {
@@ -44,26 +47,33 @@ export class MemberTools {
     const { clock } = call.services;
     if (known.list && clock.monotonic() < known.freshUntil) return known.list;
     known.asking ??= this.#ask(call, state).finally(() => (known.asking = undefined));
-    const list = await known.asking;
-    if (!list) return known.list;
+    const asked = await known.asking;
+    if (!asked) return known.list;
+    const list = this.#alike(asked);
     known.freshUntil = clock.monotonic() + this.#limits.listMs;
     this.#keep(key, known, list);
     return list;
   }
 
   async #ask(call: Call, state: MemberState): Promise<MemberToolList | undefined> {
-    const pages: MemberPage[] = [];
+    const pages: Omit<MemberPage, 'member'>[] = [];
     let cursor: string | undefined;
     for (let page = 0; page < this.#limits.listPages; page += 1) {
       const asked = await askForList(call, state, 'tools/list', cursor);
       if (asked.kind === 'failure') return undefined;
       if (asked.kind === 'none') break;
-      pages.push({ member: state.member, bytes: asked.bytes, result: asked.result });
+      pages.push({ bytes: asked.bytes, result: asked.result });
       const next = memberValue(asked.bytes, asked.result, 'nextCursor');
       cursor = next && stringValue(asked.bytes, next);
       if (cursor === undefined) break;
     }
-    return { pages };
+    return { pages, digest: digestOf(pages, call.era) };
+  }
+
+  /** One that says the same and is there already: what was learned of it serves. */
+  #alike(list: MemberToolList): MemberToolList {
+    for (const { list: other } of this.#known.values()) if (other?.digest === list.digest) return other;
+    return list;
   }
 
   #use(key: string): Known {
@@ -91,4 +101,11 @@ export class MemberTools {
       this.#bytes -= bytes;
     }
   }
+}
+
+/** What is sound depends on the era that a list was asked for in. */
+function digestOf(pages: MemberToolList['pages'], era: string): string {
+  const hash = createHash('sha256').update(`${era}\n`);
+  for (const { bytes, result } of pages) hash.update(bytes.subarray(result.start, result.end)).update('\n');
+  return hash.digest('base64url');
 }

@@ -36,7 +36,9 @@ export class ToolIndex {
     if (known) return known;
     const open: EntryJudge = { ...judge, allowed: () => true, owns: () => true, shows: () => true };
     const indexed = tools.pages.flatMap((page) =>
-      presentedEntries(federation, page, list, open).flatMap((entry) => indexedTool(federation, member, entry)),
+      presentedEntries(federation, { ...page, member }, list, open).flatMap((entry) =>
+        indexedTool(federation, member, entry),
+      ),
     );
     this.#indexed.set(tools, ofList.set(member, indexed));
     return indexed;

@@ -343,6 +343,36 @@ describe('a virtual server of several members of the modern era', () => {
       expect(textOf(await client.callModern('call_tool', { name: 'find_tools' }))).toContain('"total":5');
     });
 
+    it('presents what it remembers of a member as the configuration says now.', async () => {
+      await search();
+      expect((await found({ query: 'rain' })).tools).toMatchObject([{ name: 'one__rain' }]);
+      const asked = one.requests.of('tools/list').length;
+      const tools = { rename: { rain: 'downpour' }, exclude: ['echo'] };
+      await system.apply(
+        federatedRoute({
+          ...{ name: 'all', keys: { alice: 'alice-key' }, rules: ['true'], backends: { one: one.url, two: two.url } },
+          spec: { members: [{ backend: 'one', prefix: 'first', tools }], toolSearch: {} },
+        }),
+      );
+      expect(await found()).toMatchObject({ total: 3 });
+      expect((await found({ query: 'downpour' })).tools).toMatchObject([{ name: 'first__downpour' }]);
+      const described = textOf(await client.callModern('describe_tool', { name: 'first__downpour' }));
+      expect(described).toContain('"name":"first__downpour"');
+      expect(one.requests.of('tools/list')).toHaveLength(asked);
+    });
+
+    it('hears of new tools when the member says that its list changed.', async () => {
+      await search();
+      await found();
+      const notifications = { toolsListChanged: true };
+      const listening = await client.modern('subscriptions/listen', { notifications });
+      await untilTrue('the member to be listened to', () => one.streams() > 0);
+      one.become({ tools: ['fresh'] });
+      one.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+      await untilTrue('the fresh tool', async () => (await found({ query: 'fresh' })).tools.length === 1);
+      listening.stream?.close();
+    });
+
     it('47. Says which members it could not ask.', async () => {
       await search();
       await two.stop();
