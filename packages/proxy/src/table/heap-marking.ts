@@ -6,20 +6,20 @@ import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf
  */
 class HeapMarking {
   #isUnderWay = false;
-  #observer: PerformanceObserver | undefined;
+  #isWatching = false;
 
   /** From the first question on; what began before is not known. */
   get isUnderWay(): boolean {
-    this.#observer ??= this.#observe();
+    if (!this.#isWatching) this.#watch();
     return this.#isUnderWay;
   }
 
-  #observe(): PerformanceObserver {
+  #watch(): void {
+    this.#isWatching = true;
     const observer = new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) this.#note(entry);
     });
     observer.observe({ entryTypes: ['gc'] });
-    return observer;
   }
 
   /** V8 tells when marking begins; the full collection that it is for ends it. */

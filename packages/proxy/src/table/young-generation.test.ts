@@ -1,7 +1,7 @@
 import { getHeapSpaceStatistics } from 'node:v8';
 import { systemClock } from '@signalbox/runtime';
+import { ManualClock } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
-import { heapMarking } from './heap-marking.ts';
 import { YoungGeneration } from './young-generation.ts';
 
 const youngBytes = () =>
@@ -25,21 +25,29 @@ describe('the young generation', () => {
     expect('gc' in globalThis).toBe(false);
   });
 
-  it('is left alone while the old generation is marked: marking ends by itself, and then it is its turn again', async () => {
-    const young = new YoungGeneration(systemClock);
-    const kept: object[] = [];
-    let marked = 0;
-    while (marked < 2) {
-      for (let i = 0; i < 20_000; i += 1) kept.push({ i, text: `${i}` });
-      await new Promise((resolve) => setImmediate(resolve));
-      if (!heapMarking.isUnderWay) {
-        await young.relieve();
-        continue;
-      }
-      marked += 1;
-      await young.relieve();
-      expect(heapMarking.isUnderWay).toBe(false);
-    }
-    expect(kept.length).toBeGreaterThan(0);
+  it('is left alone while the old generation is marked, and the work waits', async () => {
+    const clock = new ManualClock();
+    const marking = { isUnderWay: true };
+    const young = new YoungGeneration(clock, marking);
+    for (let i = 0; i < 100; i += 1) Array.from({ length: 1_000 }, (_, at) => ({ at, text: `${i} ${at}` }));
+    const much = youngBytes();
+    let isDone = false;
+    const relieved = young.relieve().then(() => (isDone = true));
+    await clock.advance(100);
+    expect(isDone).toBe(false);
+    marking.isUnderWay = false;
+    await clock.advance(2);
+    await relieved;
+    expect(youngBytes()).toBeGreaterThanOrEqual(much);
+  });
+
+  it('keeps the work waiting for half a second at most, however often it asks', async () => {
+    const clock = new ManualClock();
+    const young = new YoungGeneration(clock, { isUnderWay: true });
+    let isDone = false;
+    void young.relieve().then(() => (isDone = true));
+    await clock.advance(500);
+    expect(isDone).toBe(true);
+    await young.relieve();
   });
 });

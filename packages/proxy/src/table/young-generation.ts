@@ -25,11 +25,13 @@ const turnsUntilKnown = 3;
 export class YoungGeneration {
   readonly #collect: ((options: { readonly type: 'minor' }) => void) | undefined;
   readonly #clock: Pick<Clock, 'sleep'>;
+  readonly #marking: { readonly isUnderWay: boolean };
   #seenBytes = 0;
   #waitedMs = 0;
 
-  constructor(clock: Pick<Clock, 'sleep'>) {
+  constructor(clock: Pick<Clock, 'sleep'>, marking: { readonly isUnderWay: boolean } = heapMarking) {
     this.#clock = clock;
+    this.#marking = marking;
     setFlagsFromString('--expose-gc');
     const collect: unknown = runInNewContext('typeof gc === "function" ? gc : undefined');
     setFlagsFromString('--no-expose-gc');
@@ -38,7 +40,7 @@ export class YoungGeneration {
 
   /** Collects if a portion has come since, and lets others run before the work goes on. */
   async relieve(): Promise<void> {
-    if (heapMarking.isUnderWay) return this.#awaitMarking();
+    if (this.#marking.isUnderWay) return this.#awaitMarking();
     this.#waitedMs = 0;
     const usedBytes = getHeapStatistics().used_heap_size;
     // An ordinary collection came in between.
@@ -50,7 +52,7 @@ export class YoungGeneration {
   }
 
   async #awaitMarking(): Promise<void> {
-    while (heapMarking.isUnderWay && this.#waitedMs < longestWaitMs) {
+    while (this.#marking.isUnderWay && this.#waitedMs < longestWaitMs) {
       await this.#clock.sleep(waitMs);
       this.#waitedMs += waitMs;
     }
