@@ -370,6 +370,7 @@ describe('a virtual server of several members of the modern era', () => {
       one.become({ tools: ['fresh'] });
       one.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
       await untilTrue('the fresh tool', async () => (await found({ query: 'fresh' })).tools.length === 1);
+      expect(await found()).toMatchObject({ total: 2 });
       listening.stream?.close();
     });
 
