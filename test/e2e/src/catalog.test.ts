@@ -12,6 +12,7 @@ import {
   federatedRoute,
   gateway,
   type HttpFixture,
+  mcpRoute,
   type MemberServer,
   startHttpFixture,
   startMemberServer,
@@ -60,7 +61,7 @@ beforeAll(async () => {
   await system.apply([
     gateway(),
     tenant(),
-    tenant('globex'),
+    ...[tenant('globex'), tenant('initech')],
     ...federatedRoute({ name: 'all', backends: { weather: weather.url, tickets: modern.url }, rules: ['true'] }),
   ]);
 });
@@ -325,22 +326,56 @@ describe('the catalog of a backend', () => {
     await database.close();
   });
 
+  it('is made by nodes of a gateway with a route to the backend, whose credential covers the tenant', async () => {
+    const routed = (name: string, at: string) => {
+      const resources = mcpRoute({ tenant: 'globex', name, url: modern.url, rules: ['true'] });
+      return resources.map((one) =>
+        one['kind'] === 'Route' ? { ...one, spec: { ...(one['spec'] as object), gateway: at } } : one,
+      );
+    };
+    await system.apply([{ ...gateway('edge'), spec: { listeners: [{ name: 'main', port: 8081 }] } }]);
+    await system.apply([...routed('here', 'default'), ...routed('there', 'edge')]);
+    const nodeOf = async (name: string) => {
+      const { catalogs } = await system.admin.catalogs.listCatalogs({ scope: 'globex' });
+      const found = catalogs.find((one) => one.backend === name);
+      return found?.state === State.CURRENT ? found.node : undefined;
+    };
+    expect(await until('a look at what is behind the gateway that has a node', () => nodeOf('here'))).toBe('node-0');
+    expect(await nodeOf('there')).toBeUndefined();
+    const { secret } = await system.admin.tokens.createToken({
+      name: 'edge',
+      role: Role.NODE,
+      gateway: 'edge',
+      tenants: ['globex'],
+    });
+    await system.startNode({ SIGNALBOX_PROXY_TOKEN: secret, SIGNALBOX_PROXY_GATEWAY: 'edge' });
+    expect(await until('a look of the node at the edge', () => nodeOf('there'))).toBe('node-1');
+    await system.admin.catalogs.refreshCatalogs({ scope });
+    await until('another look at the other tenant', async () =>
+      (await catalogOf('tickets'))?.node === 'node-0' ? true : undefined,
+    );
+  });
+
   it('says what there is not', async () => {
-    expect(await cli('catalog', 'list', '-t', 'globex')).toMatchObject({
+    expect(await cli('catalog', 'list', '-t', 'initech')).toMatchObject({
       status: 0,
-      out: 'tenant globex has no MCP backend\n',
+      out: 'tenant initech has no MCP backend\n',
     });
     const missing = await cli('catalog', 'show', 'nothing', '-t', scope);
     expect(missing).toMatchObject({ status: 1, err: expect.stringContaining('has no MCP backend "nothing"') });
   });
 
   it('goes with its backend', async () => {
-    await system.remove(scope, [
-      ['Policy', 'all'],
-      ['Route', 'all'],
-      ['VirtualServer', 'all'],
-      ['Backend', backend],
-    ]);
+    await system.remove(
+      scope,
+      [
+        ['Policy', 'all'],
+        ['Route', 'all'],
+        ['VirtualServer', 'all'],
+        ['Backend', backend],
+      ],
+      { wait: false },
+    );
     const { catalogs } = await system.admin.catalogs.listCatalogs({ scope });
     expect(catalogs.map((one) => one.backend)).toEqual(['broken', 'closed', 'tickets']);
   });
