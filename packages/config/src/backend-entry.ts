@@ -11,7 +11,11 @@ export interface BackendEntry {
   /** What differs from TLS as the data plane speaks it by itself; null if nothing does. */
   readonly tls: UpstreamTlsEntry | null;
   readonly connection: ConnectionEntry;
+  readonly http: HttpVersion;
 }
+
+/** Version of HTTP that is spoken to a backend; `negotiated`: HTTP/2 if its TLS handshake agrees on it (ALPN), else 1.1. */
+export type HttpVersion = 'http1' | 'http2' | 'negotiated';
 
 export type BackendKind = 'mcp' | 'http' | 'grpc' | 'a2a';
 

@@ -9,7 +9,7 @@ export {
   type RemovalLimits,
 } from './removal-guard.ts';
 export type { Snapshot, StoredResource } from './snapshot.ts';
-export type { BackendEntry, BackendKind, ConnectionEntry, UpstreamTlsEntry } from './backend-entry.ts';
+export type { BackendEntry, BackendKind, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from './backend-entry.ts';
 export type { Forwarding, ForwardingTimeouts, HeaderChanges, RetryEntry } from './forwarding.ts';
 export type { LimitEntry, LimitPartition } from './policy/limits.ts';
 export type {
@@ -58,6 +58,7 @@ export {
   type RuleLiteral,
   type TextTest,
 } from './policy/rule-condition.ts';
+export { celLimits } from './policy/cel.ts';
 export { type HealthLimits, type RolloutPlan, rolloutPlanOf, type StagePlan } from './policy/rollout.ts';
 export {
   decide,

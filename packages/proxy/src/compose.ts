@@ -29,6 +29,7 @@ import type { Exchange } from './http/exchange.ts';
 import { createHttpServer } from './http/http-codecs.ts';
 import {
   http1ClientLimitsOf,
+  http2ClientLimitsOf,
   httpServerLimitsOf,
   removalLimitsOf,
   requestLimitsOf,
@@ -39,9 +40,11 @@ import { Listeners, type OpenListener } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
+import { openSharedState } from './nodes/open-shared-state.ts';
+import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
-import { randomSessionKeys } from './session/session-keys.ts';
+import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
 import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
@@ -49,7 +52,7 @@ import { OpenStreamsRegistry } from './table/open-streams-registry.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import { YoungGeneration } from './table/young-generation.ts';
 import { ClientCertificates } from './upstream/client-certificates.ts';
-import { Http1Client } from './upstream/http1-client.ts';
+import { HttpClient } from './upstream/http-client.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
@@ -92,6 +95,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     { name: 'TLS files', stop: () => kit.tls?.stop() },
     { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
     { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
+    { name: 'shared state', start: () => kit.shared.start(), stop: () => kit.shared.stop() },
     sourceOf(kit, serving, options.environment ?? {}),
     { name: 'upstream', stop: () => serving.upstream.close() },
     {
@@ -127,6 +131,9 @@ interface Kit {
   readonly recorder: OutcomeCounter;
   /** Of the listeners; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
+  readonly sessionKeys: SessionKeys;
+  /** With other nodes. */
+  readonly shared: SharedState;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
@@ -151,7 +158,13 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const isSecure = cert !== '' || key !== '';
   const files = { cert, key, ca: [] };
   const open = () => TlsFiles.open({ ...kit, purpose: 'listeners', files, pollMs: settings.tlsPoll });
-  return { ...kit, tls: isSecure ? await open() : undefined };
+  const given = settings.sessionKeys?.reveal();
+  if (!given) {
+    logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
+  }
+  const shared = await openSharedState({ ...kit, sessionKeys: given });
+  const sessionKeys = given ?? randomSessionKeys(random);
+  return { ...kit, sessionKeys, shared, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -170,7 +183,7 @@ interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
-  readonly upstream: Http1Client;
+  readonly upstream: HttpClient;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -183,7 +196,8 @@ function servingOf(kit: Kit): Serving {
   const streams = streamsOf(kit);
   const folder = settings.certificates === '' ? '' : resolve(settings.certificates);
   const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
-  const upstream = new Http1Client({ limits: http1ClientLimitsOf(settings), clock, metrics, certificates });
+  const limits = { http1: http1ClientLimitsOf(settings), http2: http2ClientLimitsOf(settings) };
+  const upstream = new HttpClient({ ...limits, clock, metrics, certificates });
   const retention = new UpstreamRetention({
     upstream,
     delayMs: retentionDelayMs,
@@ -229,16 +243,14 @@ function requestHandlerOf(
   kit: Kit,
   shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
 ): (exchange: Exchange) => void {
-  const { settings, nodeId, recorder, clock, random, metrics, logger } = kit;
-  if (!settings.sessionKeys) {
-    logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
-  }
+  const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
     ...shared,
     gateway: settings.gateway,
     node: nodeId,
     recorder,
-    sessionKeys: settings.sessionKeys?.reveal() ?? randomSessionKeys(random),
+    sessionKeys,
+    state,
     limits: requestLimitsOf(settings),
     clock,
     random,

@@ -5,8 +5,10 @@ import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.t
 import { bridgeLimitsOf } from './bridge/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
 import { toolSearchLimitsOf } from './tool-search/settings.ts';
+import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
+import type { Http2ClientLimits } from './upstream/http2-client.ts';
 
 export function removalLimitsOf(settings: ProxySettings): RemovalLimits {
   return { minimum: settings.removalMinimum, percent: settings.removalPercent };
@@ -48,6 +50,19 @@ export function http1ClientLimitsOf(settings: ProxySettings): Http1ClientLimits 
     idleTimeoutMs: settings.upstreamIdleTimeout,
     maxRequestsPerConnection: settings.maxUpstreamRequestsPerConnection,
     maxHeadBytes: settings.maxUpstreamHeadBytes,
+    maxPools: settings.maxUpstreamPools,
+  };
+}
+
+export function http2ClientLimitsOf(settings: ProxySettings): Http2ClientLimits {
+  return {
+    maxConnections: settings.maxUpstreamConnections,
+    maxStreams: settings.maxUpstreamStreams,
+    maxWaiting: settings.maxUpstreamWaiting,
+    idleTimeoutMs: settings.upstreamIdleTimeout,
+    maxRequestsPerConnection: settings.maxUpstreamStreamsPerConnection,
+    maxHeadBytes: settings.maxUpstreamHeadBytes,
+    windowBytes: settings.upstreamWindowBytes,
     maxPools: settings.maxUpstreamPools,
   };
 }
@@ -100,6 +115,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     bridge: bridgeLimitsOf(settings),
     federation: federationLimitsOf(settings),
     toolSearch: toolSearchLimitsOf(settings),
+    nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

@@ -15,6 +15,7 @@ function head(host: string, origin?: string): RequestHead {
     query: '',
     host,
     port: 8080,
+    contentLength: 0,
     remoteAddress: '127.0.0.1',
     secure: false,
     withPrefix: () => [],

@@ -81,6 +81,7 @@ const hostOf = (host: string) => ({
   query: '',
   host,
   port: 1,
+  contentLength: 0,
   remoteAddress: '',
   secure: false,
   header: () => undefined,

@@ -1,12 +1,17 @@
+import { Client, credentials, type handleUnaryCall, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  forwardRoute,
   gateway,
+  type HttpFixture,
   type LegacyMcpServer,
   legacyVersion,
   mcpRoute,
+  readBody,
+  startHttpFixture,
   startLegacyMcpServer,
   startSystem,
   type System,
@@ -21,6 +26,8 @@ const keys = { alice: 'alice-key' };
 let authority: TestAuthority;
 let upstream: LegacyMcpServer;
 let system: System;
+let service: HttpFixture;
+let grpc: Server;
 let folder: string;
 const sessions: ClientHttp2Session[] = [];
 const route = (rules: readonly string[]) => mcpRoute({ name: 'assistant', url: upstream.url, keys, rules });
@@ -30,8 +37,18 @@ beforeAll(async () => {
   authority = await testAuthority(folder);
   const certificate = await authority.write('proxy');
   upstream = await startLegacyMcpServer();
+  service = await startHttpFixture((request, response) => void readBody(request).then((body) => response.end(body)));
+  grpc = new Server();
+  const greeter = `http://127.0.0.1:${await startGreeter(grpc)}`;
   system = await startSystem({ pgUrl: inject('pgUrl'), settings: { SIGNALBOX_PROXY_HTTP2: 'always' } });
-  await system.apply([gateway(), tenant(), ...route(['true'])]);
+  await system.apply([
+    ...[gateway(), tenant(), ...route(['true'])],
+    ...forwardRoute({ name: 'echo', kind: 'http', url: service.origin, keys, rules: ['true'] }),
+    ...forwardRoute({
+      ...{ name: 'greeter', kind: 'grpc', url: greeter, keys },
+      rules: ['http.path == "/acme/greeter/Hello" && http.headers["content-type"] == "application/grpc"'],
+    }),
+  ]);
   const tls = { SIGNALBOX_PROXY_TLS_CERT: certificate.certFile, SIGNALBOX_PROXY_TLS_KEY: certificate.keyFile };
   await system.startNode(tls);
   await system.startNode({ ...tls, SIGNALBOX_PROXY_HTTP_CODEC: 'node' });
@@ -40,12 +57,38 @@ beforeAll(async () => {
 afterAll(async () => {
   await system.stop();
   await upstream.stop();
+  await service.stop();
+  grpc.forceShutdown();
   await rm(folder, { recursive: true, force: true });
 });
 
 afterEach(() => {
   for (const session of sessions.splice(0)) session.destroy();
 });
+
+const asIs = (bytes: Buffer) => bytes;
+
+/** Says hello, with trailers, to whoever says who it is; others are an error. @returns its port. */
+function startGreeter(server: Server): Promise<number> {
+  const codecs = {
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+  const method = { path: '/acme/greeter/Hello', requestStream: false, responseStream: false, ...codecs };
+  const hello: handleUnaryCall<Buffer, Buffer> = ({ request }, answer) => {
+    const trailers = new Metadata();
+    trailers.set('x-length', String(request.length));
+    if (request.length === 0) answer({ code: status.INVALID_ARGUMENT, details: 'who?' });
+    else answer(null, Buffer.from(`hello ${request.toString()}`), trailers);
+  };
+  server.addService({ Hello: method }, { Hello: hello });
+  return new Promise((resolve, reject) => {
+    const bound = (error: Error | null, port: number): void => (error ? reject(error) : resolve(port));
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), bound);
+  });
+}
 
 interface Http2Answer {
   readonly head: IncomingHttpHeaders & { ':status'?: number | undefined };
@@ -88,6 +131,12 @@ async function initialize(session: ClientHttp2Session): Promise<Record<string, s
   return { 'mcp-session-id': String(answer.head['mcp-session-id']), 'mcp-protocol-version': legacyVersion };
 }
 
+async function textOf(stream: AsyncIterable<unknown>): Promise<string> {
+  let text = '';
+  for await (const chunk of stream) text += String(chunk);
+  return text;
+}
+
 describe.each([
   ['prior knowledge', 0, 'http'],
   ['TLS', 1, 'https'],
@@ -111,6 +160,39 @@ describe.each([
     });
     expect(events[0]).toMatchObject({ status: 200, error: '', principal: 'api-key:alice' });
     expect(events[0]?.responseBytes).toBe(Buffer.byteLength(answers[1]?.text() ?? ''));
+  });
+
+  it('sends a body of which it does not say the length to an HTTP service', async () => {
+    const headers = { ':method': 'POST', ':path': '/acme/echo', authorization: 'Bearer alice-key' };
+    const stream = dial(node, scheme).request(headers);
+    stream.end('without a length');
+    expect(await textOf(stream)).toBe('without a length');
+  });
+
+  it('calls a gRPC service, and hears of its own errors and of those of the gateway', async () => {
+    const port = system.node(node).proxy.listeners()[0]?.port ?? 0;
+    const secure = credentials.createSsl(Buffer.from(authority.ca));
+    const client = new Client(`localhost:${port}`, scheme === 'https' ? secure : credentials.createInsecure());
+    const metadata = new Metadata();
+    metadata.set('authorization', 'Bearer alice-key');
+    const call = (text: string, path = '/acme/greeter/Hello') =>
+      new Promise<[number, string, unknown]>((resolve) => {
+        let said = '';
+        const answered = (_: unknown, answer?: Buffer) => void (said = answer?.toString() ?? '');
+        client
+          .makeUnaryRequest(path, asIs, asIs, Buffer.from(text), metadata, answered)
+          .on('status', ({ code, details, metadata: trailers }) => {
+            queueMicrotask(() => resolve([code, said || details, trailers.get('x-length')[0]]));
+          });
+      });
+    expect(await call('alice')).toEqual([status.OK, 'hello alice', '5']);
+    expect(await call('')).toEqual([status.INVALID_ARGUMENT, 'who?', undefined]);
+    expect(await call('alice', '/acme/greeter/Other')).toEqual([
+      status.PERMISSION_DENIED,
+      'Not allowed here',
+      undefined,
+    ]);
+    client.close();
   });
 
   it('is told where to get a token', async () => {

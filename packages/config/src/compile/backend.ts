@@ -1,6 +1,7 @@
 import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import { digestOf } from '../digest.ts';
-import type { BackendEntry, ConnectionEntry, UpstreamTlsEntry } from '../backend-entry.ts';
+import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import type { BackendEntry, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '../backend-entry.ts';
 import { givenMs } from './forwarding.ts';
 import { ProblemList } from '../problem.ts';
 import { decodeBody } from '../resource.ts';
@@ -22,6 +23,7 @@ export function compileBackend(tenant: string, { name, digest, message }: Source
     cardUrl: kind.case === 'a2a' ? kind.value.cardUrl || new URL('/.well-known/agent-card.json', url).href : '',
     tls: tlsEntry(tls),
     connection: Object.freeze(connection),
+    http: httpVersion(message, url),
   });
 }
 
@@ -30,6 +32,12 @@ export function backendOf(tenant: string, name: string, body: Uint8Array): Backe
   const stored: StoredResource & { readonly kind: 'Backend' } = { kind: 'Backend', name, body, digest: digestOf(body) };
   const message = decodeBody(stored, new ProblemList({ kind: 'Backend', scope: tenant, name }));
   return message && compileBackend(tenant, { name, digest: stored.digest, message, problems: [] });
+}
+
+/** gRPC has no other version. Without TLS nothing can be agreed on. */
+function httpVersion({ kind, httpVersion: declared }: Backend, url: string): HttpVersion {
+  if (kind.case === 'grpc' || declared === Backend_HttpVersion.HTTP2) return 'http2';
+  return declared === Backend_HttpVersion.HTTP1 || !/^https:/i.test(url) ? 'http1' : 'negotiated';
 }
 
 function tlsEntry(tls: UpstreamTls | undefined): UpstreamTlsEntry | null {

@@ -1,4 +1,3 @@
-import { type Route, Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
 import type { BackendKind } from '../backend-entry.ts';
 import type { Kind } from '../kind.ts';
 import { type Problem, ProblemList } from '../problem.ts';
@@ -83,7 +82,6 @@ function route({ name, message }: Source<'Route'>, set: ReferencedSet): readonly
   const found = set.problemsOf('Route', name);
   checkGateway(message.gateway, message.match?.hostnames ?? [], set, found);
   checkPrefix(message.match?.path ?? '', set, found);
-  if (message.destination.case === 'grpc') checkGrpc(message, set, found);
   const { destination } = message;
   if (destination.case === 'mcp') {
     set.require('VirtualServer', destination.value.virtualServer, 'spec.mcp.virtualServer', found);
@@ -106,16 +104,6 @@ function checkGateway(name: string, hostnames: readonly string[], set: Reference
     const message = `no listener of gateway ${name} serves host name ${quote(hostname)}: it is never matched`;
     found.warn('invalid-value', `spec.match.hostnames[${at}]`, message);
   }
-}
-
-/** Our own proxy speaks HTTP/1.1 to clients, and gRPC needs HTTP/2. */
-function checkGrpc({ gateway, unenforceable }: Route, set: ReferencedSet, found: ProblemList): void {
-  if (set.operator.gateways.get(gateway)?.dataPlanes.has('native') !== true) return;
-  const restricted = unenforceable === Unenforceable.RESTRICT;
-  const then = restricted ? 'its requests are refused there' : 'serve it on a gateway whose dataPlanes is [ENVOY]';
-  const message = `the data plane NATIVE of gateway ${gateway} does not carry gRPC: ${then}`;
-  if (restricted) found.warn('unenforceable', 'spec.grpc', message);
-  else found.error('unenforceable', 'spec.grpc', message);
 }
 
 function checkPrefix(path: string, set: ReferencedSet, found: ProblemList): void {

@@ -1,4 +1,4 @@
-import type { Backend } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { UpstreamTls_Verification, type UpstreamTls } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { certificatesFault } from './certificates.ts';
@@ -8,6 +8,7 @@ import { nameFault } from './name.ts';
 import { urlFault } from './url.ts';
 
 const verifications: readonly UpstreamTls_Verification[] = Object.values(UpstreamTls_Verification);
+const httpVersions: readonly Backend_HttpVersion[] = Object.values(Backend_HttpVersion);
 const limits = { certificates: 64 * 1024, connections: 10_000, pending: 100_000 };
 
 /** What a Backend must be by itself: of one kind, with an URL that may be called, and bounds that make sense. */
@@ -23,11 +24,20 @@ export function checkBackend(backend: Backend, found: ProblemList): void {
   if (kind.case === 'a2a' && kind.value.cardUrl !== '') {
     found.check('spec.a2a.cardUrl', cardUrlFault(kind.value.cardUrl, url));
   }
+  checkHttp(backend, found);
   if (tls !== undefined) checkTls(tls, url, found);
   found.check('spec.timeouts.connect', connectFault(timeouts?.connect ?? ''));
   found.check('spec.timeouts.idle', durationFault(timeouts?.idle ?? ''));
   found.check('spec.connections.maxConnections', overFault(connections?.maxConnections, limits.connections));
   found.check('spec.connections.maxPendingRequests', overFault(connections?.maxPendingRequests, limits.pending));
+}
+
+function checkHttp({ kind, httpVersion }: Backend, found: ProblemList): void {
+  if (!httpVersions.includes(httpVersion))
+    found.error('invalid-value', 'spec.httpVersion', 'must be AUTO, HTTP1 or HTTP2');
+  if (kind.case === 'grpc' && httpVersion === Backend_HttpVersion.HTTP1) {
+    found.error('invalid-value', 'spec.httpVersion', 'must not be HTTP1: gRPC needs HTTP/2');
+  }
 }
 
 /** A URL whose path is a base: nothing may stand behind the path. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { type Server, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { Snapshot, StoredResource } from '@signalbox/config';
 import {
   CatalogService as CatalogServiceDescription,
@@ -11,15 +11,15 @@ import {
   ReportCatalogResponseSchema,
 } from '@signalbox/proto/signalbox/node/v1/catalog_service_pb.ts';
 import type { Counter, Logger, Metrics } from '@signalbox/runtime';
-import { serviceDefinition } from '@signalbox/xds';
+import { CallFailure, type GrpcServer, handleUnary, type UnaryCall } from '@signalbox/xds';
 
 import { BackendGateways } from '../catalog/backend-gateways.ts';
 import { type FindingLimits, findingOf } from '../catalog/finding.ts';
 import { nativeFamily } from '../projections/native.ts';
 import { type CatalogStore, tally } from '../store/catalog-store.ts';
 import { isMcpBackend } from '../store/mcp-backend.ts';
+import { type Answering, answering } from './answering.ts';
 import type { NodeAdmission } from './node-admission.ts';
-import { CallFailure, unaryHandler } from './unary-handler.ts';
 
 export interface CatalogServiceOptions {
   readonly admission: Pick<NodeAdmission, 'admit'>;
@@ -63,26 +63,33 @@ export class CatalogService {
     this.#changes = metrics.counter('signalbox_catalog_changes_total', 'Descriptors of MCP servers that changed.');
   }
 
-  addTo(server: Server): void {
-    const kit = {
-      ...this.#options,
-      questions: { metric: 'signalbox_catalog_requests_total', help: 'Questions and reports of nodes about catalogs.' },
-    };
-    server.addService(serviceDefinition(CatalogServiceDescription), {
-      claimBackends: unaryHandler(
-        kit,
-        'claimBackends',
-        (call: ServerUnaryCall<ClaimBackendsRequest, ClaimBackendsResponse>) => this.#claim(call),
-      ),
-      reportCatalog: unaryHandler(
-        kit,
-        'reportCatalog',
-        (call: ServerUnaryCall<ReportCatalogRequest, ReportCatalogResponse>) => this.#report(call),
-      ),
-    });
+  addTo(server: Pick<GrpcServer, 'handle'>): void {
+    const { claimBackends, reportCatalog } = CatalogServiceDescription.method;
+    handleUnary(
+      server,
+      claimBackends,
+      answering(this.#answering('claimBackends'), (call) => this.#claim(call)),
+    );
+    handleUnary(
+      server,
+      reportCatalog,
+      answering(this.#answering('reportCatalog'), (call) => this.#report(call)),
+    );
   }
 
-  async #claim(call: ServerUnaryCall<ClaimBackendsRequest, ClaimBackendsResponse>): Promise<ClaimBackendsResponse> {
+  #answering(method: string): Answering {
+    const { metrics, logger } = this.#options;
+    const help = 'Questions and reports of nodes about catalogs.';
+    return {
+      counter: (code) => metrics.counter('signalbox_catalog_requests_total', help, { method, code }),
+      onFailure({ code }, peer, cause) {
+        if (code !== status.INTERNAL) return;
+        logger.error('a node was not answered about catalogs', { method, peer, error: String(cause) });
+      },
+    };
+  }
+
+  async #claim(call: UnaryCall<ClaimBackendsRequest>): Promise<ClaimBackendsResponse> {
     const mayKnow = await this.#rightsOf(call);
     const { store, askMs, asksPerSecond, leaseMs, limits, nodes, claims } = this.#options;
     const wanted = await this.#searchFor(call.request, mayKnow, Math.min(claims, call.request.limit));
@@ -128,7 +135,7 @@ export class CatalogService {
     return gateways && !gateways.has(gateway) ? undefined : resource;
   }
 
-  async #report(call: ServerUnaryCall<ReportCatalogRequest, ReportCatalogResponse>): Promise<ReportCatalogResponse> {
+  async #report(call: UnaryCall<ReportCatalogRequest>): Promise<ReportCatalogResponse> {
     const mayKnow = await this.#rightsOf(call);
     const { lease, tenant, backend } = call.request;
     const { store, limits, logger } = this.#options;
@@ -145,12 +152,11 @@ export class CatalogService {
   }
 
   /** Which tenants the caller, a node of ours, may know. @throws CallFailure if it is none. */
-  async #rightsOf(call: ServerUnaryCall<{ readonly node: string; readonly gateway: string }, unknown>) {
+  async #rightsOf(call: UnaryCall<{ readonly node: string; readonly gateway: string }>) {
     const { node: id, gateway: cluster } = call.request;
     const claimed = { id, cluster, userAgentName: '', userAgentVersion: '', metadata: {} };
-    const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-    const grant = await this.#options.admission.admit(call.metadata, claimed, certificate);
-    if ('code' in grant) throw new CallFailure(grant.code as number, grant.message);
+    const grant = await this.#options.admission.admit(call.metadata, claimed, call.certificate);
+    if ('code' in grant) throw new CallFailure(grant.code, grant.message);
     if (grant.family !== nativeFamily.name) {
       throw new CallFailure(status.PERMISSION_DENIED, 'only nodes of Signalbox look at servers');
     }

@@ -33,6 +33,7 @@ export const features: readonly Feature[] = [
   forwarded('timeouts', { timeouts: { request: '30s', backendRequest: '5s', idle: '1m' } }),
   forwarded('retries', { retry: { attempts: 2 } }),
   backend('own authorities and names in TLS', { tls: { hostname: 'a.example', caCertificates: pem } }),
+  backend('HTTP/2', { httpVersion: 'HTTP2' }),
   backend('client certificates', { tls: { clientCertificate: 'gateway' } }),
   backend('bounds of connections', { connections: { maxConnections: 8 }, timeouts: { connect: '1s' } }),
   limit('of a route', { per: ['ROUTE'] }),

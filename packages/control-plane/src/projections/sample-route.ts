@@ -1,11 +1,4 @@
-import {
-  compileOperator,
-  compileTenant,
-  decodeDocument,
-  makeSnapshot,
-  type Problem,
-  type RouteEntry,
-} from '@signalbox/config';
+import { compileOperator, compileTenant, decodeDocument, makeSnapshot, type RouteEntry } from '@signalbox/config';
 
 /** What is special about a route that shows a feature. */
 export interface SampleRoute {
@@ -24,8 +17,6 @@ export interface SampleRoute {
   /** More of the specs of a route and backend that are not of MCP. */
   readonly route?: object;
   readonly backend?: object;
-  /** Data planes of its gateway. */
-  readonly dataPlanes?: readonly ('NATIVE' | 'ENVOY' | 'AGENTGATEWAY')[];
 }
 
 /** A key set that every data plane can use. */
@@ -40,20 +31,10 @@ const anyone = {
 
 /** A compiled route with that. @throws when it does not compile, which is a fault of the sample. */
 export function sampleRoute(sample: SampleRoute): RouteEntry {
-  const { route, problems } = trySampleRoute(sample);
-  if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
-  return route;
-}
-
-/** A compiled route with that, or why there is none. */
-export function trySampleRoute(sample: SampleRoute): {
-  readonly route?: RouteEntry;
-  readonly problems: readonly Problem[];
-} {
-  const { authentication, authorization, limits, dataPlanes = ['ENVOY'] } = sample;
+  const { authentication, authorization, limits } = sample;
   const operator = compileOperator(
     makeSnapshot('operator', 1n, [
-      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }], dataPlanes }),
+      stored('Gateway', '', 'sample', { listeners: [{ name: 'http', port: 8080 }] }),
       stored('Tenant', '', 'acme', {}),
     ]),
   );
@@ -70,7 +51,8 @@ export function trySampleRoute(sample: SampleRoute): {
     operator.table,
   );
   const route = table?.routes.get('sample');
-  return { ...(route && { route }), problems };
+  if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
+  return route;
 }
 
 function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {

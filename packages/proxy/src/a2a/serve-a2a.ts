@@ -9,6 +9,7 @@ import { memberValue } from '../json/members.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import { scanBody } from '../json/scan.ts';
 import { endings } from '../mcp/errors.ts';
+import type { UpstreamHead } from '../upstream/upstream.ts';
 import { a2aErrorMessage, a2aRefusals, a2aWording } from './errors.ts';
 import { type A2aVersion, operationOf, versionOf } from './operations.ts';
 import { serveCard } from './serve-card.ts';
@@ -113,9 +114,9 @@ function send(call: ForwardCall, body: Buffer, id: string): void {
     ...{ method: 'POST', target: query === '' ? basePath : `${basePath}?${query}`, body, safeToResend: false },
     headers: upstreamHeaders(exchange.head, entry.forwarding.requestHeaders),
   };
-  new Relay(call, request, (refusal, head) =>
-    isEventStream(head) ? encodeEvent({ data: a2aErrorMessage(id, refusal) }) : undefined,
-  ).start();
+  const words = (refusal: ForwardRefusal, head: UpstreamHead) =>
+    isEventStream(head) ? encodeEvent({ data: a2aErrorMessage(id, refusal) }) : undefined;
+  new Relay(call, request, { words }).start();
 }
 
 function isRequest({ jsonrpc, method, idType, paramsType }: ScannedMessage): boolean {

@@ -6,7 +6,16 @@ import { defaultFederationLimits } from './limits.ts';
 import { MemberHealth } from './member-health.ts';
 
 const backend = (name: string): BackendEntry => ({
-  ...{ tenant: 'acme', name, key: `acme/${name}@1`, kind: 'mcp', url: 'http://a/mcp', cardUrl: '', tls: null },
+  ...{
+    tenant: 'acme',
+    name,
+    key: `acme/${name}@1`,
+    kind: 'mcp',
+    url: 'http://a/mcp',
+    cardUrl: '',
+    http: 'http1',
+    tls: null,
+  },
   connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
 });
 const [one, two, three] = [backend('one'), backend('two'), backend('three')];

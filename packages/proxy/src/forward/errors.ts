@@ -16,7 +16,9 @@ export const forwardRefusals = {
   invalidCredential: refusal('invalid_credential', 401, 'The credential is not accepted here'),
   keysUnavailable: refusal('keys_unavailable', 503, "The token issuer's keys cannot be fetched; try again"),
   ambiguousPath: refusal('ambiguous_path', 400, 'The path has an empty segment or an escape that it does not need'),
-  notServedHere: refusal('not_served_here', 501, 'This data plane does not serve routes of this kind'),
+  badTimeout: refusal('bad_timeout', 400, 'grpc-timeout is not a number of up to eight digits with a unit'),
+  needsHttp2: refusal('needs_http2', 505, 'gRPC needs HTTP/2'),
+  notGrpc: refusal('not_grpc', 415, 'Content-Type must be application/grpc'),
   unknownPath: refusal('unknown_path', 404, 'Nothing is served at this path'),
   methodNotAllowed: refusal('method_not_allowed', 405, 'Method not allowed'),
   denied: refusal('denied', 403, 'Not allowed here'),
@@ -26,6 +28,7 @@ export const forwardRefusals = {
   upstreamBusy: refusal('upstream_busy', 503, 'Too many requests wait for the upstream server'),
   upstreamFailed: refusal('upstream_failed', 502, 'The upstream server failed'),
   upstreamInvalid: refusal('upstream_invalid', 502, 'The upstream server gave an answer that cannot be used'),
+  upstreamTooLarge: refusal('upstream_too_large', 502, 'The upstream server’s answer is larger than is allowed here'),
   bodyTooLarge: refusal('body_too_large', 413, 'The body is too large'),
   tooManyStreams: refusal('too_many_streams', 503, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, 'Internal error'),
@@ -54,6 +57,8 @@ export function forwardRefusalOf(error: UpstreamError): ForwardRefusal {
       return forwardRefusals.upstreamFailed;
     case 'protocol':
       return forwardRefusals.upstreamInvalid;
+    case 'too-large':
+      return forwardRefusals.upstreamTooLarge;
   }
 }
 

@@ -9,8 +9,14 @@ import type { Admission } from '../table/admission.ts';
 import { type ForwardRefusal, forwardRefusals } from './errors.ts';
 import type { ForwardRoute } from './forward-route.ts';
 
-/** How refusals are worded: a body, and header fields about it. */
-export type WordRefusal = (refusal: ForwardRefusal) => { readonly headers: readonly string[]; readonly body: string };
+/** How refusals are worded. */
+export type WordRefusal = (refusal: ForwardRefusal) => {
+  /** Of HTTP, where it is not that of the refusal. */
+  readonly status?: number;
+  /** Header fields about the body, or in place of it. */
+  readonly headers: readonly string[];
+  readonly body?: string;
+};
 
 /**
  * One request of a route that is not of MCP, from admission to its outcome. Whoever ends it, it ends once, and then its
@@ -67,8 +73,8 @@ export class ForwardCall {
   refuse(refusal: ForwardRefusal, headers: readonly string[] = []): void {
     if (this.#ended) return;
     if (this.decision === 'none') this.decision = decisionOf(refusal);
-    const { headers: about, body } = this.wordRefusal(refusal);
-    this.respond(refusal.status, [...about, ...this.#extraHeaders(refusal), ...headers], body, refusal.name);
+    const { status = refusal.status, headers: about, body } = this.wordRefusal(refusal);
+    this.respond(status, [...about, ...this.#extraHeaders(refusal), ...headers], body, refusal.name);
   }
 
   /** A limit leaves no room for the call. */
@@ -87,9 +93,9 @@ export class ForwardCall {
   }
 
   /** Begins an answer in pieces. The call ends with `end`. */
-  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+  stream(status: number, headers: readonly string[], contentLength?: number, trails = false): BodyWriter {
     this.#status = status;
-    this.#writer = this.exchange.stream(status, headers, contentLength);
+    this.#writer = this.exchange.stream(status, headers, contentLength, trails);
     return this.#writer;
   }
 

@@ -50,10 +50,10 @@ export class ForwardRoutes {
 /** No wait is longer. */
 const dayMs = 86_400_000;
 
-/** Agents may think for long before they answer; services answer soon or stream. */
+/** Agents may think for long before they answer, and gRPC has deadlines of its own; other services answer soon or stream. */
 function timeoutsOf({ kind, forwarding }: ForwardRouteEntry, limits: RequestLimits): UpstreamRequest['timeouts'] {
   const { requestMs, backendRequestMs, idleMs } = forwarding.timeouts;
-  const headMs = backendRequestMs ?? (kind === 'a2a' ? limits.streamMs : limits.headMs);
+  const headMs = backendRequestMs ?? (kind === 'http' ? limits.headMs : limits.streamMs);
   return {
     connectMs: limits.connectMs,
     headMs: headMs || dayMs,

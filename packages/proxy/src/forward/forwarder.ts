@@ -7,8 +7,10 @@ import type { ServeOther, Services } from '../mcp/services.ts';
 import { type Identified, identify } from '../session/identify.ts';
 import type { Admission } from '../table/admission.ts';
 import { forwardRefusals } from './errors.ts';
+import { grpcWording } from './grpc-status.ts';
 import { ForwardCall } from './forward-call.ts';
 import { ForwardRoutes } from './forward-route.ts';
+import { serveGrpc } from './serve-grpc.ts';
 import { serveHttp } from './serve-http.ts';
 
 /**
@@ -20,6 +22,7 @@ export function createForwarder(services: Services): ServeOther {
   return (exchange: Exchange, admission: Admission, entry: ForwardRouteEntry) => {
     const call = new ForwardCall(services, exchange, admission, routes.of(entry));
     if (entry.kind === 'a2a') call.wordRefusal = a2aWording('null');
+    else if (entry.kind === 'grpc' && exchange.takesTrailers) call.wordRefusal = grpcWording;
     try {
       authenticate(call);
     } catch (error) {
@@ -70,7 +73,6 @@ function serve(call: ForwardCall): void {
     case 'a2a':
       return serveA2a(call);
     case 'grpc':
-      // gRPC needs HTTP/2 (docs/rfd/0014): whoever wrote the route was told.
-      return call.refuse(forwardRefusals.notServedHere);
+      return serveGrpc(call);
   }
 }

@@ -32,6 +32,11 @@ export function upstreamHeaders(head: RequestHead, changes: HeaderChanges | null
   return changed(headers, changes);
 }
 
+/** The same for gRPC, which needs to be told that trailers are understood. */
+export function grpcUpstreamHeaders(head: RequestHead, changes: HeaderChanges | null): string[] {
+  return [...upstreamHeaders(head, changes), 'te', 'trailers'];
+}
+
 /** Header fields for the caller: those of the backend that may go on, changed as the route says. */
 export function clientHeaders(head: UpstreamHead, changes: HeaderChanges | null): string[] {
   return changed(passed(head.entries(), keptFromClient, head.header('connection')), changes);

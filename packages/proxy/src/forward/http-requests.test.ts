@@ -355,25 +355,3 @@ describe('the bounds of a route and its backend', () => {
     expect(path.events).toMatchObject([{ error: 'too_many_streams' }]);
   });
 });
-
-describe('a gRPC route on our own proxy', () => {
-  it('is refused', async () => {
-    const path = new RequestPath({
-      allow: ['true'],
-      more: [
-        ['Backend', 'greeter', { grpc: { url: 'http://127.0.0.1:50051' } }],
-        [
-          'Route',
-          'greeter',
-          {
-            ...{ gateway: 'default', match: { path: '/acme/greeter' }, grpc: { backend: 'greeter' } },
-            unenforceable: 'RESTRICT',
-          },
-        ],
-      ],
-    });
-    const exchange = await send(path, { method: 'POST', path: '/acme/greeter/Hello' });
-    expect(exchange.status).toBe(501);
-    expect(path.events).toMatchObject([{ error: 'not_served_here', protocol: 'grpc', decision: 'none' }]);
-  });
-});

@@ -19,8 +19,13 @@ import type { ForwardCall } from './forward-call.ts';
 import { clientHeaders } from './headers.ts';
 import { recheckForwarded } from './recheck.ts';
 
-/** Last words of an answer that the gateway ends, where its protocol has some; else the answer is broken off. */
-export type Farewell = (refusal: ForwardRefusal, head: UpstreamHead) => string | undefined;
+/** How the gateway itself ends an answer that has begun; else the answer is broken off. */
+export interface Farewell {
+  /** Last words, where the protocol has some, behind a whole event. */
+  readonly words?: (refusal: ForwardRefusal, head: UpstreamHead) => string | undefined;
+  /** Trailers that say so, wherever the answer is cut. With them every answer may have trailers. */
+  readonly trailers?: (refusal: ForwardRefusal) => readonly string[];
+}
 
 /**
  * Carries one request to the backend and its answer back, both as they come and at the pace of whoever is slower. An
@@ -39,13 +44,14 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
   #registration: Disposable | undefined;
   #entry: ForwardRouteEntry;
   #credential: Credential;
+  #trailers: readonly string[] = [];
   /** What was sent of a stream of events ends with a whole one. */
   #between = true;
   /** Ticks since the backend said something. */
   #quietTicks = 0;
   #over = false;
 
-  constructor(call: ForwardCall, request: UpstreamRequest, farewell: Farewell = () => undefined) {
+  constructor(call: ForwardCall, request: UpstreamRequest, farewell: Farewell = {}) {
     this.#call = call;
     this.#request = request;
     this.#farewell = farewell;
@@ -69,8 +75,8 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     return this.#upstream?.write(chunk) ?? true;
   }
 
-  onBodyEnd(): void {
-    this.#upstream?.endBody();
+  onBodyEnd(trailers?: readonly string[]): void {
+    this.#upstream?.endBody(trailers);
   }
 
   onWritable(): void {
@@ -86,7 +92,8 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     this.#head = head;
     if (this.#request.method !== 'HEAD' && lasts(head) && !this.#register(head)) return;
     const headers = clientHeaders(head, this.#entry.forwarding.responseHeaders);
-    this.#writer = this.#call.stream(head.status, headers, head.contentLength);
+    if (head.isWhole === true && this.#request.method !== 'HEAD') return this.#answerWhole(head.status, headers);
+    this.#writer = this.#call.stream(head.status, headers, head.contentLength, this.#mayTrail(head));
     this.#writer.onDrain(() => this.#upstream?.resume());
   }
 
@@ -97,10 +104,14 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     if (!this.#writer.write(chunk)) this.#upstream?.pause();
   }
 
+  onTrailers(trailers: readonly string[]): void {
+    this.#trailers = trailers;
+  }
+
   onEnd(): void {
     if (this.#over) return;
     this.#finish();
-    this.#writer?.end();
+    this.#writer?.end(undefined, this.#trailers);
     this.#call.end('');
   }
 
@@ -108,7 +119,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     if (this.#over) return;
     if (this.#retriesLeft > 0 && !this.#head && hasNoAnswer(error)) return this.#retry();
     this.#finish();
-    this.#call.abandon(forwardRefusalOf(error));
+    this.#breakOff(forwardRefusalOf(error));
   }
 
   onSwap(_previous: RoutingTable, next: RoutingTable): void {
@@ -190,12 +201,31 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
 
   #withdraw(refusal: ForwardRefusal): void {
     if (this.#over) return;
-    const words = this.#head && this.#between ? this.#farewell(refusal, this.#head) : undefined;
+    const words = this.#head && this.#between ? this.#farewell.words?.(refusal, this.#head) : undefined;
     this.#upstream?.abort();
     this.#finish();
-    if (words === undefined) return this.#call.abandon(refusal);
+    if (words === undefined) return this.#breakOff(refusal);
     this.#writer?.end(words);
     this.#call.end(refusal.name);
+  }
+
+  /** An answer that has begun and cannot be completed. */
+  #breakOff(refusal: ForwardRefusal): void {
+    const trailers = this.#farewell.trailers?.(refusal);
+    if (!this.#writer || !trailers) return this.#call.abandon(refusal);
+    this.#writer.end(undefined, trailers);
+    this.#call.end(refusal.name);
+  }
+
+  /** The head was all there is: its client is to see that, too. */
+  #answerWhole(status: number, headers: readonly string[]): void {
+    this.#finish();
+    this.#call.respond(status, headers, undefined);
+  }
+
+  #mayTrail(head: UpstreamHead): boolean {
+    if (!this.#call.exchange.takesTrailers) return false;
+    return this.#farewell.trailers !== undefined || head.header('trailer') !== undefined;
   }
 
   #clientGone(): void {

@@ -1,5 +1,3 @@
-import type { HttpSubject } from '@signalbox/config';
-import type { RequestHead } from '../http/exchange.ts';
 import { endings } from '../mcp/errors.ts';
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { isAllowed } from './authorize.ts';
@@ -8,6 +6,7 @@ import type { ForwardCall } from './forward-call.ts';
 import { targetOf } from './forward-route.ts';
 import { upstreamHeaders } from './headers.ts';
 import { Relay } from './relay.ts';
+import { RequestSubject } from './request-subject.ts';
 import { isStrictPath } from './strict-path.ts';
 
 /** Serves a request of an HTTP route: policy sees method, path and headers; body and answer pass through as they come. */
@@ -15,9 +14,12 @@ export function serveHttp(call: ForwardCall): void {
   const { head } = call.exchange;
   if (!isStrictPath(head.path)) return call.refuse(forwardRefusals.ambiguousPath);
   if (!isAllowed(call, new RequestSubject(head))) return;
-  const length = announcedLength(head);
+  const { contentLength: length } = head;
   if (length === 0) return send(call, { body: undefined });
-  if (length === 'chunked' || length > wholeBytes) return send(call, { body: undefined, streamed: length });
+  if (length === undefined || length > wholeBytes) {
+    const trailers = head.header('trailer') !== undefined;
+    return send(call, { body: undefined, streamed: length ?? 'chunked', trailers });
+  }
   const body = call.exchange.body(wholeBytes);
   if (!(body instanceof Promise)) return sendWhole(call, body);
   body.then((read) => sendWhole(call, read)).catch((error: unknown) => call.fail(error));
@@ -32,7 +34,7 @@ function sendWhole(call: ForwardCall, body: Buffer | undefined): void {
   send(call, { body });
 }
 
-function send(call: ForwardCall, body: Pick<UpstreamRequest, 'body' | 'streamed'>): void {
+function send(call: ForwardCall, body: Pick<UpstreamRequest, 'body' | 'streamed' | 'trailers'>): void {
   const { route, exchange } = call;
   const { entry } = route;
   const { head } = exchange;
@@ -49,41 +51,3 @@ function send(call: ForwardCall, body: Pick<UpstreamRequest, 'body' | 'streamed'
 
 /** RFC 9110 §9.2.1: repeating them does no harm. */
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-
-/** The gate has made sure that there is one length, and that it is a number. */
-function announcedLength(head: RequestHead): number | 'chunked' {
-  return head.header('transfer-encoding') === undefined ? Number(head.header('content-length') ?? 0) : 'chunked';
-}
-
-/** What rules see of a request. Headers are gathered only for rules that read them. */
-class RequestSubject implements HttpSubject {
-  readonly kind = 'http';
-  readonly method: string;
-  readonly path: string;
-  readonly #head: RequestHead;
-  #headers: ReadonlyMap<string, string> | undefined;
-
-  constructor(head: RequestHead) {
-    this.method = head.method;
-    this.path = head.path;
-    this.#head = head;
-  }
-
-  get headers(): ReadonlyMap<string, string> {
-    return (this.#headers ??= headersOf(this.#head));
-  }
-}
-
-const credentials: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization']);
-
-function headersOf(head: RequestHead): ReadonlyMap<string, string> {
-  const fields = head.withPrefix('');
-  const headers = new Map<string, string>();
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    const earlier = headers.get(name);
-    const value = fields[i + 1] as string;
-    if (!credentials.has(name)) headers.set(name, earlier === undefined ? value : `${earlier},${value}`);
-  }
-  return headers;
-}

@@ -13,8 +13,11 @@ export function passBodyOn(stream: AbortableStream, sink: BodySink, exchange: { 
   stream.on('data', (chunk: Buffer) => {
     if (!exchange.gone && !sink.onBodyData(chunk)) stream.pause();
   });
+  let trailers: readonly string[] | undefined;
+  // They come before the end; node:http2 tells them raw behind the flags.
+  stream.on('trailers', (_fields, _flags, raw: readonly string[]) => void (trailers = raw));
   stream.on('end', () => {
-    if (!exchange.gone && !stream.aborted) sink.onBodyEnd();
+    if (!exchange.gone && !stream.aborted) sink.onBodyEnd(trailers);
   });
 }
 

@@ -23,8 +23,13 @@ export interface Exchange {
    * @returns true if nobody holds the body's bytes any more, so that their memory may be used again.
    */
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined): boolean;
-  /** Sends the head and returns a writer for the body; `contentLength` undefined means chunked. */
-  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter;
+  /**
+   * Sends the head and returns a writer for the body; `contentLength` undefined means chunked.
+   * @param trails the end may have trailers, where `takesTrailers` says so.
+   */
+  stream(status: number, headers: readonly string[], contentLength?: number, trails?: boolean): BodyWriter;
+  /** Answers may end with trailers: HTTP/2. */
+  readonly takesTrailers: boolean;
   /** True once an answer has begun, by whomever: a body that is too large is answered by the codec. */
   readonly answered: boolean;
   /** True once the client has gone or the answer is complete. */
@@ -43,6 +48,8 @@ export interface RequestHead {
   readonly query: string;
   /** Host header without port, lower case. */
   readonly host: string;
+  /** Bytes of the body; 0 without one, undefined when only its end will tell. */
+  readonly contentLength: number | undefined;
   /** Value of a header by lower-case name; repeated ones joined by `, `. */
   header(name: string): string | undefined;
   /** Name, value, name, value … of the headers whose lower-case name starts with `prefix`; empty when there are none. */
@@ -58,8 +65,8 @@ export interface RequestHead {
 export interface BodySink {
   /** @param chunk does not change afterwards. @returns false to be given no more until `resumeBody`, or a little more. */
   onBodyData(chunk: Buffer): boolean;
-  /** The body is complete. */
-  onBodyEnd(): void;
+  /** The body is complete. @param trailers name, value, name, value …, of HTTP/2 alone. */
+  onBodyEnd(trailers?: readonly string[]): void;
 }
 
 /** Writes a body in pieces, with back-pressure. */
@@ -68,7 +75,8 @@ export interface BodyWriter {
   write(chunk: Buffer | string): boolean;
   /** At most one listener; the last one set counts. */
   onDrain(listener: () => void): void;
-  end(chunk?: Buffer | string): void;
+  /** @param trailers name, value, name, value …; dropped unless the answer was begun with `trails`. */
+  end(chunk?: Buffer | string, trailers?: readonly string[]): void;
   /** Ends without completing: the client sees a broken answer. For upstreams that broke off. */
   abort(): void;
   /** Bytes accepted but not yet taken by the client. */

@@ -17,6 +17,7 @@ export class GatedHead implements RequestHead {
   readonly path: string;
   readonly query: string;
   readonly host: string;
+  readonly contentLength: number | undefined;
   readonly port: number;
   readonly remoteAddress: string;
   readonly secure: boolean;
@@ -27,6 +28,7 @@ export class GatedHead implements RequestHead {
     this.path = head.path;
     this.query = head.query;
     this.host = head.host;
+    this.contentLength = head.contentLength;
     this.port = addresses.localPort ?? 0;
     this.remoteAddress = addresses.remoteAddress ?? '';
     this.secure = addresses.encrypted === true;

@@ -35,6 +35,7 @@ export interface AnnouncedBody {
 
 /** One request and its answer over our own codec. The connection feeds it, and hears of its answer. */
 export class Http1Exchange extends OpenExchange implements Exchange {
+  readonly takesTrailers = false;
   readonly head: GatedHead;
   readonly #connection: ExchangeConnection;
   readonly #contentLength: number | undefined;

@@ -2,13 +2,14 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { BodyCollector, passBodyOn } from './body-collector.ts';
 import type { BodySink, BodyWriter, Exchange } from './exchange.ts';
 import type { GatedHead } from './gated-head.ts';
-import { http2AnswerHead } from './http2-head.ts';
+import { http2AnswerHead, http2Fields } from './http2-head.ts';
 import type { AnnouncedBody } from './http1-exchange.ts';
 import { byteLength, mayHaveBody, OpenExchange } from './open-exchange.ts';
 
 /** One request and its answer over a stream of HTTP/2. */
 export class Http2Exchange extends OpenExchange implements Exchange {
   readonly head: GatedHead;
+  readonly takesTrailers = true;
   readonly #stream: ServerHttp2Stream;
   readonly #contentLength: number | undefined;
   readonly #expectsContinue: boolean;
@@ -68,13 +69,14 @@ export class Http2Exchange extends OpenExchange implements Exchange {
     return false;
   }
 
-  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+  stream(status: number, headers: readonly string[], contentLength?: number, trails = false): BodyWriter {
     const hasBody = mayHaveBody(status) && this.head.method !== 'HEAD';
-    const writer = new Http2BodyWriter(this, this.#stream, hasBody, contentLength);
+    const waitForTrailers = trails && hasBody;
+    const writer = new Http2BodyWriter(this, this.#stream, { hasBody, announced: contentLength, waitForTrailers });
     if (!this.mayBegin()) return writer;
     const head = http2AnswerHead(status, headers, mayHaveBody(status) ? contentLength : undefined);
     this.begun();
-    this.#stream.respond(head, { endStream: !hasBody });
+    this.#stream.respond(head, { endStream: !hasBody, waitForTrailers });
     return writer;
   }
 
@@ -101,9 +103,19 @@ export class Http2Exchange extends OpenExchange implements Exchange {
     reset(this.#stream);
   }
 
-  /** The last piece of the answer was handed over. What is left of the request is not waited for (RFC 9113 §8.1). */
+  /** The last piece of the answer was handed over. */
   answerEnded(): void {
     this.completed();
+    this.leaveRequest();
+  }
+
+  /** The last piece of the answer was handed over, but for its trailers. */
+  awaitTrailers(): void {
+    this.completed();
+  }
+
+  /** What is left of the request is not waited for (RFC 9113 §8.1). */
+  leaveRequest(): void {
     const stream = this.#stream;
     if (!stream.endAfterHeaders && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
   }
@@ -144,14 +156,18 @@ class Http2BodyWriter implements BodyWriter {
   readonly #stream: ServerHttp2Stream;
   readonly #hasBody: boolean;
   readonly #announced: number | undefined;
+  readonly #waitsForTrailers: boolean;
+  #trailers: readonly string[] = [];
   #drain: (() => void) | undefined;
 
-  constructor(exchange: Http2Exchange, stream: ServerHttp2Stream, hasBody: boolean, announced: number | undefined) {
+  constructor(exchange: Http2Exchange, stream: ServerHttp2Stream, form: AnswerForm) {
     this.#exchange = exchange;
     this.#stream = stream;
-    this.#hasBody = hasBody;
-    this.#announced = announced;
+    this.#hasBody = form.hasBody;
+    this.#announced = form.announced;
+    this.#waitsForTrailers = form.waitForTrailers;
     stream.on('drain', () => this.#drain?.());
+    if (form.waitForTrailers) stream.on('wantTrailers', () => this.#sendTrailers());
   }
 
   write(chunk: Buffer | string): boolean {
@@ -165,12 +181,22 @@ class Http2BodyWriter implements BodyWriter {
     this.#drain = listener;
   }
 
-  end(chunk?: Buffer | string): void {
+  end(chunk?: Buffer | string, trailers: readonly string[] = []): void {
     const length = byteLength(chunk);
     if (!this.#accept(length)) return;
     if (this.#hasBody && this.#exchange.responseBytes < (this.#announced ?? 0)) return this.abort();
+    this.#trailers = trailers;
     if (this.#hasBody) this.#stream.end(length > 0 ? chunk : undefined);
-    this.#exchange.answerEnded();
+    if (this.#waitsForTrailers) this.#exchange.awaitTrailers();
+    else this.#exchange.answerEnded();
+  }
+
+  #sendTrailers(): void {
+    const stream = this.#stream;
+    if (stream.closed || stream.destroyed) return;
+    stream.sendTrailers(http2Fields(this.#trailers));
+    // node:http2 sends them in the next turn, and a reset would overtake them.
+    setImmediate(() => this.#exchange.leaveRequest());
   }
 
   abort(): void {
@@ -188,6 +214,14 @@ class Http2BodyWriter implements BodyWriter {
     this.abort();
     return false;
   }
+}
+
+/** What an answer in pieces is like. */
+interface AnswerForm {
+  readonly hasBody: boolean;
+  /** Its length, if that is known. */
+  readonly announced: number | undefined;
+  readonly waitForTrailers: boolean;
 }
 
 const noBytes = Buffer.alloc(0);

@@ -61,6 +61,19 @@ export function http2AnswerHead(
   contentLength: number | undefined,
 ): OutgoingHttpHeaders {
   const head: Record<string, string | string[]> = { ':status': String(status) };
+  addFields(head, headers);
+  if (contentLength !== undefined) head['content-length'] = String(contentLength);
+  return head;
+}
+
+/** Trailers as node:http2 takes them. @throws TypeError as above. */
+export function http2Fields(fields: readonly string[]): OutgoingHttpHeaders {
+  const trailers: Record<string, string | string[]> = {};
+  addFields(trailers, fields);
+  return trailers;
+}
+
+function addFields(head: Record<string, string | string[]>, headers: readonly string[]): void {
   for (let i = 0; i < headers.length; i += 2) {
     const name = (headers[i] as string).toLowerCase();
     const value = headers[i + 1] as string;
@@ -69,8 +82,6 @@ export function http2AnswerHead(
     const before = head[name];
     head[name] = before === undefined ? value : [before, value].flat();
   }
-  if (contentLength !== undefined) head['content-length'] = String(contentLength);
-  return head;
 }
 
 /** Fields of a connection, which have no place in HTTP/2 (RFC 9113 §8.2.2). */

@@ -23,6 +23,7 @@ export interface RequestParts {
 
 /** One request and its answer over node:http. Its event handlers are shared; state is in fields. */
 export class NodeHttpExchange extends OpenExchange implements Exchange {
+  readonly takesTrailers = false;
   readonly head: GatedHead;
   readonly socket: Socket;
   readonly #owner: ExchangeOwner;

@@ -61,6 +61,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     return this.#rewriter.upstreamId;
   }
 
+  cancel(): void {
+    cancelUpstream(this.#call, this.upstreamId);
+  }
+
   onHead(head: UpstreamHead): void {
     this.#head = head;
     if (this.#call.ended || head.status !== 200) return;
@@ -86,6 +90,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
     else if (this.#rewritten) this.#sendWhole(this.#rewritten);
+    else if (this.#initialize?.answered === true) return;
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
   }
@@ -177,7 +182,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
       return;
     }
     const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter, this);
-    const relay = new EventRelay(call, this.#standing, role);
+    const { clientId, inspects } = this.#rewriter;
+    // A list shows what its caller may see when it is asked for, not when it is come back for.
+    const about = inspects ? undefined : ({ kind: 'call', clientId, subject: call.subject } as const);
+    const relay = new EventRelay(call, this.#standing, role, about);
     call.unwatchTables();
     if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
     else call.session?.end(this);

@@ -11,6 +11,8 @@ import type { Farewell, StreamRole } from './event-relay.ts';
 /** The event stream that answers one request: notifications about it, then its result under the client's id. */
 export class CallRole implements StreamRole {
   readonly watched: readonly McpSubject[] = [];
+  /** On the legacy era leaving means nothing. */
+  readonly outlivesClient = true;
   readonly #call: Call;
   readonly #rewriter: AnswerRewriter;
   readonly #inFlight: InFlight;
@@ -23,6 +25,10 @@ export class CallRole implements StreamRole {
     this.#call = call;
     this.#rewriter = rewriter;
     this.#inFlight = inFlight;
+  }
+
+  get isAnswered(): boolean {
+    return this.#answered;
   }
 
   forward(event: SseEvent, standing: Standing): Buffer | string | undefined {

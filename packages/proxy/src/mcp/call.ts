@@ -62,6 +62,8 @@ export class Call implements OpenCall {
   isForLegacy = false;
   /** A tool of the gateway's own that it answers itself: where tools are found by search. */
   metaTool: AnsweredTool | undefined;
+  /** It came through `call_tool`: the client was not shown the tool. */
+  isUnwrapped = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';

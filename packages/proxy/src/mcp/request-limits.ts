@@ -1,6 +1,7 @@
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
 import { defaultToolSearchLimits, type ToolSearchLimits } from '../tool-search/limits.ts';
+import { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
 /** Every bound of the request path. Sizes in bytes, times in milliseconds. */
@@ -68,6 +69,8 @@ export interface RequestLimits {
   readonly federation: FederationLimits;
   /** Of virtual servers whose tools are found by search. */
   readonly toolSearch: ToolSearchLimits;
+  /** Of what nodes share. */
+  readonly nodes: NodesLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
   readonly rateLimitBuckets: number;
   /** The card of an agent. Beyond: the request fails. */
@@ -110,6 +113,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   bridge: defaultBridgeLimits,
   federation: defaultFederationLimits,
   toolSearch: defaultToolSearchLimits,
+  nodes: defaultNodesLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,
 });

@@ -25,6 +25,8 @@ export function refusalOf(error: UpstreamError): Refusal {
       return refusals.otherEra;
     case 'protocol':
       return refusals.upstreamInvalid;
+    case 'too-large':
+      return refusals.upstreamTooLarge;
   }
 }
 

@@ -97,6 +97,7 @@ class BatchAnswer {
 /** One message of a batch as an exchange of its own. */
 class Item implements Exchange {
   readonly head: RequestHead;
+  readonly takesTrailers = false;
   answered = false;
   closed = false;
   responseBytes = 0;

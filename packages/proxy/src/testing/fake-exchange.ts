@@ -8,6 +8,8 @@ export interface FakeRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | string;
   readonly query?: string;
+  /** Came over HTTP/2. */
+  readonly takesTrailers?: boolean;
   /** The body comes only when the test says so: see {@link FakeExchange.deliverBody}, or through `sink`. */
   readonly bodyLater?: boolean;
 }
@@ -15,6 +17,10 @@ export interface FakeRequest {
 /** An exchange without a connection: shows what was answered, and leaves when told to. */
 export class FakeExchange implements Exchange {
   readonly head: RequestHead;
+  /** Of HTTP/2. */
+  readonly takesTrailers: boolean;
+  /** With which the answer ended. */
+  trailers: readonly string[] | undefined;
   /** 0 until an answer began. */
   status = 0;
   /** How often an answer was begun. More than once is a fault of the code under test. */
@@ -38,12 +44,14 @@ export class FakeExchange implements Exchange {
 
   constructor(request: FakeRequest = {}) {
     this.#request = request;
+    this.takesTrailers = request.takesTrailers ?? false;
     const headers = request.headers ?? {};
     this.head = {
       method: request.method ?? 'POST',
       path: request.path ?? '/acme/assistant/mcp',
       query: request.query ?? '',
       host: request.host ?? 'localhost',
+      contentLength: 'transfer-encoding' in headers ? undefined : Number(headers['content-length'] ?? 0),
       port: 8080,
       remoteAddress: '127.0.0.1',
       secure: false,
@@ -87,7 +95,7 @@ export class FakeExchange implements Exchange {
       const lines = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'));
       return lines.map((line) => line.slice('data:'.length)).join('\n');
     });
-    return data.filter((text) => text !== '').map((text) => JSON.parse(text) as unknown);
+    return data.filter((text) => text.trim() !== '').map((text) => JSON.parse(text) as unknown);
   }
 
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {
@@ -128,15 +136,16 @@ export class FakeExchange implements Exchange {
     return true;
   }
 
-  stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
+  stream(status: number, headers: readonly string[], contentLength?: number, trails = false): BodyWriter {
     this.#begin(status, headers);
     this.contentLength = contentLength;
     const buffered = () => this.#buffered;
     return {
       write: (chunk) => this.#write(chunk),
       onDrain: (listener) => void (this.#onDrain = listener),
-      end: (chunk) => {
+      end: (chunk, trailers) => {
         if (this.closed) return;
+        if (trails) this.trailers = trailers ?? [];
         if (chunk !== undefined) this.#write(chunk);
         this.ended = true;
       },

@@ -31,6 +31,7 @@ export function unwrapCall(call: Call): boolean {
     return false;
   }
   call.message = unwrapped;
+  call.isUnwrapped = true;
   // What calls itself is nobody's tool: its name leads nowhere.
   if (unwrapped.name !== undefined && isMetaTool(unwrapped.name) && unwrapped.name !== 'call_tool') {
     call.metaTool = unwrapped.name;

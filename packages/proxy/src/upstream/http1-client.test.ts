@@ -1,10 +1,11 @@
 import { Metrics } from '@signalbox/runtime';
 import { ManualClock } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
+import { GatheredAnswer } from '../testing/gathered-answer.ts';
 import { type RawConnection, RawServer } from '../testing/raw-server.ts';
 import { collect } from './collect.ts';
 import { defaultHttp1ClientLimits, Http1Client, type Http1ClientLimits } from './http1-client.ts';
-import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead, UpstreamRequest } from './upstream.ts';
+import type { UpstreamExchange, UpstreamRequest } from './upstream.ts';
 
 const ok = (body: string, headers = '') => `HTTP/1.1 200 OK\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
 
@@ -30,54 +31,8 @@ function requestTo(server: { origin: string }, changes: Partial<UpstreamRequest>
   };
 }
 
-/** Gathers what an exchange reports; every call is one more line of `calls`. */
-class Gathered implements UpstreamHandler {
-  readonly calls: string[] = [];
-  head: UpstreamHead | undefined;
-  body = '';
-  error: UpstreamError | undefined;
-  exchange: UpstreamExchange | undefined;
-  readonly #over = Promise.withResolvers<this>();
-  readonly #begun = Promise.withResolvers<this>();
-  readonly #data = Promise.withResolvers<this>();
-
-  get over(): Promise<this> {
-    return this.#over.promise;
-  }
-
-  get begun(): Promise<this> {
-    return this.#begun.promise;
-  }
-
-  get firstData(): Promise<this> {
-    return this.#data.promise;
-  }
-
-  onHead(head: UpstreamHead): void {
-    this.calls.push('head');
-    this.head = head;
-    this.#begun.resolve(this);
-  }
-
-  onData(chunk: Buffer): void {
-    this.body += chunk.toString('latin1');
-    this.#data.resolve(this);
-  }
-
-  onEnd(): void {
-    this.calls.push('end');
-    this.#over.resolve(this);
-  }
-
-  onError(error: UpstreamError): void {
-    this.calls.push(error.code);
-    this.error = error;
-    this.#over.resolve(this);
-  }
-}
-
-function send(client: Http1Client, request: UpstreamRequest): Gathered {
-  const gathered = new Gathered();
+function send(client: Http1Client, request: UpstreamRequest): GatheredAnswer {
+  const gathered = new GatheredAnswer();
   gathered.exchange = client.dispatch(request, gathered);
   return gathered;
 }
@@ -174,7 +129,7 @@ describe('a connection', () => {
   it('can be taken by a request that is sent when the answer ends', async () => {
     await using server = await RawServer.start(({ socket }) => void socket.write(ok('x')));
     using test = clientOf();
-    const second = Promise.withResolvers<Gathered>();
+    const second = Promise.withResolvers<GatheredAnswer>();
     test.client.dispatch(requestTo(server), {
       onHead: () => undefined,
       onData: () => undefined,
@@ -511,7 +466,7 @@ describe('the bounds of a pool', () => {
     const order: number[] = [];
     const sent = [1, 2, 3, 4].map((id) => send(test.client, requestTo(server, { target: `/${id}` })));
     sent.forEach((each, i) => void each.over.then(() => order.push(i + 1)));
-    expect((await (sent[3] as Gathered).over).error).toMatchObject({ code: 'pool-full', notAccepted: true });
+    expect((await (sent[3] as GatheredAnswer).over).error).toMatchObject({ code: 'pool-full', notAccepted: true });
     for (let served = 1; served <= 3; served += 1) {
       while (server.connections[0]?.requests !== served) await new Promise((resolve) => setImmediate(resolve));
       server.connections[0].socket.write(ok(''));

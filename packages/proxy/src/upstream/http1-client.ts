@@ -1,9 +1,11 @@
+import type { Socket } from 'node:net';
 import type { Clock, Counter, Metrics } from '@signalbox/runtime';
 import type { ClientCertificates } from './client-certificates.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Endpoint } from './http1-connection.ts';
-import { type ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
+import { DispatchedExchange, type ExchangeOwner } from './dispatched-exchange.ts';
+import { type Endpoint, endpointOf } from './endpoint.ts';
 import { Http1Pool, type PoolContext } from './http1-pool.ts';
+import { Pools } from './pools.ts';
 import { requestHead } from './request-head.ts';
 import { SpareBuffers } from './spare-buffers.ts';
 import { upstreamTls } from './upstream-tls.ts';
@@ -43,6 +45,8 @@ export interface Http1ClientOptions {
   readonly metrics: Metrics;
   /** Certificates that backends are shown; none without it. */
   readonly certificates?: ClientCertificates;
+  /** Hears of pools that have neither connections nor requests any more. */
+  readonly onEmptied?: (poolKey: string, origin: string) => void;
 }
 
 const readBufferBytes = 65_536;
@@ -59,52 +63,58 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
   readonly opened: Counter;
   readonly resent: Counter;
   readonly full: Counter;
-  /** By pool key, then by origin: both strings are the caller's and need no joining. */
-  readonly #pools = new Map<string, Map<string, Http1Pool>>();
+  readonly #pools: Pools<Http1Pool>;
   readonly #certificates: ClientCertificates | undefined;
-  #poolCount = 0;
+  readonly #onEmptied: Http1ClientOptions['onEmptied'];
   #closed = false;
 
   constructor(options: Http1ClientOptions) {
     const { limits, clock, metrics } = options;
     this.#certificates = options.certificates;
+    this.#onEmptied = options.onEmptied;
+    this.#pools = new Pools(limits.maxPools);
     this.limits = limits;
     this.deadlines = new Deadlines(clock);
     this.opened = metrics.counter('signalbox_upstream_connections_opened_total', 'Connections begun to upstreams.');
     this.resent = metrics.counter('signalbox_upstream_resent_total', 'Requests sent again on a fresh connection.');
     this.full = metrics.counter('signalbox_upstream_pool_full_total', 'Requests refused because a pool was full.');
     const open = metrics.gauge('signalbox_upstream_connections', 'Open connections to upstreams.');
-    metrics.onCollect(() => open.set(this.#all().reduce((sum, pool) => sum + pool.connections, 0)));
+    metrics.onCollect(() => open.set(this.#pools.all().reduce((sum, pool) => sum + pool.connections, 0)));
   }
 
   /** @throws TypeError for text in the request that would break out of its place, and for an origin that is none. */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
-    const known = this.#pools.get(request.poolKey)?.get(request.origin);
+    return this.#dispatch(request, handler, undefined);
+  }
+
+  /** Sends a request over an encrypted connection that stands already, and belongs to the pool from then on. */
+  dispatchOn(socket: Socket, request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
+    return this.#dispatch(request, handler, socket);
+  }
+
+  #dispatch(request: UpstreamRequest, handler: UpstreamHandler, ready: Socket | undefined): UpstreamExchange {
+    const known = this.#pools.find(request.poolKey, request.origin);
     const endpoint = known?.endpoint ?? this.#endpointOf(request);
     const head = requestHead(request, endpoint.authority);
     const pool = known ?? this.#addPool(request, endpoint);
-    const exchange = new Http1Exchange(pool ?? this, { request, head }, handler);
-    if (pool) pool.start(exchange);
+    const exchange = new DispatchedExchange(pool ?? this, { request, head }, handler);
+    if (pool) pool.start(exchange, ready);
     else queueMicrotask(() => exchange.failed('pool-full', this.#closed ? 'the client was closed' : 'too many pools'));
     return exchange;
   }
 
   retain(origins: ReadonlySet<string>): void {
-    for (const pool of this.#all()) if (!origins.has(pool.origin)) pool.closeIdle();
+    for (const pool of this.#pools.all()) if (!origins.has(pool.origin)) pool.closeIdle();
   }
 
   /** Breaks off what is under way; requests that come later fail. */
   close(): void {
     this.#closed = true;
-    for (const pool of this.#all()) pool.close();
+    for (const pool of this.#pools.all()) pool.close();
   }
 
   emptied(pool: Http1Pool): void {
-    const ofKey = this.#pools.get(pool.poolKey);
-    if (ofKey?.get(pool.origin) !== pool) return;
-    ofKey.delete(pool.origin);
-    this.#poolCount -= 1;
-    if (ofKey.size === 0) this.#pools.delete(pool.poolKey);
+    if (this.#pools.remove(pool)) this.#onEmptied?.(pool.poolKey, pool.origin);
   }
 
   abandoned(): void {
@@ -113,41 +123,14 @@ export class Http1Client implements Upstream, PoolContext, ExchangeOwner {
 
   #addPool({ poolKey, origin, peer }: UpstreamRequest, endpoint: Endpoint): Http1Pool | undefined {
     if (this.#closed) return undefined;
-    if (this.#poolCount >= this.limits.maxPools) {
-      this.#all()
-        .find((pool) => pool.unused)
-        ?.closeIdle();
-      if (this.#poolCount >= this.limits.maxPools) {
-        this.full.add();
-        return undefined;
-      }
+    if (this.#pools.hasRoom()) {
+      return this.#pools.add(new Http1Pool(this, { poolKey, origin, endpoint, bounds: peer?.connection }));
     }
-    const pool = new Http1Pool(this, { poolKey, origin, endpoint, bounds: peer?.connection });
-    const ofKey = this.#pools.get(poolKey) ?? new Map<string, Http1Pool>();
-    ofKey.set(origin, pool);
-    this.#pools.set(poolKey, ofKey);
-    this.#poolCount += 1;
-    return pool;
+    this.full.add();
+    return undefined;
   }
 
   #endpointOf({ origin, peer }: UpstreamRequest): Endpoint {
     return endpointOf(origin, upstreamTls(peer, this.#certificates));
   }
-
-  #all(): Http1Pool[] {
-    return [...this.#pools.values()].flatMap((ofKey) => [...ofKey.values()]);
-  }
-}
-
-function endpointOf(origin: string, tls: Endpoint['tls']): Endpoint {
-  const url = new URL(origin);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`not an HTTP origin: ${origin}`);
-  const secure = url.protocol === 'https:';
-  return {
-    secure,
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port) || (secure ? 443 : 80),
-    authority: url.host,
-    tls,
-  };
 }

@@ -1,22 +1,10 @@
-import { connect as connectTcp, isIP, Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { type Deadlines, disarmed, type Expiring } from './deadlines.ts';
-import type { Http1Exchange } from './http1-exchange.ts';
+import type { DispatchedExchange, ExchangeCarrier } from './dispatched-exchange.ts';
+import { connectTls, type Endpoint } from './endpoint.ts';
 import type { ResponseHead } from './response-head.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 import type { SpareBuffers } from './spare-buffers.ts';
-
-/** Where a connection goes, and what it may do. */
-export interface Endpoint {
-  readonly secure: boolean;
-  /** Name or address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-  /** Host header. */
-  readonly authority: string;
-  /** How TLS is spoken, asked for each connection: certificates may be replaced. @throws Error when it cannot be. */
-  readonly tls: () => ConnectionOptions;
-}
 
 /** What a connection shares with the others. */
 export interface ConnectionOwner {
@@ -34,7 +22,7 @@ export interface ConnectionOwner {
   /** The connection works for a stream and is not to be kept: it counts no longer. */
   detached(connection: Http1Connection): void;
   /** The connection is gone. @param unanswered the exchange that had not a byte of its answer yet, on a kept connection. */
-  closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void;
+  closed(connection: Http1Connection, unanswered: DispatchedExchange | undefined): void;
 }
 
 /**
@@ -46,7 +34,7 @@ export interface ConnectionOwner {
  *    lent, or copied before they are handed on. An answer that fills it gets a buffer of its own, a larger one, handed on
  *    as it is: while the client takes everything at once the same memory is read into again, which stays warm.
  */
-export class Http1Connection implements ResponseSink, Expiring {
+export class Http1Connection implements ExchangeCarrier, ResponseSink, Expiring {
   deadlineTick = disarmed;
   deadlinePrevious: Expiring | undefined = undefined;
   deadlineNext: Expiring | undefined = undefined;
@@ -59,15 +47,19 @@ export class Http1Connection implements ResponseSink, Expiring {
   #ownsBytes = false;
   /** Somebody still holds what was read into memory of our own, so the next read must go elsewhere. */
   #isHeld = false;
-  #exchange: Http1Exchange | undefined;
+  #exchange: DispatchedExchange | undefined;
   #connected = false;
   #requests = 0;
   #keepMs: number;
   #gone = false;
   #errorCode = '';
 
-  /** Begins to connect. @param first is sent as soon as the connection stands. */
-  constructor(owner: ConnectionOwner, first: Http1Exchange) {
+  /**
+   * Begins to connect.
+   * @param first is sent as soon as the connection stands.
+   * @param ready an encrypted connection that already does, on which HTTP/1.1 was agreed.
+   */
+  constructor(owner: ConnectionOwner, first: DispatchedExchange, ready?: Socket) {
     this.#owner = owner;
     this.#keepMs = owner.idleTimeoutMs;
     this.#buffer = owner.readBuffer;
@@ -75,11 +67,13 @@ export class Http1Connection implements ResponseSink, Expiring {
     this.#exchange = first;
     first.connection = this;
     first.startWaiting('connecting');
-    this.#socket = this.#connect();
+    this.#socket = ready ?? this.#connect();
+    this.#listen(ready !== undefined);
+    if (ready) this.#onConnect();
   }
 
   /** Sends a request. The connection must be free. */
-  run(exchange: Http1Exchange): void {
+  run(exchange: DispatchedExchange): void {
     this.#owner.deadlines.disarm(this);
     this.#exchange = exchange;
     exchange.connection = this;
@@ -182,14 +176,19 @@ export class Http1Connection implements ResponseSink, Expiring {
   }
 
   #connect(): Socket {
-    const { host, port, secure } = this.#owner.endpoint;
-    const socket = secure ? this.#connectTls(host, port) : this.#connectTcp(host, port);
-    socket.on(secure ? 'secureConnect' : 'connect', () => this.#onConnect());
+    const { endpoint } = this.#owner;
+    return endpoint.secure ? connectTls(endpoint, ['http/1.1']) : this.#connectTcp(endpoint.host, endpoint.port);
+  }
+
+  #listen(isReady: boolean): void {
+    const socket = this.#socket;
+    const { secure } = this.#owner.endpoint;
+    if (secure) socket.on('data', (bytes: Buffer) => this.#readOwned(bytes));
+    if (!isReady) socket.on(secure ? 'secureConnect' : 'connect', () => this.#onConnect());
     socket.on('error', (error: NodeJS.ErrnoException) => void (this.#errorCode = error.code ?? error.name));
     socket.on('end', () => this.#onEnd());
     socket.on('close', () => this.#onEnd());
     socket.on('drain', () => this.#exchange?.drained());
-    return socket;
   }
 
   #connectTcp(host: string, port: number): Socket {
@@ -203,29 +202,12 @@ export class Http1Connection implements ResponseSink, Expiring {
     return connectTcp({ ...options, onread: { buffer: () => this.#buffer, callback } });
   }
 
-  #connectTls(host: string, port: number): Socket {
-    // Addresses have no name to ask for (RFC 6066 §3).
-    const named = isIP(host) === 0 ? { servername: host } : {};
-    const own = this.#tlsOptions();
-    if (own instanceof Error) return new Socket().destroy(own);
-    const socket = connectTls({ host, port, ...named, ...own, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' });
-    return socket.setNoDelay(true).on('data', (bytes: Buffer) => this.#readOwned(bytes));
-  }
-
-  #tlsOptions(): ConnectionOptions | Error {
-    try {
-      return this.#owner.endpoint.tls();
-    } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
-    }
-  }
-
   #onConnect(): void {
     this.#connected = true;
     if (this.#exchange) this.#send(this.#exchange);
   }
 
-  #send(exchange: Http1Exchange): void {
+  #send(exchange: DispatchedExchange): void {
     const { request, head } = exchange;
     this.#requests += 1;
     this.#parser.begin(request.method);
@@ -290,7 +272,7 @@ export class Http1Connection implements ResponseSink, Expiring {
     this.#socket.destroy();
   }
 
-  #close(unanswered?: Http1Exchange): void {
+  #close(unanswered?: DispatchedExchange): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#parser.stop();

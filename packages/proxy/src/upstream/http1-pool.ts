@@ -1,9 +1,12 @@
+import type { Socket } from 'node:net';
 import type { ConnectionEntry } from '@signalbox/config';
 import type { Counter } from '@signalbox/runtime';
 import type { Deadlines } from './deadlines.ts';
-import { type ConnectionOwner, type Endpoint, Http1Connection } from './http1-connection.ts';
+import type { DispatchedExchange, ExchangeOwner } from './dispatched-exchange.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { Http1ClientLimits } from './http1-client.ts';
-import type { ExchangeOwner, Http1Exchange } from './http1-exchange.ts';
+import { type ConnectionOwner, Http1Connection } from './http1-connection.ts';
+import type { KeyedPool } from './pools.ts';
 import type { SpareBuffers } from './spare-buffers.ts';
 
 /** What the pools of a client share. */
@@ -20,7 +23,7 @@ export interface PoolContext {
 }
 
 /** Connections of one key to one endpoint: a stack of idle ones, so that the warmest is taken and the rest can age. */
-export class Http1Pool implements ConnectionOwner, ExchangeOwner {
+export class Http1Pool implements ConnectionOwner, ExchangeOwner, KeyedPool {
   readonly endpoint: Endpoint;
   readonly poolKey: string;
   readonly origin: string;
@@ -33,7 +36,7 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
   /** Connections of streams; they do not count against the bound. */
   readonly #detached = new Set<Http1Connection>();
   readonly #idle: Http1Connection[] = [];
-  readonly #waiting = new Set<Http1Exchange>();
+  readonly #waiting = new Set<DispatchedExchange>();
   #closed = false;
 
   constructor(
@@ -85,8 +88,12 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
     return this.#idle.length === this.connections && this.#waiting.size === 0;
   }
 
-  /** Sends a request on an idle connection, a new one, or the next that becomes free. */
-  start(exchange: Http1Exchange): void {
+  /**
+   * Sends a request on an idle connection, a new one, or the next that becomes free.
+   * @param ready a connection that stands already: then it is this one.
+   */
+  start(exchange: DispatchedExchange, ready?: Socket): void {
+    if (ready) return this.#open(exchange, ready);
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
       if (idle.usable) return idle.run(exchange);
       idle.destroy();
@@ -121,7 +128,7 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
     this.#openForNext();
   }
 
-  closed(connection: Http1Connection, unanswered: Http1Exchange | undefined): void {
+  closed(connection: Http1Connection, unanswered: DispatchedExchange | undefined): void {
     this.#connections.delete(connection);
     this.#detached.delete(connection);
     const at = this.#idle.indexOf(connection);
@@ -131,7 +138,7 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
     this.#tellIfEmpty();
   }
 
-  abandoned(exchange: Http1Exchange): void {
+  abandoned(exchange: DispatchedExchange): void {
     this.#waiting.delete(exchange);
     this.#tellIfEmpty();
   }
@@ -158,13 +165,13 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner {
     this.#open(next);
   }
 
-  #open(exchange: Http1Exchange): void {
+  #open(exchange: DispatchedExchange, ready?: Socket): void {
     this.#context.opened.add();
-    this.#connections.add(new Http1Connection(this, exchange));
+    this.#connections.add(new Http1Connection(this, exchange, ready));
   }
 
   /** A kept connection was closed while the request was on its way: most likely the peer had closed it before. */
-  #resend(exchange: Http1Exchange): void {
+  #resend(exchange: DispatchedExchange): void {
     if (!exchange.request.safeToResend || exchange.resent || this.#closed) {
       exchange.failed('closed-early', 'the upstream closed the connection before it answered');
       return;

@@ -6,18 +6,28 @@ import type { UpstreamRequest } from './upstream.ts';
  */
 export function requestHead(request: UpstreamRequest, authority: string): string {
   const { method, target, headers, body, streamed } = request;
-  if (!token.test(method) || !visible.test(target)) throw new TypeError('method or target of a request is malformed');
+  checkedLine(method, target);
   let head = `${method} ${target} HTTP/1.1\r\nHost: ${authority}\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
     const value = headers[i + 1] as string;
-    if (!token.test(name) || unsafe.test(value)) throw new TypeError(`the header ${JSON.stringify(name)} is malformed`);
+    checkedField(name, value);
     head += `${name}: ${value}\r\n`;
   }
   if (streamed === 'chunked') return `${head}Transfer-Encoding: chunked\r\n\r\n`;
   if (streamed !== undefined) return `${head}Content-Length: ${streamed}\r\n\r\n`;
   if (body) return `${head}Content-Length: ${body.length}\r\n\r\n`;
   return methodsWithBody.has(method) ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`;
+}
+
+/** @throws TypeError for what would break out of a request line. */
+export function checkedLine(method: string, target: string): void {
+  if (!token.test(method) || !visible.test(target)) throw new TypeError('method or target of a request is malformed');
+}
+
+/** @throws TypeError for what would break out of a header line. */
+export function checkedField(name: string, value: string): void {
+  if (!token.test(name) || unsafe.test(value)) throw new TypeError(`the header ${JSON.stringify(name)} is malformed`);
 }
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

@@ -1,8 +1,11 @@
 import { defaultRequestLimits } from '../mcp/request-limits.ts';
-import { bytes, count, ms } from '../setting-kinds.ts';
+import { integer } from '@signalbox/runtime';
+import { bound, bytes, count, ms } from '../setting-kinds.ts';
 import { defaultHttp1ClientLimits } from './http1-client.ts';
+import { defaultHttp2ClientLimits } from './http2-client.ts';
 
 const client = defaultHttp1ClientLimits;
+const http2 = defaultHttp2ClientLimits;
 const request = defaultRequestLimits;
 
 /** What can be set about connections to upstreams: part of the settings of a proxy. */
@@ -34,12 +37,30 @@ export const upstreamSettings = {
   maxUpstreamRequestsPerConnection: count(
     'SIGNALBOX_PROXY_MAX_UPSTREAM_REQUESTS_PER_CONNECTION',
     client.maxRequestsPerConnection,
-    'Requests on a connection to a backend.',
+    'Requests on a connection of HTTP/1.1 to a backend.',
   ),
+  maxUpstreamStreams: bound(
+    'SIGNALBOX_PROXY_UPSTREAM_HTTP2_STREAMS',
+    http2.maxStreams,
+    'Requests at a time on a connection of HTTP/2 to a backend; fewer if the backend says so.',
+  ),
+  maxUpstreamStreamsPerConnection: bound(
+    'SIGNALBOX_PROXY_UPSTREAM_HTTP2_REQUESTS_PER_CONNECTION',
+    http2.maxRequestsPerConnection,
+    'Requests on a connection of HTTP/2 to a backend, until another takes its place.',
+  ),
+  upstreamWindowBytes: integer({
+    name: 'SIGNALBOX_PROXY_UPSTREAM_HTTP2_WINDOW_BYTES',
+    fallback: String(http2.windowBytes),
+    unit: 'bytes',
+    min: 65_535,
+    max: 2 ** 31 - 1,
+    doc: 'Bytes of an answer that may come over HTTP/2 before they are read.',
+  }),
   maxUpstreamHeadBytes: bytes(
     'SIGNALBOX_PROXY_MAX_UPSTREAM_HEAD_BYTES',
     client.maxHeadBytes,
-    'Status line and headers of an upstream’s answer.',
+    'Status line and headers of an upstream’s answer; over HTTP/2 its fields, and those of its trailers.',
   ),
   maxUpstreamPools: count(
     'SIGNALBOX_PROXY_MAX_UPSTREAM_POOLS',

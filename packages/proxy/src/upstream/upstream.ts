@@ -1,11 +1,11 @@
-import type { ConnectionEntry, UpstreamTlsEntry } from '@signalbox/config';
+import type { ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '@signalbox/config';
 
-/** The way to upstream servers: bounded connection pools, one exchange a connection at a time, no redirects. */
+/** The way to upstream servers: bounded connection pools, no redirects. */
 export interface Upstream {
   /**
    * Sends a request. Exactly one of `onEnd` and `onError` follows, after which nothing more is called.
    * A connection that the peer had already closed is replaced once, before any byte of an answer, for requests that
-   * `safeToResend` marks.
+   * `safeToResend` marks; so is one whose peer says that it has done nothing with the request, whatever the request is.
    */
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange;
   /** Closes idle connections to endpoints that are not in the set. */
@@ -28,6 +28,10 @@ export interface UpstreamRequest {
   readonly streamed?: number | 'chunked';
   /** What is special about the endpoint. Equal for equal pool keys. */
   readonly peer?: UpstreamPeer;
+  /** The streamed body may have trailers. */
+  readonly trailers?: boolean;
+  /** Bytes of the answer's body. Beyond: `too-large`. Undefined: as many as come. */
+  readonly maxBodyBytes?: number;
   readonly safeToResend: boolean;
   /** A modern request for a server of the legacy era: the caller, whose sessions there it may share. */
   readonly legacyFor?: string | undefined;
@@ -37,6 +41,8 @@ export interface UpstreamRequest {
     readonly headMs: number;
     readonly idleMs: number;
     readonly totalMs: number;
+    /** `totalMs` runs from the beginning of the request, also while it waits for a connection and its body is sent. */
+    readonly countsUpload?: boolean;
   };
 }
 
@@ -45,6 +51,8 @@ export interface UpstreamPeer {
   readonly tenant: string;
   readonly tls: UpstreamTlsEntry | null;
   readonly connection: ConnectionEntry;
+  /** Version of HTTP that is spoken; undefined: HTTP/1.1. */
+  readonly http?: HttpVersion;
 }
 
 export interface UpstreamHandler {
@@ -58,6 +66,8 @@ export interface UpstreamHandler {
   onData(chunk: Buffer, lent: boolean): boolean | void;
   /** Can do with pieces that are only lent, which saves copying them. */
   readonly borrows?: boolean;
+  /** Trailers of the answer: name, value, name, value …, names in lower case. The end follows. */
+  onTrailers?(trailers: readonly string[]): void;
   onEnd(): void;
   onError(error: UpstreamError): void;
   /** More of a streamed body may be written. */
@@ -72,6 +82,8 @@ export interface UpstreamHead {
   entries(): readonly string[];
   /** From Content-Length; undefined for chunked or close-delimited bodies. */
   readonly contentLength: number | undefined;
+  /** HTTP/2: the head is all there is. */
+  readonly isWhole?: boolean;
 }
 
 export interface UpstreamExchange {
@@ -85,8 +97,8 @@ export interface UpstreamExchange {
   detach(): void;
   /** Sends a piece of a streamed body, which must not change afterwards. @returns false: wait for `onWritable`. */
   write(chunk: Buffer): boolean;
-  /** The streamed body is complete. */
-  endBody(): void;
+  /** The streamed body is complete. @param trailers name, value, name, value …; dropped where `trailers` was not said. */
+  endBody(trailers?: readonly string[]): void;
   /** Gives up. No more calls to the handler. The connection is closed unless the exchange had ended. */
   abort(): void;
 }
@@ -102,6 +114,8 @@ export interface UpstreamError {
     | 'total-timeout'
     | 'closed-early'
     | 'protocol'
+    /** The answer has more bytes than the request allowed. */
+    | 'too-large'
     /** Not sent: the member of a virtual server failed several times in a row. */
     | 'breaker-open'
     /** Not sent: the member speaks another era than the client. */

@@ -333,6 +333,23 @@ describe('a virtual server of several members of the modern era', () => {
       expect(direct).toMatchObject({ result: { content: [{ text: 'hi' }] } });
     });
 
+    it('19. Sends the parameter headers of a tool that its client was not shown.', async () => {
+      const region = { type: 'string', 'x-mcp-header': 'Region' };
+      const place = { type: 'object', properties: { floor: { type: 'integer', 'x-mcp-header': 'Floor' } } };
+      const absent = { type: 'boolean', 'x-mcp-header': 'Absent' };
+      await search();
+      one.become({
+        tools: [{ name: 'enter', inputSchema: { type: 'object', properties: { region, place, absent } } }],
+      });
+      const args = { region: 'Zürich', place: { floor: 3 }, absent: null };
+      expect(await client.callModern('call_tool', { name: 'one__enter', arguments: args })).toHaveProperty('result');
+      const headers = one.requests.of('tools/call')[0]?.headers ?? {};
+      expect(Object.entries(headers).filter(([name]) => name.startsWith('mcp-param-'))).toEqual([
+        ['mcp-param-region', `=?base64?${Buffer.from('Zürich').toString('base64')}?=`],
+        ['mcp-param-floor', '3'],
+      ]);
+    });
+
     it('tells the model what is wrong with a call that names nothing.', async () => {
       await search();
       for (const args of [{}, { name: 1 }, { name: 'one__echo', arguments: [] }]) {

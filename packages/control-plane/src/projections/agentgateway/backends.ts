@@ -25,7 +25,7 @@ export function serverResource(route: RouteEntry): PlainResource {
   const value = {
     ...{ key: backend.key, name: { namespace: backend.tenant, name: backend.key } },
     kind: { case: 'static' as const, value: { host, port } },
-    inlinePolicies: [...connectionPolicies(upstream), ...kindPolicies(backend.kind)],
+    inlinePolicies: [...connectionPolicies(upstream), ...kindPolicies(backend)],
   };
   return keyed(backend.key, { case: 'backend', value });
 }
@@ -52,10 +52,12 @@ export function mcpResource(route: McpRouteEntry, { allow }: Enforcement): Plain
   return keyed(key, { case: 'backend', value });
 }
 
-function kindPolicies(kind: BackendEntry['kind']): readonly BackendPolicySpec[] {
-  if (kind === 'a2a') return [create(BackendPolicySpecSchema, { kind: { case: 'a2a', value: {} } })];
+function kindPolicies({ kind, http }: BackendEntry): readonly BackendPolicySpec[] {
   const http2 = { case: 'backendHttp' as const, value: { version: HttpVersion.HTTP2 } };
-  return kind === 'grpc' ? [create(BackendPolicySpecSchema, { kind: http2 })] : [];
+  return [
+    ...(kind === 'a2a' ? [create(BackendPolicySpecSchema, { kind: { case: 'a2a', value: {} } })] : []),
+    ...(http === 'http2' ? [create(BackendPolicySpecSchema, { kind: http2 })] : []),
+  ];
 }
 
 function connectionPolicies({ backend, host, tls: isTls }: Upstream): readonly BackendPolicySpec[] {

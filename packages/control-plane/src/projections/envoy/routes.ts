@@ -1,4 +1,4 @@
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import { celLimits, type GatewayEntry, type ListenerEntry, type RouteEntry } from '@signalbox/config';
 import { RBAC_Action, type Policy, PolicySchema } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import {
@@ -142,7 +142,8 @@ function deniedRoute(entry: RouteEntry): Route {
   });
 }
 
-function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares: LimitShares, options: EnvoyOptions) {
+function filterConfigs(entry: RouteEntry, enforcement: Enforcement, shares: LimitShares, options: EnvoyOptions) {
+  const { allow } = enforcement;
   const limit = rateLimitConfig(entry, shares);
   const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const requirement = requirementName(entry);
@@ -154,7 +155,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
     ...(entry.kind === 'a2a' ? [[filterNames.accept, acceptsAll] as const] : []),
-    [filterNames.mcp, messageConfig(entry, paths, options)],
+    [filterNames.mcp, messageConfig(entry, enforcement, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
     ...(members ? [[filterNames.members, members] as const] : []),
@@ -162,10 +163,10 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
 }
 
 /** How the filter for MCP reads messages of a route. */
-function messageConfig(entry: RouteEntry, paths: readonly string[], options: EnvoyOptions) {
+function messageConfig(entry: RouteEntry, enforcement: Enforcement, options: EnvoyOptions) {
   switch (entry.kind) {
     case 'mcp':
-      return strictMcp(entry, paths, options);
+      return strictMcp(entry, enforcement, options);
     case 'a2a':
       return strictJsonRpc(options);
     case 'http':
@@ -176,8 +177,14 @@ function messageConfig(entry: RouteEntry, paths: readonly string[], options: Env
 
 const disabled = pack(FilterConfigSchema, { disabled: true });
 
-/** Methods that limits count are in a group, where there are limits. */
-function strictMcp({ limits }: RouteEntry, paths: readonly string[], { maxMessageBytes }: EnvoyOptions) {
+/**
+ * Methods that limits count are in a group, where there are limits. Our proxy denies rather than match a longer text against
+ * a pattern; Envoy would match it. So a message with such a text does not get that far.
+ */
+function strictMcp({ limits }: RouteEntry, { paths, matchesMessages }: Enforcement, options: EnvoyOptions) {
+  const maxMessageBytes = matchesMessages
+    ? Math.min(options.maxMessageBytes, celLimits.matchedText)
+    : options.maxMessageBytes;
   const extractionRules = ['params.name', ...paths].map(rule);
   const methods =
     limits.length === 0

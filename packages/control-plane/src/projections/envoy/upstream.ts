@@ -36,8 +36,8 @@ export function backendsOf(route: RouteEntry): readonly BackendEntry[] {
   return federation?.members.map(({ backend }) => backend) ?? [backendOf(route)];
 }
 
-export function upstreamOf({ key, url, kind, tenant, tls: ownTls, connection }: BackendEntry): Upstream {
-  return { ...upstreamAt(key, new URL(url)), http2: kind === 'grpc', tenant, ownTls, connection };
+export function upstreamOf({ key, url, http, tenant, tls: ownTls, connection }: BackendEntry): Upstream {
+  return { ...upstreamAt(key, new URL(url)), http2: http === 'http2', tenant, ownTls, connection };
 }
 
 /** The server of a remote key set. */

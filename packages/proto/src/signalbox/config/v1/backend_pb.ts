@@ -2,19 +2,19 @@
 // @generated from file signalbox/config/v1/backend.proto (package signalbox.config.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { BackendTimeouts, ConnectionLimits } from "./connections_pb.ts";
 import { file_signalbox_config_v1_connections } from "./connections_pb.ts";
 import type { UpstreamTls } from "./upstream_tls_pb.ts";
 import { file_signalbox_config_v1_upstream_tls } from "./upstream_tls_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/config/v1/backend.proto.
  */
 export const file_signalbox_config_v1_backend: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEi+AIKB0JhY2tlbmQSLgoDbWNwGAEgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5NY3BCYWNrZW5kSAASMAoEaHR0cBgCIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSHR0cEJhY2tlbmRIABIwCgRncnBjGAMgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5HcnBjQmFja2VuZEgAEi4KA2EyYRgEIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuQTJhQmFja2VuZEgAEi0KA3RscxgKIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuVXBzdHJlYW1UbHMSNgoIdGltZW91dHMYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmRUaW1lb3V0cxI6Cgtjb25uZWN0aW9ucxgMIAEoCzIlLnNpZ25hbGJveC5jb25maWcudjEuQ29ubmVjdGlvbkxpbWl0c0IGCgRraW5kIhkKCk1jcEJhY2tlbmQSCwoDdXJsGAEgASgJIhoKC0h0dHBCYWNrZW5kEgsKA3VybBgBIAEoCSIaCgtHcnBjQmFja2VuZBILCgN1cmwYASABKAkiKwoKQTJhQmFja2VuZBILCgN1cmwYASABKAkSEAoIY2FyZF91cmwYAiABKAliBnByb3RvMw", [file_signalbox_config_v1_connections, file_signalbox_config_v1_upstream_tls]);
+  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEihQQKB0JhY2tlbmQSLgoDbWNwGAEgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5NY3BCYWNrZW5kSAASMAoEaHR0cBgCIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSHR0cEJhY2tlbmRIABIwCgRncnBjGAMgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5HcnBjQmFja2VuZEgAEi4KA2EyYRgEIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuQTJhQmFja2VuZEgAEi0KA3RscxgKIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuVXBzdHJlYW1UbHMSNgoIdGltZW91dHMYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmRUaW1lb3V0cxI6Cgtjb25uZWN0aW9ucxgMIAEoCzIlLnNpZ25hbGJveC5jb25maWcudjEuQ29ubmVjdGlvbkxpbWl0cxI+CgxodHRwX3ZlcnNpb24YDSABKA4yKC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmQuSHR0cFZlcnNpb24iSwoLSHR0cFZlcnNpb24SHAoYSFRUUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEgkKBUhUVFAxEAISCQoFSFRUUDIQA0IGCgRraW5kIhkKCk1jcEJhY2tlbmQSCwoDdXJsGAEgASgJIhoKC0h0dHBCYWNrZW5kEgsKA3VybBgBIAEoCSIaCgtHcnBjQmFja2VuZBILCgN1cmwYASABKAkiKwoKQTJhQmFja2VuZBILCgN1cmwYASABKAkSEAoIY2FyZF91cmwYAiABKAliBnByb3RvMw", [file_signalbox_config_v1_connections, file_signalbox_config_v1_upstream_tls]);
 
 /**
  * Something upstream that the tenant calls.
@@ -71,6 +71,13 @@ export type Backend = Message<"signalbox.config.v1.Backend"> & {
    * @generated from field: signalbox.config.v1.ConnectionLimits connections = 12;
    */
   connections?: ConnectionLimits | undefined;
+
+  /**
+   * Version of HTTP that it is spoken to in. Empty: AUTO, and for gRPC HTTP2.
+   *
+   * @generated from field: signalbox.config.v1.Backend.HttpVersion http_version = 13;
+   */
+  httpVersion: Backend_HttpVersion;
 };
 
 /**
@@ -79,6 +86,46 @@ export type Backend = Message<"signalbox.config.v1.Backend"> & {
  */
 export const BackendSchema: GenMessage<Backend> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_backend, 0);
+
+/**
+ * @generated from enum signalbox.config.v1.Backend.HttpVersion
+ */
+export const Backend_HttpVersion = {
+  /**
+   * @generated from enum value: HTTP_VERSION_UNSPECIFIED = 0;
+   */
+  HTTP_VERSION_UNSPECIFIED: 0,
+
+  /**
+   * HTTP/2 over TLS where the backend agrees on it in the handshake (ALPN), else HTTP/1.1. Stock proxies may keep to 1.1.
+   *
+   * @generated from enum value: AUTO = 1;
+   */
+  AUTO: 1,
+
+  /**
+   * @generated from enum value: HTTP1 = 2;
+   */
+  HTTP1: 2,
+
+  /**
+   * HTTP/2: over TLS agreed on in the handshake, without TLS with prior knowledge.
+   *
+   * @generated from enum value: HTTP2 = 3;
+   */
+  HTTP2: 3,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.Backend.HttpVersion
+ */
+export type Backend_HttpVersion = (typeof Backend_HttpVersion)[keyof typeof Backend_HttpVersion] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.Backend.HttpVersion.
+ */
+export const Backend_HttpVersionSchema: GenEnum<Backend_HttpVersion> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_backend, 0, 0);
 
 /**
  * An MCP server that speaks Streamable HTTP, in either era.
@@ -102,7 +149,7 @@ export const McpBackendSchema: GenMessage<McpBackend> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_backend, 1);
 
 /**
- * A service that speaks HTTP/1.1.
+ * A service that speaks HTTP.
  *
  * @generated from message signalbox.config.v1.HttpBackend
  */
