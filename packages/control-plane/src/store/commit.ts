@@ -37,8 +37,8 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
   const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
     change as materialized (
-      select kind, name, digest, decode(body, 'base64') as body, mcp
-      from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text, mcp boolean)),
+      select kind, name, digest, decode(body, 'base64') as body
+      from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
     removals as materialized (
       select removals_confirmed, removals_since + ${deleted} as since, ${removals.confirmed} or (
         ${deleted} > 0 and removals_since + ${deleted} >= ${removals.minimum}) as meant
@@ -53,12 +53,7 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
       select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
       on conflict (tenant, kind, name) do update set revision = excluded.revision, digest = excluded.digest,
         body = excluded.body, deleted = excluded.deleted),
-    cataloged as (
-      insert into signalbox.catalog (tenant, backend) select ${scope}, name from change where mcp
-      on conflict (tenant, backend) do update set due_at = clock_timestamp(), lease = null),
-    uncataloged as (
-      delete from signalbox.catalog using change
-      where catalog.tenant = ${scope} and catalog.backend = change.name and change.kind = 'Backend' and not change.mcp),
+    ${followedByCatalog(sql, scope, changes)}
     numbered as (
       update signalbox.tenant set revision = ${revision.revision},
         revised_at = moment.at, resource_count = resource_count + ${countDelta(changes)},
@@ -76,11 +71,28 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
   return row && versionOf(revision.revision, row.at);
 }
 
-/** `mcp`: a node is to look at what this server has; of all other Backends nothing is known, any more. */
-function columns(change: Change): { digest: string | null; body: string | null; mcp: boolean } {
-  if (change.op === 'delete') return { digest: null, body: null, mcp: false };
-  const { digest, body, kind } = change.after;
-  return { digest, body: Buffer.from(body).toString('base64'), mcp: kind === 'Backend' && isMcpBackend(change.after) };
+function columns(change: Change): { digest: string | null; body: string | null } {
+  if (change.op === 'delete') return { digest: null, body: null };
+  return { digest: change.after.digest, body: Buffer.from(change.after.body).toString('base64') };
+}
+
+/**
+ * Parts of the statement that let the catalog follow Backends: a node is to look at a new or changed MCP server, and of one that
+ * is gone nothing is known any more. None where nothing of this changes: a statement costs by its length.
+ */
+function followedByCatalog(sql: ScopedTransaction['sql'], scope: string, changes: readonly Change[]) {
+  const backends = changes.filter(({ kind }) => kind === 'Backend');
+  const isServer = (change: Change) => change.op !== 'delete' && isMcpBackend(change.after);
+  const looked = backends.filter(isServer).map(({ name }) => name);
+  const gone = backends.filter((change) => change.op !== 'create' && !isServer(change)).map(({ name }) => name);
+  const lookedAt = sql`cataloged as (
+      insert into signalbox.catalog (tenant, backend)
+      select ${scope}, jsonb_array_elements_text(${sql.json(looked)}::jsonb)
+      on conflict (tenant, backend) do update set due_at = clock_timestamp(), lease = null),`;
+  const forgotten = sql`uncataloged as (
+      delete from signalbox.catalog where tenant = ${scope}
+        and backend in (select jsonb_array_elements_text(${sql.json(gone)}::jsonb))),`;
+  return sql`${looked.length > 0 ? lookedAt : sql``} ${gone.length > 0 ? forgotten : sql``}`;
 }
 
 function countDelta(changes: readonly Change[]): number {
