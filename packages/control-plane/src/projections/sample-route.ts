@@ -13,7 +13,7 @@ export interface SampleRoute {
   readonly limits?: object;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
-  /** More of the specs of a route and backend that are not of MCP. */
+  /** More of the spec of the route, and of a backend that is not of MCP. */
   readonly route?: object;
   readonly backend?: object;
 }
@@ -54,12 +54,12 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
   return route;
 }
 
-function mcpResources({ match, url, members = [{ backend: 'sample' }], conflicts }: SampleRoute) {
+function mcpResources({ match, url, members = [{ backend: 'sample' }], conflicts, route }: SampleRoute) {
   return [
     stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
     stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
     stored('VirtualServer', 'acme', 'sample', { members, ...(conflicts && { conflicts }) }),
-    stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
+    stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' }, ...route }),
   ];
 }
 

@@ -32,12 +32,14 @@ function send(call: ForwardCall, askedMs: number): void {
   const { head } = exchange;
   const totalMs = Math.min(askedMs, timeouts.totalMs);
   const headers = grpcUpstreamHeaders(head, entry.forwarding.requestHeaders);
-  const isShortened = entry.forwarding.timeouts.requestMs !== null && totalMs < askedMs;
+  const isBounded = entry.forwarding.timeouts.requestMs !== null || entry.bounds.timeoutMs !== null;
+  const isShortened = isBounded && totalMs < askedMs;
   const request: UpstreamRequest = {
     ...{ origin: route.origin, poolKey: entry.backend.key, peer: entry.backend, method: 'POST' },
     target: head.query === '' ? head.path : `${head.path}?${head.query}`,
     headers: isShortened ? grpcTimeout(headers, totalMs) : headers,
     ...{ body: undefined, streamed: head.contentLength ?? 'chunked', trailers: head.header('trailer') !== undefined },
+    maxBodyBytes: route.maxBodyBytes,
     safeToResend: false,
     timeouts: { ...timeouts, headMs: Math.min(timeouts.headMs, totalMs), totalMs, countsUpload: true },
   };

@@ -34,7 +34,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   readonly #rewriter: AnswerRewriter;
   #head: UpstreamHead | undefined;
   #chunks: Buffer[] = [];
-  #held = 0;
+  #heldBytes = 0;
+  /** What the call holds of limits, once it goes on without its client. */
+  #held: Disposable | undefined;
+  #isUpstreamOver = false;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
   /** Memory that it was written into, to be used again. */
@@ -81,7 +84,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   }
 
   onEnd(): void {
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
     if (this.#events) this.#events.upstreamEnded(undefined);
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
@@ -91,7 +94,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   }
 
   onError(error: UpstreamError): void {
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
     if (this.#events) this.#events.upstreamEnded(refusalOf(error));
     else this.#call.abandon(refusalOf(error));
   }
@@ -102,12 +105,25 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
    */
   clientGone(): void {
     const modern = this.#call.era === 'modern';
+    if (!modern && !this.#isUpstreamOver) this.#keepHeld();
     const error = modern ? endings.clientCancelled : endings.clientGone;
     if (modern) this.upstream?.abort();
     else this.upstream?.resume();
     this.#chunks = [];
     if (this.#events) this.#events.clientGone(error);
     else this.#call.end(error);
+  }
+
+  #upstreamEnded(): void {
+    this.#isUpstreamOver = true;
+    this.#call.session?.end(this);
+    this.#held?.[Symbol.dispose]();
+  }
+
+  /** A call that goes on without its client is still under way. */
+  #keepHeld(): void {
+    this.#held = this.#call.held;
+    this.#call.held = undefined;
   }
 
   /**
@@ -139,11 +155,11 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
 
   #hold(chunk: Buffer): void {
     this.#chunks.push(chunk);
-    this.#held += chunk.length;
+    this.#heldBytes += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
     const passes = !this.#rewriter.inspects && !this.#rewriter.member && this.#head?.status === 200;
-    if (passes && this.#held > wholeAnswerBytes) this.#beginPass();
-    else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
+    if (passes && this.#heldBytes > wholeAnswerBytes) this.#beginPass();
+    else if (this.#heldBytes > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 
   #beginPass(): void {

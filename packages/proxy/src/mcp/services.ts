@@ -10,6 +10,7 @@ import { MemberIds } from '../federation/member-ids.ts';
 import { MemberNames } from '../federation/member-names.ts';
 import { EraBridge } from '../bridge/era-bridge.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { LocalConcurrency } from '../limits/local-concurrency.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
@@ -19,8 +20,9 @@ import { TokenVerifier } from '../session/token-verifier.ts';
 import type { Admission, TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
-import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { Catalog } from './catalog.ts';
+import type { UsualTimeouts } from './endpoint.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -57,6 +59,7 @@ export interface Services extends RequestPathDeps {
   readonly serveOther: ServeOther;
   readonly routes: RouteStates;
   readonly rateLimit: LocalRateLimit;
+  readonly concurrency: LocalConcurrency;
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly eras: EraProbe;
@@ -74,23 +77,25 @@ export interface Services extends RequestPathDeps {
   readonly isoTimes: IsoTimes;
   /** Memory that answers are rewritten into. */
   readonly answerBuffers: SpareBuffers;
-  /** A call may be silent for as long as it may take: quiet tools are no failure. */
-  readonly callTimeouts: UpstreamRequest['timeouts'];
-  /** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
-  readonly streamTimeouts: UpstreamRequest['timeouts'];
 }
 
 /** @param serveOther is called with requests only after this has returned. */
 export function createServices(deps: RequestPathDeps, serveOther: ServeOther): Services {
   const { clock, limits, random, sessionKeys, metrics } = deps;
   const { connectMs, headMs, callMs, streamMs } = limits;
+  const usual: UsualTimeouts = {
+    callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
+    // A stream may be silent for its whole life: no idle timeout ends a quiet one.
+    streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
+  };
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   return {
     ...deps,
     upstream: new EraBridge(deps),
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
-    routes: new RouteStates(tokens),
+    concurrency: new LocalConcurrency(metrics),
+    routes: new RouteStates(tokens, usual),
     tokens,
     sessions: new Sessions({
       seal: new SessionSeal(sessionKeys, random),
@@ -114,7 +119,5 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     requestMetrics: new RequestMetrics(metrics),
     isoTimes: new IsoTimes(),
     answerBuffers: new SpareBuffers(),
-    callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
-    streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
   };
 }

@@ -8,7 +8,7 @@ import type { PlainResource } from '@signalbox/xds';
 import type { A2aRouteEntry } from './a2a.ts';
 import { cardSuffix } from './a2a.ts';
 import { quote } from './expression.ts';
-import { forwardingPolicies, headerModifier, type TrafficPolicy } from './forwarding.ts';
+import { forwardingPolicies, headerModifier, mcpForwardingPolicies, type TrafficPolicy } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
 import { keyed, listenerKey, routeKey, routeName } from './names.ts';
 import { type Enforcement, enforceA2a, enforceHttp } from './rules.ts';
@@ -35,7 +35,8 @@ export function mcpRouteResources(
   const policies: readonly TrafficPolicy[] = [
     ...authenticationPolicies(entry),
     { case: 'authorization', value: { require: [originCheck(place.listener)], allow: [...admit] } },
-    { case: 'requestHeaderModifier', value: headerModifier(null, keptFromUpstream) },
+    { case: 'requestHeaderModifier', value: headerModifier(entry.forwarding.requestHeaders, keptFromUpstream) },
+    ...mcpForwardingPolicies(entry),
   ];
   return routeResource(place, entry, { suffix: '', match: 'exact', backend: mcpKey(entry), policies });
 }
