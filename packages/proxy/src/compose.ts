@@ -292,7 +292,7 @@ function sourceOf(
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
-  const slice = new TimeSlice(clock, settings.slice, new YoungGeneration());
+  const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
   return controlPlaneSource(kit, { activation, slice, demand });

@@ -33,7 +33,7 @@ export class TimeSlice {
   /** Lets everything that waits run once, then starts the next slice. */
   async pause(): Promise<void> {
     await new Promise<void>((resolve) => setImmediate(resolve));
-    if (this.#young?.relieve() === true) await new Promise<void>((resolve) => setImmediate(resolve));
+    await this.#young?.relieve();
     this.begin();
   }
 
