@@ -84,12 +84,22 @@ function forwardPolicies(
   ];
 }
 
+/** A route that cannot be served: its requests are not to reach a broader one, and why is known to whoever wrote it. */
+export function deniedRouteResources(place: Place, entry: RouteEntry): readonly PlainResource[] {
+  const policies: readonly TrafficPolicy[] = [
+    { case: 'authorization', value: { require: ['false'] } },
+    { case: 'directResponse', value: { status: 403, body: Buffer.from('not served by this data plane\n') } },
+  ];
+  const match = entry.kind === 'mcp' ? 'exact' : 'pathPrefix';
+  return routeResource(place, entry, { suffix: '', match, backend: undefined, policies });
+}
+
 interface Destination {
   /** Of the path and the key. */
   readonly suffix: string;
   readonly match: 'exact' | 'pathPrefix';
-  /** Key of the backend. */
-  readonly backend: string;
+  /** Key of the backend; undefined for none. */
+  readonly backend: string | undefined;
   readonly policies: readonly TrafficPolicy[];
 }
 
@@ -110,7 +120,8 @@ function routeResource(
     ...{ key, listenerKey: listenerKey(gateway, listener), hostnames },
     name: { ...routeName(entry), ...(suffix === '' ? {} : { ruleName: suffix }) },
     matches: [{ path: { kind: { case: match, value: `${entry.endpoint}${suffix}` } }, headers }],
-    backends: [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
+    backends:
+      backend === undefined ? [] : [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
     trafficPolicies: policies.map((kind) => ({ phase: Phase.ROUTE, kind })),
   };
   return [keyed(key, { case: 'route', value })];

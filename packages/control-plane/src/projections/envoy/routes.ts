@@ -14,7 +14,7 @@ import type { PlainResource } from '@signalbox/xds';
 import { ratesOf, requestTimeoutMs } from '../call-bounds.ts';
 import { added, forwardMessage, retryOf } from './forward-messages.ts';
 import { a2aMessage, acceptsAll, strictJsonRpc } from './a2a.ts';
-import { unenforceableParts } from './enforceable.ts';
+import { canServe } from './enforceable.ts';
 import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
@@ -98,7 +98,7 @@ function denial(route: RouteEntry, { hasMcpFilters }: EnvoyOptions): string | un
   const knowsMessages = hasMcpFilters || route.kind === 'http' || route.kind === 'grpc';
   if (!knowsMessages) return 'needs an Envoy of version 1.40 or newer';
   // What is missing was said to whoever wrote the route; callers need not know it.
-  return unenforceableParts(route).length === 0 ? undefined : 'is not served by this data plane';
+  return canServe(route) ? undefined : 'is not served by this data plane';
 }
 
 function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares, options: EnvoyOptions): Route {
