@@ -52,7 +52,7 @@ function lines(text: string): number {
 /** Names declared in the settings of a package: `SIGNALBOX_…`. */
 function declaredSettings(repository: Repository): [path: string, name: string][] {
   return code(repository, /^packages\/(?!runtime\/)[^/]+\/src\/(?:.*\/)?settings\.ts$/).flatMap(([path, text]) =>
-    [...text.matchAll(/'((?:SIGNALBOX|DATABASE)_[A-Z0-9_]+)'/g)].map((match): [string, string] => [
+    [...text.matchAll(/'((?:SIGNALBOX|DATABASE|REDIS)_[A-Z0-9_]+)'/g)].map((match): [string, string] => [
       path,
       match[1] ?? '',
     ]),

@@ -58,6 +58,7 @@ export {
   type RuleLiteral,
   type TextTest,
 } from './policy/rule-condition.ts';
+export { celLimits } from './policy/cel.ts';
 export { type HealthLimits, type RolloutPlan, rolloutPlanOf, type StagePlan } from './policy/rollout.ts';
 export {
   decide,

@@ -39,9 +39,11 @@ import { Listeners, type OpenListener } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
+import { openSharedState } from './nodes/open-shared-state.ts';
+import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
-import { randomSessionKeys } from './session/session-keys.ts';
+import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
 import type { TableSource } from './table/admission.ts';
 import { CurrentTable } from './table/current-table.ts';
@@ -91,6 +93,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     { name: 'TLS files', stop: () => kit.tls?.stop() },
     { name: 'admin', start: () => admin.start(), stop: () => admin.stop() },
     { name: 'recorder', stop: (deadline) => kit.recorder.close(deadline) },
+    { name: 'shared state', start: () => kit.shared.start(), stop: () => kit.shared.stop() },
     sourceOf(kit, serving, options.environment ?? {}),
     { name: 'upstream', stop: () => serving.upstream.close() },
     {
@@ -126,6 +129,9 @@ interface Kit {
   readonly recorder: OutcomeCounter;
   /** Of the listeners; undefined: they are plaintext. */
   readonly tls: TlsFiles | undefined;
+  readonly sessionKeys: SessionKeys;
+  /** With other nodes. */
+  readonly shared: SharedState;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
@@ -150,7 +156,13 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   const isSecure = cert !== '' || key !== '';
   const files = { cert, key, ca: [] };
   const open = () => TlsFiles.open({ ...kit, purpose: 'listeners', files, pollMs: settings.tlsPoll });
-  return { ...kit, tls: isSecure ? await open() : undefined };
+  const given = settings.sessionKeys?.reveal();
+  if (!given) {
+    logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
+  }
+  const shared = await openSharedState({ ...kit, sessionKeys: given });
+  const sessionKeys = given ?? randomSessionKeys(random);
+  return { ...kit, sessionKeys, shared, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -229,16 +241,14 @@ function requestHandlerOf(
   kit: Kit,
   shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
 ): (exchange: Exchange) => void {
-  const { settings, nodeId, recorder, clock, random, metrics, logger } = kit;
-  if (!settings.sessionKeys) {
-    logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
-  }
+  const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
     ...shared,
     gateway: settings.gateway,
     node: nodeId,
     recorder,
-    sessionKeys: settings.sessionKeys?.reveal() ?? randomSessionKeys(random),
+    sessionKeys,
+    state,
     limits: requestLimitsOf(settings),
     clock,
     random,

@@ -4,6 +4,7 @@ import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
+import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
 import type { Http2ClientLimits } from './upstream/http2-client.ts';
@@ -112,6 +113,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
     federation: federationLimitsOf(settings),
+    nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,
   };

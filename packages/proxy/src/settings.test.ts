@@ -18,7 +18,21 @@ describe('the settings of a proxy', () => {
   it('have one variable each, with a sentence that says what it does', () => {
     const declared = Object.values(proxySettings);
     expect(new Set(declared.map(({ name }) => name)).size).toBe(declared.length);
-    expect(declared.filter(({ name, doc }) => !name.startsWith('SIGNALBOX_') || !/^[A-Z].+\.$/.test(doc))).toEqual([]);
+    const isNamed = (name: string): boolean => name.startsWith('SIGNALBOX_') || name === 'REDIS_URL';
+    expect(declared.filter(({ name, doc }) => !isNamed(name) || !/^[A-Z].+\.$/.test(doc))).toEqual([]);
+  });
+
+  it.each(['redis://127.0.0.1', 'redis://user:pass@host:6380/3', 'rediss://[::1]:6379', '/run/redis.sock'])(
+    'take %s for a Redis, and never show it',
+    (url) => {
+      const settings = readProxySettings({ REDIS_URL: url });
+      expect(settings.redisUrl?.reveal()).toBe(url);
+      expect(JSON.stringify(settings)).not.toContain(url);
+    },
+  );
+
+  it.each(['redis', 'http://127.0.0.1:6379', 'redis://', 'redis://host/name'])('refuse %s as a Redis', (url) => {
+    expect(() => readProxySettings({ REDIS_URL: url })).toThrow(SettingsError);
   });
 
   it('refuse keys of the wrong length and never show the right ones', () => {

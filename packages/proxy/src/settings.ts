@@ -18,6 +18,7 @@ import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
+import { nodesSettings } from './nodes/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
 import { upstreamSettings } from './upstream/settings.ts';
@@ -505,6 +506,9 @@ export const proxySettings = {
 
   ...bridgeSettings,
   ...federationSettings,
+
+  // Other nodes.
+  ...nodesSettings,
 
   // Events and the end.
   maxEvents: count(

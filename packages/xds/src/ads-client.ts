@@ -3,7 +3,7 @@ import { Backoff, type BackoffOptions, type Clock, type Logger, type Random, typ
 import type { ClientHandler, SubscriptionChange } from './client-handler.ts';
 import { ClientStreamRun, type StreamOutcome } from './client-stream-run.ts';
 import type { ClientTransport } from './discovery-transport.ts';
-import { type AdsClientTls, GrpcClientTransport } from './grpc-transport.ts';
+import { type AdsClientTls, GrpcClientTransport } from './grpc-client-transport.ts';
 import type { ClientNode } from './node.ts';
 
 export interface AdsClientOptions {

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { DeltaDiscoveryRequestSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { describe, expect, it } from 'vitest';
 import type { ClientStream } from './discovery-transport.ts';
-import { leafType } from './testing/memory-source.ts';
+import { leafType, sealType, testName } from './testing/memory-source.ts';
 import { testGrant } from './testing/server-fixture.ts';
 import { Simulation } from './testing/simulation.ts';
 
@@ -238,5 +238,80 @@ describe('open streams', () => {
       '14 the server is stopping: reconnect',
       '14 the server is stopping: reconnect',
     ]);
+  });
+});
+
+/** A client that answers when it is told to, and that knows what it holds of what came. */
+class SlowClient {
+  readonly held = new Map<string, string>();
+  readonly #world: Simulation;
+  readonly #stream: ClientStream;
+  #unanswered: { readonly typeUrl: string; readonly nonce: string }[] = [];
+
+  constructor(world: Simulation) {
+    this.#world = world;
+    this.#stream = world.transport('all').open({
+      onAccepted: () => undefined,
+      onResponse: ({ typeUrl, nonce, resources, removedResources }) => {
+        this.#unanswered.push({ typeUrl, nonce });
+        for (const { name, version } of resources) this.held.set(name, version);
+        for (const name of removedResources) this.held.delete(name);
+      },
+      onEnd: () => undefined,
+    });
+  }
+
+  async ask(typeUrl: string, { add = [], drop = [] }: { readonly add?: string[]; readonly drop?: string[] }) {
+    const names = (collections: string[]) => collections.map((collection) => testName(typeUrl, collection, '*'));
+    const [resourceNamesSubscribe, resourceNamesUnsubscribe] = [names(add), names(drop)];
+    const request = { node: { id: 'slow' }, typeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe };
+    this.#stream.send(create(DeltaDiscoveryRequestSchema, request));
+    await this.#world.clock.advance(10);
+  }
+
+  async answer(): Promise<boolean> {
+    const [response, ...rest] = this.#unanswered;
+    if (!response) return false;
+    this.#unanswered = rest;
+    const { typeUrl, nonce: responseNonce } = response;
+    this.#stream.send(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce }));
+    await this.#world.clock.advance(10);
+    return true;
+  }
+
+  async answerAll(): Promise<void> {
+    while (await this.answer());
+  }
+}
+
+describe('a client that gives a collection up and asks for it again while it owes an answer', () => {
+  it('misses nothing of what changed meanwhile', async () => {
+    const world = new Simulation(1, 0);
+    world.source.commit('acme', { leaves: { a: '1' } });
+    const client = new SlowClient(world);
+    await client.ask(leafType, { add: ['acme', 'globex'] });
+    world.source.commit('acme', { leaves: { a: '2' } });
+    await client.ask(leafType, { drop: ['acme'] });
+    world.source.commit('acme', { leaves: { b: '1' } });
+    await client.ask(leafType, { add: ['acme'] });
+    await client.answerAll();
+    const { held } = client;
+    expect([held.get(testName(leafType, 'acme', 'a')), held.get(testName(leafType, 'acme', 'b'))]).toEqual(['2', '1']);
+  });
+
+  it('is not said to run what it was never sent [60]', async () => {
+    const world = new Simulation(1, 0);
+    world.source.commit('acme', { leaves: { a: '1' } });
+    const client = new SlowClient(world);
+    await client.ask(sealType, { add: ['acme'] });
+    await client.ask(sealType, { drop: ['acme'] });
+    world.source.commit('acme', { leaves: { a: '2' } });
+    await client.ask(sealType, { add: ['acme'] });
+    await client.answer();
+    const said = () => world.observer.log.filter((line) => /^(sent|acked)/.test(line));
+    expect(said()).toContain('acked slow acme@1');
+    expect(said()).not.toContain('acked slow acme@2');
+    await client.answerAll();
+    expect(said().at(-1)).toBe('acked slow acme@2');
   });
 });

@@ -1,18 +1,21 @@
-import type { ChannelOptions, Metadata, Server } from '@grpc/grpc-js';
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Metadata } from '@grpc/grpc-js';
+import { AggregatedDiscoveryService } from '@signalbox/proto/envoy/service/discovery/v3/ads_pb.ts';
 import type { Clock, Logger, Metrics, Random } from '@signalbox/runtime';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { AdsMetrics } from './ads-metrics.ts';
 import { AdsStream, type ResponseEncoders } from './ads-stream.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import { ResponseEncoder } from './encoded-response.ts';
-import { type DiscoveryCall, GrpcServerTransport } from './grpc-transport.ts';
 import type { CollectionSource } from './family.ts';
+import type { GrpcConnectionLimits } from './grpc-connection.ts';
+import type { GrpcServer } from './grpc-server.ts';
+import { GrpcServerTransport } from './grpc-server-transport.ts';
 import type { ClientNode } from './node.ts';
 import { deltaFormat, leasedDeltaFormat, leasedStateFormat, stateFormat } from './response-format.ts';
 import { ServedFamilies } from './served-families.ts';
 import type { ServedFamilyOptions } from './served-family.ts';
 import type { SessionLimits } from './server-session.ts';
-import { discoveryServiceDefinition } from './service-definition.ts';
 import { statusCode, type StreamEnd } from './stream-end.ts';
 import type { SeenIds, StreamIdentity, StreamObserver } from './stream-observer.ts';
 
@@ -79,7 +82,7 @@ const fanOutChunk = 100;
 /** How long a client stays away from a server that has all the streams that it may have. */
 const fullRetryMs = 5_000;
 
-/** A discovery server. Add it to a gRPC server that was made with its channel options. */
+/** A discovery server. Add it to a gRPC server that was made with its connection limits. */
 export function createAdsServer(options: AdsServerOptions): AdsServer {
   return new AdsServer(options);
 }
@@ -101,7 +104,8 @@ export class AdsServer {
   readonly #streams = new Set<AdsStream>();
   readonly #due = new Set<AdsStream>();
   readonly #sweeping: Disposable;
-  #fanningOut = false;
+  #servedInTurn = 0;
+  #turning = false;
   #stopping = false;
   #nextId = 1;
 
@@ -121,26 +125,25 @@ export class AdsServer {
     this.#sweeping = clock.interval(Math.max(1, limits.answerTimeoutMs / 4), () => this.#sweep());
   }
 
-  /** Options that the gRPC server must be made with: limits and keepalive live below the service. */
-  get channelOptions(): ChannelOptions {
+  /** What the gRPC server must be made with: limits and keepalive live below the service. */
+  get connectionLimits(): GrpcConnectionLimits {
     const { limits } = this.#options;
     return {
-      'grpc.max_receive_message_length': limits.maxRequestBytes,
-      'grpc.keepalive_time_ms': limits.keepaliveIntervalMs,
-      'grpc.keepalive_timeout_ms': limits.keepaliveTimeoutMs,
+      maxRequestBytes: limits.maxRequestBytes,
+      keepaliveIntervalMs: limits.keepaliveIntervalMs,
+      keepaliveTimeoutMs: limits.keepaliveTimeoutMs,
       // Streams end by themselves, in order. This frees a connection that others would keep open for ever.
-      'grpc.max_connection_age_ms': limits.maxStreamAgeMs * (1 + limits.streamAgeJitter) * 1.25,
-      'grpc.max_connection_age_grace_ms': limits.streamAgeGraceMs,
-      'grpc.enable_channelz': 0,
+      maxConnectionAgeMs: limits.maxStreamAgeMs * (1 + limits.streamAgeJitter) * 1.25,
+      connectionAgeGraceMs: limits.streamAgeGraceMs,
+      maxStreamsPerConnection: limits.maxStreams,
     };
   }
 
   /** Registers the service. */
-  addTo(server: Server): void {
-    server.addService(discoveryServiceDefinition, {
-      deltaAggregatedResources: (call: DiscoveryCall) => this.serve(new GrpcServerTransport(call, 'delta')),
-      streamAggregatedResources: (call: DiscoveryCall) => this.serve(new GrpcServerTransport(call, 'state')),
-    });
+  addTo(server: Pick<GrpcServer, 'handle'>): void {
+    const { deltaAggregatedResources: delta, streamAggregatedResources: state } = AggregatedDiscoveryService.method;
+    server.handle(pathOf(delta), (call) => this.serve(new GrpcServerTransport(call, 'delta')));
+    server.handle(pathOf(state), (call) => this.serve(new GrpcServerTransport(call, 'state')));
   }
 
   /** Serves a stream until it ends. */
@@ -215,23 +218,34 @@ export class AdsServer {
 
   #onBehind(streams: ReadonlySet<AdsStream>): void {
     for (const stream of streams) this.#due.add(stream);
-    if (!this.#fanningOut) this.#fanOut();
+    this.#fanOut();
   }
 
-  /** Moves the streams on that are due. Node flushes sockets only when the loop turns: so no long run without one. */
+  /**
+   * Moves the streams on that are due, so many in one turn of the event loop, whoever has asked for it: node flushes
+   * sockets only when the loop turns.
+   */
   #fanOut(): void {
-    let count = 0;
     for (const stream of this.#due) {
+      if (this.#servedInTurn === fanOutChunk) break;
+      this.#servedInTurn += 1;
       this.#due.delete(stream);
       stream.catchUp();
-      count += 1;
-      if (count === fanOutChunk) break;
     }
-    this.#fanningOut = this.#due.size > 0;
-    if (this.#fanningOut) setImmediate(() => this.#fanOut());
+    if (this.#servedInTurn === 0 || this.#turning) return;
+    this.#turning = true;
+    setImmediate(() => {
+      this.#turning = false;
+      this.#servedInTurn = 0;
+      this.#fanOut();
+    });
   }
 
   #sweep(): void {
     for (const stream of this.#streams) stream.checkAnswers();
   }
+}
+
+function pathOf({ parent, name }: DescMethod): string {
+  return `/${parent.typeName}/${name}`;
 }

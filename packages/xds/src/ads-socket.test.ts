@@ -1,9 +1,9 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { Metrics, Secret, systemClock, systemRandom } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AdsClient } from './ads-client.ts';
 import { type AdsServer, createAdsServer } from './ads-server.ts';
+import { GrpcServer } from './grpc-server.ts';
 import { RecordingNode } from './testing/recording-node.ts';
 import { leafType, MemorySource, sealType, testFamily, testName, twigType } from './testing/memory-source.ts';
 import { testGrant, testServerLimits } from './testing/server-fixture.ts';
@@ -23,16 +23,12 @@ async function serve(source: MemorySource): Promise<{ ads: AdsServer; address: s
     metrics: new Metrics(),
     limits: testServerLimits,
   });
-  const server = new Server(ads.channelOptions);
+  const server = new GrpcServer({ clock: systemClock, limits: ads.connectionLimits });
   ads.addTo(server);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
   cleanups.push(() => {
     ads.stop();
-    server.forceShutdown();
+    server.destroy();
   });
   return { ads, address: `127.0.0.1:${port}` };
 }

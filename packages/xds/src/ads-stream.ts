@@ -6,7 +6,7 @@ import type { ChangeSet } from './change-set.ts';
 import type { ServerTransport } from './discovery-transport.ts';
 import type { ResponseEncoder } from './encoded-response.ts';
 import { type ClientNode, nodeOf } from './node.ts';
-import { followedBy } from './followed.ts';
+import { followedBy, together } from './followed.ts';
 import type { ServedFamilies } from './served-families.ts';
 import type { ServedFamily } from './served-family.ts';
 import {
@@ -55,7 +55,13 @@ interface Opened {
   readonly position: StreamPosition;
   readonly context: SessionContext;
   session: ServerSession;
+  /** Collections that it has asked for, of those that it may see. */
+  asked: 'all' | ReadonlySet<string>;
+  /** Collections of whose changes it is told. */
+  followed: 'all' | ReadonlySet<string>;
 }
+
+const noIds: ReadonlySet<string> = new Set();
 
 /** One stream: a session bound to its transport, with its timers. Waiting for a first request, then open, then closed. */
 export class AdsStream {
@@ -113,6 +119,7 @@ export class AdsStream {
     const opened = this.#opened;
     if (this.#phase !== 'open' || !opened || !isAtRest(opened.session)) return;
     if (this.#isOld) return this.#endOldStream();
+    if (opened.followed !== opened.asked) this.#follow(opened);
     if (opened.position.isBehind) this.#step(opened, { kind: 'advance', changes: opened.position.advance() });
   }
 
@@ -141,17 +148,27 @@ export class AdsStream {
     const { types } = opened.session;
     this.#step(opened, { kind: 'request', request });
     if (this.#phase !== 'open') return;
-    if (changesSubscription(request, types)) this.#follow(opened);
+    if (changesSubscription(request, types)) this.#askedFor(opened);
     this.catchUp();
   }
 
-  /** Has changes told of what the stream has asked for, and of nothing else. */
-  #follow({ info, family, session }: Opened): void {
-    const { variant } = this.#transport;
+  #askedFor(opened: Opened): void {
+    const { info, family, session } = opened;
+    const isDelta = this.#transport.variant === 'delta';
     // Requests of the other variant say all their names each time, and are few.
-    const followed = variant === 'delta' ? followedBy(session, family.order, info.collections) : info.collections;
-    family.follow(this, followed);
-    if (variant === 'delta') this.#options.observer.following?.(info, followed);
+    opened.asked = isDelta ? followedBy(session, family.order, info.collections) : info.collections;
+    this.#follow(opened);
+    if (isDelta) this.#options.observer.following?.(info, opened.asked);
+  }
+
+  /**
+   * Has changes told of what the stream has asked for, and of nothing else. But in a round it stands where the round began,
+   * also in what it gives up: of that something may be unanswered, and it may ask for it again before the round ends.
+   */
+  #follow(opened: Opened): void {
+    const { family, session, asked, followed } = opened;
+    opened.followed = isAtRest(session) ? asked : together(followed, asked);
+    family.follow(this, opened.followed);
   }
 
   async #authenticate(request: StreamRequest): Promise<void> {
@@ -198,7 +215,10 @@ export class AdsStream {
     };
     const position = new StreamPosition(family.newestFor(info), grant.collections);
     const context = this.#context(node, family, position);
-    const opened = { info, grant, family, position, context, session: newServerSession };
+    const opened: Opened = {
+      ...{ info, grant, family, position, context },
+      ...{ session: newServerSession, asked: noIds, followed: noIds },
+    };
     this.#opened = opened;
     this.#phase = 'open';
     this.#timers.use(clock.interval(limits.authenticationCheckMs, () => void this.#checkAgain(opened)));
@@ -262,11 +282,11 @@ export class AdsStream {
     switch (effect.kind) {
       case 'send':
         metrics.sent(effect.response.bytes.length);
-        this.#transport.send(effect.response.bytes);
+        this.#transport.send(effect.response);
         break;
       case 'heartbeat':
         metrics.renewed();
-        this.#transport.send(effect.response.bytes);
+        this.#transport.send(effect.response);
         break;
       case 'sent':
         observer.sent(info, effect.collections);

@@ -3,6 +3,7 @@ import type {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import type { EncodedResponse } from './encoded-response.ts';
 import type { StreamEnd } from './stream-end.ts';
 import type { StreamRequest, StreamVariant } from './stream-request.ts';
 
@@ -22,8 +23,7 @@ export interface ServerTransport {
   resume(): void;
   /** Tells the client that it is let in. */
   accept(): void;
-  /** @param response an encoded response. */
-  send(response: Buffer): void;
+  send(response: EncodedResponse): void;
   /** Ends the stream with a status. `onEnd` is not called any more. */
   end(end: StreamEnd): void;
 }

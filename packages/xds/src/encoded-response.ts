@@ -5,6 +5,7 @@ import {
   type ResourceSchema,
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { ResourceDelta, ResourceEntry } from './family.ts';
+import { frameMessage, messageIn } from './grpc-framing.ts';
 import { deltaFormat, type ResponseFormat } from './response-format.ts';
 
 /** A resource before it is encoded. */
@@ -27,6 +28,8 @@ export interface EncodedResponse {
   readonly version: string;
   /** The whole response message. */
   readonly bytes: Buffer;
+  /** The same behind its prefix, as it goes over gRPC: made once for all streams. */
+  readonly frame: Buffer;
 }
 
 /**
@@ -201,8 +204,8 @@ export class ResponseEncoder {
       this.#sequence += 1;
       const nonce = String(this.#sequence);
       const { version, bytes: envelope } = this.#format.envelope(typeUrl, nonce, part);
-      const bytes = Buffer.concat([...part.updated.map((entry) => this.#format.resource(entry)), envelope]);
-      response = { nonce, version, bytes };
+      const frame = frameMessage([...part.updated.map((entry) => this.#format.resource(entry)), envelope]);
+      response = { nonce, version, bytes: messageIn(frame), frame };
       this.#encoded.set(part, response);
     }
     return response;

@@ -20,3 +20,9 @@ export function followedBy({ types }: ServerSession, served: SendOrder, visible:
   }
   return visible === 'all' ? asked : new Set([...asked].filter((id) => visible.has(id)));
 }
+
+/** Everything that is in one or the other. */
+export function together(one: Ids, other: Ids): Ids {
+  if (one === 'all' || other === 'all') return 'all';
+  return one.size === 0 ? other : new Set([...one, ...other]);
+}

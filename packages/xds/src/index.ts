@@ -25,10 +25,12 @@ export type {
   ResourceLease,
   StagedCollection,
 } from './family.ts';
-export type { AdsClientTls } from './grpc-transport.ts';
+export type { AdsClientTls } from './grpc-client-transport.ts';
+export { GrpcServer } from './grpc-server.ts';
 export type { ClientNode } from './node.ts';
 export type { ServedFamilyOptions } from './served-family.ts';
 export { serviceDefinition } from './service-definition.ts';
+export { CallFailure, handleUnary, type UnaryCall } from './unary-method.ts';
 export { statusCode, type StatusCode, type StreamEnd } from './stream-end.ts';
 export type {
   CollectionRevision,

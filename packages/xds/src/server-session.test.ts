@@ -79,7 +79,7 @@ describe('stream and identity', () => {
 
   it('bounds the names and the types of a stream [9]', () => {
     const names = new SessionDriver();
-    names.request({ typeUrl: leafType, resourceNamesSubscribe: ['a', 'b', 'c', 'd', 'e', 'f'] });
+    names.request({ typeUrl: leafType, resourceNamesSubscribe: ['a', 'b', 'c', 'd', 'e', 'f', 'g'] });
     expect(names.effectsOf('close')).toMatchObject([{ end: { code: 8 } }]);
     const types = new SessionDriver();
     for (const typeUrl of ['t/1', 't/2', 't/3', 't/4', 't/5']) types.request({ typeUrl });

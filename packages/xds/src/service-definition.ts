@@ -11,15 +11,7 @@ export const deltaMethod = serviceDefinition(AggregatedDiscoveryService)[
   'deltaAggregatedResources'
 ] as MethodDefinition<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
-/**
- * The aggregated discovery service as the server offers it: requests are decoded, responses are bytes that were encoded
- * before. A method without a handler answers UNIMPLEMENTED.
- */
-export const discoveryServiceDefinition: ServiceDefinition = withBytesAsResponses(
-  serviceDefinition(AggregatedDiscoveryService),
-);
-
-/** What a grpc-js server or client needs to know about a service. */
+/** What a grpc-js client needs to know about a service. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   const methods = service.methods.map((method) => [
     method.localName,
@@ -42,13 +34,4 @@ function encode(desc: DescMessage) {
 
 function decode(desc: DescMessage) {
   return (bytes: Buffer) => fromBinary(desc, bytes);
-}
-
-/** grpc-js never sends a plain Uint8Array and says nothing about it: these bytes must be a Buffer. */
-function withBytesAsResponses(definition: ServiceDefinition): ServiceDefinition {
-  const methods = Object.entries(definition).map(([name, method]) => [
-    name,
-    { ...method, responseSerialize: (bytes: Buffer) => bytes },
-  ]);
-  return Object.fromEntries(methods) as ServiceDefinition;
 }

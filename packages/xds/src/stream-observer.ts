@@ -33,8 +33,14 @@ export interface StreamInfo {
   readonly sources?: SeenIds;
 }
 
-/** Ids that may be seen; what a set answers may change with time. */
-export type SeenIds = 'all' | { has(id: string): boolean };
+/** Ids that may be seen; what it answers may change with time. */
+export type SeenIds = 'all' | SeenSet;
+
+interface SeenSet {
+  has(id: string): boolean;
+  /** Those that exist now, which are far fewer than all that there are. */
+  keys(): Iterable<string>;
+}
 
 /** Whose credential the stream was opened with. */
 export interface StreamIdentity {

@@ -17,7 +17,8 @@ type Action =
       readonly answer: 'ack' | 'nack' | 'no';
     }
   | { readonly kind: 'commit'; readonly id: string; readonly leaves: TestChange }
-  | { readonly kind: 'remove'; readonly id: string };
+  | { readonly kind: 'remove'; readonly id: string }
+  | { readonly kind: 'reconnect' };
 
 const collection = fc.constantFrom('acme', 'globex');
 const change = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('1', '2', null));
@@ -30,6 +31,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('commit' as const), id: collection, leaves: change }),
   fc.record({ kind: fc.constant('remove' as const), id: collection }),
+  fc.record({ kind: fc.constant('reconnect' as const) }),
 );
 
 /** A client by the letter: what it subscribed to, and what it holds of that. */
@@ -63,6 +65,22 @@ class Client {
     );
   }
 
+  /** Begins another stream with what it subscribed to and what it holds. */
+  reconnect(): void {
+    if (!this.#asked) return;
+    this.#driver.reconnect();
+    this.open = [];
+    const names = [...this.#subscribed];
+    this.take(
+      this.#driver.request({
+        typeUrl: leafType,
+        resourceNamesSubscribe: names.length > 0 ? names : ['*'],
+        resourceNamesUnsubscribe: names.length > 0 ? [] : ['*'],
+        initialResourceVersions: Object.fromEntries(this.held),
+      }),
+    );
+  }
+
   covers(name: string): boolean {
     const glob = testName(leafType, parseStructuredName(name)?.collection ?? '', '*');
     return this.#subscribed.has('*') || this.#subscribed.has(glob) || this.#subscribed.has(name);
@@ -90,7 +108,8 @@ describe('any sequence of requests and changes', () => {
         for (const step of actions) {
           if (step.kind === 'request') client.request(step.add, step.drop, step.answer);
           else if (step.kind === 'commit') driver.source.commit(step.id, step);
-          else driver.source.drop(step.id);
+          else if (step.kind === 'remove') driver.source.drop(step.id);
+          else client.reconnect();
           client.take(driver.take());
           expect(client.open.length).toBeLessThanOrEqual(1);
         }

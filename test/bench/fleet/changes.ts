@@ -1,6 +1,7 @@
 import { cpuUs } from '../src/process-cost.ts';
 import { backend, type MeasuredControlPlane } from './control-plane.ts';
-import { type Commit, type Deliveries, nowMs } from './fleet.ts';
+import type { Commit, Deliveries } from './deliveries.ts';
+import { nowMs } from './fleet.ts';
 import type { FleetAnswer, FleetRequest } from './fleet-process.ts';
 import type { Forked } from './forked.ts';
 

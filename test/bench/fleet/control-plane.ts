@@ -82,7 +82,7 @@ export async function seed(
     where t.name like 'tenant-%' and r.tenant = ${everyone}`;
   await sql`insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count)
     select name, 1, 0, 'apply', 'seed', '', ${size.resourcesPerTenant} from signalbox.tenant where name like 'tenant-%'`;
-  await sql`update signalbox.tenant set revision = 1, resource_count = ${size.resourcesPerTenant} where name like 'tenant-%'`;
+  await sql`update signalbox.tenant set revision = 1, revised_at = clock_timestamp(), resource_count = ${size.resourcesPerTenant} where name like 'tenant-%'`;
   await sql`vacuum analyze signalbox.resource`;
   await sql`vacuum analyze signalbox.tenant`;
   await sql.end();

@@ -1,6 +1,7 @@
 // The fleet in a process of its own, so that neither the control plane nor whoever commits pays for it. It does what
 // its parent asks for, one thing at a time, and answers each with one message.
-import { type Arrival, type Commit, type Deliveries, Fleet, type GroupPlan } from './fleet.ts';
+import type { Commit, Deliveries } from './deliveries.ts';
+import { type Arrival, Fleet, type GroupPlan } from './fleet.ts';
 
 /** What a fleet can be asked for. */
 export type FleetRequest =
@@ -12,7 +13,6 @@ export type FleetRequest =
 
 export type FleetAnswer = Arrival | Deliveries | { readonly error: string } | Record<string, never>;
 
-const lookMs = 10;
 let fleet: Fleet | undefined;
 
 async function answer(request: FleetRequest): Promise<FleetAnswer> {
@@ -29,10 +29,7 @@ async function answer(request: FleetRequest): Promise<FleetAnswer> {
       fleet.listen();
       return {};
     case 'deliveries':
-      for (let waited = 0; waited < request.withinMs && !fleet.has(request.commits); waited += lookMs) {
-        await new Promise((resolve) => setTimeout(resolve, lookMs));
-      }
-      return fleet.deliveries(request.commits);
+      return fleet.deliveries(request.commits, request.withinMs);
     case 'leave':
       fleet.stop();
       fleet = undefined;

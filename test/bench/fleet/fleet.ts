@@ -8,31 +8,13 @@ import {
   readResource,
   readResponse,
 } from './discovery-messages.ts';
+import { type Commit, type Deliveries, deliveriesOf, type ManifestArrival } from './deliveries.ts';
 import { Http2Call } from './http2-call.ts';
 
 /** Nodes with one credential: they see the same scopes and hold the same. */
 export interface GroupPlan {
   readonly token: string;
   readonly nodes: number;
-}
-
-/** A commit that was made while the fleet listened. Times are of the machine's monotonic clock, in milliseconds. */
-export interface Commit {
-  readonly scope: string;
-  readonly revision: number;
-  /** When the request for it was sent, and when it was answered. */
-  readonly startedMs: number;
-  readonly answeredMs: number;
-}
-
-/** How the fleet heard of commits. */
-export interface Deliveries {
-  readonly count: number;
-  /** Nodes that see a scope and never had the newest of its commits. */
-  readonly lost: number;
-  /** From request to node, and from answer to node; sorted. */
-  readonly sinceRequestMs: readonly number[];
-  readonly sinceAnswerMs: readonly number[];
 }
 
 /** What connecting took. */
@@ -49,6 +31,10 @@ export interface Arrival {
 const types = [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')];
 const manifestType = typeUrlOf('Manifest');
 const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+/** How long connecting all may take. */
+const connectWithinMs = 60_000;
+/** How often to look whether all have arrived, in milliseconds. */
+const lookMs = 10;
 /** How long a node waits that was cut off and not told for how long, in milliseconds. */
 const retryMs = { least: 200, spread: 800 };
 
@@ -63,9 +49,10 @@ export class Fleet {
   readonly #groups: readonly Group[];
   readonly #nodes: readonly SimulatedNode[];
   readonly #counts = { deferred: 0, responses: 0, bytes: 0, resources: 0 };
-  #arrivals: [node: number, scope: string, revision: number, atMs: number][] = [];
+  #arrivals: ManifestArrival[] = [];
   #unconfigured = 0;
   #onConfigured: () => void = () => undefined;
+  #onLate: () => void = () => undefined;
   #stopped = false;
 
   constructor(address: { readonly host: string; readonly port: number }, groups: readonly GroupPlan[]) {
@@ -84,7 +71,12 @@ export class Fleet {
     this.#unconfigured = this.#nodes.length;
     const configured = new Promise<void>((resolve) => (this.#onConfigured = resolve));
     for (const node of this.#nodes) node.dial(this.#address);
-    await configured;
+    const limit = setTimeout(() => this.#onLate(), connectWithinMs);
+    await Promise.race([configured, new Promise<void>((resolve) => (this.#onLate = resolve))]);
+    clearTimeout(limit);
+    if (this.#unconfigured > 0) {
+      throw new Error(`${this.#unconfigured} of ${this.#nodes.length} nodes have no configuration yet`);
+    }
     const since = (name: keyof typeof before) => this.#counts[name] - before[name];
     return {
       milliseconds: nowMs() - startedMs,
@@ -110,46 +102,20 @@ export class Fleet {
     this.#arrivals = [];
   }
 
-  /** Whether every node has the newest of these commits that it sees. */
-  has(commits: readonly Commit[]): boolean {
+  /** Resolves when every node has the newest of these commits that it sees, or when it takes too long. */
+  async deliveries(commits: readonly Commit[], withinMs: number): Promise<Deliveries> {
+    const untilMs = nowMs() + withinMs;
     const newest = newestOf(commits);
-    return this.#nodes.every(({ revisions }) =>
-      [...newest].every(([scope, revision]) => (revisions.get(scope) ?? revision) >= revision),
+    let behind = this.#nodes.flatMap(({ revisions }) =>
+      Array.from(newest, ([scope, revision]) => ({ revisions, scope, revision })).filter(({ scope }) =>
+        revisions.has(scope),
+      ),
     );
-  }
-
-  /** What became of commits since `listen`. */
-  deliveries(commits: readonly Commit[]): Deliveries {
-    const byScope = Map.groupBy(commits, ({ scope }) => scope);
-    const first = new Map<string, number>();
-    for (const [node, scope, revision, atMs] of this.#arrivals) {
-      // A later revision that comes first brings what the earlier ones would have.
-      for (const commit of byScope.get(scope) ?? []) {
-        const key = `${node} ${scope} ${commit.revision}`;
-        if (commit.revision <= revision && !first.has(key)) first.set(key, atMs);
-      }
+    const lags = ({ revisions, scope, revision }: (typeof behind)[number]) => (revisions.get(scope) ?? 0) < revision;
+    for (behind = behind.filter(lags); behind.length > 0 && nowMs() < untilMs; behind = behind.filter(lags)) {
+      await new Promise((resolve) => setTimeout(resolve, lookMs));
     }
-    const sinceRequestMs: number[] = [];
-    const sinceAnswerMs: number[] = [];
-    let lost = 0;
-    for (const { index, revisions } of this.#nodes) {
-      for (const [scope, list] of byScope) {
-        if (!revisions.has(scope)) continue;
-        for (const { revision, startedMs, answeredMs } of list) {
-          const atMs = first.get(`${index} ${scope} ${revision}`);
-          if (atMs === undefined) lost += 1;
-          else {
-            sinceRequestMs.push(atMs - startedMs);
-            sinceAnswerMs.push(atMs - answeredMs);
-          }
-        }
-      }
-    }
-    const ordered = (values: number[]) => values.sort((a, b) => a - b);
-    return {
-      ...{ count: sinceRequestMs.length, lost },
-      ...{ sinceRequestMs: ordered(sinceRequestMs), sinceAnswerMs: ordered(sinceAnswerMs) },
-    };
+    return deliveriesOf(commits, this.#nodes, this.#arrivals);
   }
 
   noteResponse(bytes: number, resources: number): void {
@@ -159,7 +125,7 @@ export class Fleet {
   }
 
   noteManifest(node: number, scope: string, revision: number): void {
-    this.#arrivals.push([node, scope, revision, nowMs()]);
+    this.#arrivals.push({ node, scope, revision, atMs: nowMs() });
   }
 
   noteConfigured(): void {

@@ -7,7 +7,7 @@ import { createDatabase } from '@signalbox/test-harness';
 import { startPostgres } from 'signalbox/bundled/postgres-process';
 
 import { describeMachine, limitations } from '../src/machine.ts';
-import { type ColdStart, measureColdStart } from './cold-start.ts';
+import { measureColdStart } from './cold-start.ts';
 import { type CommitRate, measureCommitRate } from './commit-rate.ts';
 import { seed, startMeasured } from './control-plane.ts';
 import { type FleetCost, measureFleet } from './fleet-run.ts';
@@ -20,49 +20,87 @@ const options = readOptions(process.argv.slice(2));
 if (options === 'help') console.log(usage);
 else await run(options);
 
+interface Place {
+  readonly databaseUrl: string;
+  readonly operatorToken: string;
+  readonly folder: string;
+}
+
 async function run(chosen: FleetOptions): Promise<void> {
   const started = performance.now();
-  const limit = setTimeout(() => {
-    console.error(`not done within ${chosen.maxSeconds} s: raise --max-seconds or measure less`);
-    process.exit(1);
-  }, chosen.maxSeconds * 1_000);
+  const notes = limitations();
   const folder = mkdtempSync(join(tmpdir(), 'signalbox-bench-fleet-'));
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
+  const clean = async () => {
+    await postgres.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const limit = setTimeout(() => {
+    console.error(`not done within ${chosen.maxSeconds} s: raise --max-seconds or measure less`);
+    void clean().finally(() => process.exit(1));
+  }, chosen.maxSeconds * 1_000);
+  /** One part of the run. A part that fails is said to, and does not take the others with it. */
+  const part = async <T>(name: string, measure: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      const measured = await measure();
+      console.log(`${name}: ${JSON.stringify(measured)}`);
+      return measured;
+    } catch (error) {
+      console.error(`${name}: not measured`, error);
+      notes.push(`${name} could not be measured: ${String(error)}`);
+      return undefined;
+    }
+  };
   try {
-    const { nodes, writers, commitSeconds, coldStartResources, cpuProfile, tenants, resourcesPerTenant } = chosen;
+    const { nodes, commitSeconds, coldStartResources, tenants, resourcesPerTenant } = chosen;
     const fleets: FleetCost[] = [];
-    let commitRate: CommitRate | undefined;
     const databaseUrl = await createDatabase(postgres.url);
-    const operatorToken = nodes.length === 0 ? '' : await seeded(databaseUrl, { tenants, resourcesPerTenant });
-    for (const [at, size] of nodes.entries()) {
-      // A new process for each size: what one has left behind is not the next one's.
-      await using plane = await startMeasured({ databaseUrl, operatorToken, cpuProfile });
-      await using fleet = new Forked<FleetRequest, FleetAnswer>('fleet-process.ts');
-      const cost = await measureFleet(plane, fleet, { nodes: size, options: chosen });
-      fleets.push(cost);
-      console.log(JSON.stringify(cost));
-      if (at > 0 || commitSeconds === 0) continue;
-      commitRate = await measureCommitRate({ plane, databaseUrl, writers, seconds: commitSeconds, folder });
-      console.log(JSON.stringify(commitRate));
+    const isSeeded = nodes.length > 0 || commitSeconds > 0;
+    const operatorToken = isSeeded ? await seeded(databaseUrl, { tenants, resourcesPerTenant }) : '';
+    const place = { databaseUrl, operatorToken, folder };
+    for (const size of nodes) {
+      const cost = await part(`${size} nodes`, () => fleetOf(size, place, chosen));
+      if (cost) fleets.push(cost);
     }
-    let coldStart: ColdStart | undefined;
-    if (coldStartResources > 0) {
-      coldStart = await measureColdStart(postgres.url, coldStartResources, cpuProfile);
-      console.log(JSON.stringify(coldStart));
-    }
+    const commitRate = commitSeconds === 0 ? undefined : await part('commits', () => commitRateOf(place, chosen));
+    const coldStart =
+      coldStartResources === 0
+        ? undefined
+        : await part('cold start', () => measureColdStart(postgres.url, coldStartResources, chosen.cpuProfile));
     const seconds = (performance.now() - started) / 1_000;
     const machine = describeMachine();
     const text = renderResults({
-      ...{ machine, seconds, limitations: limitations(), options: chosen },
+      ...{ machine, seconds, limitations: notes, options: chosen },
       ...{ fleets, commitRate, coldStart },
     });
     if (chosen.writeResults) writeFileSync(new URL('RESULTS.md', import.meta.url), text);
     console.log(text);
   } finally {
     clearTimeout(limit);
-    await postgres.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await clean();
   }
+}
+
+/** A new process for each size: what one has left behind is not the next one's. */
+async function fleetOf(
+  nodes: number,
+  { databaseUrl, operatorToken }: Place,
+  options: FleetOptions,
+): Promise<FleetCost> {
+  await using plane = await startMeasured({ databaseUrl, operatorToken, cpuProfile: options.cpuProfile });
+  await using fleet = new Forked<FleetRequest, FleetAnswer>('fleet-process.ts');
+  return await measureFleet(plane, fleet, { nodes, options });
+}
+
+async function commitRateOf({ databaseUrl, operatorToken, folder }: Place, options: FleetOptions): Promise<CommitRate> {
+  await using plane = await startMeasured({ databaseUrl, operatorToken, cpuProfile: options.cpuProfile });
+  return await measureCommitRate({
+    plane,
+    databaseUrl,
+    writers: options.writers,
+    seconds: options.commitSeconds,
+    folder,
+  });
 }
 
 /** Rows that are written past the control plane are heard of by the next one that starts. @returns the operator's token. */

@@ -1,9 +1,8 @@
 // Items 26 to 47 of the acceptance list, on delta streams of a real control plane. Subscribers have the native family
 // where nothing else is said.
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { Metrics, systemClock, systemRandom } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
-import { createAdsServer } from '@signalbox/xds';
+import { createAdsServer, GrpcServer } from '@signalbox/xds';
 import { leafType, MemorySource, testFamily, testName } from '@signalbox/xds/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it, onTestFinished } from 'vitest';
 import { type ControlPlane, startControlPlaneFor } from './control-plane.ts';
@@ -287,16 +286,13 @@ async function serveMemory(source: MemorySource): Promise<string> {
       ...{ keepaliveIntervalMs: 10_000, keepaliveTimeoutMs: 5_000 },
     },
   });
-  const server = new Server(ads.channelOptions);
+  const server = new GrpcServer({ clock: systemClock, limits: ads.connectionLimits });
   ads.addTo(server);
   onTestFinished(() => {
     ads.stop();
-    server.forceShutdown();
+    server.destroy();
   });
-  const port = await new Promise<number>((resolve, reject) => {
-    const bound = (error: Error | null, chosen: number) => (error ? reject(error) : resolve(chosen));
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), bound);
-  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
   return `127.0.0.1:${port}`;
 }
 

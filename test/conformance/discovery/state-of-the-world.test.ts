@@ -33,9 +33,17 @@ function stream(): StateStream {
 
 /** Commits, and waits until every stream of the family has been offered it. */
 async function commit(texts: Readonly<Record<string, string | null>>): Promise<void> {
-  const witness = await Witness.of(to, clusterType);
-  await plane.backends(tenant, texts);
-  await witness.sees(name(Object.keys(texts)[0] ?? ''));
+  await seen({ typeUrl: clusterType, short: Object.keys(texts)[0] ?? '' }, () => plane.backends(tenant, texts));
+}
+
+/** Commits something, and waits until every stream of the family has been offered it. */
+async function seen(
+  what: { readonly typeUrl: string; readonly short: string },
+  write: () => Promise<unknown>,
+): Promise<void> {
+  const witness = await Witness.of(to, what.typeUrl);
+  await write();
+  await witness.sees(name(what.short));
   witness.close();
 }
 
@@ -257,13 +265,11 @@ it('24. One response of a type is unanswered at most; what changes meanwhile is 
 });
 
 it('25. No name stands twice in a response, and every resource is of the type of the response.', async () => {
-  await plane.admin.config.apply({
-    scope: tenant,
-    resources: [
-      ...route(tenant, 'r', 'a'),
-      { kind: 'Backend', tenant, name: 'a', spec: { mcp: { url: 'http://127.0.0.1:1/' } } },
-    ],
-  });
+  const resources = [
+    ...route(tenant, 'r', 'a'),
+    { kind: 'Backend', tenant, name: 'a', spec: { mcp: { url: 'http://127.0.0.1:1/' } } },
+  ];
+  await seen({ typeUrl: routesType, short: 'r' }, () => plane.admin.config.apply({ scope: tenant, resources }));
   const all = stream();
   for (const typeUrl of [clusterType, endpointsType, listenerType, routesType]) {
     const names = ['*', name('a'), name('r'), name('r')];

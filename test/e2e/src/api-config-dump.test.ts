@@ -50,7 +50,7 @@ describe('a dump of what discovery sends', () => {
   it('has the resources of nodes as they are committed', async () => {
     const kinds = (await dump({ tenants: ['acme'] })).map(({ type }) => type.slice(type.lastIndexOf('.') + 1));
     expect(kinds.toSorted()).toEqual(
-      ['Backend', 'Gateway', 'Gateway', 'Policy', 'Route', 'Tenant', 'Tenant', 'VirtualServer'].toSorted(),
+      ['Backend', 'Gateway', 'Gateway', 'Policy', 'Route', 'Tenant', 'VirtualServer'].toSorted(),
     );
   });
 
@@ -60,11 +60,14 @@ describe('a dump of what discovery sends', () => {
     expect(JSON.stringify(resources.map(({ content }) => content))).not.toContain(hash);
   });
 
-  it('has only what a credential for these tenants gets', async () => {
-    const text = JSON.stringify((await dump({ family: 'agentgateway', tenants: ['acme'] })).map(({ name }) => name));
-    expect(text).toContain('acme');
-    expect(text).not.toContain('globex');
-  });
+  it.each(['native', 'envoy', 'agentgateway'])(
+    'has only what a credential for these tenants gets, for nodes of the family %s',
+    async (family) => {
+      const text = JSON.stringify(await dump({ family, tenants: ['acme'] }));
+      expect(text).toContain('acme');
+      expect(text).not.toContain('globex');
+    },
+  );
 
   it('has what a node of an older version gets', async () => {
     const typesOf = async (version: string) =>

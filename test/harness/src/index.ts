@@ -39,6 +39,7 @@ export {
   yaml,
 } from './resources.ts';
 export { type RecordedRequest, RequestLog } from './request-log.ts';
+export { startTestRedis, type TestRedis } from './redis.ts';
 export { type RunPostgres, startRunPostgres } from './run-postgres.ts';
 export type { SseEvent } from './sse-reader.ts';
 export { startTcpProxy, type TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';

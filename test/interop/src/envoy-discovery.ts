@@ -1,4 +1,3 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { envoyFamily } from '@signalbox/control-plane/projections';
 import { until } from '@signalbox/test-harness';
 import { jsonLogger, Metrics, systemClock, systemRandom } from '@signalbox/runtime';
@@ -6,6 +5,7 @@ import {
   type Collection,
   type CollectionSource,
   createAdsServer,
+  GrpcServer,
   encodeEntry,
   type PlainResource,
   type Refusal,
@@ -60,13 +60,9 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
     },
     ...{ clock: systemClock, random: systemRandom, logger: jsonLogger('silent'), metrics: new Metrics(), limits },
   });
-  const server = new Server(ads.channelOptions);
+  const server = new GrpcServer({ clock: systemClock, limits: ads.connectionLimits });
   ads.addTo(server);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
   return {
     port,
     token,
@@ -77,7 +73,7 @@ export async function startEnvoyDiscovery(resources: readonly PlainResource[]): 
     },
     stop: () => {
       ads.stop();
-      server.forceShutdown();
+      server.destroy();
     },
   };
 }

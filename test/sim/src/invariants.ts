@@ -1,8 +1,10 @@
-import { operatorScope, type RoutingTable } from '@signalbox/config';
-import type { CollectionRevision, ResourceFault, ResourceUpdate } from '@signalbox/xds';
+import { operatorScope, parseDiscoveryName, type RoutingTable, type Snapshot } from '@signalbox/config';
+import { isMember, type TenantRights } from '@signalbox/control-plane/testing';
+import type { CollectionRevision, ResourceFault, ResourceUpdate, StreamInfo } from '@signalbox/xds';
 
+import type { SeenOperator } from './seen-operator.ts';
 import type { SimulatedDatabase } from './simulated-database.ts';
-import { type NodePlan, scopesIn } from './simulated-node.ts';
+import type { NodePlan } from './simulated-node.ts';
 
 /** A table, and what it said when it went live. */
 interface SeenTable {
@@ -11,18 +13,28 @@ interface SeenTable {
   readonly said: string;
 }
 
+/** What a node has served of a scope. */
+interface Served {
+  newest: bigint;
+  readonly hashes: Set<string>;
+}
+
 /** What must hold in every state. Numbers are those of the design's rules. */
 export class Invariants {
   readonly violations: string[] = [];
   readonly #database: SimulatedDatabase;
+  readonly #operator: SeenOperator;
   readonly #tables: SeenTable[] = [];
-  /** Newest revisions that each node has served, by node and scope. */
-  readonly #served = new Map<string, bigint>();
+  /** By node and scope. */
+  readonly #served = new Map<string, Served>();
   /** What each node serves now. */
   readonly #present = new Map<string, RoutingTable>();
+  /** Newest revision that was sent on each stream, by stream and scope. */
+  readonly #sent = new Map<StreamInfo, Map<string, bigint>>();
 
-  constructor(database: SimulatedDatabase) {
+  constructor(database: SimulatedDatabase, operator: SeenOperator) {
     this.#database = database;
+    this.#operator = operator;
   }
 
   /** A process of a node has ended: the next may boot from an older state of its disk. */
@@ -30,36 +42,64 @@ export class Invariants {
     this.#present.delete(node);
   }
 
-  /** 9. Nothing of a tenant reaches a node that may not see it. */
-  update({ id, tenants }: NodePlan, update: ResourceUpdate): void {
-    if (!tenants) return;
-    for (const scope of scopesIn(update)) {
-      if (scope !== operatorScope && !tenants.includes(scope)) this.#report('9', id, `was sent something of ${scope}`);
+  /** 9. Nothing of a tenant reaches a node that may not see it, and nothing that it has not asked for. */
+  update({ id, rights, isOnDemand = false }: NodePlan, update: ResourceUpdate, asked: ReadonlySet<string>): void {
+    for (const name of [...update.resources.map((resource) => resource.name), ...update.removed]) {
+      const of = parseDiscoveryName(name);
+      const tenant = of?.scope === operatorScope ? (of.kind === 'Tenant' ? of.name : undefined) : of?.scope;
+      if (!of) this.#report('9', id, `was sent a name that is none: ${name}`);
+      if (tenant === undefined) continue;
+      if (!this.#operator.covers(rights, tenant, 'ever')) this.#report('9', id, `was sent something of ${tenant}`);
+      if (isOnDemand && of?.kind !== 'Tenant' && !asked.has(tenant))
+        this.#report('9', id, `was sent something of ${tenant}, which it never asked for`);
     }
   }
 
-  table({ id, tenants, routes }: NodePlan, table: RoutingTable): void {
+  /** 19. A revision reaches nodes of its stage and no others; what is sent on one stream never goes back. */
+  sent(stream: StreamInfo, collections: readonly CollectionRevision[], isByRelay: boolean): void {
+    const { id } = stream.node;
+    const before = this.#sent.get(stream) ?? new Map<string, bigint>();
+    this.#sent.set(stream, before);
+    for (const { id: scope, revision } of collections) {
+      if (revision === undefined) {
+        before.delete(scope);
+        continue;
+      }
+      const earlier = before.get(scope) ?? 0n;
+      if (earlier > revision) this.#report('19', id, `was sent ${scope}@${revision} after ${earlier} on one stream`);
+      before.set(scope, revision);
+      // Who is below a relay has what the relay has.
+      const rollout = isByRelay ? undefined : this.#database.rollout(scope, revision);
+      const node = { id, groups: stream.identity.groups ?? [] };
+      if (rollout && rollout.state !== 'completed' && !isMember(rollout.members, node))
+        this.#report('19', id, `was sent ${scope}@${revision}, and is in no stage of it`);
+    }
+  }
+
+  table(plan: NodePlan, table: RoutingTable): void {
+    const { id, rights, routes } = plan;
     const before = this.#present.get(id);
     this.#present.set(id, table);
     this.#tables.push({ node: id, table, said: contentOf(table) });
     for (const [scope, { revision, hash }] of setsIn(table)) {
       // 6. What is served was committed, and is whole.
-      if (this.#database.committed.get(scope)?.has(`${revision} ${hash}`) !== true)
+      if (!this.#wasCommitted(rights, { scope, revision, hash }))
         this.#report('6', id, `serves ${scope}@${revision} ${hash}, which was never committed`);
-      const served = this.#served.get(`${id} ${scope}`) ?? 0n;
-      this.#served.set(`${id} ${scope}`, revision > served ? revision : served);
+      const served = this.#servedOf(id, scope);
+      served.hashes.add(hash);
+      if (revision > served.newest) served.newest = revision;
       const held = before && setsIn(before).get(scope);
       if (held && held.revision > revision) this.#report('6', id, `went back to ${scope}@${revision}`);
     }
     for (const [name, tenant] of table.tenants) {
-      if (tenants && !tenants.includes(name)) this.#report('9', id, `serves ${name}, which it may not see`);
+      if (!this.#operator.covers(rights, name, 'ever')) this.#report('9', id, `serves ${name}, which it may not see`);
       if (routes !== undefined && tenant.routes.size > routes) {
         this.#report('6', id, `serves ${name}@${tenant.revision}, which it has to refuse`);
       }
     }
     // 5. A tenant goes only by the operator's word.
     for (const name of before?.tenants.keys() ?? []) {
-      if (!table.tenants.has(name) && !this.#wasRemoved(name)) this.#report('5', id, `gave ${name} up by itself`);
+      if (!table.tenants.has(name) && !this.#mayLose(plan, name)) this.#report('5', id, `gave ${name} up by itself`);
     }
     this.untouched();
   }
@@ -76,17 +116,24 @@ export class Invariants {
   }
 
   /** Nobody is told of a revision that a node runs before it runs it. */
-  acknowledged(node: string, collections: readonly CollectionRevision[]): void {
-    for (const { id, revision } of collections) {
-      if (revision !== undefined && (this.#served.get(`${node} ${id}`) ?? 0n) < revision)
-        this.#report('propagation', node, `is said to run ${id}@${revision} and never did`);
-    }
+  saidToRun(node: string, rights: TenantRights | null, { id: scope, revision }: CollectionRevision): void {
+    if (revision === undefined || revision === 0n || this.runs(node, rights, { scope, revision })) return;
+    this.#report('propagation', node, `is said to run ${scope}@${revision} and never did`);
+  }
+
+  /** Whether a node has run a revision, a newer one or, of the operator's, one that it sees the same of. */
+  runs(node: string, rights: TenantRights | null, { scope, revision }: { scope: string; revision: bigint }): boolean {
+    const served = this.#servedOf(node, scope);
+    if (served.newest >= revision) return true;
+    return scope === operatorScope && served.hashes.has(this.#operator.hash(rights, revision) ?? '');
   }
 
   /** A node that was sent everything that it lacks has what a Manifest announces. */
-  refused(node: string, faults: readonly ResourceFault[]): void {
+  refused({ id, isOnDemand = false }: NodePlan, faults: readonly ResourceFault[]): void {
     for (const { error } of faults) {
-      if (error.includes('does not match the manifest')) this.#report('delta', node, `was sent too little: ${error}`);
+      // Whoever gives tenants up and asks for them again may get what was under way: it asks once more.
+      if (!isOnDemand && error.includes('does not match the manifest'))
+        this.#report('delta', id, `was sent too little: ${error}`);
     }
   }
 
@@ -103,12 +150,28 @@ export class Invariants {
     }
   }
 
-  #wasRemoved(tenant: string): boolean {
-    return this.#database.removedTenants.has(tenant);
+  report(what: string): void {
+    this.violations.push(what);
+  }
+
+  #wasCommitted(rights: TenantRights | null, { scope, revision, hash }: Pick<Snapshot, 'scope' | 'revision' | 'hash'>) {
+    if (scope === operatorScope && rights) return this.#operator.hash(rights, revision) === hash;
+    return this.#database.committed.get(scope)?.has(`${revision} ${hash}`) === true;
+  }
+
+  #mayLose({ rights, isOnDemand = false }: NodePlan, tenant: string): boolean {
+    return isOnDemand || this.#database.removedTenants.has(tenant) || !this.#operator.covers(rights, tenant, 'always');
+  }
+
+  #servedOf(node: string, scope: string): Served {
+    const key = `${node} ${scope}`;
+    const served = this.#served.get(key) ?? { newest: 0n, hashes: new Set() };
+    this.#served.set(key, served);
+    return served;
   }
 
   #report(rule: string, node: string, what: string): void {
-    this.violations.push(`rule ${rule}: ${node} ${what}`);
+    this.report(`rule ${rule}: ${node} ${what}`);
   }
 }
 

@@ -1,7 +1,9 @@
 import type { Clock, Random } from '@signalbox/runtime';
 import type { TailOptions } from '@signalbox/control-plane/testing';
 
-import { DatabaseGone, type DatabaseView, type LoggedRow, type SimulatedDatabase } from './simulated-database.ts';
+import { DatabaseGone } from './database-gone.ts';
+import { filtered, rolloutRow, statementOf } from './rollout-statements.ts';
+import type { DatabaseView, LoggedRow, SimulatedDatabase } from './simulated-database.ts';
 
 type TailDatabase = TailOptions['database'];
 type TailSql = Parameters<Parameters<TailDatabase['readAll']>[0]>[0];
@@ -27,7 +29,7 @@ export function tailDatabase(database: SimulatedDatabase, clock: Clock, random: 
       return rows;
     };
     const sql = (strings: TemplateStringsArray, ...values: readonly unknown[]) => {
-      const statement = strings.join('?').replaceAll(/\s+/g, ' ').trim();
+      const statement = statementOf(strings);
       const parameters = values.filter((value) => !(value instanceof Fragment));
       return statement.startsWith('select') ? run(statement, parameters) : new Fragment();
     };
@@ -36,13 +38,16 @@ export function tailDatabase(database: SimulatedDatabase, clock: Clock, random: 
   return { readAll: read, readAllAtOnce: read } as TailDatabase;
 }
 
-/** A part of a statement: what is not one by itself. All of them are about rollouts, of which there are none. */
+/** A part of a statement: what is not one by itself. It tells states of the rollouts under way apart. */
 class Fragment {}
 
 function answer(view: DatabaseView, statement: string, values: readonly unknown[]): readonly object[] {
   const horizon = String(view.horizon);
-  if (statement.includes('from signalbox.rollout')) return [];
-  if (statement === 'select ? as staged') return [{ staged: '' }];
+  if (statement.includes('from signalbox.rollout'))
+    return filtered([...view.rollouts.values()], values).map(rolloutRow);
+  if (statement === 'select ? as staged') return [{ staged: stagedDigest(view) }];
+  if (statement.includes('from signalbox.revision r where')) return [revisionAt(view, values)];
+  if (statement.includes('select distinct on')) return stateAt(view, values);
   if (statement.includes('from signalbox.change_log')) return page(view, values);
   if (statement.startsWith('select pg_snapshot_xmin')) return [{ low: horizon }];
   if (statement.includes('from signalbox.resource where not deleted')) {
@@ -71,10 +76,39 @@ function current(log: readonly LoggedRow[]): ReadonlyMap<string, LoggedRow> {
   return newest;
 }
 
+function stagedDigest({ rollouts }: DatabaseView): string {
+  const underWay = [...rollouts.values()].filter(({ endedAtMs }) => endedAtMs === undefined);
+  return underWay
+    .map(({ scope, revision, version }) => `${scope} ${revision} ${version}`)
+    .sort()
+    .join();
+}
+
+/** Moment of a revision, and up to which one removals were meant by then. */
+function revisionAt({ log }: DatabaseView, values: readonly unknown[]): object {
+  const [tenant, revision] = values as [string, bigint];
+  const rows = log.filter((row) => row.tenant === tenant && row.revision <= revision);
+  const removalsConfirmed = rows.reduce(
+    (most, row) => (row.removals_confirmed > most ? row.removals_confirmed : most),
+    0n,
+  );
+  return { at: rows.find((row) => row.revision === revision)?.at ?? new Date(0), removalsConfirmed };
+}
+
+/** A scope as it was at a revision. */
+function stateAt({ log, scopes }: DatabaseView, values: readonly unknown[]): readonly object[] {
+  const [tenant, revision] = values as [string, bigint];
+  const first = scopes.get(tenant)?.firstRevision ?? 0n;
+  const rows = log.filter((row) => row.tenant === tenant && row.revision <= revision && row.revision > first);
+  return [...current(rows).values()].filter(({ digest }) => digest !== null);
+}
+
 /** One page of the log after a place in it, with the horizon even when there is nothing. */
-function page({ log, horizon }: DatabaseView, values: readonly unknown[]): readonly object[] {
+function page(view: DatabaseView, values: readonly unknown[]): readonly object[] {
+  const { log, horizon } = view;
+  const staged = stagedDigest(view);
   const [xid, seq, limit] = [BigInt(values[0] as string), values[1] as bigint, values[2] as number];
   const after = log.filter((row) => row.xid > xid || (row.xid === xid && row.seq > seq)).slice(0, limit);
-  const rows = after.map((row) => ({ ...row, xid: String(row.xid), horizon: String(horizon), staged: '' }));
-  return rows.length > 0 ? rows : [{ horizon: String(horizon), staged: '', seq: null }];
+  const rows = after.map((row) => ({ ...row, xid: String(row.xid), horizon: String(horizon), staged }));
+  return rows.length > 0 ? rows : [{ horizon: String(horizon), staged, seq: null }];
 }

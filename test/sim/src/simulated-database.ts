@@ -1,5 +1,16 @@
-import { type Change, diffSnapshots, makeSnapshot, operatorScope, type Snapshot } from '@signalbox/config';
+import {
+  type Change,
+  diffSnapshots,
+  makeSnapshot,
+  operatorScope,
+  type RolloutPlan,
+  type Snapshot,
+} from '@signalbox/config';
+import { followRevision, MemoryFleetStore, type Rollout, type RolloutEnd } from '@signalbox/control-plane/testing';
 import type { Clock, Random } from '@signalbox/runtime';
+
+import { DatabaseGone } from './database-gone.ts';
+import { endRollout, rolloutKey, rolloutTransaction } from './rollout-statements.ts';
 
 /** A row of the change log, with the moment from which others see it. */
 export interface LoggedRow {
@@ -20,6 +31,8 @@ interface ScopeState {
   readonly name: string;
   readonly revision: bigint;
   readonly deleted: boolean;
+  /** Of the tenant that has the name now, the revision before its first. */
+  readonly firstRevision: bigint;
   readonly at: Date;
   readonly removals_confirmed: bigint;
 }
@@ -31,23 +44,31 @@ export interface DatabaseView {
   /** In the order of the index, by transaction and number. */
   readonly log: readonly LoggedRow[];
   readonly scopes: ReadonlyMap<string, ScopeState>;
+  /** By scope and revision. */
+  readonly rollouts: ReadonlyMap<string, Rollout>;
 }
 
-interface Transaction {
+export interface Transaction {
   readonly xid: bigint;
   readonly rows: LoggedRow[];
   readonly scopes: Map<string, ScopeState>;
+  readonly rollouts: Map<string, Rollout>;
+  /** Rows that are locked, and how others get at them. */
+  readonly locks: Map<string, () => void>;
 }
 
-/** Network errors of the driver. */
-export class DatabaseGone extends Error {
-  readonly code = 'ECONNREFUSED';
-
-  constructor() {
-    super('the database cannot be reached');
-    this.name = 'DatabaseGone';
-  }
+/** How a revision is written. */
+export interface Manner {
+  /** How long the transaction stands between its inserts and its end, in milliseconds. */
+  readonly forMs: number;
+  readonly ends: 'commit' | 'rollback';
+  /** How it is to reach nodes. */
+  readonly plan?: RolloutPlan | undefined;
+  /** It takes a rollout back, unless the scope has been written since. */
+  readonly takesBack?: { readonly rollout: Rollout; readonly end: RolloutEnd };
 }
+
+export type Written = 'committed' | 'rolled back' | 'unchanged' | 'no such scope' | 'somebody was faster';
 
 /**
  * What of Postgres matters to the log: transactions get their ids when they begin to write and become visible, all at
@@ -59,14 +80,21 @@ export class SimulatedDatabase {
   readonly #random: Random;
   readonly #running = new Map<bigint, Transaction>();
   readonly #locks = new Map<string, Promise<void>>();
+  readonly #rowLocks = new Map<string, Promise<void>>();
   readonly #doorbells = new Set<() => void>();
-  #view: DatabaseView = { horizon: 1n, log: [], scopes: new Map() };
+  #view: DatabaseView = { horizon: 1n, log: [], scopes: new Map(), rollouts: new Map() };
   #nextXid = 1n;
   #nextSeq = 1n;
   /** Commits of every scope so far, as `revision hash`. */
   readonly committed: Map<string, Set<string>>;
   /** Newest committed sets by scope. */
   readonly newest = new Map<string, Snapshot>();
+  /** All that was ever committed, by scope and revision. */
+  readonly #history = new Map<string, Snapshot>();
+  /** Told of every set when it is committed. */
+  readonly #observers: ((set: Snapshot) => void)[] = [];
+  /** What replicas tell each other. */
+  readonly fleet: MemoryFleetStore;
   /** Tenants that the operator has removed at some time. */
   readonly removedTenants = new Set<string>();
   isUp = true;
@@ -74,10 +102,14 @@ export class SimulatedDatabase {
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
-    const state = { name: operatorScope, revision: 0n, deleted: false, at: new Date(0), removals_confirmed: 0n };
+    this.fleet = new MemoryFleetStore(clock);
+    const none = { revision: 0n, deleted: false, firstRevision: 0n, at: new Date(0), removals_confirmed: 0n };
+    const state = { name: operatorScope, ...none };
     this.#view = { ...this.#view, scopes: new Map([[operatorScope, state]]) };
     // A database begins with the operator's scope, empty.
-    this.committed = new Map([[operatorScope, new Set([`0 ${makeSnapshot(operatorScope, 0n, []).hash}`])]]);
+    const empty = makeSnapshot(operatorScope, 0n, []);
+    this.committed = new Map([[operatorScope, new Set([`0 ${empty.hash}`])]]);
+    this.#history.set(rolloutKey(operatorScope, 0n), empty);
   }
 
   /** As of now. @throws DatabaseGone */
@@ -96,11 +128,66 @@ export class SimulatedDatabase {
   /** Everything that runs is rolled back; nobody can connect. */
   stop(): void {
     this.isUp = false;
+    this.fleet.isDown = true;
+    for (const transaction of this.#running.values()) releaseLocks(transaction);
     this.#running.clear();
   }
 
+  /** Sometimes it had crashed: what is not logged is lost. */
   start(): void {
+    if (this.isUp) return;
     this.isUp = true;
+    if (this.#random.fraction() < 0.5) this.fleet.restart();
+    else this.fleet.isDown = false;
+  }
+
+  /** What time it is. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  set(scope: string, revision: bigint): Snapshot | undefined {
+    return this.#history.get(rolloutKey(scope, revision));
+  }
+
+  onSet(observer: (set: Snapshot) => void): void {
+    this.#observers.push(observer);
+  }
+
+  /** A rollout as it is committed. */
+  rollout(scope: string, revision: bigint): Rollout | undefined {
+    return this.#view.rollouts.get(rolloutKey(scope, revision));
+  }
+
+  /** Rollouts that have not ended. */
+  underWay(): readonly Rollout[] {
+    return [...this.#view.rollouts.values()].filter(({ endedAtMs }) => endedAtMs === undefined);
+  }
+
+  /** A short transaction about rollouts. @throws DatabaseGone */
+  async transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    if (!this.isUp) throw new DatabaseGone();
+    const transaction = this.#begin();
+    try {
+      const result = await work(transaction);
+      if (!this.#running.delete(transaction.xid)) throw new DatabaseGone();
+      if (transaction.rollouts.size > 0) this.#commit(transaction, new Map());
+      return result;
+    } finally {
+      this.#running.delete(transaction.xid);
+      releaseLocks(transaction);
+    }
+  }
+
+  /** Waits until nobody else writes a row, and keeps others from writing it. @throws DatabaseGone */
+  async lock(transaction: Transaction, key: string): Promise<void> {
+    if (transaction.locks.has(key)) return;
+    const before = this.#rowLocks.get(key);
+    const released = Promise.withResolvers<void>();
+    this.#rowLocks.set(key, released.promise);
+    transaction.locks.set(key, released.resolve);
+    await before;
+    if (!this.#running.has(transaction.xid)) throw new DatabaseGone();
   }
 
   onCommit(listener: () => void): Disposable {
@@ -116,15 +203,12 @@ export class SimulatedDatabase {
     this.#running.delete(xid);
   }
 
-  /**
-   * Writes the next revision of a scope that exists. @param change what it makes of the newest set; @param forMs how long the
-   * transaction stands between its inserts and its end; @param ends whether it commits then.
-   */
+  /** Writes the next revision of a scope that exists. @param change what it makes of the newest set. */
   async write(
     scope: string,
     change: (before: Snapshot | undefined, revision: bigint) => Snapshot,
-    { forMs, ends }: { readonly forMs: number; readonly ends: 'commit' | 'rollback' },
-  ): Promise<void> {
+    manner: Manner,
+  ): Promise<Written> {
     // Whoever has written something else before has an id already; the scope is locked in another order then.
     const early = this.#random.fraction() < 0.3 ? this.#begin() : undefined;
     // The operator's writer has the database to itself.
@@ -133,38 +217,67 @@ export class SimulatedDatabase {
     const released = Promise.withResolvers<void>();
     for (const name of names) this.#locks.set(name, released.promise);
     await Promise.all(before);
+    const transaction = early ?? this.#begin();
     try {
-      await this.#writeLocked(scope, change, { early, forMs, ends });
+      return await this.#writeLocked(transaction, scope, change, manner);
+    } catch (error) {
+      if (error instanceof DatabaseGone) return 'rolled back';
+      throw error;
     } finally {
+      this.#running.delete(transaction.xid);
+      releaseLocks(transaction);
       released.resolve();
     }
   }
 
   async #writeLocked(
+    transaction: Transaction,
     scope: string,
     change: (before: Snapshot | undefined, revision: bigint) => Snapshot,
-    { early, forMs, ends }: { early: Transaction | undefined; forMs: number; ends: 'commit' | 'rollback' },
-  ): Promise<void> {
-    const wasRolledBack = early !== undefined && !this.#running.has(early.xid);
-    if (wasRolledBack || !this.isUp || this.#view.scopes.get(scope)?.deleted !== false) {
-      return void this.#running.delete(early?.xid ?? 0n);
-    }
-    const transaction = early ?? this.#begin();
-    const before = this.newest.get(scope);
-    const revision = (this.#view.scopes.get(scope)?.revision ?? 0n) + 1n;
-    const set = change(before, revision);
-    const changes = diffSnapshots(before ?? makeSnapshot(scope, 0n, []), set);
-    if (changes.length === 0) return void this.#running.delete(transaction.xid);
+    { forMs, ends, plan, takesBack }: Manner,
+  ): Promise<Written> {
+    const known = this.#view.scopes.get(scope);
+    if (!this.#running.has(transaction.xid) || !this.isUp) return 'rolled back';
+    if (known?.deleted !== false) return 'no such scope';
+    if (takesBack && takesBack.rollout.revision !== known.revision) return 'somebody was faster';
+    const before = this.newest.get(scope) ?? makeSnapshot(scope, 0n, []);
+    const revision = known.revision + 1n;
+    const set = change(this.newest.get(scope), revision);
+    const changes = diffSnapshots(before, set);
+    if (changes.length === 0) return this.#unchanged(transaction, scope, takesBack?.end);
     const sets = new Map([[scope, set]]);
-    this.#log(transaction, scope, { revision, changes, confirmed: false });
-    if (scope === operatorScope) this.#followTenants(transaction, changes, sets);
+    const current = makeSnapshot(scope, known.revision, before.resources.values());
+    const cause = takesBack ? ('rollback' as const) : ('apply' as const);
+    const followed = {
+      ...{ scope, revision, cause, current, plan },
+      author: 'somebody',
+      message: '',
+      mayRollOut: true,
+    };
+    const returnsTo = takesBack?.rollout.base;
+    await followRevision(rolloutTransaction(this, transaction), { ...followed, returnsTo }, takesBack?.end);
+    this.#log(transaction, scope, { revision, changes, confirmed: takesBack !== undefined });
+    if (scope === operatorScope) await this.#followTenants(transaction, changes, sets);
     await this.#clock.sleep(forMs);
-    if (!this.#running.delete(transaction.xid) || ends === 'rollback') return;
+    if (!this.#running.delete(transaction.xid) || ends === 'rollback') return 'rolled back';
     this.#commit(transaction, sets);
+    return 'committed';
+  }
+
+  async #unchanged(transaction: Transaction, scope: string, end: RolloutEnd | undefined): Promise<Written> {
+    if (!end) return 'unchanged';
+    await endRollout(this, transaction, scope, end);
+    if (!this.#running.delete(transaction.xid)) return 'rolled back';
+    this.#commit(transaction, new Map());
+    return 'committed';
   }
 
   /** Tenants that come get a scope; tenants that go are emptied by a last revision, in the same transaction. */
-  #followTenants(transaction: Transaction, changes: readonly Change[], sets: Map<string, Snapshot>): void {
+  async #followTenants(
+    transaction: Transaction,
+    changes: readonly Change[],
+    sets: Map<string, Snapshot>,
+  ): Promise<void> {
     for (const { kind, op, name } of changes) {
       if (kind !== 'Tenant') continue;
       const known = this.#view.scopes.get(name);
@@ -172,12 +285,14 @@ export class SimulatedDatabase {
         const at = new Date(this.#clock.now());
         transaction.scopes.set(name, {
           ...{ name, revision: known?.revision ?? 0n, deleted: false, at },
+          firstRevision: known?.revision ?? 0n,
           removals_confirmed: known?.removals_confirmed ?? 0n,
         });
         continue;
       }
       const held = this.newest.get(name);
       if (op !== 'delete' || !known) continue;
+      await endRollout(this, transaction, name, gone);
       if (held && held.resources.size > 0) {
         const revision = known.revision + 1n;
         const empty = makeSnapshot(name, revision, []);
@@ -190,7 +305,9 @@ export class SimulatedDatabase {
   }
 
   #begin(): Transaction {
-    const transaction: Transaction = { xid: this.#nextXid, rows: [], scopes: new Map() };
+    const transaction: Transaction = {
+      ...{ xid: this.#nextXid, rows: [], scopes: new Map(), rollouts: new Map(), locks: new Map() },
+    };
     this.#nextXid += 1n;
     this.#running.set(transaction.xid, transaction);
     return transaction;
@@ -212,12 +329,16 @@ export class SimulatedDatabase {
       });
       this.#nextSeq += 1n;
     }
-    scopes.set(tenant, { name: tenant, revision, deleted: false, at, removals_confirmed: removals });
+    const firstRevision = this.#view.scopes.get(tenant)?.firstRevision ?? 0n;
+    scopes.set(tenant, { name: tenant, revision, deleted: false, firstRevision, at, removals_confirmed: removals });
   }
 
-  #commit({ rows, scopes }: Transaction, sets: ReadonlyMap<string, Snapshot>): void {
+  #commit(transaction: Transaction, sets: ReadonlyMap<string, Snapshot>): void {
+    const { rows, scopes, rollouts } = transaction;
+    releaseLocks(transaction);
     const log = [...this.#view.log, ...rows].sort((a, b) => compare(a.xid, b.xid) || compare(a.seq, b.seq));
     this.#view = { ...this.#view, log, scopes: new Map([...this.#view.scopes, ...scopes]) };
+    this.#view = { ...this.#view, rollouts: new Map([...this.#view.rollouts, ...rollouts]) };
     for (const [name, { deleted, revision }] of scopes) {
       if (deleted) this.removedTenants.add(name);
       // A tenant begins empty, with what the operator commits.
@@ -225,6 +346,8 @@ export class SimulatedDatabase {
     }
     for (const [scope, set] of sets) {
       this.newest.set(scope, set);
+      this.#history.set(rolloutKey(scope, set.revision), set);
+      for (const observer of this.#observers) observer(set);
       const known = this.committed.get(scope) ?? new Set();
       this.committed.set(scope, known.add(`${set.revision} ${set.hash}`));
     }
@@ -232,6 +355,12 @@ export class SimulatedDatabase {
     if (this.#random.fraction() < 0.1) return;
     for (const ring of this.#doorbells) ring();
   }
+}
+
+const gone: RolloutEnd = { state: 'superseded', reason: 'the tenant was deleted', actor: 'somebody' };
+
+function releaseLocks({ locks }: Transaction): void {
+  for (const release of locks.values()) release();
 }
 
 function compare(a: bigint, b: bigint): number {

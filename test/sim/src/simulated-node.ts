@@ -7,7 +7,15 @@ import {
   type TableLimits,
   typeUrlOf,
 } from '@signalbox/config';
-import { Activation, CurrentTable, type LastGoodSet, Subscriber, TimeSlice } from '@signalbox/proxy/testing';
+import type { TenantRights } from '@signalbox/control-plane/testing';
+import {
+  Activation,
+  CurrentTable,
+  type LastGoodSet,
+  Subscriber,
+  TenantDemand,
+  TimeSlice,
+} from '@signalbox/proxy/testing';
 import { type Clock, Metrics, type Random, Secret } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
 import { AdsClient, type ClientHandler, type ClientTransport, type ResourceUpdate } from '@signalbox/xds';
@@ -17,11 +25,18 @@ import { ProcessClock } from './process-clock.ts';
 /** A node that outlives its processes: its name, its credential and its disk. */
 export interface NodePlan {
   readonly id: string;
-  /** Tenants that its credential sees; undefined: all. */
-  readonly tenants: readonly string[] | undefined;
+  /** Tenants that its credential covers; null: all. */
+  readonly rights: TenantRights | null;
+  readonly groups?: readonly string[];
   /** It refuses larger sets. */
   readonly routes?: number;
+  /** It loads tenants when they are asked for. */
+  readonly isOnDemand?: boolean;
+  /** It is served by a relay. */
+  readonly isBelowRelay?: boolean;
 }
+
+const demandLimits = { tenants: 2, waiting: 20, waitMs: 400, idleMs: 800, retryMs: 100 };
 
 export interface SimulatedNodeOptions extends NodePlan {
   readonly transport: ClientTransport;
@@ -43,18 +58,23 @@ export class SimulatedNode {
   readonly current = new CurrentTable();
   readonly clock: ProcessClock;
   readonly limits: TableLimits;
+  readonly demand: TenantDemand | undefined;
+  /** Tenants that it has asked for so far. */
+  readonly asked = new Set<string>();
   readonly #options: SimulatedNodeOptions;
   readonly #subscriber: Subscriber;
   readonly #client: AdsClient;
   #diskBusyUntilMs = 0;
 
   constructor(options: SimulatedNodeOptions) {
-    const { id, tenants, transport, clock, random, disk, routes } = options;
+    const { id, transport, clock, random, disk, routes, isOnDemand = false } = options;
     this.#options = options;
     this.clock = new ProcessClock(clock);
     this.limits = { ...defaultTableLimits, ...(routes === undefined ? {} : { routes }) };
     const logger = new MemoryLogger();
     const slice = new TimeSlice(this.clock, 1);
+    const kit = { clock: this.clock, logger, metrics: new Metrics() };
+    this.demand = isOnDemand ? new TenantDemand({ ...kit, limits: demandLimits }) : undefined;
     this.#subscriber = new Subscriber({
       activation: new Activation(this.current, slice, this.limits),
       lastGood: {
@@ -63,11 +83,11 @@ export class SimulatedNode {
       },
       limits: { scopes: 20, resources: 1_000, bytes: 1 << 20 },
       removals: defaultRemovalLimits,
-      ...{ slice, clock: this.clock, logger, metrics: new Metrics() },
+      ...{ ...kit, slice, demand: this.demand, resubscribe: (changes) => this.#client.resubscribe(changes) },
     });
     this.current.observe({ onSwap: (_previous, next) => options.onTable(next), onRetired: () => undefined });
     this.#client = new AdsClient({
-      ...{ address: 'a replica', token: new Secret(tenants?.join(',') ?? 'all'), transport, handler: this.#handler() },
+      ...{ address: 'a replica', token: new Secret(id), transport, handler: this.#handler() },
       node: { id, cluster: 'default', userAgentName: 'simulation', userAgentVersion: '1', metadata: {} },
       types,
       ...{ clock: this.clock, random, logger },
@@ -84,6 +104,7 @@ export class SimulatedNode {
   /** Boots from disk, then dials. */
   async start(): Promise<void> {
     const { disk } = this.#options;
+    for (const scope of disk.keys()) this.asked.add(scope);
     if (disk.size > 0) await this.#subscriber.restore([...disk.values()]);
     if (!this.clock.isKilled) this.#client.start();
   }
@@ -94,6 +115,17 @@ export class SimulatedNode {
     return new Set(names.flatMap((name) => parseDiscoveryName(name)?.scope ?? []));
   }
 
+  /** A request for a tenant comes, and runs for a while if it can. */
+  async request(tenant: string, forMs: number): Promise<void> {
+    const { demand } = this;
+    if (!demand) return;
+    this.asked.add(tenant);
+    if ((await demand.want(tenant)) !== 'loaded' || this.clock.isKilled) return;
+    demand.use(tenant);
+    await this.clock.sleep(forMs);
+    demand.release(tenant);
+  }
+
   kill(): void {
     this.clock.kill();
   }
@@ -102,6 +134,7 @@ export class SimulatedNode {
     const { onUpdate, random } = this.#options;
     return {
       heldVersions: (typeUrl) => this.#subscriber.heldVersions(typeUrl),
+      subscriptions: (typeUrl) => this.#subscriber.subscriptions(typeUrl),
       onConnection: (state, detail) => this.#subscriber.onConnection(state, detail),
       onResponse: async (update) => {
         onUpdate(update);
@@ -119,10 +152,4 @@ export class SimulatedNode {
     this.#diskBusyUntilMs = Math.max(this.#diskBusyUntilMs, now) + this.#options.random.fraction() * diskMs;
     this.clock.timer(this.#diskBusyUntilMs - now, write);
   }
-}
-
-/** Scopes that names of a response belong to. */
-export function scopesIn({ resources, removed }: ResourceUpdate): ReadonlySet<string> {
-  const names = [...resources.map(({ name }) => name), ...removed];
-  return new Set(names.flatMap((name) => parseDiscoveryName(name)?.scope ?? `no name: ${name}`));
 }

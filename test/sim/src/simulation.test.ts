@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { runSeed } from './run-seed.ts';
 
 /** More on request: `npm run sim -- --seeds 10000`. */
-const seeds = 200;
+const seeds = 120;
 const perTest = 20;
 
 describe('a fleet in trouble', () => {

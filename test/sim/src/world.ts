@@ -1,60 +1,79 @@
-import { kinds, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import { operatorScope, type Snapshot } from '@signalbox/config';
+import type { NodeRegistry } from '@signalbox/control-plane/testing';
 import { type LastGoodSet, operatorSet, tenantSet } from '@signalbox/proxy/testing';
 import { ManualClock, SeededRandom } from '@signalbox/runtime/testing';
-import type { ClientTransport } from '@signalbox/xds';
+import type { ClientTransport, StreamObserver } from '@signalbox/xds';
 import { PipeTransport } from '@signalbox/xds/testing';
 
+import { type FleetPlan, fleetPlan, tenants } from './fleet-plan.ts';
 import { Invariants, setsIn } from './invariants.ts';
-import { SimulatedDatabase } from './simulated-database.ts';
+import { attend } from './person.ts';
+import { PropagationWatch } from './propagation-watch.ts';
+import { faultsAtRest } from './rest.ts';
+import { SeenOperator } from './seen-operator.ts';
+import { type Manner, SimulatedDatabase } from './simulated-database.ts';
 import { type NodePlan, SimulatedNode } from './simulated-node.ts';
-import { SimulatedReplica } from './simulated-replica.ts';
+import { type RelayDisk, SimulatedRelay } from './simulated-relay.ts';
+import { type Credential, SimulatedReplica } from './simulated-replica.ts';
 
 /** A node and what outlives its processes. */
-interface NodePlace {
+export interface NodePlace {
   readonly plan: NodePlan;
   readonly disk: Map<string, LastGoodSet>;
   running: SimulatedNode | undefined;
+  startedAtMs: number;
   pipe: PipeTransport | undefined;
+  /** Since when it has been answered on its stream; undefined without one. */
+  connectedSinceMs: number | undefined;
 }
 
-export const tenants = ['acme', 'beta', 'gamma', 'delta'];
 type Listener = Parameters<ClientTransport['open']>[0];
+/** Whoever takes streams. */
+type Server = SimulatedReplica | SimulatedRelay;
+
 const unavailable = 14;
-/** In this time everything that is left to do is done: polls, retries, streams that grow old. */
-const restMs = 8_000;
+/** In this time everything that is left to do is done: polls, retries, streams that grow old, stages. */
+const restMs = 20_000;
+/** Who has come to rest is watched for so long: nothing may move that is not to. */
+const calmMs = 800;
 /** What one turn of the world's clock lasts: whoever is woken in it sets his timers before the next. */
 const turnMs = 25;
 
-/** A database, replicas and nodes in manual time. Equal seeds make equal worlds. */
+/** A database, replicas, perhaps a relay, and nodes in manual time. Equal seeds make equal worlds. */
 export class World {
   readonly clock = new ManualClock();
   readonly random: SeededRandom;
+  readonly plan: FleetPlan;
   readonly database: SimulatedDatabase;
   readonly invariants: Invariants;
+  readonly operator: SeenOperator;
   readonly replicas: (SimulatedReplica | undefined)[];
   readonly nodes: readonly NodePlace[];
+  relay: SimulatedRelay | undefined;
+  relayPipe: PipeTransport | undefined;
   /** What happened, for whoever looks into a seed. */
   readonly trace: string[] = [];
-  readonly #maxDelayMs: number;
-  readonly #streamAgeMs: number;
+  readonly watch: PropagationWatch | undefined;
+  readonly #credentials: ReadonlyMap<string, Credential>;
+  readonly #relayDisk: RelayDisk = { kept: undefined };
   readonly #startedMs: number;
   /** Writes that have not ended. */
   #writing = 0;
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
+    this.plan = fleetPlan(this.random);
     this.database = new SimulatedDatabase(this.clock, this.random);
-    this.invariants = new Invariants(this.database);
+    this.operator = new SeenOperator(this.database);
+    this.invariants = new Invariants(this.database, this.operator);
     this.#startedMs = this.clock.now();
-    this.#maxDelayMs = this.random.fraction() < 0.2 ? 150 : 8;
-    this.#streamAgeMs = this.random.fraction() < 0.5 ? 3_000 : 3_600_000;
-    this.replicas = Array.from({ length: 1 + this.pick(3) }, () => undefined);
-    const plans: NodePlan[] = [
-      { id: 'all', tenants: undefined },
-      { id: 'acme', tenants: ['acme'] },
-      { id: 'strict', tenants: ['acme', 'beta'], routes: 2 },
-    ];
-    this.nodes = plans.map((plan) => ({ plan, disk: new Map(), running: undefined, pipe: undefined }));
+    this.replicas = Array.from({ length: this.plan.replicas }, () => undefined);
+    const nothing = { running: undefined, startedAtMs: 0, pipe: undefined, connectedSinceMs: undefined };
+    this.nodes = this.plan.nodes.map((plan) => ({ plan, disk: new Map(), ...nothing }));
+    const owners = this.plan.nodes.map(({ id: name, rights, groups = [] }) => ({ name, rights, groups }));
+    const relay = { name: 'relay', rights: null, groups: [] };
+    this.#credentials = new Map([...owners, relay].map((credential) => [credential.name, credential]));
+    this.watch = this.plan.isWatched ? new PropagationWatch(this) : undefined;
   }
 
   /** A whole number below `count`. */
@@ -73,15 +92,9 @@ export class World {
   startReplica(at: number): void {
     if (this.replicas[at]) return;
     this.note(`replica ${at} starts`);
-    const { database, clock, random, invariants } = this;
-    const nothing = () => undefined;
     this.replicas[at] = new SimulatedReplica({
-      ...{ database, clock, random, streamAgeMs: this.#streamAgeMs },
-      observer: {
-        ...{ opened: nothing, heard: nothing, sent: nothing, closed: nothing },
-        nacked: ({ node }, { faults }) => invariants.refused(node.id, faults),
-        acked: ({ node }, collections) => invariants.acknowledged(node.id, collections),
-      },
+      ...{ ...this.#serving(`replica ${at}`, false), database: this.database },
+      isTelling: this.plan.isWatched || this.plan.rollouts.size > 0,
     });
   }
 
@@ -93,24 +106,42 @@ export class World {
     replica.kill();
   }
 
+  startRelay(): void {
+    if (this.relay || !this.plan.hasRelay) return;
+    this.note(`the relay starts ${this.#relayDisk.kept ? 'from its disk' : 'with nothing'}`);
+    this.relay = new SimulatedRelay({
+      ...{ ...this.#serving('relay', true), database: this.database, disk: this.#relayDisk, token: 'relay' },
+      transport: this.#way('relay', (pipe) => (this.relayPipe = pipe)),
+    });
+  }
+
+  killRelay(): void {
+    if (!this.relay) return;
+    this.note('the relay is killed');
+    this.relay.kill();
+    this.relay = undefined;
+    this.relayPipe?.cut();
+  }
+
   async startNode(place: NodePlace): Promise<void> {
     if (place.running) return;
     const { plan, disk } = place;
     this.note(`node ${plan.id} starts with ${disk.size} sets on disk`);
     const held = new Map(Array.from(disk, ([scope, { snapshot }]) => [scope, snapshot.revision]));
-    const node = new SimulatedNode({
-      ...{ ...plan, disk, clock: this.clock, random: this.random, transport: this.#wayOf(place) },
-      onUpdate: (update) => this.invariants.update(plan, update),
+    const node: SimulatedNode = new SimulatedNode({
+      ...{ ...plan, disk, clock: this.clock, random: this.random },
+      transport: this.#way(plan.id, (pipe) => (place.pipe = pipe), place),
+      onUpdate: (update) => this.invariants.update(plan, update, node.asked),
       onTable: (table) => {
         if (place.running !== node && !isStarting) return;
-        this.note(
-          `node ${plan.id} serves ${Array.from(setsIn(table), ([scope, set]) => `${scope}@${set.revision}`).join(' ')}`,
-        );
+        const sets = Array.from(setsIn(table), ([scope, set]) => `${scope}@${set.revision}`);
+        this.note(`node ${plan.id} serves ${sets.join(' ')}`);
         this.invariants.table(plan, table);
       },
     });
     let isStarting = true;
     place.running = node;
+    place.startedAtMs = this.clock.now();
     await node.start();
     isStarting = false;
     if (place.running === node) this.invariants.booted(plan, node.current.value, held);
@@ -126,57 +157,107 @@ export class World {
   }
 
   /** Commits another state of a tenant, or of the operator. */
-  write(
-    scope: string,
-    how: { readonly forMs: number; readonly ends: 'commit' | 'rollback'; readonly isBad?: boolean },
-  ) {
-    this.note(`${scope} is written (${how.forMs.toFixed(0)} ms, ${how.isBad === true ? 'bad, ' : ''}${how.ends})`);
+  write(scope: string, how: Omit<Manner, 'plan' | 'takesBack'> & { readonly set?: 'bad' | 'good' }): void {
+    this.note(`${scope} is written (${how.forMs.toFixed(0)} ms, ${how.set === 'bad' ? 'bad, ' : ''}${how.ends})`);
     this.#writing += 1;
     const change = (_before: Snapshot | undefined, revision: bigint): Snapshot =>
-      scope === operatorScope ? this.#operatorSet(revision) : this.#tenantSet(scope, revision, how.isBad === true);
+      scope === operatorScope ? this.#operatorSet(revision) : this.#tenantSet(scope, revision, how.set);
     const written = () => void (this.#writing -= 1);
-    this.database.write(scope, change, how).then(written, (error: unknown) => {
-      written();
-      this.invariants.violations.push(`a write failed: ${String(error)}`);
-    });
+    this.database
+      .write(scope, change, { ...how, plan: this.plan.rollouts.get(scope) })
+      .then(written, (error: unknown) => {
+        written();
+        this.invariants.report(`a write failed: ${String(error)}`);
+      });
+  }
+
+  /** Every node and replica works, somebody looks after rollouts, and everything that can be fixed is. */
+  async heal(): Promise<void> {
+    this.note('everything is healed');
+    this.database.start();
+    this.replicas.forEach((_, at) => this.startReplica(at));
+    this.startRelay();
+    for (const place of this.nodes) await this.startNode(place);
+    await this.#untilWritten();
+    for (const tenant of tenants) this.write(tenant, { forMs: 1, ends: 'commit', set: 'good' });
+    await this.#untilWritten();
+    const until = this.clock.now() + restMs;
+    do {
+      await attend(this);
+      await this.wait(250);
+    } while (this.clock.now() < until && faultsAtRest(this).length > 0);
+    await this.wait(calmMs);
+  }
+
+  /** What is wrong when everything has come to rest. */
+  atRest(): readonly string[] {
+    this.invariants.end();
+    return [...this.invariants.violations, ...faultsAtRest(this)];
   }
 
   async #untilWritten(): Promise<void> {
     while (this.#writing > 0) await this.wait(100);
   }
 
-  /** What is wrong when everything has come to rest. */
-  atRest(): readonly string[] {
-    this.invariants.end();
-    return [...this.invariants.violations, ...this.#unlikeDatabase(), ...this.#behind()];
+  /** What replicas and relays are given alike. */
+  #serving(id: string, isRelay: boolean) {
+    const { clock, random, plan } = this;
+    return {
+      ...{ id, clock, random, credentials: this.#credentials, streamAgeMs: plan.streamAgeMs },
+      observer: (registry: NodeRegistry) => this.#witness(registry, isRelay),
+    };
   }
 
-  /** Every node and replica works, and everything that can be fixed is. */
-  async heal(): Promise<void> {
-    this.note('everything is healed');
-    this.database.start();
-    this.replicas.forEach((_, at) => this.startReplica(at));
-    for (const place of this.nodes) await this.startNode(place);
-    await this.#untilWritten();
-    for (const tenant of tenants) this.write(tenant, { forMs: 1, ends: 'commit' });
-    await this.#untilWritten();
-    await this.wait(restMs);
+  #witness(registry: NodeRegistry, isRelay: boolean): Pick<StreamObserver, 'sent' | 'acked' | 'nacked'> {
+    const { invariants, nodes } = this;
+    const planOf = (id: string) => nodes.find(({ plan }) => plan.id === id)?.plan;
+    return {
+      sent: (stream, collections) => invariants.sent(stream, collections, isRelay),
+      nacked: ({ node }, { faults }) => {
+        const plan = planOf(node.id);
+        if (plan) invariants.refused(plan, faults);
+      },
+      acked: ({ node }, collections) => {
+        const plan = planOf(node.id);
+        const status = plan && registry.list().find(({ id, connected }) => id === node.id && connected);
+        for (const { id: scope } of collections) {
+          const revision = status?.scope(scope)?.applied;
+          if (plan && revision !== undefined) invariants.saidToRun(plan.id, plan.rights, { id: scope, revision });
+        }
+      },
+    };
   }
 
-  /** A replica of those that run answers; a connection lives as long as it does. */
-  #wayOf(place: NodePlace): ClientTransport {
+  /** To a server of those that run; a connection lives as long as it does. */
+  #way(token: string, onPipe: (pipe: PipeTransport) => void, place?: NodePlace): ClientTransport {
     return {
       open: (listener) => {
-        const running = this.replicas.filter((replica) => replica !== undefined);
-        const replica = running[this.pick(running.length)];
-        if (!replica) return this.#nobody(listener);
-        const pipe = new PipeTransport((stream) => replica.server.serve(stream), {
-          ...{ clock: this.clock, random: this.random, maxDelayMs: this.#maxDelayMs },
-          headers: { authorization: place.plan.tenants?.join(',') ?? 'all' },
+        const servers = place?.plan.isBelowRelay === true ? [this.relay] : this.replicas;
+        const running: readonly Server[] = servers.filter((server) => server !== undefined);
+        const server = running[this.pick(running.length)];
+        if (!server) return this.#nobody(listener);
+        const pipe = new PipeTransport((stream) => server.server.serve(stream), {
+          ...{ clock: this.clock, random: this.random, maxDelayMs: this.plan.maxDelayMs },
+          headers: { authorization: token },
         });
-        place.pipe = pipe;
-        replica.connected(pipe);
-        return pipe.open(listener);
+        onPipe(pipe);
+        server.connected(pipe);
+        return pipe.open(place ? this.#watched(listener, place) : listener);
+      },
+    };
+  }
+
+  /** Notes since when a node has been connected. */
+  #watched(listener: Listener, place: NodePlace): Listener {
+    return {
+      onAccepted: () => {
+        place.connectedSinceMs = this.clock.now();
+        listener.onAccepted();
+      },
+      onResponse: (response) => listener.onResponse(response),
+      onEnd: (code, detail, retryAfterMs) => {
+        place.connectedSinceMs = undefined;
+        listener.onEnd(code, detail, retryAfterMs);
       },
     };
   }
@@ -192,55 +273,17 @@ export class World {
 
   #operatorSet(revision: bigint): Snapshot {
     const some = revision === 1n ? tenants : tenants.filter(() => this.random.fraction() < 0.8);
-    return operatorSet(revision, some, 8080 + this.pick(3));
+    const golden = new Set(some.filter(() => this.random.fraction() < 0.5));
+    this.operator.written(revision, golden);
+    const labelsOf = (tenant: string) => ({ tier: golden.has(tenant) ? 'gold' : 'lead' });
+    return operatorSet(revision, some, 8080 + this.pick(3), labelsOf);
   }
 
-  #tenantSet(tenant: string, revision: bigint, isBad: boolean): Snapshot {
-    const routes = ['a', 'b', 'c', 'd'].filter(() => this.random.fraction() < 0.5);
-    const options = { routes: isBad ? ['a', ...routes.slice(1)] : routes, upstreamPort: 3_000 + this.pick(50) };
-    return tenantSet(tenant, revision, { ...options, virtualServer: isBad ? 'missing' : 'assistant' });
-  }
-
-  /** Every replica publishes exactly what is committed, in the same bytes. */
-  #unlikeDatabase(): readonly string[] {
-    const faults: string[] = [];
-    for (const [at, replica] of this.replicas.entries()) {
-      for (const [scope, set] of this.database.live()) {
-        const published = replica?.publisher.snapshot(scope);
-        if (published?.hash !== set.hash || published.revision !== set.revision)
-          faults.push(`replica ${at} publishes ${scope}@${published?.revision}, committed is ${set.revision}`);
-      }
-      if (this.#bytesOf(replica) !== this.#bytesOf(this.replicas[0]))
-        faults.push(`replica ${at} publishes other bytes than replica 0`);
-    }
-    return faults;
-  }
-
-  #bytesOf(replica: SimulatedReplica | undefined): string {
-    const types = [...kinds, 'Manifest' as const].map((kind) => typeUrlOf(kind));
-    const entries = [...(replica?.publisher.ids() ?? [])].flatMap((id) =>
-      types.flatMap((typeUrl) =>
-        Array.from(replica?.publisher.get(id)?.all(typeUrl) ?? [], ({ encoded }) => encoded.toString('base64')),
-      ),
-    );
-    return entries.sort().join();
-  }
-
-  /** Every node ends on the newest revision of all that it may see and can serve. */
-  #behind(): readonly string[] {
-    return this.nodes.flatMap(({ plan, running }) => {
-      const table = running?.current.value;
-      const sets = table ? setsIn(table) : new Map<string, { readonly revision: bigint }>();
-      const live = this.database.live();
-      const seen = [...live].filter(([scope]) => scope === operatorScope || (plan.tenants?.includes(scope) ?? true));
-      const behind = seen.flatMap(([scope, set]) => {
-        const routes = [...set.resources.values()].filter(({ kind }) => kind === 'Route').length;
-        if (routes > (plan.routes ?? Infinity) || sets.get(scope)?.revision === set.revision) return [];
-        return `node ${plan.id} ends on ${scope}@${sets.get(scope)?.revision}, newest is ${set.revision}`;
-      });
-      const held = new Set([...sets.keys(), ...(running?.heldScopes ?? [])]);
-      const tooMuch = [...held].filter((scope) => !live.has(scope));
-      return [...behind, ...tooMuch.map((scope) => `node ${plan.id} still has ${scope}, which is gone`)];
-    });
+  /** A bad one is refused by every node, a good one by none. */
+  #tenantSet(tenant: string, revision: bigint, set: 'bad' | 'good' | undefined): Snapshot {
+    const some = ['a', 'b', 'c', 'd'].filter(() => this.random.fraction() < 0.5);
+    const routes = set === 'bad' ? ['a', ...some.slice(1)] : set === 'good' ? some.slice(0, 2) : some;
+    const options = { routes, upstreamPort: 3_000 + this.pick(50) };
+    return tenantSet(tenant, revision, { ...options, virtualServer: set === 'bad' ? 'missing' : 'assistant' });
   }
 }

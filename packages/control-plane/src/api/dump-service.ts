@@ -1,6 +1,14 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
-import { digestOf, discoveryName, documentOf, operatorScope, type Snapshot, typeUrlOf } from '@signalbox/config';
+import {
+  digestOf,
+  discoveryName,
+  documentOf,
+  makeSnapshot,
+  operatorScope,
+  type Snapshot,
+  typeUrlOf,
+} from '@signalbox/config';
 import type { DumpConfigRequest, DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { nativeFamily } from '../projections/native.ts';
 import type { Projection } from '../projections/projection.ts';
@@ -34,9 +42,10 @@ export class DumpApi implements ServiceImpl<typeof DumpService> {
   dumpConfig(request: DumpConfigRequest, context: HandlerContext) {
     requireScope(callerOf(context), operatorScope);
     const { maxResources } = this.#options;
-    const operator = this.#snapshot(operatorScope);
-    requireGateway(operator, request.gateway);
+    const whole = this.#snapshot(operatorScope);
+    requireGateway(whole, request.gateway);
     const tenants = this.#tenants(request.tenants);
+    const operator = request.tenants.length === 0 ? whole : seenOf(whole, tenants);
     const resources = [...this.#resources(request, operator, tenants)];
     if (resources.length > maxResources) {
       const message = `more than ${maxResources} resources: name tenants, or raise SIGNALBOX_API_DUMP_RESOURCES`;
@@ -80,6 +89,12 @@ export class DumpApi implements ServiceImpl<typeof DumpService> {
       yield { type, name, version: digestOf(body), content: projection.describe?.(resource) ?? { bytes: body.length } };
     }
   }
+}
+
+/** What a credential that names tenants gets of the operator's set: everything but the Tenants of others. */
+function seenOf({ scope, revision, resources }: Snapshot, tenants: ReadonlyMap<string, Snapshot>): Snapshot {
+  const seen = [...resources.values()].filter(({ kind, name }) => kind !== 'Tenant' || tenants.has(name));
+  return makeSnapshot(scope, revision, seen);
 }
 
 function* nativeResources(snapshot: Snapshot): Iterable<Dumped> {

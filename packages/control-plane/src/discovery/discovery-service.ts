@@ -1,17 +1,16 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock, Logger, Metrics, Random, TlsFiles } from '@signalbox/runtime';
 import {
   type AdsServer,
   type AdsServerLimits,
   type CollectionSource,
   createAdsServer,
+  GrpcServer,
   type StreamInfo,
   type StreamObserver,
 } from '@signalbox/xds';
 import { nativeFamily } from '../projections/native.ts';
 import { ExternalMetrics } from './external-metrics.ts';
 import type { NodeAdmission, ServedViews } from './node-admission.ts';
-import { reloadingCredentials } from './tls-credentials.ts';
 
 export interface DiscoveryServiceOptions {
   /** Port 0 lets the system choose. */
@@ -24,7 +23,7 @@ export interface DiscoveryServiceOptions {
   readonly views: readonly ServedViews[];
   readonly admission: NodeAdmission;
   /** Further services of the same port. */
-  readonly services?: readonly ((server: Server) => void)[];
+  readonly services?: readonly ((server: Pick<GrpcServer, 'handle'>) => void)[];
   /** The node registry. */
   readonly observer: StreamObserver;
   readonly clock: Clock;
@@ -38,10 +37,10 @@ export interface DiscoveryServiceOptions {
 export class DiscoveryService {
   readonly #options: DiscoveryServiceOptions;
   readonly #ads: AdsServer;
-  readonly #server: Server;
+  readonly #server: GrpcServer;
 
   constructor(options: DiscoveryServiceOptions) {
-    const { admission, source, views, observer, clock, random, logger, metrics, limits } = options;
+    const { admission, source, views, observer, clock, random, logger, metrics, limits, tls } = options;
     this.#options = options;
     this.#ads = createAdsServer({
       families: [{ family: nativeFamily, source }, ...views],
@@ -53,34 +52,23 @@ export class DiscoveryService {
       metrics,
       limits,
     });
-    this.#server = new Server(this.#ads.channelOptions);
+    this.#server = new GrpcServer({ clock, tls, limits: this.#ads.connectionLimits });
     this.#ads.addTo(this.#server);
     for (const add of options.services ?? []) add(this.#server);
   }
 
   /** Listens. @returns the port. @throws when the address cannot be used. */
   start(): Promise<number> {
-    const { listen, tls } = this.#options;
-    const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-    return new Promise((resolve, reject) => {
-      const credentials = tls ? reloadingCredentials(tls) : ServerCredentials.createInsecure();
-      this.#server.bindAsync(`${host}:${listen.port}`, credentials, (error, port) => {
-        if (error) reject(error);
-        else resolve(port);
-      });
-    });
+    return this.#server.listen(this.#options.listen);
   }
 
   /** Ends every stream and stops listening; cuts what is left when the deadline aborts. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.#ads.stop();
-    const force = () => this.#server.forceShutdown();
+    const force = () => this.#server.destroy();
     deadline.addEventListener('abort', force, { once: true });
     if (deadline.aborted) force();
-    await new Promise<void>((resolve) => {
-      // Fails only when the server was already shut down.
-      this.#server.tryShutdown(() => resolve());
-    });
+    await this.#server.close();
     deadline.removeEventListener('abort', force);
   }
 

@@ -9,7 +9,7 @@ import type { NodeRegistry } from './node-registry.ts';
 export interface FleetReporterOptions {
   /** This process: a UUID, and a name for people. */
   readonly replica: { readonly id: string; readonly name: string };
-  readonly registry: Pick<NodeRegistry, 'records' | 'offered' | 'onChange'>;
+  readonly registry: Pick<NodeRegistry, 'records' | 'offered' | 'forgotten' | 'onChange'>;
   readonly store: FleetReports;
   /** This is a relay: what it does not offer it need not have. */
   readonly isPartial?: boolean;
@@ -39,10 +39,12 @@ const refreshMs = 10_000;
 
 /** What was told of a node. */
 interface Told {
-  /** Of its record. */
+  readonly record: NodeRecord;
+  /** Of the record. */
   readonly version: number;
-  /** Without the times that change all the time. */
+  /** Without the times that change all the time, and without the scopes that it serves. */
   readonly text: string;
+  readonly servedVersion: number | undefined;
   readonly lastAckMs: number | undefined;
   readonly atMs: number;
 }
@@ -58,6 +60,8 @@ interface Told {
 export class FleetReporter {
   readonly #options: FleetReporterOptions;
   readonly #told = new Map<string, Told>();
+  /** How many nodes the registry had forgotten when that was told last. */
+  #forgotten = 0;
   /** Scopes of which something has to be told. */
   readonly #dueScopes = new Set<string>();
   readonly #timers = new DisposableStack();
@@ -157,12 +161,10 @@ export class FleetReporter {
   }
 
   #draft(): Draft {
-    const { replica, leaseMs, maxRows, registry, time } = this.#options;
-    const nowMs = time.now();
-    const records = [...registry.records()];
-    const news = records.flatMap((record) => this.#news(record, nowMs)).slice(0, maxRows);
-    const keys = new Set(records.map(({ key }) => key));
-    const forgottenNodes = [...this.#told.keys()].filter((key) => !keys.has(key));
+    const { replica, leaseMs, maxRows, registry } = this.#options;
+    const news = this.#news();
+    const { forgotten } = registry;
+    const forgottenNodes = forgotten === this.#forgotten ? [] : this.#forgottenNodes();
     for (const scope of registry.offered.takeChanged()) this.#dueScopes.add(scope);
     // Revisions are told when nothing is left to be told of nodes.
     const scopes = news.length < maxRows ? [...this.#dueScopes].slice(0, maxRows) : [];
@@ -179,22 +181,43 @@ export class FleetReporter {
     const accept = () => {
       for (const { node, told } of news) this.#told.set(node.key, told);
       for (const key of forgottenNodes) this.#told.delete(key);
+      this.#forgotten = forgotten;
     };
     return { report, accept };
   }
 
-  #news(record: NodeRecord, nowMs: number): readonly NodeNews[] {
-    const told = this.#told.get(record.key);
-    const { version, lastAckMs } = record;
-    const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
-    if (told?.version === version && !isOutdated) return [];
-    const node = reportedNode(record, this.#options.registry.offered.scopes());
-    const text = JSON.stringify({ ...node, lastSeenMs: 0, lastAckMs: 0 });
-    if (told?.text === text && !isOutdated) {
-      this.#told.set(record.key, { ...told, version });
-      return [];
+  /** Nodes of which there is something to tell: no more than one report holds. */
+  #news(): readonly NodeNews[] {
+    const { registry, time, maxRows } = this.#options;
+    const nowMs = time.now();
+    const news: NodeNews[] = [];
+    for (const record of registry.records()) {
+      const one = this.#newsOf(record, nowMs);
+      if (one) news.push(one);
+      if (news.length === maxRows) break;
     }
-    return [{ node, told: { version, text, lastAckMs, atMs: nowMs } }];
+    return news;
+  }
+
+  #newsOf(record: NodeRecord, nowMs: number): NodeNews | undefined {
+    const told = this.#told.get(record.key);
+    const { version, lastAckMs, servedVersion } = record;
+    const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
+    if (told?.version === version && !isOutdated) return undefined;
+    const summary = summaryOf(record);
+    const text = JSON.stringify({ ...summary, lastSeenMs: 0, lastAckMs: 0 });
+    const isSame = told?.record === record && servedVersion !== undefined && told.servedVersion === servedVersion;
+    if (isSame && told.text === text && !isOutdated) {
+      this.#told.set(record.key, { ...told, version });
+      return undefined;
+    }
+    const node = { ...summary, scopes: record.served(this.#options.registry.offered) };
+    return { node, told: { record, version, text, servedVersion, lastAckMs, atMs: nowMs } };
+  }
+
+  #forgottenNodes(): readonly string[] {
+    const known = new Set(Array.from(this.#options.registry.records(), ({ key }) => key));
+    return [...this.#told.keys()].filter((key) => !known.has(key));
   }
 }
 
@@ -216,7 +239,8 @@ function reportedScope({ offered }: FleetReporterOptions['registry'], scope: str
   return [{ scope, revision, history }];
 }
 
-function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNode {
+/** All that is told of a node but the scopes that it serves. */
+function summaryOf(record: NodeRecord): Omit<ReportedNode, 'scopes'> {
   const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind } = record;
   const { node, identity, remoteAddress, family } = stream;
   const isLost = behind.size > maxLags;
@@ -228,7 +252,6 @@ function reportedNode(record: NodeRecord, offered: Iterable<string>): ReportedNo
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
-    scopes: record.served(offered),
     isFresh: record.isFresh || isLost,
     behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
   };

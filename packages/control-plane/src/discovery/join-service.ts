@@ -1,4 +1,4 @@
-import { type sendUnaryData, type Server, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { create } from '@bufbuild/protobuf';
 import { type CertificateAuthority, nodeUri, readSigningRequest } from '@signalbox/certificates';
@@ -10,10 +10,10 @@ import {
   RenewResponseSchema,
 } from '@signalbox/proto/signalbox/node/v1/join_service_pb.ts';
 import type { Clock, Logger, Metrics } from '@signalbox/runtime';
-import { serviceDefinition } from '@signalbox/xds';
+import { CallFailure, type GrpcServer, handleUnary, type UnaryCall } from '@signalbox/xds';
 
-import { isOutage } from '../store/outage.ts';
 import type { IssuedTo, JoinRefusal, TokenStore } from '../store/tokens.ts';
+import { type Answering, answering } from './answering.ts';
 import { bearerToken, type NodeAdmission } from './node-admission.ts';
 
 export interface JoinServiceOptions {
@@ -28,26 +28,15 @@ export interface JoinServiceOptions {
   readonly metrics: Metrics;
 }
 
-/** An error whose text is for the node. */
-class JoinFailure extends Error {
-  readonly code: status;
-
-  constructor(code: status, message: string) {
-    super(message);
-    this.name = 'JoinFailure';
-    this.code = code;
-  }
-}
-
-function failure(code: status, message: string): JoinFailure {
-  return new JoinFailure(code, message);
+function failure(code: status, message: string): CallFailure {
+  return new CallFailure(code, message);
 }
 
 /** Clocks of nodes may be behind by so much. */
 const skewMs = 5 * 60_000;
 const nodeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 
-const refusals: Readonly<Record<JoinRefusal, JoinFailure>> = {
+const refusals: Readonly<Record<JoinRefusal, CallFailure>> = {
   'unknown-token': failure(status.UNAUTHENTICATED, 'the join token is unknown, expired or used: create another one'),
   'other-node': failure(status.PERMISSION_DENIED, 'the join token is for another node: check the id of this one'),
   'name-taken': failure(
@@ -70,14 +59,21 @@ export class JoinService {
     this.#options = options;
   }
 
-  addTo(server: Server): void {
-    server.addService(serviceDefinition(JoinServiceDescription), {
-      join: this.#handler('join', (call: ServerUnaryCall<JoinRequest, unknown>) => this.#join(call)),
-      renew: this.#handler('renew', (call: ServerUnaryCall<RenewRequest, unknown>) => this.#renew(call)),
-    });
+  addTo(server: Pick<GrpcServer, 'handle'>): void {
+    const { join, renew } = JoinServiceDescription.method;
+    handleUnary(
+      server,
+      join,
+      answering(this.#answering('join'), (call) => this.#join(call)),
+    );
+    handleUnary(
+      server,
+      renew,
+      answering(this.#answering('renew'), (call) => this.#renew(call)),
+    );
   }
 
-  async #join({ request, metadata }: ServerUnaryCall<JoinRequest, unknown>) {
+  async #join({ request, metadata }: UnaryCall<JoinRequest>) {
     const { node, signingRequest } = request;
     const credential = bearerToken(metadata);
     if (credential === undefined) throw refusals['unknown-token'];
@@ -92,13 +88,12 @@ export class JoinService {
     return create(JoinResponseSchema, { certificate: certificateMessage(issued) });
   }
 
-  async #renew(call: ServerUnaryCall<RenewRequest, unknown>) {
-    const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+  async #renew({ request, certificate }: UnaryCall<RenewRequest>) {
     const identity = certificate && (await this.#options.admission.identify(certificate));
     if (identity?.node === undefined) {
       throw failure(status.UNAUTHENTICATED, 'the certificate is none of a known node, expired or replaced: join again');
     }
-    const publicKey = await keyOf(call.request.signingRequest);
+    const publicKey = await keyOf(request.signingRequest);
     const issued = await this.#issue(publicKey, identity.gateway, identity.node);
     if (!(await this.#options.tokens.renewed(identity.tokenId, issued))) {
       throw failure(status.FAILED_PRECONDITION, 'the certificate was not issued here: whoever did renews it');
@@ -115,31 +110,15 @@ export class JoinService {
     return { pem, serial, gateway, notBeforeMs, notAfterMs };
   }
 
-  /** Errors made for callers keep their text; of all others nothing leaves the process. */
-  #handler<Request, Response>(method: string, answer: (call: ServerUnaryCall<Request, Response>) => Promise<Response>) {
+  #answering(method: string): Answering {
     const { metrics, logger } = this.#options;
-    const count = (code: string) =>
-      metrics.counter('signalbox_join_requests_total', 'Nodes that asked for a certificate.', { method, code }).add();
-    const respond = async (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>) => {
-      try {
-        const response = await answer(call);
-        count('OK');
-        done(null, response);
-      } catch (error) {
-        const shown = asFailure(error);
-        count(status[shown.code] ?? '');
-        logger.warn('a node got no certificate', { method, peer: call.getPeer(), error: String(error) });
-        done({ code: shown.code, details: shown.message });
-      }
+    return {
+      counter: (code) =>
+        metrics.counter('signalbox_join_requests_total', 'Nodes that asked for a certificate.', { method, code }),
+      onFailure: (_failure, peer, cause) =>
+        logger.warn('a node got no certificate', { method, peer, error: String(cause) }),
     };
-    return (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>) => void respond(call, done);
   }
-}
-
-function asFailure(error: unknown): JoinFailure {
-  if (error instanceof JoinFailure) return error;
-  if (isOutage(error)) return failure(status.UNAVAILABLE, 'the database does not answer: try again');
-  return failure(status.INTERNAL, 'internal error: the control plane has logged it');
 }
 
 async function keyOf(signingRequest: string): Promise<Buffer> {

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { type sendUnaryData, type Server, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import {
   type ReportHealthRequest,
   type ReportHealthResponse,
@@ -8,10 +8,11 @@ import {
   type TenantHealth,
 } from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import type { Logger, Metrics } from '@signalbox/runtime';
-import { serviceDefinition, type StreamGrant } from '@signalbox/xds';
+import { CallFailure, type GrpcServer, handleUnary, type StreamGrant, type UnaryCall } from '@signalbox/xds';
 
 import { type Health, latencyBuckets } from '../rollout/health.ts';
 import type { HealthCollector } from '../rollout/health-collector.ts';
+import { type Answering, answering } from './answering.ts';
 import type { NodeAdmission } from './node-admission.ts';
 
 export interface NodeHealthServiceOptions {
@@ -32,38 +33,28 @@ export class NodeHealthService {
     this.#options = options;
   }
 
-  addTo(server: Server): void {
-    server.addService(serviceDefinition(NodeHealthServiceDescription), {
-      reportHealth: (
-        call: ServerUnaryCall<ReportHealthRequest, ReportHealthResponse>,
-        done: sendUnaryData<ReportHealthResponse>,
-      ) => void this.#answer(call, done),
-    });
+  addTo(server: Pick<GrpcServer, 'handle'>): void {
+    const { metrics, logger } = this.#options;
+    const counting: Answering = {
+      counter: (code) => metrics.counter('signalbox_node_reports_total', 'Reports of nodes of how they do.', { code }),
+      onFailure({ code }, peer, cause) {
+        if (code !== status.INTERNAL) return;
+        logger.warn('the report of a node could not be taken', { peer, error: String(cause) });
+      },
+    };
+    handleUnary(
+      server,
+      NodeHealthServiceDescription.method.reportHealth,
+      answering(counting, (call) => this.#hear(call)),
+    );
   }
 
-  async #answer(
-    call: ServerUnaryCall<ReportHealthRequest, ReportHealthResponse>,
-    done: sendUnaryData<ReportHealthResponse>,
-  ): Promise<void> {
-    const { metrics, logger } = this.#options;
-    const count = (code: string) =>
-      metrics.counter('signalbox_node_reports_total', 'Reports of nodes of how they do.', { code }).add();
-    try {
-      const { node: id, gateway: cluster, tenants } = call.request;
-      const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-      const claimed = { id, cluster, userAgentName: '', userAgentVersion: '', metadata: {} };
-      const grant = await this.#options.admission.admit(call.metadata, claimed, certificate);
-      if ('code' in grant) {
-        count(status[grant.code] ?? '');
-        return done({ code: grant.code as number, details: grant.message });
-      }
-      count('OK');
-      done(null, this.#take(grant, tenants));
-    } catch (error) {
-      count('INTERNAL');
-      logger.warn('the report of a node could not be taken', { peer: call.getPeer(), error: String(error) });
-      done({ code: status.UNAVAILABLE, details: 'the report could not be taken: try again' });
-    }
+  async #hear({ request, metadata, certificate }: UnaryCall<ReportHealthRequest>): Promise<ReportHealthResponse> {
+    const { node: id, gateway: cluster, tenants } = request;
+    const claimed = { id, cluster, userAgentName: '', userAgentVersion: '', metadata: {} };
+    const grant = await this.#options.admission.admit(metadata, claimed, certificate);
+    if ('code' in grant) throw new CallFailure(grant.code, grant.message);
+    return this.#take(grant, tenants);
   }
 
   #take(grant: StreamGrant, reports: readonly TenantHealth[]): ReportHealthResponse {

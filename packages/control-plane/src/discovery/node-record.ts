@@ -1,7 +1,14 @@
-import type { CollectionRevision, StreamInfo } from '@signalbox/xds';
+import type { CollectionRevision, SeenIds, StreamInfo } from '@signalbox/xds';
 
 import type { NodeNack } from './node-directory.ts';
 import type { ResourceRefusal } from './refusals.ts';
+
+/** What a replica offers: the newest revision of every scope. */
+export interface Offered {
+  /** Undefined: the scope is not offered. */
+  revision(scope: string): bigint | undefined;
+  scopes(): Iterable<string>;
+}
 
 /** What a node runs of a scope, where that is not the revision that is offered. */
 export interface Lag {
@@ -33,6 +40,8 @@ export class NodeRecord {
   #following: 'all' | ReadonlySet<string> = 'all';
   /** Scopes that it serves, once it has answered; undefined: all that there are. */
   #serving: Set<string> | undefined;
+  /** Tells sets of scopes that it serves apart. */
+  #servingVersion = 0;
   /** What has been sent while it is fresh; undefined from its first answer on. */
   #sentFresh: (readonly CollectionRevision[])[] | undefined = [];
 
@@ -43,7 +52,7 @@ export class NodeRecord {
     this.lastSeenMs = nowMs;
     this.lastAckMs = before?.lastAckMs;
     this.lastNack = before?.lastNack;
-    if ((stream.sources ?? stream.collections) !== 'all') this.#serving = new Set();
+    if (this.visible !== 'all') this.#serving = new Set();
   }
 
   get isConnected(): boolean {
@@ -59,11 +68,23 @@ export class NodeRecord {
     return this.#following;
   }
 
+  /** What it may see, whether it asks for it or not. */
+  get visible(): SeenIds {
+    return this.stream.sources ?? this.stream.collections;
+  }
+
   /** Whether it may see a scope, and asks for it. */
   sees(scope: string): boolean {
-    const { sources, collections } = this.stream;
-    const seen = sources ?? collections;
+    const seen = this.visible;
     return (seen === 'all' || seen.has(scope)) && (this.#following === 'all' || this.#following.has(scope));
+  }
+
+  /** Scopes that it sees, of those that are offered: looks at no more of them than it may see or asks for. */
+  *seen(offered: Offered): Iterable<string> {
+    const { visible } = this;
+    const named = this.#following === 'all' ? visible : this.#following;
+    if (named === 'all') return yield* offered.scopes();
+    for (const scope of named.keys()) if (offered.revision(scope) !== undefined && this.sees(scope)) yield scope;
   }
 
   /** Whether it counts for a scope. What it may see since a moment ago it serves from when it was sent. */
@@ -72,20 +93,26 @@ export class NodeRecord {
   }
 
   /** Scopes that it serves, among those that are offered; null: all. */
-  served(offered: Iterable<string>): readonly string[] | null {
+  served(offered: Offered): readonly string[] | null {
     if (this.#serving === undefined) return null;
-    return this.isFresh ? [...offered].filter((scope) => this.sees(scope)) : [...this.#serving];
+    return this.isFresh ? [...this.seen(offered)] : [...this.#serving];
+  }
+
+  /** Differs whenever `served` may differ from what it was before; undefined: that cannot be told. */
+  get servedVersion(): number | undefined {
+    return this.isFresh ? undefined : this.#servingVersion;
   }
 
   /** It asks for other scopes now. What it gives up it does not serve any more, whatever it ran of it. */
-  follows(scopes: 'all' | ReadonlySet<string>, offered: Iterable<string>): void {
-    const before = new Set(this.isFresh ? [] : (this.#serving ?? offered));
+  follows(scopes: 'all' | ReadonlySet<string>, offered: Offered): void {
+    const before = new Set(this.isFresh ? [] : (this.#serving ?? offered.scopes()));
     this.#following = scopes;
-    const isWhole = scopes === 'all' && (this.stream.sources ?? this.stream.collections) === 'all';
+    const isWhole = scopes === 'all' && this.visible === 'all';
     this.#serving = isWhole ? undefined : new Set([...before].filter((scope) => this.sees(scope)));
+    this.#servingVersion += 1;
     for (const scope of this.behind.keys()) if (!this.sees(scope)) this.behind.delete(scope);
     if (this.isFresh) return;
-    for (const scope of offered) if (this.sees(scope) && !before.has(scope)) this.#begin(scope);
+    for (const scope of this.seen(offered)) if (!before.has(scope)) this.#begin(scope);
   }
 
   /** Another revision of a scope is offered now. @param before the one that the node runs if it did not lag. */
@@ -98,7 +125,12 @@ export class NodeRecord {
   /** The scope is gone. */
   withdrawn(scope: string): void {
     this.behind.delete(scope);
-    this.#serving?.delete(scope);
+    if (this.#serving?.delete(scope)) this.#servingVersion += 1;
+  }
+
+  /** It runs nothing any more of a scope that it is to have. */
+  gaveUp(scope: string): void {
+    if (!this.isFresh) this.#begin(scope);
   }
 
   sent(collections: readonly CollectionRevision[]): void {
@@ -112,13 +144,12 @@ export class NodeRecord {
   }
 
   /** The node has answered for the first time: it lags in everything that is offered to it, until it says otherwise. */
-  answered(offered: Iterable<string>): void {
+  answered(offered: Offered): void {
     if (!this.#sentFresh) return;
     const sent = new Map(this.#sentFresh.flat().map(({ id, revision }) => [id, revision]));
-    for (const scope of offered) {
-      if (!this.sees(scope)) continue;
+    for (const scope of this.seen(offered)) {
       this.behind.set(scope, { ...(this.behind.get(scope) ?? lag(0n)), sent: sent.get(scope) ?? 0n });
-      this.#serving?.add(scope);
+      this.#serve(scope);
     }
     this.#sentFresh = undefined;
   }
@@ -127,7 +158,7 @@ export class NodeRecord {
   applied(scope: string, revision: bigint, offered: bigint): bigint {
     const isNew = !this.serves(scope);
     const behind = this.behind.get(scope);
-    this.#serving?.add(scope);
+    this.#serve(scope);
     if (revision >= offered) this.behind.delete(scope);
     else this.behind.set(scope, { ...lag(revision), sent: behind?.sent ?? revision });
     return behind ? behind.applied : isNew ? 0n : offered;
@@ -154,7 +185,13 @@ export class NodeRecord {
   /** It serves a scope from now on, and has proved nothing of it. */
   #begin(scope: string): void {
     this.behind.set(scope, lag(0n));
-    this.#serving?.add(scope);
+    this.#serve(scope);
+  }
+
+  #serve(scope: string): void {
+    if (!this.#serving || this.#serving.has(scope)) return;
+    this.#serving.add(scope);
+    this.#servingVersion += 1;
   }
 
   #sent(scope: string): bigint {

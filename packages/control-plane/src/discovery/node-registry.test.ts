@@ -95,6 +95,22 @@ describe('the node registry', () => {
     expect(registry.list()[0]?.lastAckMs).toBe(1_040);
   });
 
+  it('does not take a node that gave a tenant up for one that runs the tenant of that name that has come since', () => {
+    for (const given of [{}, { sources: new Set(['acme', 'globex']) }]) {
+      const { registry, publish, scope } = registered();
+      const node = stream('node-1', given);
+      registry.opened(node);
+      registry.acked(node, [{ id: 'acme', revision: 5n }]);
+      publish('acme', undefined);
+      publish('acme', 7n);
+      registry.acked(node, [{ id: 'acme', revision: undefined }]);
+      expect(scope('acme')).toMatchObject({ applied: 0n });
+      registry.sent(node, [{ id: 'acme', revision: 7n }]);
+      registry.acked(node, [{ id: 'acme', revision: 7n }]);
+      expect(scope('acme')).toMatchObject({ sent: 7n, applied: 7n });
+    }
+  });
+
   it('takes the scopes that a refusal names as refused, and the others as applied', () => {
     const { registry, scope } = registered();
     const node = stream();

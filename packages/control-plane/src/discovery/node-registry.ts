@@ -1,5 +1,5 @@
 import type { Counter, Histogram, Metrics } from '@signalbox/runtime';
-import type { CollectionRevision, Refusal, StreamInfo, StreamObserver } from '@signalbox/xds';
+import type { CollectionRevision, Refusal, SeenIds, StreamInfo, StreamObserver } from '@signalbox/xds';
 
 import { claimedGateway } from './claimed-gateway.ts';
 import type { NodeScopeStatus, NodeStatus } from './node-directory.ts';
@@ -31,18 +31,20 @@ export class NodeRegistry implements StreamObserver {
   readonly #options: NodeRegistryOptions;
   readonly #offered: OfferedScopes;
   readonly #nodes = new Map<string, NodeRecord>();
-  /** The records of connected nodes, by their newest stream. */
   /** Records of nodes that have left, by id: those that left first come first. */
   readonly #left = new Map<string, Set<NodeRecord>>();
+  /** The records of connected nodes, by their newest stream. */
   readonly #byStream = new Map<number, NodeRecord>();
-  /** Nodes that ask for a scope by name; those that ask for all that they may see are looked at for each. */
+  /** Nodes that ask for a scope by name. */
   readonly #following = new Map<string, Set<NodeRecord>>();
-  readonly #followingAll = new Set<NodeRecord>();
+  /** Nodes that ask for all that they may see, by what that is: many have the same. */
+  readonly #followingAll = new Map<SeenIds, Set<NodeRecord>>();
   readonly #listeners = new Set<() => void>();
   readonly #subscription: Disposable;
   readonly #latency: Histogram;
   readonly #refusals: Counter;
   #version = 0;
+  #forgotten = 0;
   #notifying = false;
 
   constructor(options: NodeRegistryOptions) {
@@ -75,6 +77,11 @@ export class NodeRegistry implements StreamObserver {
   /** What this replica offers to nodes. */
   get offered(): Pick<OfferedScopes, 'revision' | 'scopes' | 'history' | 'takeChanged'> {
     return this.#offered;
+  }
+
+  /** How many nodes have been forgotten so far. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   /** Nodes that are connected, and those that left last. */
@@ -115,7 +122,7 @@ export class NodeRegistry implements StreamObserver {
     // Sources of several collections are followed as a whole.
     if (!record || (stream.sources !== undefined && stream.collections !== 'all')) return;
     this.#unlist(record);
-    record.follows(collections, this.#offered.scopes());
+    record.follows(collections, this.#offered);
     this.#enlist(record);
     this.#changed(record);
   }
@@ -140,7 +147,7 @@ export class NodeRegistry implements StreamObserver {
     if (!record) return;
     record.lastAckMs = this.#now();
     const wasFresh = record.isFresh;
-    record.answered(this.#offeredTo(record));
+    record.answered(this.#offered);
     for (const collection of collections) this.#applied(record, collection, !wasFresh);
     this.#changed(record);
   }
@@ -151,7 +158,7 @@ export class NodeRegistry implements StreamObserver {
     const atMs = this.#now();
     const byScope = refusalsByScope(refusal);
     const wasFresh = record.isFresh;
-    if (refusal.closesRound) record.answered(this.#offeredTo(record));
+    if (refusal.closesRound) record.answered(this.#offered);
     for (const collection of refusal.collections) {
       const { id: scope, revision } = collection;
       const refusals = byScope.get(scope);
@@ -188,8 +195,7 @@ export class NodeRegistry implements StreamObserver {
       const before = this.#offered.follow(scope);
       const offered = this.#offered.revision(scope);
       if (offered === before) continue;
-      for (const record of [...this.#followingAll, ...(this.#following.get(scope) ?? [])]) {
-        if (!record.sees(scope)) continue;
+      for (const record of this.#concernedBy(scope)) {
         if (offered === undefined) record.withdrawn(scope);
         else record.offered(scope, before);
         record.version = this.#version += 1;
@@ -198,9 +204,16 @@ export class NodeRegistry implements StreamObserver {
     this.#changed();
   }
 
+  *#concernedBy(scope: string): Iterable<NodeRecord> {
+    for (const [visible, records] of this.#followingAll) if (visible === 'all' || visible.has(scope)) yield* records;
+    for (const record of this.#following.get(scope) ?? []) if (record.sees(scope)) yield record;
+  }
+
   #applied(record: NodeRecord, { id, revision }: CollectionRevision, isMeasured: boolean): void {
     const offered = this.#offered.revision(id);
-    if (revision === undefined || offered === undefined || !record.sees(id)) return record.withdrawn(id);
+    if (offered === undefined || !record.sees(id)) return record.withdrawn(id);
+    // What it gave up has come back since: it has that still to get.
+    if (revision === undefined) return record.gaveUp(id);
     const before = record.applied(id, revision, offered);
     // What a node applies first on its stream it may have had before: that says nothing about speed.
     if (isMeasured && before > 0n) this.#measure(record.key, { scope: id, from: before, to: revision });
@@ -228,32 +241,19 @@ export class NodeRegistry implements StreamObserver {
   }
 
   #enlist(record: NodeRecord): void {
-    const { following } = record;
-    if (following === 'all') return void this.#followingAll.add(record);
-    for (const scope of following) {
-      const records = this.#following.get(scope) ?? new Set();
-      this.#following.set(scope, records.add(record));
-    }
+    const { following, visible } = record;
+    if (following === 'all') return enter(this.#followingAll, visible, record);
+    for (const scope of following) enter(this.#following, scope, record);
   }
 
   #unlist(record: NodeRecord): void {
-    const { following } = record;
-    this.#followingAll.delete(record);
-    if (following === 'all') return;
-    for (const scope of following) {
-      const records = this.#following.get(scope);
-      records?.delete(record);
-      if (records?.size === 0) this.#following.delete(scope);
-    }
-  }
-
-  /** Scopes that are offered to a node. */
-  #offeredTo({ following }: NodeRecord): Iterable<string> {
-    if (following === 'all') return this.#offered.scopes();
-    return [...following].filter((scope) => this.#offered.revision(scope) !== undefined);
+    const { following, visible } = record;
+    if (following === 'all') return leave(this.#followingAll, visible, record);
+    for (const scope of following) leave(this.#following, scope, record);
   }
 
   #forget(record: NodeRecord): void {
+    this.#forgotten += 1;
     this.#nodes.delete(record.key);
     const namesakes = this.#left.get(record.stream.node.id);
     namesakes?.delete(record);
@@ -294,4 +294,15 @@ export class NodeRegistry implements StreamObserver {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function enter<Key>(records: Map<Key, Set<NodeRecord>>, key: Key, record: NodeRecord): void {
+  const known = records.get(key);
+  if (known) known.add(record);
+  else records.set(key, new Set([record]));
+}
+
+function leave<Key>(records: Map<Key, Set<NodeRecord>>, key: Key, record: NodeRecord): void {
+  const known = records.get(key);
+  if (known?.delete(record) && known.size === 0) records.delete(key);
 }

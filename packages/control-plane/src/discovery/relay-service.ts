@@ -1,4 +1,4 @@
-import { type Server, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import {
@@ -12,15 +12,15 @@ import {
 } from '@signalbox/proto/signalbox/node/v1/relay_service_pb.ts';
 import { operatorScope } from '@signalbox/config';
 import type { Logger, Metrics } from '@signalbox/runtime';
-import { serviceDefinition } from '@signalbox/xds';
+import { CallFailure, type GrpcServer, handleUnary, type UnaryCall } from '@signalbox/xds';
 
 import type { TenantDirectory } from '../publish/tenant-directory.ts';
 import type { FleetReports } from '../store/fleet-store.ts';
 import { isSubscriber, type TokenRecord } from '../store/tokens.ts';
+import { type Answering, answering } from './answering.ts';
 import type { NodeAdmission } from './node-admission.ts';
 import type { NodeCredentials, NodeIdentity } from './node-identity.ts';
 import { replicaOf, reportOf } from './relayed-report.ts';
-import { CallFailure, unaryHandler } from './unary-handler.ts';
 
 export interface RelayServiceOptions {
   readonly admission: Pick<NodeAdmission, 'whoIs'>;
@@ -45,20 +45,31 @@ export class RelayService {
     this.#options = options;
   }
 
-  addTo(server: Server): void {
-    server.addService(serviceDefinition(RelayServiceDescription), {
-      identifyNode: unaryHandler(
-        this.#options,
-        'identifyNode',
-        (call: ServerUnaryCall<IdentifyNodeRequest, IdentifyNodeResponse>) => this.#identify(call),
-      ),
-      report: unaryHandler(this.#options, 'report', (call: ServerUnaryCall<ReportRequest, ReportResponse>) =>
-        this.#report(call),
-      ),
-    });
+  addTo(server: Pick<GrpcServer, 'handle'>): void {
+    const { identifyNode, report } = RelayServiceDescription.method;
+    handleUnary(
+      server,
+      identifyNode,
+      answering(this.#answering('identifyNode'), (call) => this.#identify(call)),
+    );
+    handleUnary(
+      server,
+      report,
+      answering(this.#answering('report'), (call) => this.#report(call)),
+    );
   }
 
-  async #identify(call: ServerUnaryCall<IdentifyNodeRequest, IdentifyNodeResponse>): Promise<IdentifyNodeResponse> {
+  #answering(method: string): Answering {
+    const { metrics, logger } = this.#options;
+    return {
+      counter: (code) => metrics.counter('signalbox_relay_requests_total', 'Questions of relays.', { method, code }),
+      onFailure({ code }, _peer, cause) {
+        if (code === status.INTERNAL) logger.error('a relay was not answered', { method, error: String(cause) });
+      },
+    };
+  }
+
+  async #identify(call: UnaryCall<IdentifyNodeRequest>): Promise<IdentifyNodeResponse> {
     const relay = await this.#relayOf(call);
     const record = await this.#recordOf(call.request);
     if (!record || !isSubscriber(record.role) || record.gateway !== relay.gateway) {
@@ -67,7 +78,7 @@ export class RelayService {
     return this.#answer(record, relay);
   }
 
-  async #report(call: ServerUnaryCall<ReportRequest, ReportResponse>): Promise<ReportResponse> {
+  async #report(call: UnaryCall<ReportRequest>): Promise<ReportResponse> {
     const relay = await this.#relayOf(call);
     const { request } = call;
     const { reports, maxReportRows } = this.#options;
@@ -89,8 +100,8 @@ export class RelayService {
   }
 
   /** @throws CallFailure if it is none. */
-  async #relayOf(call: ServerUnaryCall<unknown, unknown>): Promise<NodeIdentity> {
-    const identity = await this.#options.admission.whoIs(call.metadata, call.getAuthContext().sslPeerCertificate?.raw);
+  async #relayOf({ metadata, certificate }: UnaryCall<unknown>): Promise<NodeIdentity> {
+    const identity = await this.#options.admission.whoIs(metadata, certificate);
     if ('code' in identity) throw new CallFailure(identity.code, identity.message);
     if (identity.isRelay) return identity;
     const message = `the credential "${identity.name}" is not a relay's: create one with "signalbox token create --role relay"`;

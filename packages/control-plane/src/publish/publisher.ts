@@ -157,7 +157,7 @@ export class Publisher implements CollectionSource {
   }
 
   #add(state: ScopeState): PublishedScope {
-    const { scope, revision } = state.snapshot;
+    const { id: scope, revision } = state.collection;
     const added: PublishedScope = {
       ...{ state, stages: undefined, staged: undefined, known: revision, waiting: [] },
       debounce: new Debounce(this.#options.debounce, this.#options.clock, () => this.#publish(scope)),
@@ -203,7 +203,7 @@ export class Publisher implements CollectionSource {
     const published = this.#scopes.get(scope);
     if (!published) return false;
     const { state, stages, waiting } = published;
-    const held = [state.snapshot.revision, stages?.base.snapshot.revision, ...waiting.map((each) => each.revision)];
+    const held = [state.collection.revision, stages?.base.collection.revision, ...waiting.map((each) => each.revision)];
     return held.includes(revision);
   }
 

@@ -11,7 +11,7 @@ function entry(name: string, version: string, revision: bigint): ResourceEntry {
 
 /** The states of a collection through revisions of puts and deletes by name. */
 function history(steps: readonly Readonly<Record<string, string | null>>[], maxLogged: number): ScopeCollection[] {
-  const states = [ScopeCollection.initial('acme', 1n, new Map([[type, [entry('a', 'first', 1n)]]]))];
+  const states = [ScopeCollection.initial('acme', 1n, () => new Map([[type, [entry('a', 'first', 1n)]]]))];
   for (const step of steps) {
     const revision = BigInt(states.length + 1);
     const put = Object.entries(step).flatMap(([name, version]) =>

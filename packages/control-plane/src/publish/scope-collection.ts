@@ -16,6 +16,8 @@ interface TypeState {
   readonly loggedSince: bigint;
 }
 
+type Types = ReadonlyMap<string, TypeState> | (() => ReadonlyMap<string, TypeState>);
+
 const noEntries: ReadonlyMap<string, ResourceEntry> = new Map();
 
 /**
@@ -26,29 +28,25 @@ const noEntries: ReadonlyMap<string, ResourceEntry> = new Map();
 export class ScopeCollection implements Collection {
   readonly id: string;
   readonly revision: bigint;
-  readonly #types: ReadonlyMap<string, TypeState>;
+  /** Made when somebody first looks: a replica that starts holds many scopes that nobody asks it for. */
+  #types: Types;
   /** The same object for all states that followed from one beginning. */
   readonly #lineage: object;
 
-  private constructor(id: string, revision: bigint, types: ReadonlyMap<string, TypeState>, lineage: object) {
+  private constructor(id: string, revision: bigint, types: Types, lineage: object) {
     this.id = id;
     this.revision = revision;
     this.#types = types;
     this.#lineage = lineage;
   }
 
-  /** A collection without a past. @param entries by type URL. */
+  /** A collection without a past. @param entries by type URL; asked for when somebody first looks. */
   static initial(
     id: string,
     revision: bigint,
-    entries: ReadonlyMap<string, readonly ResourceEntry[]>,
+    entries: () => ReadonlyMap<string, readonly ResourceEntry[]>,
   ): ScopeCollection {
-    const types = new Map<string, TypeState>();
-    for (const [typeUrl, list] of entries) {
-      const byName = new Map(list.map((entry) => [entry.name, entry]));
-      types.set(typeUrl, { byName, log: [], loggedSince: revision });
-    }
-    return new ScopeCollection(id, revision, types, {});
+    return new ScopeCollection(id, revision, () => typesOf(entries(), revision), {});
   }
 
   /**
@@ -57,7 +55,7 @@ export class ScopeCollection implements Collection {
    * @param maxLogged changes remembered of each type.
    */
   next(revision: bigint, changes: ReadonlyMap<string, TypeChange>, maxLogged: number): ScopeCollection {
-    const types = new Map(this.#types);
+    const types = new Map(this.#byType);
     for (const [typeUrl, change] of changes) {
       const before = types.get(typeUrl) ?? { byName: noEntries, log: [], loggedSince: this.revision };
       types.set(typeUrl, applyChange(before, change, { revision, maxLogged }));
@@ -65,17 +63,22 @@ export class ScopeCollection implements Collection {
     return new ScopeCollection(this.id, revision, types, this.#lineage);
   }
 
+  get #byType(): ReadonlyMap<string, TypeState> {
+    if (typeof this.#types === 'function') this.#types = this.#types();
+    return this.#types;
+  }
+
   get(typeUrl: string, name: string): ResourceEntry | undefined {
-    return this.#types.get(typeUrl)?.byName.get(name);
+    return this.#byType.get(typeUrl)?.byName.get(name);
   }
 
   all(typeUrl: string): Iterable<ResourceEntry> {
-    return (this.#types.get(typeUrl)?.byName ?? noEntries).values();
+    return (this.#byType.get(typeUrl)?.byName ?? noEntries).values();
   }
 
   changedSince(typeUrl: string, earlier: Collection): ResourceDelta | undefined {
     if (!(earlier instanceof ScopeCollection) || earlier.#lineage !== this.#lineage) return undefined;
-    const state = this.#types.get(typeUrl);
+    const state = this.#byType.get(typeUrl);
     if (!state) return { updated: [], removed: [] };
     if (earlier.revision < state.loggedSince || earlier.revision > this.revision) return undefined;
     const names = new Set<string>();
@@ -93,6 +96,18 @@ export class ScopeCollection implements Collection {
     }
     return { updated, removed };
   }
+}
+
+function typesOf(
+  entries: ReadonlyMap<string, readonly ResourceEntry[]>,
+  revision: bigint,
+): ReadonlyMap<string, TypeState> {
+  const types = new Map<string, TypeState>();
+  for (const [typeUrl, list] of entries) {
+    const byName = new Map(list.map((entry) => [entry.name, entry]));
+    types.set(typeUrl, { byName, log: [], loggedSince: revision });
+  }
+  return types;
 }
 
 function applyChange(

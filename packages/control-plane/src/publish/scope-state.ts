@@ -19,17 +19,29 @@ export interface ScopeState {
   readonly removalsConfirmed: bigint;
 }
 
-/** A state without a past. */
-export function firstState({
-  scope,
-  revision,
-  resources,
-  committedAtMs,
-  removalsConfirmed,
-}: CommittedScope): ScopeState {
-  const snapshot = makeSnapshot(scope, revision, resources);
-  const collection = ScopeCollection.initial(scope, revision, projectSnapshot(snapshot, removalsConfirmed));
-  return { snapshot, collection, committedAtMs, removalsConfirmed };
+/** A state without a past. What it is made of is put in order when somebody first looks. */
+export function firstState(committed: CommittedScope): ScopeState {
+  return new FirstState(committed);
+}
+
+class FirstState implements ScopeState {
+  readonly collection: ScopeCollection;
+  readonly committedAtMs: number;
+  readonly removalsConfirmed: bigint;
+  #snapshot: Snapshot | (() => Snapshot);
+
+  constructor({ scope, revision, resources, committedAtMs, removalsConfirmed }: CommittedScope) {
+    this.committedAtMs = committedAtMs;
+    this.removalsConfirmed = removalsConfirmed;
+    this.#snapshot = () => makeSnapshot(scope, revision, resources);
+    const entries = () => projectSnapshot(this.snapshot, removalsConfirmed);
+    this.collection = ScopeCollection.initial(scope, revision, entries);
+  }
+
+  get snapshot(): Snapshot {
+    if (typeof this.#snapshot === 'function') this.#snapshot = this.#snapshot();
+    return this.#snapshot;
+  }
 }
 
 /**

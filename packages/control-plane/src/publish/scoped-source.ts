@@ -91,6 +91,11 @@ export class ScopedSource implements CollectionSource {
     for (const tenant of this.#tenants) if (this.#options.published.get(tenant)) yield tenant;
   }
 
+  /** As {@link ids}: the rights as a set of scopes. */
+  keys(): Iterable<string> {
+    return this.ids();
+  }
+
   onChange(listener: (ids: readonly string[]) => void): Disposable {
     if (this.#listeners.size === 0) {
       this.#read();
@@ -164,7 +169,7 @@ export class ScopedSource implements CollectionSource {
       else if (entry) entries.set(typeUrlOf(kind), [entry]);
     }
     entries.set(typeUrlOf('Manifest'), [projectManifest(snapshot, snapshot.revision)]);
-    return ScopeCollection.initial(operatorScope, snapshot.revision, entries);
+    return ScopeCollection.initial(operatorScope, snapshot.revision, () => entries);
   }
 
   /** Later than before, and the same: who has it has this revision, too. */

@@ -120,14 +120,29 @@ describe('views of a projection', () => {
   });
 
   it('make room for others when nobody reads them, and refuse more than there may be', async () => {
-    const { views } = await start(2);
+    const { views, clock } = await start(2);
     const [first, second] = [views.open('one', null) ?? '', views.open('two', null) ?? ''];
     views.hold([second]);
+    await clock.advance(2_000);
     expect(views.open('three', null)).toBeDefined();
     expect(views.get(first)).toBeUndefined();
     views.hold([...views.ids()]);
     expect(views.open('four', null)).toBeUndefined();
     expect(views.get(second)).toBeDefined();
+  });
+
+  it('are not taken away from a stream that is just being let in: it would be told that there is nothing', async () => {
+    const { views, clock } = await start(1);
+    const first = views.open('one', null) ?? '';
+    expect(views.open('two', null)).toBeUndefined();
+    views.hold([first]);
+    await clock.advance(2_000);
+    views.release([first]);
+    expect(views.get(first)).toBeDefined();
+    expect(views.open('one', null)).toBe(first);
+    expect(views.open('two', null)).toBeUndefined();
+    await clock.advance(2_000);
+    expect(views.open('two', null)).toBeDefined();
   });
 
   it('fold a burst of changes', async () => {

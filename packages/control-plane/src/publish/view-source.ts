@@ -37,9 +37,14 @@ interface View {
   stages: ViewStages | undefined;
   /** Streams that read it. */
   streams: number;
+  /** When it was opened last, in monotonic milliseconds: whoever did so may not read it yet. */
+  openedAtMs: number;
   /** Something changed that is not in it: nobody reads it. */
   isStale: boolean;
 }
+
+/** A stream is let in within a moment of the opening of its view. */
+const lettingInMs = 1_000;
 
 /**
  * What a projection makes of the published configuration, one collection for each kind of credential: resources of a
@@ -85,14 +90,16 @@ export class ViewSource implements CollectionSource {
   open(gateway: string, tenants: TenantRights | null, variant = ''): string | undefined {
     const id = JSON.stringify([gateway, tenants?.key ?? null, variant]);
     const known = this.#views.get(id);
+    const openedAtMs = this.#options.clock.monotonic();
     if (known) {
+      known.openedAtMs = openedAtMs;
       if (known.isStale) this.#renew(id, known);
       return id;
     }
     if (this.#views.size >= this.#options.maxViews && !this.#dropIdle()) return undefined;
     const debounce = new Debounce(this.#options.debounce, this.#options.clock, () => this.#renewed(id));
     const collection = this.#project(id, { gateway, tenants, variant }, undefined);
-    const empty = { stages: undefined, streams: 0, isStale: false };
+    const empty = { stages: undefined, streams: 0, openedAtMs, isStale: false };
     const view: View = { gateway, tenants, variant, debounce, collection, ...empty };
     view.stages = this.#stages(id, view);
     this.#views.set(id, view);
@@ -126,8 +133,9 @@ export class ViewSource implements CollectionSource {
   }
 
   #dropIdle(): boolean {
+    const { clock } = this.#options;
     for (const [id, view] of this.#views) {
-      if (view.streams > 0) continue;
+      if (view.streams > 0 || clock.monotonic() - view.openedAtMs < lettingInMs) continue;
       view.debounce.cancel();
       this.#views.delete(id);
       this.#notify(id);

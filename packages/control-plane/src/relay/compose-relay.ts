@@ -36,6 +36,7 @@ import { StatusServer } from './status-server.ts';
 import { UpstreamCredentials } from './upstream-credentials.ts';
 import { UpstreamFeed } from './upstream-feed.ts';
 import { UpstreamReports } from './upstream-reports.ts';
+import { relayUserAgent } from './user-agent.ts';
 
 export interface RelayOptions {
   readonly settings: RelaySettings;
@@ -172,14 +173,12 @@ function upstreamParts(base: Base) {
     ...{ client: questions, clock, metrics: base.metrics },
     ...{ cacheMs: settings.tokenCacheMs, cacheSize: settings.tokenCacheSize, maxRemembered: settings.tokensMax },
   });
-  const loaded = Promise.withResolvers<void>();
   let load: SnapshotFile['load'] = () => Promise.resolve(undefined);
   const feed: UpstreamFeed = new UpstreamFeed({
     ...base,
     loadSnapshot: async () => {
       const snapshot = await load();
       if (snapshot) credentials.remembered.replace(snapshot.tokens);
-      loaded.resolve();
       return snapshot;
     },
     resubscribe: (changes) => client.resubscribe(changes),
@@ -197,7 +196,7 @@ function upstreamParts(base: Base) {
         .start()
         .then(keep)
         .catch((error: unknown) => base.logger.debug('the publisher has stopped', { error: String(error) }));
-      await loaded.promise;
+      await feed.loaded;
       client.start();
     },
     /** What is on disk; written only while it is the newest. */
@@ -223,7 +222,7 @@ function adsClient(
     ...{ ...dial, handler, clock, random, logger },
     node: {
       ...{ id: settings.id || hostname(), cluster: settings.gateway, metadata: {} },
-      ...{ userAgentName: 'signalbox-relay', userAgentVersion: relayVersion },
+      ...{ userAgentName: relayUserAgent, userAgentVersion: relayVersion },
     },
     types: [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')],
     backoff: { minMs: settings.backoffMinMs, maxMs: settings.backoffMaxMs, stableAfterMs },

@@ -89,6 +89,19 @@ async function caughtUp() {
 }
 
 describe('a relay that begins', () => {
+  it('holds what was on disk by the time at which its stream may begin', async () => {
+    const known = (set: Snapshot) => {
+      const head = { scope: set.scope, revision: set.revision, committedAtMs: 0, removalsConfirmed: 0n };
+      return { ...head, resources: [...set.resources.values()] };
+    };
+    const { feed } = fixture([known(operator), known(acme(1n, 'a'))]);
+    await feed.loaded;
+    expect([...feed.heldVersions(typeUrlOf('Backend')).keys()]).toEqual([
+      discoveryName({ kind: 'Backend', scope: 'acme', name: 'a' }),
+    ]);
+    expect(feed.heldVersions(manifestType).size).toBe(2);
+  });
+
   it('tells nothing before everything has come, then all at once, and asks no longer whether it has', async () => {
     const { feed, told, asked, started, put, close } = fixture();
     expect(feed.subscriptions(manifestType)).toEqual(['*', fence]);

@@ -53,6 +53,7 @@ const fence = discoveryName({ kind: 'Manifest', scope: operatorScope, name: 'cau
 export class UpstreamFeed implements ChangeFeed, ClientHandler {
   readonly #options: UpstreamFeedOptions;
   readonly #sets = new Map<string, ReceivedSet>();
+  readonly #loaded = Promise.withResolvers<void>();
   readonly #caughtUp = Promise.withResolvers<void>();
   readonly #refused: Counter;
   #listener: ChangeListener | undefined;
@@ -80,14 +81,22 @@ export class UpstreamFeed implements ChangeFeed, ClientHandler {
     return since === undefined ? 0 : Math.max(1, this.#options.clock.monotonic() - since);
   }
 
+  /**
+   * Resolves when it holds what was on disk. A stream that begins earlier says that nothing is held: it would never be
+   * told what was removed meanwhile.
+   */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
   /** Serves what is on disk at once, or resolves when everything has come from the upstream. */
   async start(listener: ChangeListener): Promise<void> {
     const snapshot = await this.#options.loadSnapshot();
-    if (snapshot) {
-      for (const known of snapshot.scopes) this.#restore(known);
-      this.#isCaughtUp = true;
-      this.#options.logger.info('serving what was on disk', { scopes: snapshot.scopes.length });
-    } else await this.#caughtUp.promise;
+    for (const known of snapshot?.scopes ?? []) this.#restore(known);
+    this.#isCaughtUp = snapshot !== undefined;
+    this.#loaded.resolve();
+    if (snapshot) this.#options.logger.info('serving what was on disk', { scopes: snapshot.scopes.length });
+    else await this.#caughtUp.promise;
     listener.loaded([...this.#sets.values()].flatMap(({ committed }) => committed ?? []));
     this.#listener = listener;
   }

@@ -1,7 +1,7 @@
 import type { RolloutPlan, StagePlan } from '@signalbox/config';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type Decision, type FleetNode, type FleetView } from './decide.ts';
+import { decide, type Decision, type FleetNode, type FleetView, next } from './decide.ts';
 import { noHealth } from './health.ts';
 import { isMember, nobody } from './members.ts';
 import type { Rollout } from './rollout.ts';
@@ -31,7 +31,7 @@ function rollout(given: Partial<Rollout> = {}, plan: Partial<RolloutPlan> = {}):
 }
 
 const node = (id: string, given: Partial<FleetNode> = {}): FleetNode => ({
-  ...{ id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined },
+  ...{ id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined, reports: true },
   ...given,
 });
 const fleet = (nodes: readonly FleetNode[], given: Partial<FleetView> = {}): FleetView => ({
@@ -55,6 +55,20 @@ describe('a rollout', () => {
       undefined,
     ],
     ['is settled when they do', inStage(['a']), fleet([node('a', running8), node('b')]), 5, { kind: 'settle' }],
+    [
+      'waits for somebody where no node of the stage says how it does, and that is asked for',
+      inStage(['a'], { settledSinceMs: 10 }, { limits: { ...unlimited, denialsPercent: 5 } }),
+      fleet([node('a', { ...running8, reports: false }), node('b')]),
+      1e9,
+      undefined,
+    ],
+    [
+      'goes on where one of them does',
+      inStage(['a', 'b'], { settledSinceMs: 10 }, { limits: { ...unlimited, denialsPercent: 5 } }),
+      fleet([node('a', { ...running8, reports: false }), node('b', running8)]),
+      60_010,
+      { kind: 'advance' },
+    ],
     [
       'lets the stage soak',
       inStage(['a'], { settledSinceMs: 10 }),
@@ -185,11 +199,41 @@ describe('a rollout', () => {
     expect(decision ?? { kind: 'nothing' }).toMatchObject(expected ?? { kind: 'nothing' });
   });
 
+  it('keeps as members whom it has reached by their group, also when they leave the group', () => {
+    const canaries = rollout({ members: { ...nobody, groups: ['canary'] }, stageSinceMs: 0 });
+    const canary = node('a', { groups: ['canary'], ...running8 });
+    const decision = decide(canaries, fleet([canary, node('b')]), 5);
+    const settled = transition(canaries, decision as Extract<Decision, { kind: 'settle' }>, {
+      nowMs: 5,
+      actor: '',
+    }).rollout;
+    expect(isMember(settled.members, { id: 'a', groups: [] })).toBe(true);
+    expect(isMember(settled.members, { id: 'b', groups: [] })).toBe(false);
+  });
+
+  it('begins the stage to which somebody promotes it when there is a node for it', () => {
+    const by = { nowMs: 20, actor: 'alice' };
+    const waiting = transition(
+      inStage(['a']),
+      next(inStage(['a']), []) as Extract<Decision, { kind: 'advance' }>,
+      by,
+    ).rollout;
+    expect(waiting).toMatchObject({ stage: 1, stageSinceMs: undefined });
+    expect(decide(waiting, fleet([node('b')]), 1e9)).toMatchObject({ kind: 'begin' });
+  });
+
+  it('says in its log of how many nodes it is not heard how they do', () => {
+    const limited = rollout({}, { stages: [stage({ percent: 100 })], limits: { ...unlimited, latencyPercent: 150 } });
+    expect(decide(limited, fleet([node('a', { reports: false }), node('b')]), 0)).toMatchObject({
+      note: '2 of 2 nodes: a, b; how 1 of them do is not heard, since they are not our proxies',
+    });
+  });
+
   it('counts the soak time anew after a pause', () => {
     const soaking = inStage(['a'], { settledSinceMs: 10 });
     const resumed = resume(pause(soaking, 'alice', 'lunch').rollout, 'alice', '').rollout;
     expect(resumed).toMatchObject({ state: 'running', settledSinceMs: undefined, version: 3 });
-    expect(decide(resumed, fleet([node('a', running8)]), 70_000)).toEqual({ kind: 'settle' });
+    expect(decide(resumed, fleet([node('a', running8)]), 70_000)).toMatchObject({ kind: 'settle' });
   });
 });
 

@@ -8,11 +8,12 @@
  * 4. A stage whose nodes are all gone is not settled any more. If they do not come back it is halted: they may be gone
  *    because of the revision, and others must not follow them.
  * 5. A stage of groups that have had no node has nothing to show: it is passed over when its time is over.
+ * 6. Where a plan limits how nodes may do, and no node of the stage can say how it does, somebody has to promote it.
  */
 import type { StagePlan } from '@signalbox/config';
 
-import { type Health, worsening } from './health.ts';
-import { isMember, type Members, withStage } from './members.ts';
+import { type Health, isLimited, worsening } from './health.ts';
+import { byName, isMember, type Members, withStage } from './members.ts';
 import type { Rollout } from './rollout.ts';
 
 /** The nodes that serve the tenant, and how they do. */
@@ -37,14 +38,18 @@ export interface FleetNode {
   readonly applied: bigint;
   /** Why it refuses the revision of the rollout; undefined if it does not. */
   readonly refusal: string | undefined;
+  /** It says how it does: only our own proxies do. */
+  readonly reports: boolean;
 }
 
 export type Decision =
   /** The stage begins, or begins again with other nodes. */
   | { readonly kind: 'begin'; readonly members: Members; readonly note: string }
-  | { readonly kind: 'settle' }
+  /** Its nodes run it. They stay its members whatever group they are in from now on: they are not to get anything older. */
+  | { readonly kind: 'settle'; readonly members: Members }
   | { readonly kind: 'unsettle' }
-  | { readonly kind: 'advance'; readonly members: Members; readonly note: string }
+  /** @property isBegun false if there is no node to draw: it begins when there is. */
+  | { readonly kind: 'advance'; readonly members: Members; readonly note: string; readonly isBegun: boolean }
   | { readonly kind: 'complete' }
   /** Nothing goes on before somebody has looked. */
   | { readonly kind: 'halt'; readonly reason: string }
@@ -62,9 +67,17 @@ export function decide(rollout: Rollout, fleet: FleetView, nowMs: number): Decis
   const nodes = connected.filter((node) => isMember(rollout.members, node));
   if (nodes.length === 0) return withoutNodes(rollout, fleet, nowMs);
   if (!nodes.every(({ applied }) => applied >= rollout.revision)) return undefined;
-  if (rollout.settledSinceMs === undefined) return { kind: 'settle' };
-  const { soakMs, manual } = stageOf(rollout);
-  return manual || nowMs - rollout.settledSinceMs < soakMs ? undefined : next(rollout, connected);
+  if (rollout.settledSinceMs === undefined) return { kind: 'settle', members: byName(rollout.members, nodes) };
+  const { soakMs } = stageOf(rollout);
+  return needsPromotion(rollout, nodes) || nowMs - rollout.settledSinceMs < soakMs
+    ? undefined
+    : next(rollout, connected);
+}
+
+/** Whether the stage goes on only when somebody says so. @param nodes those of it that are connected. */
+export function needsPromotion(rollout: Rollout, nodes: readonly Pick<FleetNode, 'reports'>[]): boolean {
+  const { manual = false } = rollout.plan.stages[rollout.stage] ?? {};
+  return manual || (isLimited(rollout.plan.limits) && nodes.every(({ reports }) => !reports));
 }
 
 /** The next stage, or the end if there is none. */
@@ -74,8 +87,10 @@ export function next(
 ): Extract<Decision, { kind: 'advance' | 'complete' }> {
   const stage = rollout.plan.stages[rollout.stage + 1];
   if (!stage) return { kind: 'complete' };
-  const members = withStage(rollout.members, stage, connected);
-  return { kind: 'advance', members, note: noteOf(members, connected) };
+  const isBegun = connected.length > 0;
+  const members = isBegun ? withStage(rollout.members, stage, connected) : rollout.members;
+  const note = isBegun ? noteOf(rollout, members, connected) : 'as soon as a node is connected';
+  return { kind: 'advance', members, note, isBegun };
 }
 
 function faultOf(rollout: Rollout, { nodes, candidate, base }: FleetView): string | undefined {
@@ -90,7 +105,7 @@ function faultOf(rollout: Rollout, { nodes, candidate, base }: FleetView): strin
 
 function begin(rollout: Rollout, connected: readonly FleetNode[]): Decision {
   const members = withStage(rollout.members, stageOf(rollout), connected);
-  return { kind: 'begin', members, note: noteOf(members, connected) };
+  return { kind: 'begin', members, note: noteOf(rollout, members, connected) };
 }
 
 function withoutNodes(rollout: Rollout, fleet: FleetView, nowMs: number): Decision | undefined {
@@ -120,9 +135,11 @@ function stageOf({ plan, stage }: Rollout): StagePlan {
 
 const namedNodes = 5;
 
-function noteOf(members: Members, connected: readonly FleetNode[]): string {
-  const nodes = connected.filter((node) => isMember(members, node)).map(({ id }) => id);
-  return `${nodes.length} of ${connected.length} nodes: ${some(nodes)}`;
+function noteOf({ plan }: Rollout, members: Members, connected: readonly FleetNode[]): string {
+  const nodes = connected.filter((node) => isMember(members, node));
+  const silent = isLimited(plan.limits) ? nodes.filter(({ reports }) => !reports).length : 0;
+  const unheard = silent === 0 ? '' : `; how ${silent} of them do is not heard, since they are not our proxies`;
+  return `${nodes.length} of ${connected.length} nodes: ${some(nodes.map(({ id }) => id))}${unheard}`;
 }
 
 function some(names: readonly string[]): string {

@@ -35,7 +35,7 @@ class World {
   readonly events: string[] = [];
   readonly said: Health[] = [];
   readonly nodes: FleetNode[] = ['a', 'b', 'c', 'd'].map((id) => {
-    return { id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined };
+    return { id, groups: [], connected: true, leftAtMs: undefined, applied: 7n, refusal: undefined, reports: true };
   });
   incomplete: string | undefined;
   outage = false;

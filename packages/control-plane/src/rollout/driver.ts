@@ -3,7 +3,7 @@ import type { Clock, Counter, Logger, Metrics } from '@signalbox/runtime';
 import { isOutage } from '../store/outage.ts';
 import type { RolloutStore } from '../store/rollout-store.ts';
 import { decide, type Decision, type FleetNode, type FleetView, next } from './decide.ts';
-import { noHealth } from './health.ts';
+import { isLimited, noHealth } from './health.ts';
 import type { HealthCollector } from './health-collector.ts';
 import type { Rollout, RolloutState } from './rollout.ts';
 import { halt, promotion, type Transition, transition } from './transition.ts';
@@ -154,9 +154,9 @@ export class RolloutDriver {
 
   async #view(rollout: Rollout, nodes: readonly FleetNode[], nowMs: number): Promise<FleetView> {
     const { store, returnMs } = this.#options;
-    const { denialsPercent, upstreamErrorsPercent, latencyPercent } = rollout.plan.limits;
-    const isLimited = denialsPercent + upstreamErrorsPercent + latencyPercent > 0;
-    const health = isLimited ? await store.health(rollout) : { candidate: noHealth, base: noHealth };
+    const health = isLimited(rollout.plan.limits)
+      ? await store.health(rollout)
+      : { candidate: noHealth, base: noHealth };
     return { nodes, sinceMs: this.#sinceMs ?? nowMs, returnMs, ...health };
   }
 

@@ -1,5 +1,7 @@
 import type { Fleet } from '../discovery/fleet.ts';
 import type { NodeStatus } from '../discovery/node-directory.ts';
+import { nativeFamily } from '../projections/native.ts';
+import { relayUserAgent } from '../relay/user-agent.ts';
 import type { FleetNode } from './decide.ts';
 import type { RolloutFleet } from './driver.ts';
 import type { Rollout } from './rollout.ts';
@@ -39,11 +41,12 @@ export class FleetNodes implements RolloutFleet {
 function fleetNode(node: NodeStatus, { scope, revision }: Rollout, relays: ReadonlySet<string>): readonly FleetNode[] {
   const status = node.scope(scope);
   if (!status) return [];
-  const { id, groups, leftAtMs } = node;
+  const { id, groups, leftAtMs, family, userAgent } = node;
   const connected = node.connected && !relays.has(node.replica);
   const { applied, refused } = status;
   const refusal = refused?.revision === revision ? reasonOf(refused.refusals) : undefined;
-  return [{ id, groups, connected, leftAtMs, applied, refusal }];
+  const reports = family === nativeFamily.name && userAgent !== relayUserAgent;
+  return [{ id, groups, connected, leftAtMs, applied, refusal, reports }];
 }
 
 const maxReason = 500;

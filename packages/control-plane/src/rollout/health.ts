@@ -44,6 +44,11 @@ export function latencyAt({ latency }: Health, share: number): number | undefine
   return undefined;
 }
 
+/** Whether anything is looked at. */
+export function isLimited({ denialsPercent, upstreamErrorsPercent, latencyPercent }: HealthLimits): boolean {
+  return denialsPercent + upstreamErrorsPercent + latencyPercent > 0;
+}
+
 /** In which way nodes with a revision do worse than a plan allows; undefined if they do not, or too little is known. */
 export function worsening(limits: HealthLimits, candidate: Health, base: Health): string | undefined {
   if (candidate.requests < limits.minRequests) return undefined;

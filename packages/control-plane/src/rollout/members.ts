@@ -48,6 +48,14 @@ export function withStage(before: Members, { percent, groups }: StagePlan, fleet
   return { ...named, nodes: [...new Set([...before.nodes, ...drawn.slice(0, count).map(({ id }) => id)])] };
 }
 
+/** Those that are members by their group alone, by name as well, as long as they are few. @param nodes members. */
+export function byName(members: Members, nodes: readonly Candidate[]): Members {
+  const groupless = { ...members, groups: [] };
+  const named = nodes.filter((node) => !isMember(groupless, node)).map(({ id }) => id);
+  if (named.length === 0 || members.nodes.length + named.length > namedAtMost) return members;
+  return { ...members, nodes: [...members.nodes, ...new Set(named)] };
+}
+
 function byPosition(one: { id: string; position: number }, other: { id: string; position: number }): number {
   return one.position - other.position || (one.id < other.id ? -1 : 1);
 }

@@ -1,4 +1,4 @@
-import type { FleetNode } from './decide.ts';
+import { type FleetNode, needsPromotion } from './decide.ts';
 import { isMember } from './members.ts';
 import type { Rollout } from './rollout.ts';
 
@@ -24,12 +24,12 @@ export function progressOf(rollout: Rollout, fleet: readonly FleetNode[], nowMs:
   const reached = connected.filter((node) => isMember(rollout.members, node));
   const running = reached.filter(({ applied }) => applied >= rollout.revision);
   const { settledSinceMs, plan, stage, state } = rollout;
-  const { soakMs = 0, manual = false } = plan.stages[stage] ?? {};
+  const { soakMs = 0 } = plan.stages[stage] ?? {};
   const remainingMs = settledSinceMs === undefined ? undefined : Math.max(0, settledSinceMs + soakMs - nowMs);
   const phase = () => {
     if (reached.length === 0) return 'waiting-for-nodes';
     if (running.length < reached.length || remainingMs === undefined) return 'progressing';
-    return manual ? 'awaiting-promotion' : 'soaking';
+    return needsPromotion(rollout, reached) ? 'awaiting-promotion' : 'soaking';
   };
   return {
     phase: state === 'running' ? phase() : undefined,

@@ -39,15 +39,20 @@ export function transition(
       return changed(rollout, { members, stageSinceMs: nowMs }, { event: 'stage-started', actor, detail: note });
     }
     case 'settle':
-      return changed(rollout, { settledSinceMs: nowMs }, { event: 'stage-settled', actor, detail: '' });
+      return changed(
+        rollout,
+        { members: decision.members, settledSinceMs: nowMs },
+        { event: 'stage-settled', actor, detail: '' },
+      );
     case 'unsettle': {
       const detail = 'none of its nodes is connected';
       const change = { settledSinceMs: undefined, stageSinceMs: nowMs };
       return changed(rollout, change, { event: 'stage-unsettled', actor, detail });
     }
     case 'advance': {
-      const { members, note } = decision;
-      const change = { members, stage: rollout.stage + 1, stageSinceMs: nowMs, settledSinceMs: undefined };
+      const { members, note, isBegun } = decision;
+      const stageSinceMs = isBegun ? nowMs : undefined;
+      const change = { members, stage: rollout.stage + 1, stageSinceMs, settledSinceMs: undefined };
       return changed(rollout, { ...change, ...running }, { event: 'stage-started', actor, detail: note });
     }
     case 'halt':

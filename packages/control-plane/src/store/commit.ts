@@ -13,6 +13,8 @@ export interface NewRevision {
   readonly message: string;
   readonly changes: readonly Change[];
   readonly removals: RemovalNote;
+  /** Remembered as having made it; absent: nobody's request did. */
+  readonly request?: { readonly id: string; readonly fingerprint: string };
 }
 
 /** What decides whether nodes may take the removals of a revision for meant. */
@@ -24,11 +26,11 @@ interface RemovalNote {
 }
 
 /**
- * Writes log, resources, revision and the scope's number. The caller holds the scope's row and has entered it.
+ * Writes log, resources, revision, the scope's number and the request that wants it. The caller holds the scope's row and has entered it.
  * @returns the version that the scope has once this is committed.
  */
 export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
-  const { scope, parent, cause, author, message, changes, removals } = revision;
+  const { scope, parent, cause, author, message, changes, removals, request } = revision;
   const deleted = changes.filter((change) => change.op === 'delete').length;
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
   const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
@@ -51,10 +53,15 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
         body = excluded.body, deleted = excluded.deleted),
     numbered as (
       update signalbox.tenant set revision = ${revision.revision},
-        resource_count = resource_count + ${countDelta(changes)},
+        revised_at = moment.at, resource_count = resource_count + ${countDelta(changes)},
         removals_confirmed = case when meant then ${revision.revision} else removals.removals_confirmed end,
         removals_since = case when meant then 0 else since end
-      from removals where name = ${scope})
+      from removals, moment where name = ${scope}),
+    requested as (
+      insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
+      select ${scope}, id::uuid, fingerprint, ${revision.revision}, true
+      from (values (${request?.id ?? null}::text, ${request?.fingerprint ?? null}::text)) as r(id, fingerprint)
+      where id is not null)
     insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
     select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment
     returning extract(epoch from at)::text as at`;

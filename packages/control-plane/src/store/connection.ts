@@ -44,12 +44,19 @@ export function connect(wanted: ConnectOptions): StoreSql {
 
 type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
 
-/** How a transaction begins. */
+/** How a transaction begins. All of it is one message to the database and costs one round trip. */
 export interface TransactionBegin {
   readonly mode: TransactionMode;
   /** Settings that hold until its end, by name. */
   readonly settings: Readonly<Record<string, string>>;
+  /** First statements, as they stand: each sees what was committed before it. */
+  readonly opening?: readonly string[];
+  /** Settings that hold from then on. */
+  readonly settingsAfter?: Readonly<Record<string, string>>;
 }
+
+/** Rows of each of the first statements of a transaction. */
+export type OpeningRows = readonly (readonly Readonly<Record<string, unknown>>[])[];
 
 export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onNotify'> {
   readonly clock: Clock;
@@ -95,14 +102,14 @@ export class Connection {
 
   /**
    * Runs `work` in a transaction; its error, or one of the commit, is thrown after a rollback.
-   * @param settings of the transaction, such as its role. They travel with its begin, at the cost of no round trip.
+   * @param begin settings of the transaction, such as its role, travel with its begin, and so may statements.
    */
-  async transaction<T>(begin: TransactionBegin, work: (sql: StoreSql) => Promise<T>): Promise<T> {
+  async transaction<T>(begin: TransactionBegin, work: (sql: StoreSql, opening: OpeningRows) => Promise<T>): Promise<T> {
     const { clock, transactionTimeoutMs } = this.#options;
     using _deadline = clock.timer(transactionTimeoutMs, () => void this.#cut());
-    await this.#begin(begin);
+    const opening = await this.#begin(begin);
     try {
-      const result = await work(this.#guarded);
+      const result = await work(this.#guarded, opening);
       const { command } = await this.#guarded`commit`;
       if (command !== 'COMMIT') throw new Error('a statement of the transaction failed and nobody noticed');
       return result;
@@ -132,14 +139,16 @@ export class Connection {
     await this.#client.end({ timeout: 1 });
   }
 
-  /** A connection on which not even this works is in no state to be used again. */
-  async #begin({ mode, settings }: TransactionBegin): Promise<void> {
-    const set = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${literal(value)}, true)`);
+  /** A connection on which not even a bare begin works is in no state to be used again. */
+  async #begin({ mode, settings, opening = [], settingsAfter = {} }: TransactionBegin): Promise<OpeningRows> {
+    const before = [`begin ${mode}`, ...settingOf(settings)];
+    const statements = [...before, ...opening, ...settingOf(settingsAfter)];
     try {
-      const begin = set.length === 0 ? `begin ${mode}` : `begin ${mode}; select ${set.join(', ')}`;
-      await this.#timed(this.#client.unsafe(begin));
+      const results = (await this.#timed(this.#client.unsafe(statements.join('; ')))) as unknown as OpeningRows;
+      return statements.length === 1 ? [] : results.slice(before.length, before.length + opening.length);
     } catch (error) {
-      this.#lost = true;
+      this.#lost ||= opening.length === 0 || this.#silent || isConnectionLoss(error);
+      if (!this.#lost) await this.#guarded`rollback`.catch(() => (this.#lost = true));
       throw this.#silent ? this.#loss(error) : error;
     }
   }
@@ -171,6 +180,11 @@ export class Connection {
     this.#lost = true;
     await this.#client.end({ timeout: 0 });
   }
+}
+
+function settingOf(settings: Readonly<Record<string, string>>): readonly string[] {
+  const set = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${literal(value)}, true)`);
+  return set.length === 0 ? [] : [`select ${set.join(', ')}`];
 }
 
 /** A text as SQL. Names of scopes and roles and times have no other characters; a text that has is a bug. */

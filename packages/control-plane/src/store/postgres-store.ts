@@ -10,15 +10,24 @@ import type { Random } from '@signalbox/runtime';
 
 import { insertRevision } from './commit.ts';
 import type { Database, ScopedTransaction } from './database.ts';
-import { isConnectionLoss, isDeadlock } from './database-error.ts';
+import { isConnectionLoss, isDeadlock, isDuplicate } from './database-error.ts';
+import type { OpeningRows } from './connection.ts';
 import { listResources, listRevisions, readChanges, readRevision, readTenants } from './history.ts';
 import { readRollouts } from './rollout-rows.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
-import { lockScope, readScope, readSnapshot, readSnapshotAt, readTenantSnapshots, type ScopeRow } from './snapshots.ts';
+import {
+  lockForRequest,
+  readScope,
+  readSnapshot,
+  readSnapshotAt,
+  readTenantSnapshots,
+  type ScopeRow,
+  versionOf,
+} from './snapshots.ts';
 import { endRolloutOf, followRevision } from './staged-revision.ts';
 import type { ConfigStore, ResourceFilter, WriteInputs, WriteOutcome, WriteRequest } from './store.ts';
 import { changeTenants, stillOccupied, tenantChanges } from './tenant-lifecycle.ts';
-import { findRequest, recordRequest, type RecordedRequest } from './write-requests.ts';
+import { findRequest, forgetRequests, recordRequest, type RecordedRequest } from './write-requests.ts';
 
 export interface PostgresStoreOptions {
   readonly database: Database;
@@ -36,17 +45,21 @@ export interface PostgresStoreOptions {
 /** Names the lock that tenants' writers share and the operator's writer has alone. */
 const operatorLock = 7_316_180_211_035n;
 const maxAttempts = 4;
+/** Old requests of a scope are forgotten with every so many of its revisions. */
+const forgetEvery = 32n;
 
 /**
  * The store in Postgres. A write of a scope goes, in one transaction:
  *
- * 1. the operator's lock, shared by tenants and exclusive for the operator, because what the operator has configured
- *    is an input of every tenant's compile; then the row of the scope, which makes revision order commit order;
+ * 1. with its begin, the operator's lock, shared by tenants and exclusive for the operator, because what the operator has
+ *    configured is an input of every tenant's compile; then the row of the scope, which makes revision order commit order;
  * 2. a known request id returns what the first request did; then If-Match;
  * 3. the plan builds the whole candidate and judges it as a node would;
- * 4. an empty diff writes nothing;
- * 5. the request id is remembered; 6. log, resources, revision, number of the scope, in one statement: what it says
- *    about its time is as near to the commit as can be; 7. commit.
+ * 4. an empty diff writes nothing but the request id;
+ * 5. request id, log, resources, revision, number of the scope, in one statement: what it says about its time is as near
+ *    to the commit as can be; 6. commit.
+ *
+ * So a write that finds what it needs in memory takes four round trips.
  *
  * The doorbell rings after the commit and never in the transaction: NOTIFY takes a lock of the whole cluster.
  */
@@ -65,12 +78,15 @@ export class PostgresStore implements ConfigStore {
     const identified = { ...request, requestId: request.requestId ?? this.#options.random.uuid() };
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const written = await this.#database.write(request.scope, (tx) => this.#writeOnce(tx, identified));
+        const written = await this.#database.writeAfter(openingOf(request.scope), request.scope, (tx, opening) =>
+          this.#writeOnce(tx, identified, operatorIn(opening)),
+        );
         if (written.snapshot) this.#committed(written.snapshot, written.version);
         return written.outcome;
       } catch (error) {
-        // Whether a commit took effect may be unknown; the request id makes it safe to try again.
-        const again = isConnectionLoss(error) || isDeadlock(error);
+        // Whether a commit took effect may be unknown; the request id makes it safe to try again. One that was recorded
+        // while this transaction waited for its scope is found by the next attempt.
+        const again = isConnectionLoss(error) || isDeadlock(error) || isDuplicate(error);
         if (!again || attempt >= maxAttempts) throw error;
       }
     }
@@ -114,17 +130,21 @@ export class PostgresStore implements ConfigStore {
     this.#options.onCommit();
   }
 
-  async #writeOnce(tx: ScopedTransaction, request: IdentifiedRequest): Promise<Written> {
-    const { scope, ifMatch } = request;
-    await lockOperator(tx, scope === operatorScope ? 'exclusive' : 'shared');
-    const row = await lockScope(tx, scope);
-    if (!row) return { outcome: { outcome: 'no-such-scope' } };
-    const earlier = await findRequest(tx, scope, request.requestId);
+  async #writeOnce(
+    tx: ScopedTransaction,
+    request: IdentifiedRequest,
+    operator: OperatorRow | undefined,
+  ): Promise<Written> {
+    const { scope, ifMatch, requestId } = request;
+    const locked = await lockForRequest(tx, scope, requestId);
+    if (!locked) return { outcome: { outcome: 'no-such-scope' } };
+    const { row, isOverdue } = locked;
+    const earlier = locked.earlier ?? (isOverdue ? await findRequest(tx, scope, requestId) : undefined);
     if (earlier) return { outcome: await repeat(tx, request, earlier) };
     if (ifMatch !== undefined && ifMatch !== row.revision) {
       return { outcome: { outcome: 'revision-mismatch', newest: row.revision } };
     }
-    const inputs = await this.#inputs(tx, scope, row);
+    const inputs = await this.#inputs(tx, scope, row, operator);
     const plan = await request.plan(inputs);
     if (plan.outcome === 'refuse') return { outcome: { outcome: 'refused', problems: plan.problems } };
     if (plan.outcome === 'no-such-revision') return { outcome: plan };
@@ -139,7 +159,8 @@ export class PostgresStore implements ConfigStore {
     const parent = current.revision;
     const changes = diffSnapshots(current, candidate);
     if (changes.length === 0) {
-      await recordRequest(tx, { scope, id, fingerprint, revision: parent, committed: false, keepHours });
+      await recordRequest(tx, { scope, id, fingerprint, revision: parent, committed: false });
+      await forgetRequests(tx, scope, keepHours);
       if (request.endsRollout) await endRolloutOf(tx, scope, request.endsRollout);
       return {
         outcome: { outcome: 'unchanged', revision: parent, committed: false, staged: false, changes, warnings },
@@ -150,36 +171,36 @@ export class PostgresStore implements ConfigStore {
       if (problems.length > 0) return { outcome: { outcome: 'refused', problems } };
     }
     const revision = parent + 1n;
-    await recordRequest(tx, { scope, id, fingerprint, revision, committed: true, keepHours });
+    if (revision % forgetEvery === 0n) await forgetRequests(tx, scope, keepHours);
     const { returnsTo } = request;
     const followed = { scope, revision, cause, author, message, returnsTo, current, mayRollOut, plan: planned.rollout };
     const staged = await followRevision(tx, followed, request.endsRollout);
     const removals = { confirmed: request.confirmRemoval ?? false, minimum: this.#options.removalMinimum };
     const version = await insertRevision(tx, {
-      ...{ scope, revision, parent, cause, author, message, changes, removals },
+      ...{ scope, revision, parent, cause, author, message, changes, removals, request: { id, fingerprint } },
     });
     const outcome = { outcome: 'committed', revision, committed: true, staged, changes, warnings } as const;
     return { outcome, snapshot: candidate, version };
   }
 
-  async #inputs(tx: ScopedTransaction, scope: string, row: ScopeRow): Promise<WriteInputs> {
+  async #inputs(tx: ScopedTransaction, scope: string, row: ScopeRow, operator?: OperatorRow): Promise<WriteInputs> {
     const current = await this.#newest(tx, scope, row);
     return {
       current,
-      operator: scope === operatorScope ? current : await this.#operator(tx),
+      operator: scope === operatorScope ? current : await this.#operator(tx, operator),
       at: (revision) => readSnapshotAt(tx, scope, revision),
       tenants: () => readTenantSnapshots(tx),
     };
   }
 
   /** The operator's lock is held, or the transaction reads one snapshot: the revision cannot move in between. */
-  async #operator(tx: ScopedTransaction): Promise<Snapshot> {
-    const row = await readScope(tx, operatorScope);
+  async #operator(tx: ScopedTransaction, known?: OperatorRow): Promise<Snapshot> {
+    const row = known ?? (await readScope(tx, operatorScope));
     if (!row) throw new Error('the database has no operator scope: its migrations were not completed');
     return this.#newest(tx, operatorScope, row);
   }
 
-  async #newest(tx: ScopedTransaction, scope: string, row: ScopeRow): Promise<Snapshot> {
+  async #newest(tx: ScopedTransaction, scope: string, row: OperatorRow): Promise<Snapshot> {
     const known = this.#snapshots.get(scope, row.version);
     if (known) return known;
     const snapshot = await readSnapshot(tx, scope, row.revision);
@@ -217,10 +238,24 @@ async function followTenants(
   return problems;
 }
 
+/** The operator's newest revision, as far as it is an input of other scopes. */
+type OperatorRow = Pick<ScopeRow, 'revision' | 'version'>;
+
 /** An advisory lock: unlike a row's, it is fair to the operator among many tenants and writes nothing. */
-async function lockOperator({ sql }: ScopedTransaction, mode: 'shared' | 'exclusive'): Promise<void> {
-  if (mode === 'shared') await sql`select pg_advisory_xact_lock_shared(${operatorLock})`;
-  else await sql`select pg_advisory_xact_lock(${operatorLock})`;
+function openingOf(scope: string): readonly string[] {
+  if (scope === operatorScope) return [`select pg_advisory_xact_lock(${operatorLock})`];
+  return [
+    `select pg_advisory_xact_lock_shared(${operatorLock})`,
+    `select revision::text, extract(epoch from revised_at)::text as at from signalbox.tenant where name = 'operator'`,
+  ];
+}
+
+/** What those statements read; undefined in the operator's own scope. */
+function operatorIn([, rows = []]: OpeningRows): OperatorRow | undefined {
+  const row = rows[0] as { revision: string; at: string | null } | undefined;
+  if (!row) return undefined;
+  const revision = BigInt(row.revision);
+  return { revision, version: row.at === null ? undefined : versionOf(revision, row.at) };
 }
 
 async function repeat(tx: ScopedTransaction, request: WriteRequest, earlier: RecordedRequest): Promise<WriteOutcome> {

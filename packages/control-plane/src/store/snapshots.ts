@@ -3,6 +3,7 @@ import { operatorScope, type Snapshot } from '@signalbox/config';
 import type { StoreSql } from './connection.ts';
 import type { ScopedTransaction } from './database.ts';
 import { type ResourceRow, toSnapshot } from './rows.ts';
+import type { RecordedRequest } from './write-requests.ts';
 
 /** The row of a scope that exists. */
 export interface ScopeRow {
@@ -19,6 +20,7 @@ interface StoredScopeRow {
   readonly firstRevision: bigint;
   readonly at: string | null;
   readonly rollsOut: boolean;
+  readonly seen?: bigint;
 }
 
 /** The scope's row; undefined if it does not exist (any more). Enters the scope. */
@@ -32,21 +34,61 @@ export async function readScope(tx: ScopedTransaction, scope: string): Promise<S
 /** As {@link readScope}, and no other transaction changes the scope before this one ends. */
 export async function lockScope(tx: ScopedTransaction, scope: string): Promise<ScopeRow | undefined> {
   await tx.enter(scope);
-  const [row] = await tx.sql<StoredScopeRow[]>`select ${scopeColumns(tx)} from signalbox.tenant t
-    where name = ${scope} and deleted_at is null for update of t`;
+  const [row] = await tx.sql<StoredScopeRow[]>`select ${scopeColumns(tx)}, ${seenRevision(tx, scope)}
+    from signalbox.tenant t where name = ${scope} and deleted_at is null for update of t`;
   return row && toScopeRow(row);
 }
 
-/** The time is null when the lock was waited for: the statement cannot see a revision that is younger than itself. */
+/** A scope that is locked for a write. */
+export interface LockedScope {
+  readonly row: ScopeRow;
+  /** What the request did before, as far as the statement saw that locked the row. */
+  readonly earlier: RecordedRequest | undefined;
+  /** The lock was waited for, and the one who had it has written a revision: the statement did not see what else he did. */
+  readonly isOverdue: boolean;
+}
+
+/** As {@link lockScope}, with what a request did that may have been made before: one statement for both. */
+export async function lockForRequest(
+  tx: ScopedTransaction,
+  scope: string,
+  requestId: string,
+): Promise<LockedScope | undefined> {
+  await tx.enter(scope);
+  const [row] = await tx.sql<
+    (StoredScopeRow & RequestColumns)[]
+  >`select ${scopeColumns(tx)}, ${seenRevision(tx, scope)},
+      q.fingerprint, q.revision as "requestRevision", q.committed
+    from signalbox.tenant t left join signalbox.write_request q on q.tenant = ${scope} and q.id = ${requestId}::uuid
+    where t.name = ${scope} and t.deleted_at is null for update of t`;
+  if (!row) return undefined;
+  const { fingerprint, requestRevision: revision, committed } = row;
+  const earlier = fingerprint === null ? undefined : { fingerprint, revision, committed };
+  return { row: toScopeRow(row), earlier, isOverdue: row.seen !== row.revision };
+}
+
+interface RequestColumns {
+  readonly fingerprint: string | null;
+  readonly requestRevision: bigint;
+  readonly committed: boolean;
+}
+
 function scopeColumns({ sql }: ScopedTransaction) {
-  return sql`t.revision, t.first_revision as "firstRevision", (select extract(epoch from r.at)::text
-    from signalbox.revision r where r.tenant = t.name and r.revision = t.revision) as at,
+  return sql`t.revision, t.first_revision as "firstRevision", extract(epoch from t.revised_at)::text as at,
     exists (select from signalbox.rollout o where o.tenant = t.name and o.ended_at is null) as "rollsOut"`;
 }
 
-function toScopeRow({ revision, firstRevision, at, rollsOut }: StoredScopeRow): ScopeRow {
-  if (at === null) return { revision, firstRevision, version: undefined, mayRollOut: true };
-  return { revision, firstRevision, version: versionOf(revision, at), mayRollOut: rollsOut };
+/**
+ * The revision as the statement's snapshot has it. When the row's lock was waited for, the row itself is newer than that,
+ * and everything else that the statement reads is not.
+ */
+function seenRevision({ sql }: ScopedTransaction, scope: string) {
+  return sql`(select revision from signalbox.tenant where name = ${scope}) as seen`;
+}
+
+function toScopeRow({ revision, firstRevision, at, rollsOut, seen = revision }: StoredScopeRow): ScopeRow {
+  const version = at === null ? undefined : versionOf(revision, at);
+  return { revision, firstRevision, version, mayRollOut: rollsOut || seen !== revision };
 }
 
 /** @param at seconds since the epoch, as the database writes them. */

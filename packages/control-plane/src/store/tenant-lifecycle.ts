@@ -40,9 +40,11 @@ export async function stillOccupied(tx: ScopedTransaction, removed: readonly str
  * operator's lock keeps every tenant's writer out. Call in the operator's scope; returns to it.
  */
 export async function changeTenants(tx: ScopedTransaction, changes: TenantChanges, author: string): Promise<void> {
-  for (const name of changes.created) {
-    if (name === operatorScope) throw new Error(`"${operatorScope}" is reserved: no tenant can have this name`);
-    await tx.sql`insert into signalbox.tenant (name) values (${name}) on conflict (name) do update
+  if (changes.created.includes(operatorScope)) {
+    throw new Error(`"${operatorScope}" is reserved: no tenant can have this name`);
+  }
+  if (changes.created.length > 0) {
+    await tx.sql`insert into signalbox.tenant (name) ${list(tx, changes.created)} on conflict (name) do update
       set first_revision = signalbox.tenant.revision, deleted_at = null, created_at = clock_timestamp()`;
   }
   for (const name of changes.removed) await empty(tx, name, author);

@@ -443,8 +443,19 @@ export function isSubscriber(role: TokenRole): boolean {
   return role === 'node' || role === 'relay';
 }
 
-/** Who a subscriber is that shows a credential. */
+/** Streams ask again and again who they are. */
+const identities = new WeakMap<TokenRecord, NodeIdentity>();
+
+/** Who a subscriber is that shows a credential. The same object for the same record. */
 export function identityOf(record: TokenRecord): NodeIdentity {
+  const known = identities.get(record);
+  if (known) return known;
+  const identity = readIdentity(record);
+  identities.set(record, identity);
+  return identity;
+}
+
+function readIdentity(record: TokenRecord): NodeIdentity {
   const { id, name, role, gateway, family, tenants, selector, groups } = record;
   const rights = tenantRights(tenants, selector);
   const seen = { node: undefined, family: family || 'native', tenants: rights };

@@ -18,15 +18,19 @@ export async function findRequest(
   return row;
 }
 
-/** Remembers what the request did and forgets a few that are too old to be repeated. */
+/** Remembers what the request did. @throws a duplicate, if it was made before. */
 export async function recordRequest(
   { sql }: ScopedTransaction,
-  request: RecordedRequest & { readonly scope: string; readonly id: string; readonly keepHours: number },
+  request: RecordedRequest & { readonly scope: string; readonly id: string },
 ): Promise<void> {
-  const { scope, id, fingerprint, revision, committed, keepHours } = request;
-  await sql`with recorded as (insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
-      values (${scope}, ${id}::uuid, ${fingerprint}, ${revision}, ${committed}))
-    delete from signalbox.write_request where tenant = ${scope} and id in (
+  const { scope, id, fingerprint, revision, committed } = request;
+  await sql`insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
+    values (${scope}, ${id}::uuid, ${fingerprint}, ${revision}, ${committed})`;
+}
+
+/** Forgets some requests that are too old to be repeated. */
+export async function forgetRequests({ sql }: ScopedTransaction, scope: string, keepHours: number): Promise<void> {
+  await sql`delete from signalbox.write_request where tenant = ${scope} and id in (
     select id from signalbox.write_request
-    where tenant = ${scope} and at < now() - make_interval(hours => ${keepHours}) order by at limit 100)`;
+    where tenant = ${scope} and at < now() - make_interval(hours => ${keepHours}) order by at limit 1000)`;
 }

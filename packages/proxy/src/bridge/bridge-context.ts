@@ -1,5 +1,6 @@
 import type { Clock, Random } from '@signalbox/runtime';
 import type { RequestLimits } from '../mcp/request-limits.ts';
+import type { NodeCalls } from '../nodes/node-calls.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
@@ -11,4 +12,5 @@ export interface BridgeContext {
   readonly random: Random;
   readonly limits: RequestLimits;
   readonly sessionKeys: SessionKeys;
+  readonly nodeCalls: NodeCalls;
 }

@@ -1,6 +1,8 @@
-import { ManualClock, SeededRandom } from '@signalbox/runtime/testing';
+import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { defaultRequestLimits } from '../mcp/request-limits.ts';
+import { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
+import { NodeCalls } from '../nodes/node-calls.ts';
 import { randomSessionKeys } from '../session/session-keys.ts';
 import { type FakeUpstreamCall, FakeUpstream } from '../testing/fake-upstream.ts';
 import type { UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
@@ -61,7 +63,12 @@ class Bridge {
     const random = new SeededRandom(1);
     const limits = defaultRequestLimits;
     const { upstream, clock } = this;
-    this.#bridge = new EraBridge({ upstream, clock, random, limits, sessionKeys: randomSessionKeys(random) });
+    const state = new MemoryState(new MemoryHub(clock, limits.nodes), 'node-1');
+    const nodeCalls = new NodeCalls({ state, clock, random, logger: new MemoryLogger(), limits: limits.nodes });
+    this.#bridge = new EraBridge({
+      ...{ upstream, clock, random, limits, nodeCalls },
+      sessionKeys: randomSessionKeys(random),
+    });
   }
 
   send(request: Partial<UpstreamRequest>, body?: unknown): Heard {

@@ -5,6 +5,7 @@ import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
 import type { BridgeContext } from './bridge-context.ts';
+import { askingNode, handAnswer, takeAnswers } from './legacy-client/handed-answer.ts';
 import { BridgedCall } from './legacy-client/call.ts';
 import { BridgedInitialize } from './legacy-client/initialize.ts';
 import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
@@ -12,6 +13,8 @@ import { BridgedStream } from './legacy-client/stream.ts';
 import { jsonType, LocalAnswer } from './local-answer.ts';
 import { ModernCall } from './modern-client/call.ts';
 import { discoverLegacy } from './modern-client/discover.ts';
+import { handRetry, takeRetries } from './modern-client/handed-retry.ts';
+import { emptyAnswer, errorAnswer } from './own-answers.ts';
 import { LegacySessions } from './modern-client/legacy-sessions.ts';
 import { ModernListen } from './modern-client/listen.ts';
 import { ParkedCalls } from './modern-client/parked-calls.ts';
@@ -38,6 +41,8 @@ export class EraBridge implements Upstream {
     this.#sessions = new BridgedSessions(context.limits.bridge.sessions);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
+    takeRetries(context, this.#parked);
+    takeAnswers(context, this.#sessions);
   }
 
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
@@ -64,6 +69,11 @@ export class EraBridge implements Upstream {
     this.#context.upstream.close();
   }
 
+  /** A session is over, as another node has said. */
+  endSession(id: string): void {
+    this.#sessions.end(id);
+  }
+
   /** A modern client's request for a legacy server. */
   #toLegacy(request: UpstreamRequest, caller: string, handler: UpstreamHandler): UpstreamExchange {
     const message = request.body && this.#read(request.body);
@@ -77,6 +87,7 @@ export class EraBridge implements Upstream {
     const claimed = requestState === undefined ? undefined : this.#parked.claim(requestState, caller, message);
     if (claimed?.kind === 'refused') return refused(message, handler, claimed.reason);
     if (claimed?.kind === 'call') return claimed.call.comeBack(modern, handler);
+    if (claimed?.kind === 'elsewhere') return handRetry(this.#context, claimed.node, modern, handler);
     const parts = { context: this.#context, sessions: this.#legacySessions, parked: this.#parked };
     return new ModernCall(parts, modern, handler).begin();
   }
@@ -94,7 +105,7 @@ export class EraBridge implements Upstream {
     }
     const message = request.body && this.#read(request.body);
     if (!message) return new LocalAnswer(handler, { status: 400 });
-    if (message.method === undefined) return this.#answered(session, message, handler);
+    if (message.method === undefined) return this.#answered({ id, session }, message, handler);
     if (!message.id) return this.#notified(session, message, handler);
     return this.#asked(session, { request, message }, handler);
   }
@@ -154,9 +165,17 @@ export class EraBridge implements Upstream {
     return new LocalAnswer(handler, { status: 202 });
   }
 
-  #answered(session: BridgedSession, message: ScannedMessage, handler: UpstreamHandler): UpstreamExchange {
+  #answered(
+    of: { readonly id: string; readonly session: BridgedSession },
+    message: ScannedMessage,
+    handler: UpstreamHandler,
+  ): UpstreamExchange {
     const id = message.id && message.bytes.toString('utf8', message.id.start, message.id.end);
-    const call = id === undefined ? undefined : session.asked.get(id);
+    const node = id === undefined ? undefined : askingNode(id);
+    if (node !== undefined && node !== this.#context.nodeCalls.self) {
+      return handAnswer(this.#context, { node, session: of.id }, message, handler);
+    }
+    const call = id === undefined ? undefined : of.session.asked.get(id);
     if (id === undefined || !call) return new LocalAnswer(handler, { status: 400 });
     const accepted = new LocalAnswer(handler, { status: 202 });
     call.answered(id, message);
@@ -178,22 +197,10 @@ function valueOf(headers: readonly string[], name: string): string | undefined {
 }
 
 function done(message: ScannedMessage, handler: UpstreamHandler): LocalAnswer {
-  return new LocalAnswer(
-    handler,
-    { status: 200, headers: jsonType },
-    `{"jsonrpc":"2.0","id":${idOf(message)},"result":{}}`,
-  );
+  return new LocalAnswer(handler, { status: 200, headers: jsonType }, emptyAnswer(message));
 }
 
 function refused(message: ScannedMessage, handler: UpstreamHandler, reason: string): LocalAnswer {
-  const error = JSON.stringify({ code: codes.invalidParams, message: reason });
-  return new LocalAnswer(
-    handler,
-    { status: 200, headers: jsonType },
-    `{"jsonrpc":"2.0","id":${idOf(message)},"error":${error}}`,
-  );
-}
-
-function idOf({ bytes, id }: ScannedMessage): string {
-  return id ? bytes.toString('utf8', id.start, id.end) : 'null';
+  const answer = errorAnswer(message, codes.invalidParams, reason);
+  return new LocalAnswer(handler, { status: 200, headers: jsonType }, answer);
 }

@@ -5,7 +5,9 @@ import { type Call, jsonHeaders } from '../mcp/call.ts';
 import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
 import { refusals } from '../mcp/errors.ts';
 import type { RouteState } from '../mcp/route-state.ts';
+import type { Services } from '../mcp/services.ts';
 import { splice, withoutMember } from '../mcp/splice.ts';
+import { SharedStateError } from '../nodes/shared-state.ts';
 import type { FederationFacts, SessionFacts } from '../session/sealed-session.ts';
 import { maxIdLength } from '../session/sealed-session.ts';
 import type { Credential } from '../session/credential.ts';
@@ -39,8 +41,9 @@ export async function answerInitialize(call: Call): Promise<void> {
     return call.refuse(refusals.membersMissing, { data: { members: reasons } });
   }
   for (const { state, begun: answered } of sessions) federated.answered(state, answered);
-  const id = services.sessions.create(fitting(facts, begun));
-  const session = services.sessions.open(id);
+  const id = await create(services, facts, begun);
+  if (call.ended) return abandon(federated, sessions);
+  const session = services.sessions.byName(facts.name);
   if (session) services.federatedSessions.adopt(session, federated);
   const greetings = begun.flatMap(greetingOf);
   const instructions = mergeInstructions(federation, greetings);
@@ -88,12 +91,26 @@ function clientFacts(call: Call): FederationFacts {
 
 const gatewayInfo = JSON.stringify({ name: 'signalbox', version: proxyVersion });
 
+/** The session's id. What does not fit into it is kept where other nodes find it, as long as that can be done. */
+async function create(services: Services, facts: SessionFacts, begun: readonly MemberSession[]): Promise<string> {
+  const { federation = noFederation } = facts;
+  const whole = { ...facts, federation: { ...federation, members: memberFactsOf(begun) } };
+  try {
+    return await services.sessions.create(whole);
+  } catch (error) {
+    if (!(error instanceof SharedStateError)) throw error;
+    return services.sessions.create(fitting(facts, begun));
+  }
+}
+
+const noFederation: FederationFacts = { capabilities: '{}', clientInfo: '{}', members: [] };
+
 /**
  * The facts with the sessions of members, as many as fit into an id. The others are known to this node; another node
  * begins sessions of its own with those members.
  */
 function fitting(facts: SessionFacts, begun: readonly MemberSession[]): SessionFacts {
-  const { federation = { capabilities: '{}', clientInfo: '{}', members: [] } } = facts;
+  const { federation = noFederation } = facts;
   const members = [...memberFactsOf(begun)];
   const fixed = JSON.stringify({ ...facts, federation }).length + sealOverhead;
   const size = (): number =>

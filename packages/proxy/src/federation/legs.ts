@@ -27,6 +27,11 @@ export class FederatedSessions {
     return this.#sessions.get(session) ?? this.adopt(session, new FederatedSession(services, session.facts));
   }
 
+  /** Another node has ended the session, at its members as well. */
+  endedElsewhere(session: Session): void {
+    this.#sessions.get(session)?.end();
+  }
+
   adopt(session: Session, federated: FederatedSession): FederatedSession {
     this.#sessions.set(session, federated);
     return federated;

@@ -1,7 +1,7 @@
 import { memberValue } from '../json/members.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
 import { type Call, jsonHeaders } from '../mcp/call.ts';
-import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
+import { cancelElsewhere, cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
 import { refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
@@ -62,6 +62,7 @@ export function forwardNotification(call: Call): void {
 function forwardCancelled(call: Call): void {
   const cancelled = cancelledForUpstream(call);
   if (cancelled?.request.leg) return forward(call, cancelled.request.leg, cancelled.body);
+  cancelElsewhere(call);
   accept(call);
 }
 

@@ -1,12 +1,11 @@
 import type { RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import type { MemberLeg } from '../federation/member-leg.ts';
-import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
 import { type Call, jsonHeaders, type SeesTables } from './call.ts';
-import { CallRole } from './call-stream.ts';
+import { CallRole, type CallUnderWay } from './call-stream.ts';
 import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
@@ -22,7 +21,7 @@ import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
  * JSON: a small answer is held and sent at once with its length; a larger one passes through unread; one that policy
  * must look into is held whole. Event streams go to an `EventRelay`.
  */
-export class Answer implements UpstreamHandler, InFlight, SeesTables {
+export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
@@ -37,7 +36,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   #heldBytes = 0;
   /** What the call holds of limits, once it goes on without its client. */
   #held: Disposable | undefined;
-  #isUpstreamOver = false;
+  #isOver = false;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
   /** Memory that it was written into, to be used again. */
@@ -62,6 +61,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
 
   get upstreamId(): string {
     return this.#rewriter.upstreamId;
+  }
+
+  cancel(): void {
+    cancelUpstream(this.#call, this.upstreamId);
   }
 
   onHead(head: UpstreamHead): void {
@@ -89,6 +92,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
     else if (this.#rewritten) this.#sendWhole(this.#rewritten);
+    else if (this.#initialize?.answered === true) return;
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
   }
@@ -105,7 +109,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
    */
   clientGone(): void {
     const modern = this.#call.era === 'modern';
-    if (!modern && !this.#isUpstreamOver) this.#keepHeld();
+    if (!modern) this.goesOn();
     const error = modern ? endings.clientCancelled : endings.clientGone;
     if (modern) this.upstream?.abort();
     else this.upstream?.resume();
@@ -115,15 +119,20 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   }
 
   #upstreamEnded(): void {
-    this.#isUpstreamOver = true;
     this.#call.session?.end(this);
-    this.#held?.[Symbol.dispose]();
+    this.isOver();
   }
 
-  /** A call that goes on without its client is still under way. */
-  #keepHeld(): void {
-    this.#held = this.#call.held;
+  /** Without its client, but still under way: what it holds of limits it holds on to. */
+  goesOn(): void {
+    if (this.#isOver) return;
+    this.#held ??= this.#call.held;
     this.#call.held = undefined;
+  }
+
+  isOver(): void {
+    this.#isOver = true;
+    this.#held?.[Symbol.dispose]();
   }
 
   /**
@@ -193,7 +202,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
       return;
     }
     const role = this.listens ? new ListenRole(this.#rewriter, this.listens) : new CallRole(call, this.#rewriter, this);
-    const relay = new EventRelay(call, this.#standing, role);
+    const { clientId, inspects } = this.#rewriter;
+    // A list shows what its caller may see when it is asked for, not when it is come back for.
+    const about = inspects ? undefined : ({ kind: 'call', clientId, subject: call.subject } as const);
+    const relay = new EventRelay(call, this.#standing, role, about);
     call.unwatchTables();
     if (relay.open(eventHeaders, this.upstream)) this.#events = relay;
     else call.session?.end(this);
@@ -216,7 +228,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   #stop(): void {
     this.#chunks = [];
     this.upstream?.abort();
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
   }
 }
 

@@ -1,6 +1,7 @@
 import { sendToMember } from '../federation/member-exchange.ts';
 import { memberValue } from '../json/members.ts';
-import type { InFlight } from '../session/sessions.ts';
+import type { NodeCalls } from '../nodes/node-calls.ts';
+import type { InFlight, Sessions } from '../session/sessions.ts';
 import type { UpstreamHandler } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
 import { spliceAscii } from './splice.ts';
@@ -25,6 +26,22 @@ export function cancelledForUpstream(call: Call): Cancelled | undefined {
   const { start, end } = requestId;
   const request = session.inFlight(message.bytes.toString('utf8', start, end));
   return request && { body: spliceAscii(message.bytes, requestId, request.upstreamId), request };
+}
+
+/** The request may be in flight at another node: whoever has it tells its upstream. */
+export function cancelElsewhere({ message, session, services }: Call): void {
+  const requestId = message?.params && memberValue(message.bytes, message.params, 'requestId');
+  if (!message || !requestId || !session) return;
+  const id = message.bytes.toString('utf8', requestId.start, requestId.end);
+  services.nodeCalls.tell(cancelledMethod, JSON.stringify([session.facts.name, id]));
+}
+
+/** Hears of cancellations of requests that may be in flight here. */
+export function hearCancellations(nodeCalls: NodeCalls, sessions: Sessions): void {
+  nodeCalls.hear(cancelledMethod, (text) => {
+    const [name, id] = JSON.parse(text) as [string, string];
+    sessions.byName(name)?.inFlight(id)?.cancel();
+  });
 }
 
 /** Tells a legacy upstream that nobody waits for a request any more. What it answers does not matter. */

@@ -70,6 +70,8 @@ export const refusals = {
   // The session.
   sessionMissing: refusal('session_missing', 400, codes.server, 'Mcp-Session-Id is required; send initialize first'),
   sessionUnknown: refusal('session_unknown', 404, codes.sessionNotFound, 'Session not found'),
+  eventsGone: refusal('events_gone', 400, codes.invalidParams, 'The events behind this id are not kept any more'),
+  sharedStateAway: refusal('shared_state_away', 503, codes.server, 'What nodes share cannot be reached; try again'),
   // Policy: worded exactly as for a name that does not exist.
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
@@ -94,6 +96,7 @@ export const refusals = {
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),
+  nodeGone: refusal('node_gone', 200, codes.internal, 'The node that carried the call is gone'),
   // After the answer began: its event ends the stream.
   permissionWithdrawn: refusal('revoked', 200, codes.server, 'Permission was withdrawn'),
   credentialWithdrawn: refusal('revoked', 200, codes.server, 'The credential is no longer accepted'),

@@ -1,6 +1,8 @@
 import type { RoutingTable, McpSubject } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http/sse.ts';
+import type { LiveStream } from '../resume/resumption.ts';
+import type { StreamAbout, StreamLog } from '../resume/stream-log.ts';
 import type { OpenStream } from '../table/open-streams.ts';
 import type { UpstreamExchange } from '../upstream/upstream.ts';
 import type { Standing } from './authorization.ts';
@@ -37,6 +39,12 @@ export interface StreamRole {
   stands?(standing: Standing): void;
   /** Runs when the gateway ends the stream before the upstream does. */
   abandoned(): void;
+  /** The last event that was given on ends the stream. */
+  readonly isAnswered?: boolean;
+  /** It goes on without its client, who may come back for it. */
+  readonly outlivesClient?: boolean;
+  /** Runs when it does. */
+  goesOn?(): void;
 }
 
 /** Headers of every event stream. */
@@ -50,11 +58,12 @@ export const eventHeaders: readonly string[] = [
  *
  * Only whole events are written, so everything that the gateway adds stands between events.
  */
-export class EventRelay implements OpenStream, WatchedStream, SseHandler {
+export class EventRelay implements OpenStream, WatchedStream, SseHandler, LiveStream {
   place = notRostered;
   readonly #call: Call;
   readonly #role: StreamRole;
   readonly #parser: SseParser;
+  readonly #log: StreamLog | undefined;
   #standing: Standing;
   #writer: PacedWriter | undefined;
   #upstream: UpstreamExchange | undefined;
@@ -63,10 +72,12 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
   /** Ticks since something was written. */
   #quietTicks = 0;
 
-  constructor(call: Call, standing: Standing, role: StreamRole) {
+  /** @param about what a client that comes back to another node goes on with; undefined: it cannot. */
+  constructor(call: Call, standing: Standing, role: StreamRole, about?: Omit<StreamAbout, 'node'>) {
     this.#call = call;
     this.#standing = standing;
     this.#role = role;
+    this.#log = about && call.services.resumption.logOf(call, this, about);
     this.#parser = new SseParser(call.services.limits.eventBytes, this);
   }
 
@@ -109,9 +120,21 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
 
   /** The client has left; what is to become of the upstream's side is the caller's business. */
   clientGone(error: string): void {
+    if (this.#closed) return;
+    if (this.#log?.isKept === true && this.#role.outlivesClient === true) return this.#goOnAlone(error);
     this.#closed = true;
+    this.#log?.close();
     this.#release();
     this.#call.end(error);
+  }
+
+  /** The client has come back elsewhere: nothing more is for whoever is at the end of this connection. */
+  takenOver(): void {
+    if (this.#closed) return;
+    if (this.#role.outlivesClient !== true) return this.finish(undefined, endings.clientGone);
+    this.#writer?.end();
+    this.#upstream?.resume();
+    this.#goOnAlone(endings.clientGone);
   }
 
   /** Ends the stream in order, from the gateway's side. */
@@ -125,7 +148,8 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
   onEvent(event: SseEvent): void {
     if (this.#closed) return;
     const bytes = this.#role.forward(event, this.#standing);
-    if (bytes !== undefined) this.#write(bytes);
+    if (bytes === undefined) return;
+    this.#write(this.#log?.number(bytes, event, this.#role.isAnswered === true) ?? bytes);
   }
 
   onTooLarge(): void {
@@ -142,7 +166,7 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
     this.#standing = checked.standing;
     this.#role.stands?.(checked.standing);
     const words = checked.viewChanged ? this.#role.toolsChanged() : undefined;
-    if (words !== undefined) this.#write(words);
+    if (words !== undefined) this.#write(this.#log?.numberOwn(words) ?? words);
   }
 
   onDrain(): void {
@@ -159,6 +183,9 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
       return this.#withdraw(refusals.credentialExpired, route.revision);
     }
     this.#quietTicks += 1;
+    this.#log?.tick();
+    const first = this.#writer && this.#log?.prime();
+    if (first !== undefined) this.#writer?.write(first);
     if (this.#quietTicks >= ticksToKeepAlive && this.#writer?.bufferedBytes === 0) this.#write(sseHeartbeat);
   }
 
@@ -180,6 +207,7 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
     this.#closed = true;
     this.#upstream?.abort();
     this.#role.abandoned();
+    this.#log?.close();
     this.#release();
     writer.abort();
     this.#call.end(endings.slowClient);
@@ -187,8 +215,17 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler {
 
   #close(words: string | undefined, error: string): void {
     this.#closed = true;
+    const last = words === undefined ? undefined : (this.#log?.numberOwn(words) ?? words);
+    this.#log?.close();
     this.#release();
-    this.#writer?.end(words);
+    this.#writer?.end(last);
+    this.#call.end(error);
+  }
+
+  /** What still comes is kept for a client that comes back; it stays subject to policy. */
+  #goOnAlone(error: string): void {
+    this.#writer = undefined;
+    this.#role.goesOn?.();
     this.#call.end(error);
   }
 

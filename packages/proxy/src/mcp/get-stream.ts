@@ -20,11 +20,15 @@ export class GetStream implements UpstreamHandler {
   upstream: UpstreamExchange | undefined;
   readonly #call: Call;
   readonly #relay: EventRelay;
+  readonly #missed: readonly string[];
   #open = false;
 
-  constructor(call: Call, standing: Standing) {
+  /** @param missed events that it begins with. */
+  constructor(call: Call, standing: Standing, missed: readonly string[]) {
     this.#call = call;
-    this.#relay = new EventRelay(call, standing, new GetRole(call));
+    const about = { kind: 'get', clientId: 'null', subject: undefined } as const;
+    this.#missed = missed;
+    this.#relay = new EventRelay(call, standing, new GetRole(call), about);
   }
 
   /** Opens a stream that has no upstream behind it. */
@@ -72,6 +76,7 @@ export class GetStream implements UpstreamHandler {
   /** The stream ends with its session. */
   #attach(): void {
     if (!this.#open) return;
+    for (const event of this.#missed) this.#relay.send(event);
     const { session } = this.#call;
     const end = () => this.#relay.finish(undefined, endings.terminated);
     session?.onEnded(end);
@@ -119,8 +124,7 @@ export class GetRole implements StreamRole {
 
   /** Clients come back at different times, perhaps to another node. */
   drain(): string {
-    const { random, limits } = this.#call.services;
-    return encodeEvent({ retryMs: 100 + Math.floor(random.fraction() * limits.drainRetryMs) });
+    return drainWords(this.#call);
   }
 
   upstreamEnded(failure: Refusal | undefined): { words: undefined; error: string } {
@@ -155,6 +159,11 @@ export class GetRole implements StreamRole {
     const uri = message.params?.uri;
     return typeof uri !== 'string' || !decideFor(this.#call, standing, { kind: 'resource', uri }).allowed;
   }
+}
+
+/** Last words to a client that is to come back. */
+export function drainWords({ services: { random, limits } }: Call): string {
+  return encodeEvent({ retryMs: 100 + Math.floor(random.fraction() * limits.drainRetryMs) });
 }
 
 const updatedMethod = 'notifications/resources/updated';

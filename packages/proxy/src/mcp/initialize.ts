@@ -7,6 +7,8 @@ import { type Call, jsonHeaders } from './call.ts';
 import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { type Refusal, refusals } from './errors.ts';
 import { eventHeaders } from './event-relay.ts';
+import { fail } from './guarded-handler.ts';
+import { SharedStateError } from '../nodes/shared-state.ts';
 
 /** Version that an `initialize` request asks for; empty when it names none. */
 export function requestedVersion(call: Call): string {
@@ -24,9 +26,9 @@ export function answerInitialize(
 ): void {
   const answer = rewriter.rewrite(body, standing);
   if (!answer) return call.refuse(refusals.upstreamInvalid);
-  const session = beginSession(call, standing, answer.version, head);
-  if (typeof session !== 'string') call.refuse(session);
-  else call.respond(200, session === '' ? jsonHeaders : [...jsonHeaders, sessionHeader, session], answer.bytes);
+  begin(call, standing, { version: answer.version, head }, (id) =>
+    call.respond(200, id === '' ? jsonHeaders : [...jsonHeaders, sessionHeader, id], answer.bytes),
+  );
 }
 
 /**
@@ -41,6 +43,8 @@ export class InitializeEvents implements SseHandler {
   readonly #parser: SseParser;
   readonly #before: Buffer[] = [];
   #held = 0;
+  /** The result has come, and its session begins. */
+  answered = false;
 
   constructor(call: Call, standing: Standing, rewriter: AnswerRewriter, head: UpstreamHead) {
     this.#call = call;
@@ -56,13 +60,14 @@ export class InitializeEvents implements SseHandler {
 
   onEvent(event: SseEvent): void {
     const call = this.#call;
-    if (call.ended) return;
+    if (call.ended || this.answered) return;
     const answer = this.#rewriter.rewriteEvent(event, this.#standing);
     if (!answer) return this.#hold(event.raw);
-    const session = beginSession(call, this.#standing, answer.version, this.#head);
-    if (typeof session !== 'string') return call.refuse(session);
-    const headers = session === '' ? eventHeaders : [...eventHeaders, sessionHeader, session];
-    call.respond(200, headers, Buffer.concat([...this.#before, answer.bytes]));
+    this.answered = true;
+    begin(call, this.#standing, { version: answer.version, head: this.#head }, (id) => {
+      const headers = id === '' ? eventHeaders : [...eventHeaders, sessionHeader, id];
+      call.respond(200, headers, Buffer.concat([...this.#before, answer.bytes]));
+    });
   }
 
   onTooLarge(): void {
@@ -77,8 +82,24 @@ export class InitializeEvents implements SseHandler {
 }
 
 const sessionHeader = 'Mcp-Session-Id';
-/** Characters of an upstream's session id: sealed with the rest, it must still fit into a header. */
-const maxUpstreamId = 1_024;
+/** Characters of an upstream's session id, which is sent with every request. */
+const maxUpstreamId = 8_192;
+
+/** Begins the session. @param answer gets its id: at once, unless its facts have to be kept elsewhere. */
+function begin(
+  call: Call,
+  standing: Standing,
+  upstream: { readonly version: string | undefined; readonly head: UpstreamHead },
+  answer: (id: string) => void,
+): void {
+  const id = beginSession(call, standing, upstream.version, upstream.head);
+  if (typeof id === 'string') return answer(id);
+  if (!(id instanceof Promise)) return call.refuse(id);
+  id.then(answer, (error: unknown) => {
+    if (error instanceof SharedStateError) call.refuse(refusals.sharedStateAway);
+    else fail(call, error);
+  });
+}
 
 /** @returns the sealed id; empty when the upstream answered with an error, which begins no session. */
 function beginSession(
@@ -86,7 +107,7 @@ function beginSession(
   standing: Standing,
   version: string | undefined,
   head: UpstreamHead,
-): string | Refusal {
+): string | Refusal | Promise<string> {
   if (version === undefined) return '';
   const upstreamId = head.header('mcp-session-id') ?? '';
   if (!legacyCodec.versions.includes(version) || upstreamId.length > maxUpstreamId) return refusals.upstreamInvalid;

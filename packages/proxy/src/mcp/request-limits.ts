@@ -1,5 +1,6 @@
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
+import { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
 /** Every bound of the request path. Sizes in bytes, times in milliseconds. */
@@ -65,6 +66,8 @@ export interface RequestLimits {
   readonly bridge: BridgeLimits;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Of what nodes share. */
+  readonly nodes: NodesLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
   readonly rateLimitBuckets: number;
   /** The card of an agent. Beyond: the request fails. */
@@ -106,6 +109,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   toolsPerBackend: 10_000,
   bridge: defaultBridgeLimits,
   federation: defaultFederationLimits,
+  nodes: defaultNodesLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,
 });

@@ -12,6 +12,9 @@ import { EraBridge } from '../bridge/era-bridge.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { LocalConcurrency } from '../limits/local-concurrency.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
+import { NodeCalls } from '../nodes/node-calls.ts';
+import type { SharedState } from '../nodes/shared-state.ts';
+import { Resumption } from '../resume/resumption.ts';
 import { KeySets } from '../session/key-sets.ts';
 import { SessionSeal } from '../session/sealed-session.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
@@ -21,6 +24,7 @@ import type { Admission, TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { hearCancellations } from './cancelled.ts';
 import { Catalog } from './catalog.ts';
 import type { UsualTimeouts } from './endpoint.ts';
 import { EraProbe } from './era-probe.ts';
@@ -42,6 +46,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** What this node shares with others. */
+  readonly state: SharedState;
   /** Loads tenants when they are asked for; undefined: all that there are have been. */
   readonly demand?: Pick<TenantDemand, 'want' | 'use' | 'release'> | undefined;
   readonly limits: RequestLimits;
@@ -62,6 +68,8 @@ export interface Services extends RequestPathDeps {
   readonly concurrency: LocalConcurrency;
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
+  readonly nodeCalls: NodeCalls;
+  readonly resumption: Resumption;
   readonly eras: EraProbe;
   readonly memberHealth: MemberHealth;
   readonly memberNames: MemberNames;
@@ -81,7 +89,7 @@ export interface Services extends RequestPathDeps {
 
 /** @param serveOther is called with requests only after this has returned. */
 export function createServices(deps: RequestPathDeps, serveOther: ServeOther): Services {
-  const { clock, limits, random, sessionKeys, metrics } = deps;
+  const { clock, limits, random, sessionKeys, metrics, state } = deps;
   const { connectMs, headMs, callMs, streamMs } = limits;
   const usual: UsualTimeouts = {
     callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
@@ -89,29 +97,41 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
   };
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
+  const nodeCalls = new NodeCalls({ ...deps, limits: limits.nodes });
+  const bridge = new EraBridge({ ...deps, nodeCalls });
+  const federatedSessions = new FederatedSessions();
+  const sessions = new Sessions({
+    seal: new SessionSeal(sessionKeys, random),
+    state,
+    clock,
+    idleMs: limits.sessionIdleMs,
+    maxOpened: limits.openedSessions,
+    maxEnded: limits.endedSessions,
+    maxInFlight: limits.inFlightPerSession,
+    onEndedElsewhere: (session) => {
+      bridge.endSession(session.facts.upstreamId);
+      federatedSessions.endedElsewhere(session);
+    },
+  });
+  hearCancellations(nodeCalls, sessions);
   return {
     ...deps,
-    upstream: new EraBridge(deps),
+    nodeCalls,
+    resumption: new Resumption({ ...deps, nodeCalls, limits: limits.nodes }),
+    upstream: bridge,
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     concurrency: new LocalConcurrency(metrics),
     routes: new RouteStates(tokens, usual),
     tokens,
-    sessions: new Sessions({
-      seal: new SessionSeal(sessionKeys, random),
-      clock,
-      idleMs: limits.sessionIdleMs,
-      maxOpened: limits.openedSessions,
-      maxEnded: limits.endedSessions,
-      maxInFlight: limits.inFlightPerSession,
-    }),
+    sessions,
     eras: new EraProbe(deps),
     memberHealth: new MemberHealth(deps, limits.federation, limits.backends),
     memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
     memberIds: new MemberIds(sessionKeys),
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),
-    federatedSessions: new FederatedSessions(),
+    federatedSessions,
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

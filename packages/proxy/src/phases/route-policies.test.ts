@@ -214,6 +214,32 @@ describe('a limit of calls under way', () => {
     expect(path.upstream.last).not.toBe(running);
   });
 
+  it('counts a legacy stream on when its client has left, until it ends or its permission does', async () => {
+    const path = node({}, { concurrent: 1 });
+    const session = await path.initialize();
+    const passes = async (): Promise<boolean> => {
+      const before = path.upstream.calls.length;
+      await path.request(session, 'tools/call', { name: 'slow' });
+      return path.upstream.calls.length > before;
+    };
+    for (const end of ['ended', 'broken', 'withdrawn'] as const) {
+      const exchange = await path.request(session, 'tools/call', { name: 'slow' });
+      const running = path.upstream.last;
+      running.openEvents();
+      running.event({ jsonrpc: '2.0', method: 'notifications/message', params: {} });
+      exchange.leave();
+      expect(await passes()).toBe(false);
+      if (end === 'ended') running.resultEvent({ content: [] });
+      if (end === 'ended') running.end();
+      if (end === 'broken') running.fail('closed-early');
+      if (end === 'withdrawn') await path.swap({ allow: [] });
+      if (end === 'withdrawn') running.end();
+      if (end === 'withdrawn') await path.swap({ allow: ['true'], revision: 3 });
+      expect(await passes()).toBe(true);
+      path.upstream.last.result({ content: [] });
+    }
+  });
+
   it('uses up nothing of a rate, and a rate nothing of it', async () => {
     const path = node({}, { concurrent: 1, callsPerMinute: 60, burst: 2 });
     const session = await path.initialize();

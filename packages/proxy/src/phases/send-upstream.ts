@@ -3,13 +3,15 @@ import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
-import { cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
+import { cancelElsewhere, cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
 import type { Era } from '../mcp/codec/codec.ts';
 import { endings, refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
 import { GetStream } from '../mcp/get-stream.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
+import { resumeStream } from '../resume/resume-stream.ts';
+import { ownServerId, type ResumePoint } from '../resume/stream-ids.ts';
 import { splice, spliceAscii } from '../mcp/splice.ts';
 import { listenFilter } from '../mcp/subscriptions-listen.ts';
 import { answerTerminated, Termination } from '../mcp/terminate.ts';
@@ -27,6 +29,9 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
     call.endUnanswered(0, endings.clientGone);
     return 'stop';
   }
+  const point = call.kind === 'get' ? call.services.resumption.pointOf(call) : undefined;
+  if (point === 'foreign') return refuse(call, refusals.eventsGone);
+  if (point) return resume(call, point);
   if (call.route?.entry.mcp.federation) {
     sendFederated(call);
     return 'stop';
@@ -108,6 +113,7 @@ function sendNotification(call: Call): Step {
   if (call.method !== cancelledMethod) return forward(call, call.body as Buffer);
   const cancelled = cancelledForUpstream(call);
   if (cancelled) return forward(call, cancelled.body);
+  cancelElsewhere(call);
   call.respond(202, [], undefined);
   return 'stop';
 }
@@ -119,9 +125,17 @@ function forward(call: Call, body: Buffer): Step {
   return 'stop';
 }
 
-function openStream(call: Call): Step {
+/** A client that comes back behind an event that the gateway has numbered. */
+async function resume(call: Call, point: ResumePoint): Promise<Step> {
+  const standing = { route: call.route as RouteState, credential: call.credential as Credential };
+  await resumeStream(call, standing, point, (missed) => void openStream(call, missed));
+  return 'stop';
+}
+
+/** @param missed events of an earlier stream that it begins with. */
+function openStream(call: Call, missed?: readonly string[]): Step {
   const route = call.route as RouteState;
-  const stream = new GetStream(call, { route, credential: call.credential as Credential });
+  const stream = new GetStream(call, { route, credential: call.credential as Credential }, missed ?? []);
   call.exchange.onClientGone(() => stream.clientGone());
   const { facts } = call.session as Session;
   if (facts.upstreamId === '') {
@@ -131,7 +145,7 @@ function openStream(call: Call): Step {
   const headers = ['Accept', 'text/event-stream', 'MCP-Protocol-Version', facts.version];
   headers.push('Mcp-Session-Id', facts.upstreamId);
   const resumeAfter = call.exchange.head.header('last-event-id');
-  if (resumeAfter !== undefined) headers.push('Last-Event-ID', resumeAfter);
+  if (resumeAfter !== undefined && !missed) headers.push('Last-Event-ID', ownServerId(resumeAfter));
   const request = sessionRequest(call, route, withTrace(call, headers));
   stream.upstream = call.services.upstream.dispatch(request, new GuardedHandler(call, stream));
   return 'stop';

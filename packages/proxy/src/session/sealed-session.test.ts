@@ -21,7 +21,7 @@ const [newKey] = randomSessionKeys(random);
 describe('a sealed session id', () => {
   it('opens to what was sealed, and shows none of it', () => {
     const seal = new SessionSeal([newKey], random);
-    const id = seal.seal(facts);
+    const { id } = seal.seal(facts);
     expect(seal.open(id)).toEqual(facts);
     expect(id).toMatch(/^[\x21-\x7e]{1,1000}$/);
     const bytes = Buffer.from(id.split('.')[1] as string, 'base64url').toString('latin1');
@@ -30,12 +30,12 @@ describe('a sealed session id', () => {
 
   it('is never the same twice', () => {
     const seal = new SessionSeal([newKey], random);
-    expect(seal.seal(facts)).not.toBe(seal.seal(facts));
+    expect(seal.seal(facts).id).not.toBe(seal.seal(facts).id);
   });
 
   it('does not open when any bit of it is changed', () => {
     const seal = new SessionSeal([newKey], random);
-    const [keyId, sealed] = seal.seal(facts).split('.') as [string, string];
+    const [keyId, sealed] = seal.seal(facts).id.split('.') as [string, string];
     const bytes = Buffer.from(sealed, 'base64url');
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       const changed = Buffer.from(bytes);
@@ -47,10 +47,10 @@ describe('a sealed session id', () => {
   });
 
   it('goes on opening while its key is rotated out, and no longer once the key is gone', () => {
-    const id = new SessionSeal([oldKey], random).seal(facts);
+    const { id } = new SessionSeal([oldKey], random).seal(facts);
     expect(new SessionSeal([newKey, oldKey], random).open(id)).toEqual(facts);
     expect(new SessionSeal([newKey], random).open(id)).toBeUndefined();
-    const rotated = new SessionSeal([newKey, oldKey], random).seal(facts);
+    const { id: rotated } = new SessionSeal([newKey, oldKey], random).seal(facts);
     expect(new SessionSeal([newKey], random).open(rotated)).toEqual(facts);
   });
 });

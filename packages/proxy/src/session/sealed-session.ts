@@ -40,6 +40,20 @@ export interface MemberFacts {
   readonly version: string;
 }
 
+/** Where the facts of a session are that do not fit into its id. */
+export interface SessionReference {
+  readonly name: string;
+  readonly tenant: string;
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+}
+
+/** An id, and what has to be kept elsewhere for it; undefined when everything is in it. */
+export interface SealedSession {
+  readonly id: string;
+  readonly record: string | undefined;
+}
+
 /** Session ids as sealed letters. */
 export class SessionSeal {
   readonly #seal: Seal;
@@ -48,22 +62,32 @@ export class SessionSeal {
     this.#seal = new Seal(keys, random, '');
   }
 
-  seal(facts: SessionFacts): string {
-    return this.#seal.seal(encode(facts));
+  seal(facts: SessionFacts): SealedSession {
+    const plain = encode(facts);
+    const id = this.#seal.seal(plain);
+    if (id.length <= maxIdLength) return { id, record: undefined };
+    const { name, tenant, expiresAt } = facts;
+    return { id: this.#seal.seal(JSON.stringify([formats.reference, name, tenant, expiresAt])), record: plain };
   }
 
   /** @returns undefined for everything that was not sealed with one of the keys. */
-  open(sealedId: string): SessionFacts | undefined {
+  open(sealedId: string): SessionFacts | SessionReference | undefined {
     const plain = sealedId.length > maxIdLength ? undefined : this.#seal.open(sealedId);
     return plain === undefined ? undefined : decode(plain);
   }
+}
+
+/** The facts that a reference leads to; undefined for a text that holds those of another session. */
+export function readRecord({ name, tenant }: SessionReference, record: string): SessionFacts | undefined {
+  const facts = decode(record);
+  return facts && 'route' in facts && facts.name === name && facts.tenant === tenant ? facts : undefined;
 }
 
 /** Header values beyond this are cut off by many servers. */
 export const maxIdLength = 4_096;
 
 /** First element of the sealed list; a change of the list takes another number. */
-const formats = { direct: 1, federated: 2 } as const;
+const formats = { direct: 1, federated: 2, reference: 3 } as const;
 
 type Direct = [number, string, string, string, string, string, string, string, number];
 type Members = readonly (readonly [string, string, string])[];
@@ -76,10 +100,18 @@ function encode(facts: SessionFacts): string {
   return JSON.stringify([formats.federated, ...fields, federation.capabilities, federation.clientInfo, members]);
 }
 
-function decode(plain: string): SessionFacts | undefined {
-  const [format, name, tenant, route, backend, principal, version, upstreamId, expiresAt, ...more] = JSON.parse(
-    plain,
-  ) as [...Direct, ...unknown[]];
+function decode(plain: string): SessionFacts | SessionReference | undefined {
+  const parts = JSON.parse(plain) as readonly unknown[];
+  if (parts[0] !== formats.reference) return decodeFacts(parts);
+  const [, name, tenant, expiresAt] = parts as [number, string, string, number];
+  return { name, tenant, expiresAt };
+}
+
+function decodeFacts(parts: readonly unknown[]): SessionFacts | undefined {
+  const [format, name, tenant, route, backend, principal, version, upstreamId, expiresAt, ...more] = parts as [
+    ...Direct,
+    ...unknown[],
+  ];
   const facts = { name, tenant, route, backend, principal, version, upstreamId, expiresAt };
   if (format === formats.direct) return facts;
   if (format !== formats.federated) return undefined;

@@ -1,9 +1,12 @@
 import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
 import type { MemberLeg } from '../federation/member-leg.ts';
-import type { SessionFacts, SessionSeal } from './sealed-session.ts';
+import type { SharedState } from '../nodes/shared-state.ts';
+import { readRecord, type SessionFacts, type SessionReference, type SessionSeal } from './sealed-session.ts';
 
 export interface SessionsOptions {
   readonly seal: SessionSeal;
+  /** Where other nodes hear of what ends here, and what does not fit into an id is kept. */
+  readonly state: Pick<SharedState, 'endings' | 'records'>;
   readonly clock: Clock;
   /** Milliseconds after which a session that is not used expires on this node; 0: never. */
   readonly idleMs: number;
@@ -13,6 +16,8 @@ export interface SessionsOptions {
   readonly maxEnded: number;
   /** Requests of one session that can be cancelled at a time. */
   readonly maxInFlight: number;
+  /** Another node has ended a session that this one knows. */
+  onEndedElsewhere(session: Session): void;
 }
 
 /** A request of a session that its client may cancel. */
@@ -23,11 +28,15 @@ export interface InFlight extends Rostered {
   readonly upstreamId: string;
   /** Of a federation: how the member is spoken to that the request went to. */
   readonly leg?: MemberLeg | undefined;
+  /** Tells the upstream that nobody waits for it any more. */
+  cancel(): void;
 }
 
 /** An open legacy session, as this node sees it. */
 export class Session {
   readonly facts: SessionFacts;
+  /** Its facts did not fit into its id. */
+  readonly isReferred: boolean;
   /** Headers of every JSON POST to the upstream in this session. */
   readonly headers: readonly string[];
   /** For the cache: used since it was last looked at for eviction. */
@@ -39,8 +48,9 @@ export class Session {
   /** When this node last had to do with it, by the monotonic clock. */
   #usedAt: number;
 
-  constructor(facts: SessionFacts, clock: Clock, maxInFlight: number) {
+  constructor(facts: SessionFacts, clock: Clock, maxInFlight: number, isReferred: boolean) {
     this.facts = facts;
+    this.isReferred = isReferred;
     this.#clock = clock;
     this.#maxInFlight = maxInFlight;
     this.#usedAt = clock.monotonic();
@@ -99,72 +109,153 @@ export class Session {
   }
 }
 
-/** Sessions by their sealed id: one `Map.get` for those that this node has seen. */
+/**
+ * Sessions by their sealed id: one `Map.get` for those that this node has seen. Most ids carry all there is; for the
+ * others the shared state is asked once. What other nodes end is told to this one, so that nobody has to be asked.
+ */
 export class Sessions {
   readonly #options: SessionsOptions;
   /** Oldest first; a used one gets a second chance before it is evicted. */
   readonly #opened = new Map<string, Session>();
   /** Names of ended sessions, oldest first: their ids would still open. */
   readonly #ended = new Set<string>();
+  /** Ids of those that were opened, by the name of their session. */
+  readonly #ids = new Map<string, string>();
+  /** Sessions whose facts are being asked for, by id. */
+  readonly #loading = new Map<string, Promise<Session | undefined>>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    options.state.endings.onEnding((name) => this.#endedElsewhere(name));
   }
 
-  /** @returns the sealed id of a new session. */
-  create(facts: SessionFacts): string {
-    const id = this.#options.seal.seal(facts);
-    this.#remember(id, new Session(facts, this.#options.clock, this.#options.maxInFlight));
-    return id;
+  /**
+   * @returns the sealed id of a new session; later when its facts do not fit into it.
+   * @throws SharedStateError, as a rejection, when they cannot be kept.
+   */
+  create(facts: SessionFacts): string | Promise<string> {
+    const { seal, state, clock } = this.#options;
+    const { id, record } = seal.seal(facts);
+    const session = this.#sessionOf(facts, record !== undefined);
+    if (record === undefined) {
+      this.#remember(id, session);
+      return id;
+    }
+    const key = { tenant: facts.tenant, session: facts.name };
+    return state.records.put(key, record, facts.expiresAt - clock.now()).then(() => {
+      this.#remember(id, session);
+      return id;
+    });
+  }
+
+  /** The session of a name, if this node knows it. */
+  byName(name: string): Session | undefined {
+    return this.#opened.get(this.#ids.get(name) ?? '');
   }
 
   /**
    * The session of an id; undefined when it is forged, unknown, expired or ended, or when this node has not had to do with
    * it for too long. A session that this node does not remember counts as used now (docs/rfd/0012).
+   * @throws SharedStateError, as a rejection, when its facts are elsewhere and nobody can say what they are.
    */
-  open(id: string): Session | undefined {
+  open(id: string): Session | undefined | Promise<Session | undefined> {
     const session = this.#opened.get(id) ?? this.#unseal(id);
+    return session instanceof Promise ? session.then((loaded) => this.#usable(id, loaded)) : this.#usable(id, session);
+  }
+
+  /** From now on the id opens nothing, on any node. */
+  end(id: string, session: Session): void {
+    const { name, tenant, expiresAt } = session.facts;
+    const { endings, records } = this.#options.state;
+    this.#end(id, session);
+    endings.announce(name, expiresAt);
+    if (session.isReferred) void records.delete({ tenant, session: name });
+  }
+
+  #usable(id: string, session: Session | undefined): Session | undefined {
     if (!session) return undefined;
     if (session.facts.expiresAt <= this.#options.clock.now()) {
-      this.#opened.delete(id);
+      this.#forget(id, session);
       return undefined;
     }
     const { idleMs } = this.#options;
+    // Another node may be using it: only this one gives it up.
     if (idleMs > 0 && session.isIdle(idleMs)) {
-      this.end(id, session);
+      this.#end(id, session);
       return undefined;
     }
     session.touch();
     return session;
   }
 
-  /** From now on the id opens nothing on this node. */
-  end(id: string, session: Session): void {
-    this.#opened.delete(id);
-    const { name } = session.facts;
-    const oldest = this.#ended.keys().next();
-    if (this.#ended.size >= this.#options.maxEnded && !oldest.done) this.#ended.delete(oldest.value);
-    this.#ended.add(name);
+  #end(id: string, session: Session): void {
+    this.#forget(id, session);
+    this.#noteEnded(session.facts.name);
     session.close();
   }
 
-  #unseal(id: string): Session | undefined {
+  #endedElsewhere(name: string): void {
+    this.#noteEnded(name);
+    const id = this.#ids.get(name);
+    const session = id === undefined ? undefined : this.#opened.get(id);
+    if (id === undefined || !session) return;
+    this.#end(id, session);
+    this.#options.onEndedElsewhere(session);
+  }
+
+  #noteEnded(name: string): void {
+    const oldest = this.#ended.keys().next();
+    if (this.#ended.size >= this.#options.maxEnded && !oldest.done) this.#ended.delete(oldest.value);
+    this.#ended.add(name);
+  }
+
+  #unseal(id: string): Session | undefined | Promise<Session | undefined> {
     const facts = this.#options.seal.open(id);
     if (!facts || this.#ended.has(facts.name) || facts.expiresAt <= this.#options.clock.now()) return undefined;
-    const session = new Session(facts, this.#options.clock, this.#options.maxInFlight);
+    if (!('route' in facts)) return this.#load(id, facts);
+    const session = this.#sessionOf(facts);
     this.#remember(id, session);
     return session;
+  }
+
+  /** Requests that come at the same time share one question. */
+  #load(id: string, reference: SessionReference): Promise<Session | undefined> {
+    const known = this.#loading.get(id);
+    if (known) return known;
+    const { name, tenant } = reference;
+    const loading = this.#options.state.records
+      .get({ tenant, session: name })
+      .then((record) => {
+        const facts = record === undefined ? undefined : readRecord(reference, record);
+        if (!facts || this.#ended.has(name)) return undefined;
+        const session = this.#sessionOf(facts, true);
+        this.#remember(id, session);
+        return session;
+      })
+      .finally(() => this.#loading.delete(id));
+    this.#loading.set(id, loading);
+    return loading;
+  }
+
+  #sessionOf(facts: SessionFacts, isReferred = false): Session {
+    return new Session(facts, this.#options.clock, this.#options.maxInFlight, isReferred);
   }
 
   #remember(id: string, session: Session): void {
     if (this.#opened.size >= this.#options.maxOpened) this.#evict();
     this.#opened.set(id, session);
+    this.#ids.set(session.facts.name, id);
+  }
+
+  #forget(id: string, session: Session): void {
+    this.#opened.delete(id);
+    this.#ids.delete(session.facts.name);
   }
 
   #evict(): void {
     for (const [id, session] of this.#opened) {
+      if (!session.used) return this.#forget(id, session);
       this.#opened.delete(id);
-      if (!session.used) return;
       session.used = false;
       this.#opened.set(id, session);
     }

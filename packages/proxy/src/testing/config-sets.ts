@@ -21,11 +21,16 @@ import { VirtualServerSchema } from '@signalbox/proto/signalbox/config/v1/virtua
 import type { ReceivedResource, ResourceUpdate } from '@signalbox/xds';
 
 /** The operator's set: one gateway with one listener, and the named tenants. */
-export function operatorSet(revision: bigint, tenants: readonly string[], port = 8080): Snapshot {
+export function operatorSet(
+  revision: bigint,
+  tenants: readonly string[],
+  port = 8080,
+  labelsOf: (tenant: string) => Record<string, string> = () => ({}),
+): Snapshot {
   const gateway = create(GatewaySchema, { listeners: [{ name: 'http', port }] });
   return makeSnapshot(operatorScope, revision, [
     encodeResource('Gateway', 'default', gateway),
-    ...tenants.map((tenant) => encodeResource('Tenant', tenant, create(TenantSchema, {}))),
+    ...tenants.map((tenant) => encodeResource('Tenant', tenant, create(TenantSchema, { labels: labelsOf(tenant) }))),
   ]);
 }
 

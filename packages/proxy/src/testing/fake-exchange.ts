@@ -95,7 +95,7 @@ export class FakeExchange implements Exchange {
       const lines = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'));
       return lines.map((line) => line.slice('data:'.length)).join('\n');
     });
-    return data.filter((text) => text !== '').map((text) => JSON.parse(text) as unknown);
+    return data.filter((text) => text.trim() !== '').map((text) => JSON.parse(text) as unknown);
   }
 
   body(maxBytes: number): Promise<Buffer | undefined> | Buffer | undefined {

@@ -2,6 +2,14 @@
 export { Activation } from '../discovery/activation.ts';
 export type { LastGoodSet } from '../discovery/last-good-format.ts';
 export { Subscriber } from '../discovery/subscriber.ts';
+export { TenantDemand } from '../discovery/tenant-demand.ts';
 export { CurrentTable } from '../table/current-table.ts';
 export { TimeSlice } from '../table/time-slice.ts';
 export { operatorSet, tenantSet } from './config-sets.ts';
+// What nodes share, for the tests that hold for every implementation.
+export { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
+export { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
+export { NodeCalls, type NodeFailure, type NodeListener } from '../nodes/node-calls.ts';
+export { RedisState } from '../nodes/redis/redis-state.ts';
+export { type SharedState, SharedStateError } from '../nodes/shared-state.ts';
+export { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';

@@ -22,6 +22,7 @@ import { Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import { TenantDemand, type TenantDemandLimits } from '../discovery/tenant-demand.ts';
 import { defaultRequestLimits, type RequestLimits } from '../mcp/request-limits.ts';
+import { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
 import { createRequestHandler } from '../phases/phases.ts';
 import { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -130,6 +131,10 @@ export interface RequestPathOptions extends TableOptions {
   readonly limits?: Partial<RequestLimits>;
   /** Of another node: its sessions open here. */
   readonly sessionKeys?: SessionKeys;
+  /** Of another node, for two that go together. */
+  readonly clock?: ManualClock;
+  /** Where it meets other nodes. */
+  readonly hub?: MemoryHub;
   readonly maxStreams?: number;
   readonly seed?: number;
   /** Begin without a table. */
@@ -142,7 +147,7 @@ export interface RequestPathOptions extends TableOptions {
 
 /** The request path of a node over a fake client and a fake upstream. */
 export class RequestPath {
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   readonly upstream = new FakeUpstream();
   readonly events: OutcomeEvent[] = [];
   readonly logger = new MemoryLogger();
@@ -150,16 +155,22 @@ export class RequestPath {
   readonly tables = new CurrentTable();
   readonly streams: OpenStreamsRegistry;
   readonly sessionKeys: SessionKeys;
+  readonly hub: MemoryHub;
+  readonly state: MemoryState;
   readonly demand: TenantDemand | undefined;
   /** What a node does with requests. */
   readonly handle: (exchange: Exchange) => void;
   readonly #options: RequestPathOptions;
 
   constructor(options: RequestPathOptions = {}) {
+    this.clock = options.clock ?? new ManualClock();
     const { clock, logger } = this;
     const random = new SeededRandom(options.seed ?? 1);
     this.#options = options;
     this.sessionKeys = options.sessionKeys ?? randomSessionKeys(random);
+    const limits = { ...defaultRequestLimits, ...options.limits };
+    this.hub = options.hub ?? new MemoryHub(clock, limits.nodes);
+    this.state = new MemoryState(this.hub, `node-${this.hub.nodes.size + 1}`);
     const maxStreams = options.maxStreams ?? 100;
     this.streams = new OpenStreamsRegistry({ maxStreams, sliceMs: 5, clock, logger, onRefused: () => undefined });
     this.tables.observe({
@@ -178,12 +189,14 @@ export class RequestPath {
       recorder: { record: (event) => void this.events.push(event), close: () => Promise.resolve() },
       streams: this.streams,
       sessionKeys: this.sessionKeys,
-      limits: { ...defaultRequestLimits, ...options.limits },
+      state: this.state,
+      limits,
       clock,
       random,
       metrics: this.metrics,
       logger,
     });
+    this.state.start();
   }
 
   /** Another table; resolves when every open stream has seen it. */

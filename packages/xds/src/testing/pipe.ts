@@ -99,8 +99,8 @@ class Pipe {
       pause: () => this.#toServer.pause(),
       resume: () => this.#toServer.resume(),
       accept: () => this.#toClient.send(() => this.#listener.onAccepted()),
-      send: (response) =>
-        this.#toClient.send(() => this.#listener.onResponse(fromBinary(DeltaDiscoveryResponseSchema, response))),
+      send: ({ bytes }) =>
+        this.#toClient.send(() => this.#listener.onResponse(fromBinary(DeltaDiscoveryResponseSchema, bytes))),
       end: (end) => this.#end(end),
     };
   }

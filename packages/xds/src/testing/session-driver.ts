@@ -16,6 +16,7 @@ import {
   stepServer,
 } from '../server-session.ts';
 import { dialects } from '../session-dialect.ts';
+import type { StreamEnd } from '../stream-end.ts';
 import { StreamPosition } from '../stream-position.ts';
 import { MemorySource, testFamily } from './memory-source.ts';
 
@@ -48,14 +49,26 @@ export class SessionDriver {
   readonly effects: SessionEffect[] = [];
   session: ServerSession = newServerSession;
   readonly #newest = new Map<string, Collection>();
-  readonly #position: StreamPosition;
+  readonly #visible: 'all' | ReadonlySet<string>;
   readonly #encoder: ResponseEncoder;
+  #position: StreamPosition;
   #unseen: SeenResponse[] = [];
+  /** Why the server ended the stream. */
+  #end: StreamEnd | undefined;
 
   constructor(visible: 'all' | ReadonlySet<string> = 'all', maxResponseBytes = 64 * 1024) {
+    this.#visible = visible;
     this.#position = new StreamPosition(this.#newest, visible);
     this.#encoder = new ResponseEncoder(maxResponseBytes);
     this.source.onChange((ids) => this.#onChange(ids));
+  }
+
+  /** Another stream in place of this one, of a client that has still to say what it holds. */
+  reconnect(): void {
+    this.session = newServerSession;
+    this.#position = new StreamPosition(this.#newest, this.#visible);
+    this.#unseen = [];
+    this.#end = undefined;
   }
 
   /** Sends a request; the first names the node. @returns the responses that it brings about. */
@@ -125,17 +138,19 @@ export class SessionDriver {
   }
 
   #step(event: SessionEvent): void {
+    if (this.#end) throw new Error(`the server has ended the stream: ${this.#end.message}`);
     const { session, effects } = stepServer(this.session, event, {
       dialect: dialects.delta,
       order: sendOrderOf(this.family),
       collections: this.#position,
       encoder: this.#encoder,
-      limits: { maxTypesPerStream: 4, maxNamesPerStream: 5 },
+      limits: { maxTypesPerStream: 4, maxNamesPerStream: 6 },
     });
     this.session = session;
     this.effects.push(...effects);
     for (const effect of effects) {
       if (effect.kind === 'send') this.#unseen.push(seen(effect.response.bytes));
+      if (effect.kind === 'close') this.#end = effect.end;
     }
   }
 }

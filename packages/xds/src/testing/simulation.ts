@@ -151,12 +151,13 @@ export class Simulation {
       resume: () => stream.resume(),
       accept: () => stream.accept(),
       end: (end) => stream.end(end),
-      send: (bytes) => {
+      send: (response) => {
+        const { bytes } = response;
         const { typeUrl, nonce } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
         if (unanswered.has(typeUrl)) this.overruns.push(`${typeUrl} ${nonce}`);
         unanswered.set(typeUrl, nonce);
         this.bytesSent += bytes.length;
-        stream.send(bytes);
+        stream.send(response);
       },
     };
   }

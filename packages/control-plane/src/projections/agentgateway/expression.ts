@@ -1,8 +1,9 @@
+import { celLimits } from '@signalbox/config';
 import type { Formula, Match } from '../conditions/formula.ts';
 import { enginePattern } from './pattern.ts';
 
 /** Bytes of a text that a pattern is matched against: our proxy refuses a longer one. */
-const maxMatchedBytes = 64 * 1024;
+const maxMatchedBytes = celLimits.matchedText;
 
 /**
  * A condition as an expression of agentgateway. Its CEL is near to ours but not the same: `in` finds parts of texts,

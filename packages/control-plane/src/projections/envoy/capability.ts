@@ -16,14 +16,16 @@ export function probeEnvoy(probe: Probe): Verdict {
       return { support: route.kind === 'a2a' ? 'partly' : 'no', note: problem.message.split(';')[0] ?? '' };
     }
     case 'rule':
-      return probeRule(probe.when, (route) => enforce(route).gaps) ?? withArguments(probe.when);
+      return probeRule(probe.when, (route) => enforce(route).gaps) ?? noted(probe.when);
   }
 }
 
-function withArguments(when: string): Verdict {
-  return /\bargs\b/.test(when)
-    ? { support: 'yes', note: 'an argument that is a list counts as missing, and denies' }
-    : yes;
+function noted(when: string): Verdict {
+  const notes = [
+    ...(/\bargs\b/.test(when) ? ['an argument that is a list counts as missing, and denies'] : []),
+    ...(/\bmatches\b/.test(when) ? ['calls of such a route are refused above 64 KiB'] : []),
+  ];
+  return { support: 'yes', note: notes.join('; ') };
 }
 
 const yes: Verdict = { support: 'yes', note: '' };

@@ -1,4 +1,4 @@
-import type { GatewayEntry, ListenerEntry, RouteEntry } from '@signalbox/config';
+import { celLimits, type GatewayEntry, type ListenerEntry, type RouteEntry } from '@signalbox/config';
 import { RBAC_Action, type Policy, PolicySchema } from '@signalbox/proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RouteConfigurationSchema } from '@signalbox/proto/envoy/config/route/v3/route_pb.ts';
 import {
@@ -163,7 +163,8 @@ function deniedRoute(entry: RouteEntry, why: string): Route {
   });
 }
 
-function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares: LimitShares, options: EnvoyOptions) {
+function filterConfigs(entry: RouteEntry, enforcement: Enforcement, shares: LimitShares, options: EnvoyOptions) {
+  const { allow } = enforcement;
   const limit = rateLimitConfig(entry, shares);
   const members = entry.kind === 'mcp' ? membersFilter(entry) : undefined;
   const requirement = requirementName(entry);
@@ -175,7 +176,7 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
   return [
     [filterNames.jwt, pack(PerRouteConfigSchema, { requirementSpecifier: specifier })],
     ...(entry.kind === 'a2a' ? [[filterNames.accept, acceptsAll] as const] : []),
-    [filterNames.mcp, messageConfig(entry, paths, options)],
+    [filterNames.mcp, messageConfig(entry, enforcement, options)],
     [filterNames.rbac, pack(RBACPerRouteSchema, { rbac: { rules: { action: RBAC_Action.ALLOW, policies } } })],
     ...(limit ? [[filterNames.limit, limit] as const] : []),
     ...(members ? [[filterNames.members, members] as const] : []),
@@ -183,10 +184,10 @@ function filterConfigs(entry: RouteEntry, { allow, paths }: Enforcement, shares:
 }
 
 /** How the filter for MCP reads messages of a route. */
-function messageConfig(entry: RouteEntry, paths: readonly string[], options: EnvoyOptions) {
+function messageConfig(entry: RouteEntry, enforcement: Enforcement, options: EnvoyOptions) {
   switch (entry.kind) {
     case 'mcp':
-      return strictMcp(entry, paths, options);
+      return strictMcp(entry, enforcement, options);
     case 'a2a':
       return strictJsonRpc(options);
     case 'http':
@@ -197,8 +198,14 @@ function messageConfig(entry: RouteEntry, paths: readonly string[], options: Env
 
 const disabled = pack(FilterConfigSchema, { disabled: true });
 
-/** Methods that limits count are in a group, where there are limits. */
-function strictMcp(route: RouteEntry, paths: readonly string[], { maxMessageBytes }: EnvoyOptions) {
+/**
+ * Methods that limits count are in a group, where there are limits. Our proxy denies rather than match a longer text against
+ * a pattern; Envoy would match it. So a message with such a text does not get that far.
+ */
+function strictMcp(route: RouteEntry, { paths, matchesMessages }: Enforcement, options: EnvoyOptions) {
+  const maxMessageBytes = matchesMessages
+    ? Math.min(options.maxMessageBytes, celLimits.matchedText)
+    : options.maxMessageBytes;
   const extractionRules = ['params.name', ...paths].map(rule);
   const isCounted = ratesOf(route).length > 0;
   const methods = !isCounted

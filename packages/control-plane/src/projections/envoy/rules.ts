@@ -15,6 +15,8 @@ export interface Enforcement {
   readonly allow: ReadonlyMap<string, Formula>;
   /** Paths in a tools/call that they read, sorted. */
   readonly paths: readonly string[];
+  /** They match what is in a message against patterns. */
+  readonly matchesMessages: boolean;
   /** What they ask that Envoy cannot tell, by rule; it then denies. */
   readonly gaps: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -22,7 +24,7 @@ export interface Enforcement {
 /** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
 export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
-  if (callers.length === 0) return { allow: new Map(), paths: [], gaps: new Map() };
+  if (callers.length === 0) return { allow: new Map(), paths: [], matchesMessages: false, gaps: new Map() };
   const { allow: byRule, gaps } = rulesOfMembers(route) ?? rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
   const common: readonly (readonly [string, Formula])[] =
@@ -34,7 +36,13 @@ export function enforce(route: RouteEntry): Enforcement {
         ];
   const allow = new Map([...common, ...byRule].sort(([a], [b]) => (a < b ? -1 : 1)));
   const paths = [...new Set([...allow.values()].flatMap(argumentPaths))].sort();
-  return { allow, paths, gaps };
+  return { allow, paths, matchesMessages: [...allow.values()].some(matchesMessages), gaps };
+}
+
+function matchesMessages(formula: Formula): boolean {
+  if ('terms' in formula) return formula.terms.some(matchesMessages);
+  if (formula.kind === 'not') return matchesMessages(formula.term);
+  return formula.kind === 'value' && formula.filter === 'mcp' && formula.match.is === 'search';
 }
 
 function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): OrderedRules {

@@ -12,6 +12,7 @@ import type {
   UpstreamRequest,
 } from '../../upstream/upstream.ts';
 import type { BridgeContext } from '../bridge-context.ts';
+import { questionId } from './handed-answer.ts';
 import type { BridgedSession } from './session.ts';
 import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
@@ -166,7 +167,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     for (const { key, value } of requests ? objectMembers(bytes, requests) : []) {
       const question = questionOf(bytes, value, random.uuid());
       if (question === undefined) return this.#fail(codes.internal, 'The server asks for something unknown');
-      const id = JSON.stringify(`sbq.${random.bytes(9).toString('base64url')}`);
+      const id = questionId(this.#context);
       this.#keys.set(id, key);
       this.#answers.set(key, undefined);
       this.#session.asked.set(id, this);

@@ -18,8 +18,8 @@ import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 import { WholeRequest } from '../whole-request.ts';
 
-/** Characters of a session id: sealed with the rest, it must still fit into a header. */
-const maxSessionId = 1_024;
+/** Characters of a session id: what does not fit into a header with the rest is kept where other nodes find it. */
+const maxSessionId = 8_192;
 
 /**
  * A legacy client's `initialize`. It goes to the server as it came: one that speaks both eras is spoken to in the

@@ -85,6 +85,11 @@ export class BridgedSessions {
     return session;
   }
 
+  /** What this node remembers of it, if anything. */
+  known(id: string): BridgedSession | undefined {
+    return this.#sessions.get(id);
+  }
+
   end(id: string): void {
     this.#sessions.get(id)?.close();
     this.#sessions.delete(id);

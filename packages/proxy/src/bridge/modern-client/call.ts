@@ -53,7 +53,7 @@ export class ModernCall implements AnswerListener {
   /** Raw JSON of the id that the server knows the call by. */
   readonly #id: string;
   /** The present round: the first request, or the last one that came back. */
-  #present: ModernRequest;
+  #present: Pick<ModernRequest, 'message'>;
   #handler: UpstreamHandler | undefined;
   #streams = false;
   #session: LegacySession | undefined;
@@ -90,8 +90,8 @@ export class ModernCall implements AnswerListener {
     return this.#exchangeFor(this.#handler);
   }
 
-  /** Goes on with a parked call for a client that has come back. */
-  comeBack(present: ModernRequest, handler: UpstreamHandler): UpstreamExchange {
+  /** Goes on with a parked call for a client that has come back, to this node or to another one. */
+  comeBack(present: Pick<ModernRequest, 'message'>, handler: UpstreamHandler): UpstreamExchange {
     const round = roundParamsOf(present.message);
     this.#present = present;
     this.#handler = handler;

@@ -7,6 +7,8 @@ import type { ModernCall } from './call.ts';
 
 /** What a `requestState` of the bridge says. */
 interface ParkedState {
+  /** Where the call waits. */
+  readonly node: string;
   /** Name of the call; empty when there is nothing to go on with and the call is simply made again. */
   readonly name: string;
   readonly caller: string;
@@ -19,6 +21,8 @@ interface ParkedState {
 export type Claimed =
   | { readonly kind: 'call'; readonly call: ModernCall }
   | { readonly kind: 'again' }
+  /** It waits at another node. */
+  | { readonly kind: 'elsewhere'; readonly node: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /**
@@ -58,6 +62,7 @@ export class ParkedCalls {
       return { kind: 'refused', reason: 'requestState has expired: make the request again without it' };
     }
     if (opened.name === '') return { kind: 'again' };
+    if (opened.node !== this.#context.nodeCalls.self) return { kind: 'elsewhere', node: opened.node };
     const call = this.#parked.get(opened.name);
     if (!call)
       return { kind: 'refused', reason: 'the call no longer waits here: make the request again without requestState' };
@@ -70,15 +75,16 @@ export class ParkedCalls {
 
   #sealed(name: string, caller: string, message: ScannedMessage): string {
     const expires = this.#context.clock.now() + this.#context.limits.bridge.parkedMs;
-    return this.#seal.seal(JSON.stringify([name, caller, requestDigest(message), expires]));
+    const { self } = this.#context.nodeCalls;
+    return this.#seal.seal(JSON.stringify([self, name, caller, requestDigest(message), expires]));
   }
 
   #open(state: string): ParkedState | undefined {
     const text = JSON.parse(state) as unknown;
     const plain = typeof text === 'string' ? this.#seal.open(text) : undefined;
     if (plain === undefined) return undefined;
-    const [name, caller, digest, expiresAtMs] = JSON.parse(plain) as [string, string, string, number];
-    return { name, caller, digest, expiresAtMs };
+    const [node, name, caller, digest, expiresAtMs] = JSON.parse(plain) as [string, string, string, string, number];
+    return { node, name, caller, digest, expiresAtMs };
   }
 }
 

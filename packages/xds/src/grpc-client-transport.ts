@@ -4,90 +4,13 @@ import {
   credentials,
   Metadata,
   type MethodDefinition,
-  type ServerDuplexStream,
   type StatusObject,
 } from '@grpc/grpc-js';
 import type { DeltaDiscoveryResponse } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { Secret } from '@signalbox/runtime';
-import type {
-  ClientStream,
-  ClientTransport,
-  ClientTransportListener,
-  ServerTransport,
-  ServerTransportListener,
-} from './discovery-transport.ts';
+import type { ClientStream, ClientTransport, ClientTransportListener } from './discovery-transport.ts';
 import { deltaMethod } from './service-definition.ts';
-import { pushbackHeader, type StreamEnd } from './stream-end.ts';
-import type { StreamRequest, StreamVariant } from './stream-request.ts';
-
-/** A call of either method, with responses as bytes. */
-export type DiscoveryCall = ServerDuplexStream<StreamRequest, Buffer>;
-
-/** A stream of a grpc-js server. */
-export class GrpcServerTransport implements ServerTransport {
-  readonly variant: StreamVariant;
-  readonly #call: DiscoveryCall;
-  #listener: ServerTransportListener | undefined;
-
-  constructor(call: DiscoveryCall, variant: StreamVariant) {
-    this.variant = variant;
-    this.#call = call;
-    // Without a listener an error of the socket would be an exception.
-    call.on('error', (error: Error) => this.#ended(error.message));
-    call.on('cancelled', () => this.#ended('the client cancelled the stream, or its connection ended'));
-  }
-
-  get metadata(): Metadata {
-    return this.#call.metadata;
-  }
-
-  get certificate(): Buffer | undefined {
-    return this.#call.getAuthContext().sslPeerCertificate?.raw;
-  }
-
-  get remoteAddress(): string {
-    return this.#call.getPeer();
-  }
-
-  listen(listener: ServerTransportListener): void {
-    this.#listener = listener;
-    this.#call.on('data', (request: StreamRequest) => this.#listener?.onRequest(request));
-    this.#call.on('end', () => {
-      this.#ended('the client ended the stream');
-      this.#call.end();
-    });
-  }
-
-  pause(): void {
-    this.#call.pause();
-  }
-
-  resume(): void {
-    this.#call.resume();
-  }
-
-  accept(): void {
-    this.#call.sendMetadata(new Metadata());
-  }
-
-  send(response: Buffer): void {
-    this.#call.write(response);
-  }
-
-  end({ code, message, retryAfterMs }: StreamEnd): void {
-    this.#listener = undefined;
-    const metadata = new Metadata();
-    if (retryAfterMs !== undefined) metadata.set(pushbackHeader, String(Math.ceil(retryAfterMs)));
-    // How grpc-js takes the status of a stream.
-    this.#call.emit('error', Object.assign(new Error(message), { code, details: message, metadata }));
-  }
-
-  #ended(reason: string): void {
-    const listener = this.#listener;
-    this.#listener = undefined;
-    listener?.onEnd(reason);
-  }
-}
+import { pushbackHeader } from './stream-end.ts';
 
 export interface GrpcClientTransportOptions {
   /** `host:port` of the server. */

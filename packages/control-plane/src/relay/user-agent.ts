@@ -1,0 +1,2 @@
+/** What a relay calls itself on its stream. */
+export const relayUserAgent = 'signalbox-relay';
