@@ -19,7 +19,7 @@ import {
   planeProblems,
   projectEnvoy,
 } from '@signalbox/control-plane/projections';
-import { freePort, proxyReady, type ResourceFile, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
+import { freePort, type ResourceFile, startFileNode, tenant, yaml } from '@signalbox/test-harness';
 import { type EnvoyDiscovery, startEnvoyDiscovery } from './envoy-discovery.ts';
 import { startEnvoy } from './envoy-process.ts';
 
@@ -52,7 +52,7 @@ export async function startTwoDataPlanes(
   await writeFile(config, yaml([...common, ...resources]));
   const discovery = await startEnvoyDiscovery(projectEnvoy('default', operator, tenants, options));
   const env = { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder, SIGNALBOX_PROXY_HTTP2: 'always' };
-  const proxy = await startProxyProcess({ config, env });
+  const proxy = await startFileNode(config, env);
   const bootstrap = envoyBootstrap({
     nodeId: 'envoy-1',
     gateway: 'default',
@@ -67,7 +67,6 @@ export async function startTwoDataPlanes(
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await proxyReady(proxy);
     const envoy = await startEnvoy(binary, bootstrap, adminPort);
     return {
       problems: tenants.flatMap((table) => planeProblems(envoyPlane, operator, table)),
