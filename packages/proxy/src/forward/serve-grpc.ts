@@ -2,7 +2,7 @@ import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { isAllowed } from './authorize.ts';
 import { forwardRefusals } from './errors.ts';
 import type { ForwardCall } from './forward-call.ts';
-import { grpcTrailers } from './grpc-status.ts';
+import { grpcOutcome, grpcTrailers } from './grpc-status.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-timeout.ts';
 import { grpcUpstreamHeaders } from './headers.ts';
 import { Relay } from './relay.ts';
@@ -43,5 +43,5 @@ function send(call: ForwardCall, askedMs: number): void {
     safeToResend: false,
     timeouts: { ...timeouts, headMs: Math.min(timeouts.headMs, totalMs), totalMs, countsUpload: true },
   };
-  new Relay(call, request, { trailers: grpcTrailers }).start();
+  new Relay(call, request, { trailers: grpcTrailers, outcome: grpcOutcome }).start();
 }
