@@ -1,3 +1,4 @@
+import { endings } from '../mcp/errors.ts';
 import type { ForwardRefusal } from './errors.ts';
 import type { WordRefusal } from './forward-call.ts';
 
@@ -57,11 +58,10 @@ export function grpcTrailers(refusal: ForwardRefusal): readonly string[] {
  */
 export function grpcOutcome(httpStatus: number, fields: readonly string[]): string {
   const at = fields.findIndex((name, i) => i % 2 === 0 && name === 'grpc-status');
-  if (at < 0) return httpStatus === 200 ? upstreamError : '';
-  return failures.has(Number(fields[at + 1])) ? upstreamError : '';
+  if (at < 0) return httpStatus === 200 ? endings.upstreamError : '';
+  return failures.has(Number(fields[at + 1])) ? endings.upstreamError : '';
 }
 
-const upstreamError = 'upstream_error';
 const failures: ReadonlySet<number> = new Set([codes.unknown, codes.internal, codes.unavailable, codes.dataLoss]);
 
 /** Percent-encodes what is not printable ASCII, and the percent sign, of the message's UTF-8. */
