@@ -166,8 +166,8 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
-    const passes = !this.#rewriter.inspects && !this.#rewriter.member && this.#head?.status === 200;
-    if (passes && this.#heldBytes > wholeAnswerBytes) this.#beginPass();
+    const isLarge = this.#heldBytes > wholeAnswerBytes && this.#head?.status === 200;
+    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass();
     else if (this.#heldBytes > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 

@@ -1,15 +1,20 @@
+import { createHash } from 'node:crypto';
 import type { BackendEntry, CallBounds, Forwarding } from '@signalbox/config';
 import type { UpstreamPeer, UpstreamRequest } from '../upstream/upstream.ts';
 
 type Timeouts = UpstreamRequest['timeouts'];
 
-/** Where a backend is reached, and what a route makes of requests there. */
-export interface Endpoint {
+/** Where a backend is reached. */
+export interface BackendPlace {
   readonly backend: BackendEntry & UpstreamPeer;
   /** Scheme, host and port. */
   readonly origin: string;
   /** Path and query of its MCP endpoint. */
   readonly target: string;
+}
+
+/** The same, with what a route makes of requests there. */
+export interface Endpoint extends BackendPlace {
   readonly bounds: EndpointBounds;
 }
 
@@ -32,6 +37,11 @@ export interface UsualTimeouts {
   readonly streamTimeouts: Timeouts;
 }
 
+export function placeOf(backend: BackendEntry): BackendPlace {
+  const { origin, pathname, search } = new URL(backend.url);
+  return { backend, origin, target: pathname + search };
+}
+
 /** @param bounds of policies, one after the other; the tightest hold. */
 export function endpointOf(
   backend: BackendEntry,
@@ -39,12 +49,11 @@ export function endpointOf(
   usual: UsualTimeouts,
   bounds: readonly CallBounds[],
 ): Endpoint {
-  const { origin, pathname, search } = new URL(backend.url);
   const message = withTimeouts(usual.callTimeouts, timeouts);
   const timeoutMs = least(bounds.map((one) => one.timeoutMs));
   return {
+    ...placeOf(backend),
     backend: requestHeaders === null ? backend : { ...backend, requestHeaders },
-    ...{ origin, target: pathname + search },
     bounds: {
       message,
       call: timeoutMs === undefined ? message : within(message, timeoutMs),
@@ -84,3 +93,10 @@ function least(numbers: readonly (number | null)[]): number | undefined {
   const given = numbers.filter((number) => number !== null);
   return given.length === 0 ? undefined : Math.min(...given);
 }
+
+/** How a backend is known in what is sealed: another URL is another backend. */
+export function backendDigest({ key }: BackendEntry): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, digestLength);
+}
+
+const digestLength = 12;
