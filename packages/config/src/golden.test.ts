@@ -6,6 +6,8 @@ import {
   compileTenant,
   decodeDocument,
   type Federation,
+  type Forwarding,
+  type LimitEntry,
   makeSnapshot,
   type OperatorTable,
   parseResourceFile,
@@ -109,7 +111,7 @@ function describeFederation(federation: Federation): unknown {
 }
 
 function describeRoute(route: RouteEntry): unknown {
-  const { gateway, endpoint, authentication, authorization, limits, revision } = route;
+  const { gateway, endpoint, authentication, authorization, limits, bounds, revision } = route;
   return {
     endpoint: `${endpoint} on ${gateway} at revision ${revision}`,
     ...describeDestination(route),
@@ -125,8 +127,17 @@ function describeRoute(route: RouteEntry): unknown {
       ...(authentication.anonymous === null ? [] : [`without credential is ${authentication.anonymous.subject}`]),
     ],
     rules: authorization.rules.map(({ id, effect, when }) => `${id}: ${effect} ${when}`),
-    ...(limits.length === 0 ? {} : { limits: limits.map(({ id, key }) => `${id}: ${key}`) }),
+    ...(limits.length === 0 ? {} : { limits: limits.map(describeLimit) }),
+    ...(bounds.ids.length === 0 ? {} : { bounds: JSON.stringify(bounds) }),
   };
+}
+
+function isPlain({ requestHeaders, responseHeaders, timeouts }: Forwarding): boolean {
+  return requestHeaders === null && responseHeaders === null && Object.values(timeouts).every((ms) => ms === null);
+}
+
+function describeLimit({ id, key, concurrent }: LimitEntry): string {
+  return `${id}: ${key}${concurrent === 0 ? '' : `, ${concurrent} under way`}`;
 }
 
 function describeDestination(route: RouteEntry): object {
@@ -135,6 +146,8 @@ function describeDestination(route: RouteEntry): object {
     const { federation } = route.mcp;
     return {
       leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}`,
+      ...(backend.http === 'http1' ? {} : { http: backend.http }),
+      ...(isPlain(route.forwarding) ? {} : { forwarding: JSON.stringify(route.forwarding) }),
       ...(federation === null ? {} : { federation: describeFederation(federation) }),
     };
   }

@@ -11,7 +11,7 @@ export {
 export type { Snapshot, StoredResource } from './snapshot.ts';
 export type { BackendEntry, BackendKind, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from './backend-entry.ts';
 export type { Forwarding, ForwardingTimeouts, HeaderChanges, RetryEntry } from './forwarding.ts';
-export type { LimitEntry, LimitPartition } from './policy/limits.ts';
+export type { CallBounds, LimitEntry, LimitPartition } from './policy/limits.ts';
 export type {
   DataPlane,
   ForwardRouteEntry,

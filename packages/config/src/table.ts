@@ -4,7 +4,7 @@ import type { Forwarding } from './forwarding.ts';
 import type { MatchCondition } from './match/condition.ts';
 import type { AuthenticationTable } from './policy/authentication.ts';
 import type { AuthorizationTable } from './policy/authorization.ts';
-import type { LimitEntry } from './policy/limits.ts';
+import type { CallBounds, LimitEntry } from './policy/limits.ts';
 
 /**
  * What a node serves from: everything of its gateway, compiled, immutable, swapped by one assignment.
@@ -90,7 +90,6 @@ export interface McpRouteEntry extends RouteFacts {
 export interface ForwardRouteEntry extends RouteFacts {
   readonly kind: 'http' | 'grpc' | 'a2a';
   readonly backend: BackendEntry;
-  readonly forwarding: Forwarding;
 }
 
 interface RouteFacts {
@@ -109,8 +108,12 @@ interface RouteFacts {
   readonly authentication: AuthenticationTable;
   /** Of a federated route without the rules on members' backends: these stand with each member. */
   readonly authorization: AuthorizationTable;
-  /** What calls may use up; each of them counts. */
+  /** How many calls may come; each of them counts. */
   readonly limits: readonly LimitEntry[];
+  /** What one call may take. */
+  readonly bounds: CallBounds;
+  /** What is done to requests and answers on their way. */
+  readonly forwarding: Forwarding;
 }
 
 export interface McpRoute {

@@ -72,6 +72,11 @@ describe.each(['own', 'node'])('routes beside MCP, over the codec %s,', (codec) 
         rules: ['http.method != "DELETE"'],
       }),
       ...forwardRoute({ name: 'planner', kind: 'a2a', url: `${a2a.origin}/a2a`, keys, rules: ['true'] }),
+      ...forwardRoute({ name: 'greeter', kind: 'grpc', url: 'http://127.0.0.1:1', keys, rules: ['true'] }),
+      ...forwardRoute({
+        ...{ name: 'bounded', kind: 'http', url: `${http.origin}/v1`, keys, rules: ['true'] },
+        limits: { concurrent: 1, responseBytes: '1Mi', timeout: '1m' },
+      }),
       ...forwardRoute({
         ...{ name: 'slow', kind: 'http', url: `${http.origin}/v1`, keys, rules: ['true'] },
         limits: { callsPerMinute: 60, burst: 2 },
@@ -166,9 +171,23 @@ describe.each(['own', 'node'])('routes beside MCP, over the codec %s,', (codec) 
     expect(await system.admin.config.explain(agent)).toMatchObject({ allowed: true, rule: 'policy/planner/0' });
   });
 
-  it('refuse a gRPC route at the write, on a gateway that our proxy serves', async () => {
-    const grpc = forwardRoute({ name: 'greeter', kind: 'grpc', url: 'http://127.0.0.1:1', keys, rules: ['true'] });
-    const problems = await system.refused(grpc);
-    expect(problems).toMatchObject([{ code: 'unenforceable', kind: 'Route', name: 'greeter', field: 'spec.grpc' }]);
+  it('tell a client of gRPC that speaks HTTP/1.1 what it lacks', async () => {
+    const answer = await send('greeter', '/Hello', { method: 'POST', headers: { 'content-type': 'application/grpc' } });
+    expect([answer.status, await answer.json()]).toMatchObject([505, { code: 'needs_http2' }]);
+  });
+
+  it('hold answers to the bytes and calls to the number that a policy allows', async () => {
+    const source = await send('bounded', '/source');
+    expect([source.status, await source.json()]).toMatchObject([502, { code: 'upstream_too_large' }]);
+    const leaves = new AbortController();
+    const stream = await send('bounded', '/events', { signal: leaves.signal });
+    expect(stream.status).toBe(200);
+    expect((await send('bounded', '/17')).status).toBe(429);
+    leaves.abort();
+    const answer = await until('the stream to be over', async () => {
+      const next = await send('bounded', '/17');
+      return next.status === 429 ? undefined : next;
+    });
+    expect(answer.status).toBe(200);
   });
 });

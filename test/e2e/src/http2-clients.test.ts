@@ -1,5 +1,12 @@
 import { Client, credentials, type handleUnaryCall, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +35,7 @@ let upstream: LegacyMcpServer;
 let system: System;
 let service: HttpFixture;
 let grpc: Server;
+let modern: Http2SecureServer;
 let folder: string;
 const sessions: ClientHttp2Session[] = [];
 const route = (rules: readonly string[]) => mcpRoute({ name: 'assistant', url: upstream.url, keys, rules });
@@ -38,12 +46,22 @@ beforeAll(async () => {
   const certificate = await authority.write('proxy');
   upstream = await startLegacyMcpServer();
   service = await startHttpFixture((request, response) => void readBody(request).then((body) => response.end(body)));
+  modern = createSecureServer({ cert: certificate.cert, key: certificate.key });
+  modern.on('stream', (stream, headers) => {
+    stream.respond({ ':status': 200, 'x-stream': String(stream.id), 'x-path': String(headers[':path']) });
+    stream.pipe(stream);
+  });
+  await new Promise<void>((resolve) => void modern.listen(0, '127.0.0.1', resolve));
   grpc = new Server();
   const greeter = `http://127.0.0.1:${await startGreeter(grpc)}`;
   system = await startSystem({ pgUrl: inject('pgUrl'), settings: { SIGNALBOX_PROXY_HTTP2: 'always' } });
   await system.apply([
     ...[gateway(), tenant(), ...route(['true'])],
     ...forwardRoute({ name: 'echo', kind: 'http', url: service.origin, keys, rules: ['true'] }),
+    ...forwardRoute({
+      ...{ name: 'modern', kind: 'http', url: `https://127.0.0.1:${(modern.address() as AddressInfo).port}/v2`, keys },
+      ...{ rules: ['true'], backend: { tls: { caCertificates: authority.ca.toString() } } },
+    }),
     ...forwardRoute({
       ...{ name: 'greeter', kind: 'grpc', url: greeter, keys },
       rules: ['http.path == "/acme/greeter/Hello" && http.headers["content-type"] == "application/grpc"'],
@@ -59,6 +77,7 @@ afterAll(async () => {
   await upstream.stop();
   await service.stop();
   grpc.forceShutdown();
+  modern.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -219,6 +238,20 @@ describe.each([
     expect(stream.text()).toContain('"reason":"revoked"');
     await system.apply(route(['true']));
   });
+});
+
+it('a backend that agrees on HTTP/2 in its handshake is spoken to in it, over one connection, whoever asks', async () => {
+  const port = system.node(0).proxy.listeners()[0]?.port ?? 0;
+  const authorization = 'Bearer alice-key';
+  const ask = async (body: string) => {
+    const answer = await fetch(`http://localhost:${port}/acme/modern/a?b`, {
+      ...{ method: 'POST', headers: { authorization }, body },
+    });
+    return [answer.status, answer.headers.get('x-path'), await answer.text(), Number(answer.headers.get('x-stream'))];
+  };
+  expect(await ask('one')).toEqual([200, '/v2/a?b', 'one', 1]);
+  const answers = await Promise.all(['two', 'three'].map(ask));
+  expect(new Set(answers.map(([, , , stream]) => stream))).toEqual(new Set([3, 5]));
 });
 
 it('an agent that speaks HTTP/2 is asked to leave by a node that stops, after its answer', async () => {

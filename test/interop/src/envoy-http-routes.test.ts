@@ -1,10 +1,23 @@
 import { type IncomingMessage, request, type RequestListener } from 'node:http';
 
 import {
+  Client,
+  credentials,
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  status,
+  type StatusObject,
+} from '@grpc/grpc-js';
+
+import {
   forwardRoute,
   type HttpFixture,
   type JwtIssuer,
+  mcpRoute,
   readBody,
+  type ResourceFile,
   startHttpFixture,
   startJwtIssuer,
 } from '@signalbox/test-harness';
@@ -27,17 +40,59 @@ interface Answer {
   readonly body: string;
 }
 
+const asIs = (bytes: Buffer) => bytes;
+const initializeParams = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'test', version: '1' },
+};
+
+/** Says how long a request is, in its trailers. @returns its port. */
+function startGreeter(server: Server): Promise<number> {
+  const codecs = {
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+  const hello: handleUnaryCall<Buffer, Buffer> = ({ request: { length } }, answer) => {
+    const trailers = new Metadata();
+    trailers.set('x-length', String(length));
+    if (length === 0) answer({ code: status.INVALID_ARGUMENT, details: 'who?' });
+    else answer(null, Buffer.from('hello'), trailers);
+  };
+  const method = { path: '/acme/greeter/Hello', requestStream: false, responseStream: false, ...codecs };
+  server.addService({ Hello: method }, { Hello: hello });
+  return new Promise((resolve, reject) => {
+    const bound = (error: Error | null, port: number): void => (error ? reject(error) : resolve(port));
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), bound);
+  });
+}
+
+/** Header rules on a route. */
+function withHeaders(resource: ResourceFile): ResourceFile {
+  if (resource['kind'] !== 'Route') return resource;
+  const changes = {
+    requestHeaderModifier: { set: [{ name: 'x-team', value: 'agents' }] },
+    responseHeaderModifier: { set: [{ name: 'x-answer', value: 'yes' }] },
+  };
+  return { ...resource, spec: { ...(resource['spec'] as ResourceFile), ...changes } };
+}
+
 describe.skipIf(binary === '')('a stock Envoy serves HTTP routes as our proxy does', () => {
   let issuer: JwtIssuer;
   let upstream: HttpFixture;
   let planes: TwoDataPlanes;
+  const greeter = new Server();
+  let greeterPort = 0;
   const seen: Seen[] = [];
   /** Statuses that the upstream answers with, in order; 200 after them. */
   const statuses: number[] = [];
-  const credentials = new Map<string, string>();
+  const tokens = new Map<string, string>();
 
   const service: RequestListener = ({ method, url, headers }, response) => {
     seen.push({ method, url, headers });
+    if (url === '/hold') return;
     response.setHeader('set-cookie', 'a=b').setHeader('x-internal', '1').statusCode = statuses.shift() ?? 200;
     response.end('ok');
   };
@@ -59,17 +114,30 @@ describe.skipIf(binary === '')('a stock Envoy serves HTTP routes as our proxy do
       route: { retry: { attempts: 2, codes: [503] }, timeouts: { request: '5s' } },
     }),
     ...forwardRoute({
+      ...{ name: 'timed', kind: 'http', url: upstream.origin, anonymous: true, rules: ['true'] },
+      route: { timeouts: { request: '1m' } },
+      limits: { timeout: '300ms' },
+    }),
+    ...mcpRoute({ name: 'assistant', url: `${upstream.origin}/mcp`, anonymous: true, rules: ['true'] }).map(
+      withHeaders,
+    ),
+    ...forwardRoute({
+      ...{ name: 'greeter', kind: 'grpc', url: `http://127.0.0.1:${greeterPort}`, anonymous: true },
+      rules: ['http.path in ["/acme/greeter/Hello", "/acme/greeter/Missing"]'],
+    }),
+    ...forwardRoute({
       ...{ name: 'limited', kind: 'http', url: upstream.origin, jwt: issuer, anonymous: true, rules: ['true'] },
       limits: { callsPerMinute: 1, burst: 2, per: ['PRINCIPAL'] },
     }),
   ];
 
   beforeAll(async () => {
+    greeterPort = await startGreeter(greeter);
     [issuer, upstream] = [await startJwtIssuer(), await startHttpFixture(service)];
     for (const name of ['ops', 'team'] as const) {
-      credentials.set(name, `Bearer ${await issuer.token(name, { claims: callers[name] })}`);
+      tokens.set(name, `Bearer ${await issuer.token(name, { claims: callers[name] })}`);
     }
-    credentials.set('garbage', 'Bearer not-a-token');
+    tokens.set('garbage', 'Bearer not-a-token');
     const routes = Object.entries(httpRoutes).flatMap(([name, { base = '', ...rest }]) =>
       forwardRoute({ name, kind: 'http', url: upstream.origin + base, jwt: issuer, ...rest }),
     );
@@ -78,6 +146,7 @@ describe.skipIf(binary === '')('a stock Envoy serves HTTP routes as our proxy do
 
   afterAll(async () => {
     await planes?.stop();
+    greeter.forceShutdown();
     await upstream?.stop();
     await issuer?.stop();
   });
@@ -112,7 +181,7 @@ describe.skipIf(binary === '')('a stock Envoy serves HTTP routes as our proxy do
   });
 
   it.each(httpCases)('%s: %s, %s %s %j: %s', async (...[route, caller, method, rest, given, verdict]) => {
-    const authorization = credentials.get(caller);
+    const authorization = tokens.get(caller);
     const headers = { ...given, ...(authorization === undefined ? {} : { authorization }) };
     const verdictOf = async (origin: string): Promise<string> => {
       const before = seen.length;
@@ -171,10 +240,48 @@ describe.skipIf(binary === '')('a stock Envoy serves HTTP routes as our proxy do
     }
   });
 
+  it('bounds the time of a call by its policy, whatever its route says', async () => {
+    for (const origin of Object.values(planes.origins)) {
+      expect((await send(origin, 'GET', '/acme/timed/hold')).status).toBe(504);
+      expect((await send(origin, 'GET', '/acme/timed/now')).status).toBe(200);
+    }
+  });
+
+  it('changes header fields of MCP in both directions', async () => {
+    const before = seen.length;
+    const message = { jsonrpc: '2.0', id: 1, method: 'initialize', params: initializeParams };
+    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    for (const origin of Object.values(planes.origins)) {
+      const body = JSON.stringify(message);
+      const answer = await fetch(`${origin}/acme/assistant/mcp`, { method: 'POST', headers, body });
+      expect(answer.headers.get('x-answer')).toBe('yes');
+    }
+    const shown = seen.slice(before).filter(({ url }) => url === '/mcp');
+    expect(shown.map(({ headers: got }) => got['x-team'])).toEqual(['agents', 'agents']);
+  });
+
+  it('calls gRPC services, and denies with its status', async () => {
+    for (const origin of Object.values(planes.origins)) {
+      const client = new Client(new URL(origin).host, credentials.createInsecure());
+      const call = (method: string, text: string): Promise<StatusObject> =>
+        new Promise((resolve) => {
+          client
+            .makeUnaryRequest(`/acme/greeter/${method}`, asIs, asIs, Buffer.from(text), () => undefined)
+            .on('status', resolve);
+        });
+      const fine = await call('Hello', 'x');
+      expect([fine.code, fine.metadata.get('x-length')]).toEqual([status.OK, ['1']]);
+      expect(await call('Hello', '')).toMatchObject({ code: status.INVALID_ARGUMENT, details: 'who?' });
+      expect((await call('Missing', 'x')).code).toBe(status.UNIMPLEMENTED);
+      expect((await call('Other', 'x')).code).toBe(status.PERMISSION_DENIED);
+      client.close();
+    }
+  });
+
   it('limits calls of each caller, and says when there is room', async () => {
     for (const origin of Object.values(planes.origins)) {
       const call = (caller: string): Promise<Answer> => {
-        const authorization = credentials.get(caller);
+        const authorization = tokens.get(caller);
         return send(origin, 'GET', '/acme/limited', authorization === undefined ? {} : { authorization });
       };
       const answers = [

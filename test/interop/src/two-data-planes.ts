@@ -51,7 +51,8 @@ export async function startTwoDataPlanes(
   const config = join(folder, 'resources.yaml');
   await writeFile(config, yaml([...common, ...resources]));
   const discovery = await startEnvoyDiscovery(projectEnvoy('default', operator, tenants, options));
-  const proxy = await startFileNode(config, { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder });
+  const env = { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder, SIGNALBOX_PROXY_HTTP2: 'always' };
+  const proxy = await startFileNode(config, env);
   const bootstrap = envoyBootstrap({
     nodeId: 'envoy-1',
     gateway: 'default',

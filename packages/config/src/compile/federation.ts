@@ -13,13 +13,14 @@ import { compileGlobs } from '../federation/glob.ts';
 import type { AuthorizationTable } from '../policy/authorization.ts';
 import { maxNameLengthOf, memberKey } from '../resources/virtual-server.ts';
 import type { BackendEntry } from '../backend-entry.ts';
-import type { LimitEntry } from '../policy/limits.ts';
+import type { CallBounds, LimitEntry } from '../policy/limits.ts';
 
 /** What a member leads to. */
 export interface MemberParts {
   readonly backend: BackendEntry;
   readonly authorization: AuthorizationTable;
   readonly limits: readonly LimitEntry[];
+  readonly bounds: CallBounds;
 }
 
 /** Whether a virtual server presents one member as it is, so that nothing has to be done to its messages. */

@@ -3,8 +3,8 @@ import type { AuthenticationTable } from '../policy/authentication.ts';
 import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
 import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
 import { compileRulesSteps, type ExpressionMemo, makeAuthorizationTable } from '../policy/compile-rules.ts';
-import { compileLimits } from '../policy/compile-limits.ts';
-import type { LimitEntry } from '../policy/limits.ts';
+import { compileBounds, compileLimits, tightest } from '../policy/compile-limits.ts';
+import { type CallBounds, type LimitEntry, noBounds } from '../policy/limits.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { stepSize } from '../steps.ts';
 import type { Source } from './source.ts';
@@ -17,8 +17,9 @@ export interface CompiledPolicy {
   /** Undefined when the policy says nothing about it. */
   readonly authentication: AuthenticationTable | undefined;
   readonly rules: readonly CompiledRule[];
-  /** Undefined when the policy has none. */
+  /** Undefined when any number of calls may come. */
   readonly limits: LimitEntry | undefined;
+  readonly bounds: CallBounds;
   readonly problems: readonly Problem[];
 }
 
@@ -55,6 +56,7 @@ function* compilePolicySteps(
     authentication: message.authentication && compileAuthentication(name, message.authentication),
     rules,
     limits: message.limits && compileLimits(scope, name, message.limits),
+    bounds: message.limits ? compileBounds(name, message.limits) : noBounds,
     problems: found.problems,
   };
 }
@@ -66,6 +68,7 @@ export interface AppliedPolicies {
   readonly authentication: AuthenticationTable;
   readonly authorization: AuthorizationTable;
   readonly limits: readonly LimitEntry[];
+  readonly bounds: CallBounds;
 }
 
 /** What a route leads to: the names that policies can target. */
@@ -182,5 +185,6 @@ function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicie
     authentication: authentication ?? nobody,
     authorization: makeAuthorizationTable(policies.flatMap((policy) => policy.rules)),
     limits: Object.freeze(policies.flatMap((policy) => policy.limits ?? [])),
+    bounds: tightest(policies.map((policy) => policy.bounds)),
   });
 }

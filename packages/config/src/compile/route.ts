@@ -122,7 +122,8 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
   const { route, virtualServer, applied } = origin;
   const { name, message } = route;
   const { tenant, revision } = context;
-  const { authentication, authorization, limits } = applied;
+  const { authentication, authorization, limits, bounds } = applied;
+  const forwarding = compileForwarding(message);
   const { gateway } = message;
   const unenforceable = message.unenforceable === Unenforceable.RESTRICT ? 'restrict' : 'refuse';
   const path = message.match?.path ?? '';
@@ -133,27 +134,26 @@ function makeEntry(origin: RouteOrigin, condition: MatchCondition, context: Rout
     condition.hostnames === null ? null : [...condition.hostnames].sort(),
     condition.headers,
     origin.backends.map(({ name: backend, digest: content }) => `${backend}@${content}`),
-    origin.ofMembers.map((of) => [of.authorization.digest, of.limits]),
+    origin.ofMembers.map((of) => [of.authorization.digest, of.limits, of.bounds]),
     virtualServer && [virtualServer.name, virtualServer.digest],
-    [authentication.source, authentication.digest, authorization.digest, limits],
-    [unenforceable, destination.kind === 'mcp' ? null : destination],
+    [authentication.source, authentication.digest, authorization.digest, limits, bounds],
+    [unenforceable, forwarding, destination.kind === 'mcp' ? null : destination],
   ];
   const digest = digestOf(JSON.stringify(content));
   return Object.freeze({
     ...{ tenant, name, gateway, revision, digest, endpoint, condition, unenforceable },
-    ...{ authentication, authorization, limits },
+    ...{ authentication, authorization, limits, bounds, forwarding },
     ...destination,
   });
 }
 
-type Destination = Pick<McpRouteEntry, 'kind' | 'mcp'> | Pick<ForwardRouteEntry, 'kind' | 'backend' | 'forwarding'>;
+type Destination = Pick<McpRouteEntry, 'kind' | 'mcp'> | Pick<ForwardRouteEntry, 'kind' | 'backend'>;
 
 function makeDestination({ route, virtualServer, ...origin }: RouteOrigin, { tenant }: RouteContext): Destination {
   const { case: kind } = route.message.destination;
   if (kind === undefined || kind === 'mcp')
     return { kind: 'mcp', mcp: mcpRoute(tenant, required(virtualServer), origin) };
-  const backend = compileBackend(tenant, required(origin.backends[0]));
-  return { kind, backend, forwarding: compileForwarding(route.message) };
+  return { kind, backend: compileBackend(tenant, required(origin.backends[0])) };
 }
 
 function mcpRoute(
@@ -163,9 +163,9 @@ function mcpRoute(
 ): McpRoute {
   const entries = backends.map((backend) => compileBackend(tenant, backend));
   const backend = required(entries[0]);
-  const parts = ofMembers.map(({ authorization, limits }, at) => ({
+  const parts = ofMembers.map(({ authorization, limits, bounds }, at) => ({
     backend: required(entries[at]),
-    ...{ authorization, limits },
+    ...{ authorization, limits, bounds },
   }));
   const federation = parts.length === 0 ? null : compileFederation(virtualServer.message, parts);
   return Object.freeze({

@@ -1,6 +1,6 @@
 import type { AuthorizationTable } from '../policy/authorization.ts';
 import type { BackendEntry } from '../backend-entry.ts';
-import type { LimitEntry } from '../policy/limits.ts';
+import type { CallBounds, LimitEntry } from '../policy/limits.ts';
 
 /** How the members of a virtual server are presented as one MCP server. */
 export interface Federation {
@@ -56,6 +56,8 @@ export interface FederatedMember {
   readonly authorization: AuthorizationTable;
   /** Limits of policies on the member's backend: for calls that go there. */
   readonly limits: readonly LimitEntry[];
+  /** What such a call may take. */
+  readonly bounds: CallBounds;
 }
 
 /** Names of a member's tools or prompts: its own ones, and what they become before the prefix. */

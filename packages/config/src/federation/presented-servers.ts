@@ -1,3 +1,4 @@
+import { noBounds } from '../policy/limits.ts';
 import { create } from '@bufbuild/protobuf';
 import { BackendSchema } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { compileBackend } from '../compile/backend.ts';
@@ -39,7 +40,7 @@ function presentedServer({ scope, name, message }: ResourceOf<'VirtualServer'>):
   const parts = message.members.map(({ backend }) => {
     // Where a member is does not matter to how it is presented.
     const source = { name: backend, digest: '', message: create(BackendSchema), problems: [] };
-    return { backend: compileBackend(scope, source), authorization: nothing, limits: [] };
+    return { backend: compileBackend(scope, source), authorization: nothing, limits: [], bounds: noBounds };
   });
   const federation = compileFederation(message, parts);
   const { toolSearch } = federation;

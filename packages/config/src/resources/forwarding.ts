@@ -38,6 +38,17 @@ export function checkHeaderModifier(modifier: HeaderModifier, field: string, fou
   }
 }
 
+/** Fields that MCP has words for are the gateway's on both sides of it. */
+export function checkMcpHeaders({ set, add, remove }: HeaderModifier, field: string, found: ProblemList): void {
+  for (const name of [...set.map((one) => one.name), ...add.map((one) => one.name), ...remove]) {
+    const lower = name.toLowerCase();
+    if (!lower.startsWith('mcp-') && !ofMcp.has(lower)) continue;
+    found.error('invalid-value', field, `${quote(lower)} is a field of MCP, which routes of kind mcp do not change`);
+  }
+}
+
+const ofMcp = new Set(['accept', 'content-type', 'last-event-id', 'www-authenticate']);
+
 function checkValues(values: readonly HeaderValue[], field: string, found: ProblemList): void {
   for (const [at, { name, value }] of values.entries()) {
     found.require(`${field}[${at}].name`, name, (text) => nameFaultOf(text) ?? credentialFault(text));

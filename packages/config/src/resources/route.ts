@@ -1,6 +1,6 @@
 import { type HeaderMatch, type Route, Unenforceable } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
 import type { ProblemList } from '../problem.ts';
-import { checkHeaderModifier, checkRetry, checkTimeouts } from './forwarding.ts';
+import { checkHeaderModifier, checkMcpHeaders, checkRetry, checkTimeouts } from './forwarding.ts';
 import { fieldNameFault, fieldValueFault } from './header.ts';
 import { hostFault } from './host.ts';
 import { nameFault, quote } from './name.ts';
@@ -41,8 +41,8 @@ function checkForwarding(route: Route, found: ProblemList): void {
   const { requestHeaderModifier, responseHeaderModifier, timeouts, retry } = route;
   const kind = route.destination.case;
   if (kind === 'mcp') {
-    for (const [field, value] of Object.entries({ requestHeaderModifier, responseHeaderModifier, timeouts })) {
-      if (value !== undefined) found.error('invalid-value', `spec.${field}`, 'is not for routes of kind mcp');
+    for (const [field, modifier] of Object.entries({ requestHeaderModifier, responseHeaderModifier })) {
+      if (modifier) checkMcpHeaders(modifier, `spec.${field}`, found);
     }
   }
   if (kind !== undefined && kind !== 'http' && retry !== undefined) {

@@ -38,7 +38,7 @@ export type Probe =
       readonly limits?: object;
       /** Empty: mcp. */
       readonly protocol?: 'http' | 'grpc' | 'a2a';
-      /** More of the specs of a route and backend that are not of MCP. */
+      /** More of the spec of the route, and of a backend that is not of MCP. */
       readonly route?: object;
       readonly backend?: object;
     }

@@ -32,6 +32,11 @@ export const features: readonly Feature[] = [
   forwarded('header fields changed', { requestHeaderModifier: { set: [{ name: 'x-a', value: 'b' }] } }),
   forwarded('timeouts', { timeouts: { request: '30s', backendRequest: '5s', idle: '1m' } }),
   forwarded('retries', { retry: { attempts: 2 } }),
+  {
+    name: 'MCP: header fields changed',
+    probe: { kind: 'route', route: { requestHeaderModifier: { remove: ['x-a'] } } },
+  },
+  { name: 'MCP: timeouts', probe: { kind: 'route', route: { timeouts: { request: '30s', backendRequest: '5s' } } } },
   backend('own authorities and names in TLS', { tls: { hostname: 'a.example', caCertificates: pem } }),
   backend('HTTP/2', { httpVersion: 'HTTP2' }),
   backend('client certificates', { tls: { clientCertificate: 'gateway' } }),
@@ -39,6 +44,9 @@ export const features: readonly Feature[] = [
   limit('of a route', { per: ['ROUTE'] }),
   limit('of each caller', { per: ['PRINCIPAL'] }),
   limit('of each tool', { per: ['TOOL'] }),
+  call('under way at a time', { concurrent: 4 }),
+  call('time', { timeout: '30s' }),
+  call('bytes of the answer', { responseBytes: '1Mi' }),
   { name: 'anonymous callers', probe: { kind: 'route', authentication: { anonymous: {} } } },
   {
     name: 'JWT, key set by URL',
@@ -121,6 +129,10 @@ function backend(name: string, spec: object): Feature {
 
 function limit(name: string, spec: object): Feature {
   return { name: `limits ${name}`, probe: { kind: 'route', limits: { callsPerMinute: 60, ...spec } } };
+}
+
+function call(name: string, limits: object): Feature {
+  return { name: `limits of calls: ${name}`, probe: { kind: 'route', protocol: 'http', limits } };
 }
 
 function rule(name: string, when: string): Feature {

@@ -14,7 +14,7 @@ export interface SampleRoute {
   readonly limits?: object;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
-  /** More of the specs of a route and backend that are not of MCP. */
+  /** More of the spec of the route, and of a backend that is not of MCP. */
   readonly route?: object;
   readonly backend?: object;
 }
@@ -56,7 +56,7 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
 }
 
 function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {
-  const { conflicts, toolSearch } = more;
+  const { conflicts, toolSearch, route } = more;
   return [
     stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
     stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
@@ -65,7 +65,7 @@ function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }
       ...(conflicts && { conflicts }),
       ...(toolSearch && { toolSearch }),
     }),
-    stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
+    stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' }, ...route }),
   ];
 }
 

@@ -112,6 +112,7 @@ function send(call: ForwardCall, body: Buffer, id: string): void {
   const request = {
     ...{ origin: route.origin, poolKey: entry.backend.key, peer: entry.backend, timeouts: route.timeouts },
     ...{ method: 'POST', target: query === '' ? basePath : `${basePath}?${query}`, body, safeToResend: false },
+    maxBodyBytes: route.maxBodyBytes,
     headers: upstreamHeaders(exchange.head, entry.forwarding.requestHeaders),
   };
   const words = (refusal: ForwardRefusal, head: UpstreamHead) =>

@@ -13,6 +13,11 @@ const route: RouteEntry = {
   unenforceable: 'refuse',
   kind: 'mcp',
   limits: [],
+  bounds: { timeoutMs: null, responseBytes: null, ids: [] },
+  forwarding: {
+    ...{ requestHeaders: null, responseHeaders: null, retry: null },
+    timeouts: { requestMs: null, backendRequestMs: null, idleMs: null },
+  },
   mcp: {
     virtualServer: 'assistant',
     sessionKey: 'acme/weather@1',

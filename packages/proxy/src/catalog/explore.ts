@@ -6,7 +6,7 @@ import type { Span } from '../json/message.ts';
 import { type Era, listMethods } from '../mcp/codec/codec.ts';
 import { legacyCodec } from '../mcp/codec/rev2025-11-25.ts';
 import { metaKeys, modernCodec } from '../mcp/codec/rev2026-07-28.ts';
-import type { Endpoint } from '../mcp/endpoint.ts';
+import type { BackendPlace } from '../mcp/endpoint.ts';
 import type { EraProbe } from '../mcp/era-probe.ts';
 import { codes } from '../mcp/errors.ts';
 import { collect } from '../upstream/collect.ts';
@@ -43,7 +43,7 @@ type Failure = Exclude<Exploration, { readonly outcome: 'complete' }>;
  * Asks a server for everything that it has, in its own era and as nobody in particular: no caller's credential, no
  * capabilities of a client. Never rejects. A session that it needs is ended.
  */
-export async function explore(kit: ExploreKit, endpoint: Endpoint): Promise<Exploration> {
+export async function explore(kit: ExploreKit, endpoint: BackendPlace): Promise<Exploration> {
   const visit = new Visit(kit, endpoint);
   const era = await new Promise<Era | undefined>((resolve) => kit.eras.find(endpoint, resolve));
   const greeting = era === 'modern' ? await visit.discover() : await visit.initialize();
@@ -78,13 +78,13 @@ const maxPages = 1_000;
 
 class Visit {
   readonly #kit: ExploreKit;
-  readonly #endpoint: Endpoint;
+  readonly #endpoint: BackendPlace;
   readonly #prefix: string;
   #asked = 0;
   #session = '';
   #version = '';
 
-  constructor(kit: ExploreKit, endpoint: Endpoint) {
+  constructor(kit: ExploreKit, endpoint: BackendPlace) {
     this.#kit = kit;
     this.#endpoint = endpoint;
     this.#prefix = `catalog-${kit.random.bytes(6).toString('base64url')}`;

@@ -11,7 +11,7 @@ import {
   ReportCatalogRequestSchema,
 } from '@signalbox/proto/signalbox/node/v1/catalog_service_pb.ts';
 import type { Clock, Counter, Logger, Metrics, Random } from '@signalbox/runtime';
-import { endpointOf } from '../mcp/endpoint.ts';
+import { placeOf } from '../mcp/endpoint.ts';
 import { EraProbe } from '../mcp/era-probe.ts';
 import type { RequestLimits } from '../mcp/request-limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -120,7 +120,7 @@ export class CatalogExplorer {
         deadline: AbortSignal.any([late.signal, this.#stopping.signal]),
         ...{ maxDescriptors: terms.maxDescriptors, maxBytes: terms.maxBytes },
       },
-      endpointOf(backend),
+      placeOf(backend),
     );
   }
 

@@ -122,7 +122,7 @@ function send(call: Call, { state, own }: CallTarget, place: Span, { name, param
   answer.upstream = sendToMember(
     services,
     leg,
-    { verb: 'POST', method: call.method, name, headers, body, repeatable },
+    { verb: 'POST', method: call.method, name, headers, body, repeatable, isCall: call.subject !== undefined },
     new GuardedHandler(call, answer),
   );
 }

@@ -125,8 +125,9 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
 
   #dispatch(access: Access): void {
     const { state } = this.#leg;
-    const { verb, body, repeatable, streams } = this.#request;
-    const { upstream, streamTimeouts, callTimeouts } = this.#services;
+    const { verb, body, repeatable, streams, isCall } = this.#request;
+    const { upstream } = this.#services;
+    const { message, call, stream, responseBytes } = state.bounds;
     this.#access = access;
     this.#exchange = upstream.dispatch(
       {
@@ -135,7 +136,8 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
         headers: access.headersFor(this.#request),
         safeToResend: repeatable,
         legacyFor: access.legacyFor,
-        timeouts: streams === true ? streamTimeouts : callTimeouts,
+        maxBodyBytes: isCall === true ? responseBytes : undefined,
+        timeouts: streams === true ? stream : isCall === true ? call : message,
       },
       this,
     );

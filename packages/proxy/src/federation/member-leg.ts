@@ -21,6 +21,8 @@ export interface MemberRequest {
   readonly repeatable: boolean;
   /** It lasts: no timeout ends it while it is quiet. */
   readonly streams?: boolean;
+  /** A call, which limits of policies bound. */
+  readonly isCall?: boolean;
 }
 
 /** Leave to send to a member: a session, or the knowledge that it needs none. */

@@ -166,11 +166,10 @@ export class MemberSession implements MemberLeg {
     body: Buffer | undefined,
     handler: Parameters<Services['upstream']['dispatch']>[1],
   ): ReturnType<Services['upstream']['dispatch']> {
-    const { origin, target, backend } = this.state;
-    const { upstream, callTimeouts: timeouts } = this.#services;
+    const { origin, target, backend, bounds } = this.state;
     const where = { origin, poolKey: backend.key, peer: backend, target };
-    const request = { ...where, method, headers, body, safeToResend: false, timeouts };
-    return upstream.dispatch(request, handler);
+    const request = { ...where, method, headers, body, safeToResend: false, timeouts: bounds.message };
+    return this.#services.upstream.dispatch(request, handler);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { A2aSubject, HttpSubject } from '@signalbox/config';
 import type { Credential } from '../session/credential.ts';
+import { takeLimits } from '../limits/take-limits.ts';
 import { forwardRefusals } from './errors.ts';
 import type { ForwardCall } from './forward-call.ts';
 
@@ -17,7 +18,8 @@ export function isAllowed(call: ForwardCall, subject: HttpSubject | A2aSubject):
   }
   if (entry.limits.length === 0) return true;
   const caller = { principal: credential.principal.id, route: entry.name, tool: '' };
-  const exceeded = call.services.rateLimit.take(entry.limits, caller);
-  if (exceeded) call.refuseLimited(exceeded);
-  return !exceeded;
+  const taken = takeLimits(call.services, entry.limits, caller);
+  if (taken.exceeded) call.refuseLimited(taken.exceeded);
+  else call.held = taken.held;
+  return !taken.exceeded;
 }

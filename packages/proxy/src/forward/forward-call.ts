@@ -40,6 +40,8 @@ export class ForwardCall {
   decidedBy = '';
   requestBytes = 0;
   wordRefusal: WordRefusal = problemDetails;
+  /** What it holds of limits until it ends. */
+  held: Disposable | undefined;
   /** Runs when the call ends, whatever ended it. */
   onEnded: (() => void) | undefined;
   #status = 0;
@@ -119,6 +121,7 @@ export class ForwardCall {
     const { services } = this;
     const durationMs = services.clock.monotonic() - this.#startedAt;
     this.onEnded?.();
+    this.held?.[Symbol.dispose]();
     services.requestMetrics.forwarded(this.route.entry.kind, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));
     this.admission[Symbol.dispose]();

@@ -17,6 +17,8 @@ export interface ForwardRoute {
   /** Where the route's protected-resource metadata is, below the origin; empty when no token issuer is configured. */
   readonly metadataPath: string;
   readonly timeouts: UpstreamRequest['timeouts'];
+  /** Bytes of an answer; undefined for any number. */
+  readonly maxBodyBytes: number | undefined;
 }
 
 /** Forward routes by table entry; they live exactly as long as the entry. */
@@ -41,6 +43,7 @@ export class ForwardRoutes {
       verified: this.#tokens.verifiedTokens(entry.authentication),
       metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
       timeouts: timeoutsOf(entry, this.#limits),
+      maxBodyBytes: entry.bounds.responseBytes ?? undefined,
     };
     this.#routes.set(entry, route);
     return route;
@@ -51,14 +54,17 @@ export class ForwardRoutes {
 const dayMs = 86_400_000;
 
 /** Agents may think for long before they answer, and gRPC has deadlines of its own; other services answer soon or stream. */
-function timeoutsOf({ kind, forwarding }: ForwardRouteEntry, limits: RequestLimits): UpstreamRequest['timeouts'] {
+function timeoutsOf(
+  { kind, forwarding, bounds }: ForwardRouteEntry,
+  limits: RequestLimits,
+): UpstreamRequest['timeouts'] {
   const { requestMs, backendRequestMs, idleMs } = forwarding.timeouts;
   const headMs = backendRequestMs ?? (kind === 'http' ? limits.headMs : limits.streamMs);
   return {
     connectMs: limits.connectMs,
     headMs: headMs || dayMs,
     idleMs: (idleMs ?? limits.streamMs) || dayMs,
-    totalMs: (requestMs ?? limits.streamMs) || dayMs,
+    totalMs: Math.min((requestMs ?? limits.streamMs) || dayMs, bounds.timeoutMs ?? dayMs),
   };
 }
 

@@ -145,6 +145,20 @@ describe('a call of a gRPC route', () => {
     expect((await new Call(client, 'Missing').end().status).code).toBe(status.UNIMPLEMENTED);
   });
 
+  it('counts as failed when the service says that it has, and not when it says no', async () => {
+    const failing = (code: number): UntypedServiceImplementation[string] =>
+      ((call: ServerCall) => call.emit('error', { code, details: 'x' } as ServiceError)) as never;
+    const late: UntypedServiceImplementation[string] = ((call: ServerCall) => {
+      call.write(Buffer.from('x'));
+      call.emit('error', { code: status.UNAVAILABLE, details: 'x' } as ServiceError);
+    }) as never;
+    const methods = { Internal: failing(status.INTERNAL), Missing: failing(status.NOT_FOUND), Late: late };
+    const { client, path } = await through(await service(methods));
+    for (const method of Object.keys(methods)) await new Call(client, method).end().status;
+    await until(() => path.events.length === 3);
+    expect(path.events.map(({ error }) => error)).toEqual(['upstream_error', '', 'upstream_error']);
+  });
+
   it('ends early when the service does, whatever is still to be sent', async () => {
     const enough = { code: status.ABORTED, details: 'enough' } as ServiceError;
     const early: UntypedServiceImplementation = {

@@ -1,3 +1,4 @@
+import { endings } from '../mcp/errors.ts';
 import type { ForwardRefusal } from './errors.ts';
 import type { WordRefusal } from './forward-call.ts';
 
@@ -11,6 +12,7 @@ const codes = {
   unimplemented: 12,
   internal: 13,
   unavailable: 14,
+  dataLoss: 15,
   unauthenticated: 16,
 } as const;
 
@@ -49,6 +51,18 @@ export function grpcTrailers(refusal: ForwardRefusal): readonly string[] {
   const code = byName.get(refusal.name) ?? byHttpStatus.get(refusal.status) ?? codes.unknown;
   return ['grpc-status', String(code), 'grpc-message', encodeMessage(refusal.message)];
 }
+
+/**
+ * Outcome of a call by the last fields of its answer: that the service failed, rather than said something about the call.
+ * An answer without a status of gRPC is a failure; one that is none of HTTP either tells so by that.
+ */
+export function grpcOutcome(httpStatus: number, fields: readonly string[]): string {
+  const at = fields.findIndex((name, i) => i % 2 === 0 && name === 'grpc-status');
+  if (at < 0) return httpStatus === 200 ? endings.upstreamError : '';
+  return failures.has(Number(fields[at + 1])) ? endings.upstreamError : '';
+}
+
+const failures: ReadonlySet<number> = new Set([codes.unknown, codes.internal, codes.unavailable, codes.dataLoss]);
 
 /** Percent-encodes what is not printable ASCII, and the percent sign, of the message's UTF-8. */
 function encodeMessage(message: string): string {

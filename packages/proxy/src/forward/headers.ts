@@ -1,5 +1,6 @@
 import type { HeaderChanges } from '@signalbox/config';
 import type { RequestHead } from '../http/exchange.ts';
+import { changedHeaders } from '../http/header-changes.ts';
 import type { UpstreamHead } from '../upstream/upstream.ts';
 
 /** Fields that are about one connection (RFC 9110 §7.6.1), or that each hop writes by itself. */
@@ -25,21 +26,21 @@ const keptFromClient: ReadonlySet<string> = new Set([
 ]);
 
 /** Header fields for the backend: those of the caller that may go on, changed as the route says. */
-export function upstreamHeaders(head: RequestHead, changes: HeaderChanges | null): string[] {
+export function upstreamHeaders(head: RequestHead, changes: HeaderChanges | null): readonly string[] {
   const headers = passed(head.withPrefix(''), keptFromUpstream, head.header('connection'));
   headers.push('x-forwarded-for', head.remoteAddress, 'x-forwarded-proto', head.secure ? 'https' : 'http');
   headers.push('x-forwarded-host', head.header('host') ?? head.host);
-  return changed(headers, changes);
+  return changedHeaders(headers, changes);
 }
 
 /** The same for gRPC, which needs to be told that trailers are understood. */
-export function grpcUpstreamHeaders(head: RequestHead, changes: HeaderChanges | null): string[] {
+export function grpcUpstreamHeaders(head: RequestHead, changes: HeaderChanges | null): readonly string[] {
   return [...upstreamHeaders(head, changes), 'te', 'trailers'];
 }
 
 /** Header fields for the caller: those of the backend that may go on, changed as the route says. */
-export function clientHeaders(head: UpstreamHead, changes: HeaderChanges | null): string[] {
-  return changed(passed(head.entries(), keptFromClient, head.header('connection')), changes);
+export function clientHeaders(head: UpstreamHead, changes: HeaderChanges | null): readonly string[] {
+  return changedHeaders(passed(head.entries(), keptFromClient, head.header('connection')), changes);
 }
 
 /** Name, value, name, value … without those that are kept back or named as options of the connection. */
@@ -56,19 +57,5 @@ function passed(fields: readonly string[], kept: ReadonlySet<string>, connection
     const name = fields[i] as string;
     if (!kept.has(name) && !named.includes(name)) result.push(name, fields[i + 1] as string);
   }
-  return result;
-}
-
-function changed(headers: string[], changes: HeaderChanges | null): string[] {
-  if (changes === null) return headers;
-  const { set, add, remove } = changes;
-  const gone = new Set(remove);
-  const replaced = new Set(set.map(([name]) => name));
-  const result: string[] = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
-    if (!gone.has(name) && !replaced.has(name)) result.push(name, headers[i + 1] as string);
-  }
-  for (const [name, value] of [...set, ...add]) if (!gone.has(name)) result.push(name, value);
   return result;
 }

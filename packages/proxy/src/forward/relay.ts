@@ -19,12 +19,14 @@ import type { ForwardCall } from './forward-call.ts';
 import { clientHeaders } from './headers.ts';
 import { recheckForwarded } from './recheck.ts';
 
-/** How the gateway itself ends an answer that has begun; else the answer is broken off. */
+/** What a protocol says at the end of an answer. Where the gateway ends one that has begun it is broken off otherwise. */
 export interface Farewell {
   /** Last words, where the protocol has some, behind a whole event. */
   readonly words?: (refusal: ForwardRefusal, head: UpstreamHead) => string | undefined;
   /** Trailers that say so, wherever the answer is cut. With them every answer may have trailers. */
   readonly trailers?: (refusal: ForwardRefusal) => readonly string[];
+  /** Name of the outcome that the backend's own last fields tell of; empty for success. */
+  readonly outcome?: (status: number, fields: readonly string[]) => string;
 }
 
 /**
@@ -92,7 +94,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     this.#head = head;
     if (this.#request.method !== 'HEAD' && lasts(head) && !this.#register(head)) return;
     const headers = clientHeaders(head, this.#entry.forwarding.responseHeaders);
-    if (head.isWhole === true && this.#request.method !== 'HEAD') return this.#answerWhole(head.status, headers);
+    if (head.isWhole === true && this.#request.method !== 'HEAD') return this.#answerWhole(head, headers);
     this.#writer = this.#call.stream(head.status, headers, head.contentLength, this.#mayTrail(head));
     this.#writer.onDrain(() => this.#upstream?.resume());
   }
@@ -112,7 +114,7 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
     if (this.#over) return;
     this.#finish();
     this.#writer?.end(undefined, this.#trailers);
-    this.#call.end('');
+    this.#call.end(this.#farewell.outcome?.(this.#head?.status ?? 0, this.#trailers) ?? '');
   }
 
   onError(error: UpstreamError): void {
@@ -218,9 +220,10 @@ export class Relay implements UpstreamHandler, BodySink, OpenCall, OpenStream, W
   }
 
   /** The head was all there is: its client is to see that, too. */
-  #answerWhole(status: number, headers: readonly string[]): void {
+  #answerWhole(head: UpstreamHead, headers: readonly string[]): void {
     this.#finish();
-    this.#call.respond(status, headers, undefined);
+    const error = this.#farewell.outcome?.(head.status, head.entries());
+    this.#call.respond(head.status, headers, undefined, error);
   }
 
   #mayTrail(head: UpstreamHead): boolean {

@@ -2,7 +2,7 @@ import type { UpstreamRequest } from '../upstream/upstream.ts';
 import { isAllowed } from './authorize.ts';
 import { forwardRefusals } from './errors.ts';
 import type { ForwardCall } from './forward-call.ts';
-import { grpcTrailers } from './grpc-status.ts';
+import { grpcOutcome, grpcTrailers } from './grpc-status.ts';
 import { grpcTimeout, grpcTimeoutMs } from './grpc-timeout.ts';
 import { grpcUpstreamHeaders } from './headers.ts';
 import { Relay } from './relay.ts';
@@ -32,14 +32,16 @@ function send(call: ForwardCall, askedMs: number): void {
   const { head } = exchange;
   const totalMs = Math.min(askedMs, timeouts.totalMs);
   const headers = grpcUpstreamHeaders(head, entry.forwarding.requestHeaders);
-  const isShortened = entry.forwarding.timeouts.requestMs !== null && totalMs < askedMs;
+  const isBounded = entry.forwarding.timeouts.requestMs !== null || entry.bounds.timeoutMs !== null;
+  const isShortened = isBounded && totalMs < askedMs;
   const request: UpstreamRequest = {
     ...{ origin: route.origin, poolKey: entry.backend.key, peer: entry.backend, method: 'POST' },
     target: head.query === '' ? head.path : `${head.path}?${head.query}`,
     headers: isShortened ? grpcTimeout(headers, totalMs) : headers,
     ...{ body: undefined, streamed: head.contentLength ?? 'chunked', trailers: head.header('trailer') !== undefined },
+    maxBodyBytes: route.maxBodyBytes,
     safeToResend: false,
     timeouts: { ...timeouts, headMs: Math.min(timeouts.headMs, totalMs), totalMs, countsUpload: true },
   };
-  new Relay(call, request, { trailers: grpcTrailers }).start();
+  new Relay(call, request, { trailers: grpcTrailers, outcome: grpcOutcome }).start();
 }

@@ -44,6 +44,7 @@ function send(call: ForwardCall, body: Pick<UpstreamRequest, 'body' | 'streamed'
     ...{ method: head.method, target: targetOf(route, head.path, head.query) },
     headers: upstreamHeaders(head, entry.forwarding.requestHeaders),
     ...body,
+    maxBodyBytes: route.maxBodyBytes,
     safeToResend: isBodiless && safeMethods.has(head.method),
   };
   new Relay(call, request).start();

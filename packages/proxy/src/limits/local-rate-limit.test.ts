@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { limitHeaders, LocalRateLimit, type LimitedCall } from './local-rate-limit.ts';
 
 function limit(callsPerMinute: number, burst: number, per: LimitEntry['per'] = [], name = 'p'): LimitEntry {
-  return { id: `policy/${name}/limits`, key: `acme/${name}@${callsPerMinute}/${burst}`, callsPerMinute, burst, per };
+  const keys = { key: `acme/${name}@${callsPerMinute}/${burst}`, concurrencyKey: `acme/${name}` };
+  return { id: `policy/${name}/limits`, ...keys, callsPerMinute, burst, concurrent: 0, per };
 }
 
 function limits(maxBuckets = 100) {

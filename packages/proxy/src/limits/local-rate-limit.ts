@@ -12,6 +12,8 @@ export interface LimitedCall {
 /** A limit that leaves no room for a call. */
 export interface Exceeded {
   readonly limit: LimitEntry;
+  /** Too many are under way, rather than too many came. */
+  readonly isConcurrent?: true;
   /** Until there is room for one call again, in whole seconds, at least 1. */
   readonly retryAfterS: number;
 }
@@ -56,7 +58,8 @@ export class LocalRateLimit {
   /** Takes a token of each limit, or of none. @returns the limit that has none left; the one to wait for longest. */
   take(limits: readonly LimitEntry[], call: LimitedCall): Exceeded | undefined {
     const now = this.#options.clock.monotonic();
-    const buckets = limits.map((limit) => this.#filled(limit, call, now));
+    const counted = limits.filter(({ callsPerMinute }) => callsPerMinute > 0);
+    const buckets = counted.map((limit) => this.#filled(limit, call, now));
     let exceeded: Exceeded | undefined;
     for (const { limit, tokens } of buckets) {
       if (tokens >= 1) continue;
@@ -107,6 +110,11 @@ function tokensAt({ limit, tokens, at }: Bucket, now: number): number {
 }
 
 function keyOf({ key, per }: LimitEntry, call: LimitedCall): string {
+  return partitionKey(key, per, call);
+}
+
+/** Key of what a call counts against. */
+export function partitionKey(key: string, per: LimitEntry['per'], call: LimitedCall): string {
   return per.length === 0 ? key : `${key} ${JSON.stringify(per.map((partition) => call[partition]))}`;
 }
 
@@ -120,7 +128,9 @@ function* take<T>(items: Iterable<T>, count: number): Generator<T> {
 }
 
 /** Header fields of an answer that says so: `Retry-After`, and what Envoy calls them. */
-export function limitHeaders({ limit, retryAfterS }: Exceeded): readonly string[] {
+export function limitHeaders({ limit, isConcurrent, retryAfterS }: Exceeded): readonly string[] {
+  // Nobody knows when a call under way will end.
+  if (isConcurrent) return ['Retry-After', String(retryAfterS)];
   return [
     ...['Retry-After', String(retryAfterS), 'X-RateLimit-Limit', String(limit.burst)],
     ...['X-RateLimit-Remaining', '0', 'X-RateLimit-Reset', String(retryAfterS)],

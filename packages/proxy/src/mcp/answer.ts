@@ -1,12 +1,11 @@
 import type { RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import type { MemberLeg } from '../federation/member-leg.ts';
-import type { InFlight } from '../session/sessions.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
 import { type Call, jsonHeaders, type SeesTables } from './call.ts';
-import { CallRole } from './call-stream.ts';
+import { CallRole, type CallUnderWay } from './call-stream.ts';
 import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
@@ -22,7 +21,7 @@ import { answerUpstreamRefusal, refusalOf } from './upstream-failure.ts';
  * JSON: a small answer is held and sent at once with its length; a larger one passes through unread; one that policy
  * must look into is held whole. Event streams go to an `EventRelay`.
  */
-export class Answer implements UpstreamHandler, InFlight, SeesTables {
+export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
   /** Set as soon as the request is on its way. */
   upstream: UpstreamExchange | undefined;
   readonly borrows = true;
@@ -34,7 +33,10 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   readonly #rewriter: AnswerRewriter;
   #head: UpstreamHead | undefined;
   #chunks: Buffer[] = [];
-  #held = 0;
+  #heldBytes = 0;
+  /** What the call holds of limits, once it goes on without its client. */
+  #held: Disposable | undefined;
+  #isOver = false;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
   /** Memory that it was written into, to be used again. */
@@ -85,7 +87,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   }
 
   onEnd(): void {
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
     if (this.#events) this.#events.upstreamEnded(undefined);
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
@@ -96,7 +98,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   }
 
   onError(error: UpstreamError): void {
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
     if (this.#events) this.#events.upstreamEnded(refusalOf(error));
     else this.#call.abandon(refusalOf(error));
   }
@@ -107,12 +109,30 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
    */
   clientGone(): void {
     const modern = this.#call.era === 'modern';
+    if (!modern) this.goesOn();
     const error = modern ? endings.clientCancelled : endings.clientGone;
     if (modern) this.upstream?.abort();
     else this.upstream?.resume();
     this.#chunks = [];
     if (this.#events) this.#events.clientGone(error);
     else this.#call.end(error);
+  }
+
+  #upstreamEnded(): void {
+    this.#call.session?.end(this);
+    this.isOver();
+  }
+
+  /** Without its client, but still under way: what it holds of limits it holds on to. */
+  goesOn(): void {
+    if (this.#isOver) return;
+    this.#held ??= this.#call.held;
+    this.#call.held = undefined;
+  }
+
+  isOver(): void {
+    this.#isOver = true;
+    this.#held?.[Symbol.dispose]();
   }
 
   /**
@@ -144,11 +164,11 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
 
   #hold(chunk: Buffer): void {
     this.#chunks.push(chunk);
-    this.#held += chunk.length;
+    this.#heldBytes += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
-    const isLarge = this.#held > wholeAnswerBytes && this.#head?.status === 200;
+    const isLarge = this.#heldBytes > wholeAnswerBytes && this.#head?.status === 200;
     if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass();
-    else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
+    else if (this.#heldBytes > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 
   #beginPass(): void {
@@ -208,7 +228,7 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
   #stop(): void {
     this.#chunks = [];
     this.upstream?.abort();
-    this.#call.session?.end(this);
+    this.#upstreamEnded();
   }
 }
 

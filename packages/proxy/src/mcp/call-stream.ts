@@ -9,6 +9,14 @@ import { cancelUpstream } from './cancelled.ts';
 import { errorMessage, type Refusal, refusals } from './errors.ts';
 import type { Farewell, StreamRole } from './event-relay.ts';
 
+/** A call that is under way, and counts as such for limits. */
+export interface CallUnderWay extends InFlight {
+  /** It goes on without its client. */
+  goesOn(): void;
+  /** Nothing more will come of it. */
+  isOver(): void;
+}
+
 /** The event stream that answers one request: notifications about it, then its result under the client's id. */
 export class CallRole implements StreamRole {
   readonly watched: readonly McpSubject[] = [];
@@ -16,13 +24,13 @@ export class CallRole implements StreamRole {
   readonly outlivesClient = true;
   readonly #call: Call;
   readonly #rewriter: AnswerRewriter;
-  readonly #inFlight: InFlight;
+  readonly #inFlight: CallUnderWay;
   #answered = false;
   /** The upstream gave event ids: on the legacy era a client can come back for what it missed. */
   #resumable = false;
 
   /** @param inFlight what the session knows the request as. */
-  constructor(call: Call, rewriter: AnswerRewriter, inFlight: InFlight) {
+  constructor(call: Call, rewriter: AnswerRewriter, inFlight: CallUnderWay) {
     this.#call = call;
     this.#rewriter = rewriter;
     this.#inFlight = inFlight;
@@ -71,13 +79,19 @@ export class CallRole implements StreamRole {
    * only if it gave event ids. Anything else is a failure that the client must hear of.
    */
   upstreamEnded(failure: Refusal | undefined): { words: string | undefined; error: string } {
+    this.#inFlight.isOver();
     if (this.#answered) return { words: undefined, error: '' };
     if (this.#resumable && this.#call.era === 'legacy') return { words: undefined, error: failure?.name ?? '' };
     const refusal = failure ?? refusals.upstreamFailed;
     return { words: encodeEvent({ data: errorMessage(this.#rewriter.clientId, refusal) }), error: refusal.name };
   }
 
+  goesOn(): void {
+    this.#inFlight.goesOn();
+  }
+
   abandoned(): void {
+    this.#inFlight.isOver();
     this.#call.session?.end(this.#inFlight);
     if (!this.#answered) cancelUpstream(this.#call, this.#rewriter.upstreamId);
   }

@@ -3,6 +3,7 @@ import type { McpSubject, RoutingTable } from '@signalbox/config';
 import { notRostered } from '@signalbox/runtime';
 import type { MemberLeg, MemberState } from '../federation/member-leg.ts';
 import type { BodyWriter, Exchange } from '../http/exchange.ts';
+import { changedHeaders } from '../http/header-changes.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
@@ -71,6 +72,8 @@ export class Call implements OpenCall {
   isUnwrapped = false;
   /** Tool or prompt that the body names. */
   toolName = '';
+  /** What it holds of limits until it ends. */
+  held: Disposable | undefined = undefined;
   decision: OutcomeDecision = 'none';
   decidedBy = '';
   #requestBytes = 0;
@@ -143,7 +146,7 @@ export class Call implements OpenCall {
   respond(status: number, headers: readonly string[], body: Buffer | string | undefined, error = ''): boolean {
     if (this.#ended) return true;
     this.#status = status;
-    const isTaken = this.exchange.respond(status, headers, body);
+    const isTaken = this.exchange.respond(status, this.#answerHeaders(headers), body);
     this.end(error);
     return isTaken;
   }
@@ -151,8 +154,13 @@ export class Call implements OpenCall {
   /** Begins an answer in pieces. The call ends with `end`. */
   stream(status: number, headers: readonly string[], contentLength?: number): BodyWriter {
     this.#status = status;
-    this.#writer = this.exchange.stream(status, headers, contentLength);
+    this.#writer = this.exchange.stream(status, this.#answerHeaders(headers), contentLength);
     return this.#writer;
+  }
+
+  #answerHeaders(headers: readonly string[]): readonly string[] {
+    const changes = this.route?.answerHeaders;
+    return changes ? changedHeaders(headers, changes) : headers;
   }
 
   /** Breaks off: an error when no answer has begun, a broken answer otherwise. */
@@ -182,6 +190,7 @@ export class Call implements OpenCall {
     const durationMs = services.clock.monotonic() - this.#startedAt;
     this.unwatchTables();
     this.onEnded?.();
+    this.held?.[Symbol.dispose]();
     services.requestMetrics.ended(this.era, this.decision, durationMs);
     services.recorder.record(this.#outcome(error, durationMs));
     this.admission?.[Symbol.dispose]();

@@ -3,7 +3,7 @@ import { type Collected, collect } from '../upstream/collect.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import type { Era } from './codec/codec.ts';
 import { isModernVersion, metaKeys, modernCodec } from './codec/rev2026-07-28.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { BackendPlace } from './endpoint.ts';
 import { codes } from './errors.ts';
 import type { RequestLimits } from './request-limits.ts';
 
@@ -40,7 +40,7 @@ export class EraProbe {
   }
 
   /** The verdict, when there is one. Starts another probe when it is past the horizon. */
-  known(endpoint: Endpoint): Era | undefined {
+  known(endpoint: BackendPlace): Era | undefined {
     const verdict = this.#verdicts.get(endpoint.backend.key);
     if (verdict?.era === undefined) return undefined;
     const age = this.#options.clock.monotonic() - verdict.at;
@@ -49,14 +49,14 @@ export class EraProbe {
   }
 
   /** Probes an upstream that has no verdict; all who ask meanwhile wait for the same answer. */
-  find(endpoint: Endpoint, onVerdict: OnVerdict): void {
+  find(endpoint: BackendPlace, onVerdict: OnVerdict): void {
     const verdict = this.#verdictOf(endpoint.backend.key);
     if (verdict.waiting) verdict.waiting.push(onVerdict);
     else this.#probe(endpoint, verdict, onVerdict);
   }
 
   /** The upstream answered like one of another era: the next request probes again. */
-  doubt(endpoint: Endpoint): void {
+  doubt(endpoint: BackendPlace): void {
     const verdict = this.#verdicts.get(endpoint.backend.key);
     if (verdict) verdict.era = undefined;
   }
@@ -71,7 +71,7 @@ export class EraProbe {
     return added;
   }
 
-  #probe(endpoint: Endpoint, verdict: Verdict, ...waiting: OnVerdict[]): void {
+  #probe(endpoint: BackendPlace, verdict: Verdict, ...waiting: OnVerdict[]): void {
     verdict.waiting = waiting;
     void this.#ask(endpoint).then((era) => {
       verdict.era = era ?? verdict.era;
@@ -83,7 +83,7 @@ export class EraProbe {
     });
   }
 
-  async #ask(endpoint: Endpoint): Promise<Era | undefined> {
+  async #ask(endpoint: BackendPlace): Promise<Era | undefined> {
     const { upstream, limits, logger, random } = this.#options;
     const id = `"probe-${random.bytes(6).toString('base64url')}"`;
     const outcome = await collect(upstream, probeRequest(endpoint, id, limits), limits.heldAnswerBytes);
@@ -100,7 +100,7 @@ export class EraProbe {
   }
 }
 
-function probeRequest(endpoint: Endpoint, id: string, limits: RequestLimits): UpstreamRequest {
+function probeRequest(endpoint: BackendPlace, id: string, limits: RequestLimits): UpstreamRequest {
   const [version] = modernCodec.versions;
   const meta = {
     [metaKeys.protocolVersion]: version,

@@ -120,6 +120,8 @@ export const endings = {
   terminated: 'terminated',
   drained: 'drained',
   httpRefused: 'http_refused',
+  /** What the upstream itself said, which went on to the caller. */
+  upstreamError: 'upstream_error',
 } as const;
 
 /** What may be added to a refusal. */

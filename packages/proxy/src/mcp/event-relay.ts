@@ -43,6 +43,8 @@ export interface StreamRole {
   readonly isAnswered?: boolean;
   /** It goes on without its client, who may come back for it. */
   readonly outlivesClient?: boolean;
+  /** Runs when it does. */
+  goesOn?(): void;
 }
 
 /** Headers of every event stream. */
@@ -225,6 +227,7 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler, LiveSt
   /** What still comes is kept for a client that comes back; it stays subject to policy. */
   #goOnAlone(error: string): void {
     this.#writer = undefined;
+    this.#role.goesOn?.();
     this.#call.end(error);
   }
 

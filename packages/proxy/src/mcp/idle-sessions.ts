@@ -31,12 +31,12 @@ function endAtServers(services: Services, session: Session): void {
     return federated.end();
   }
   if (upstreamId === '') return;
-  const { origin, target, backend: peer } = route;
+  const { origin, target, backend: peer, bounds } = route;
   services.upstream.dispatch(
     {
       ...{ origin, target, peer, poolKey: peer.key, method: 'DELETE', body: undefined, safeToResend: true },
       headers: ['Mcp-Session-Id', upstreamId, 'MCP-Protocol-Version', version],
-      timeouts: services.callTimeouts,
+      timeouts: bounds.message,
     },
     { onHead: () => undefined, onData: () => undefined, onEnd: () => undefined, onError: () => undefined },
   );

@@ -21,7 +21,10 @@ export function refuseLimited(call: Call, exceeded: Exceeded): void {
   call.respond(200, headers, `{"jsonrpc":"2.0","id":${call.clientId},"result":${result}}`, name);
 }
 
-function limitText({ limit, retryAfterS }: Exceeded): string {
+function limitText({ limit, isConcurrent, retryAfterS }: Exceeded): string {
+  if (isConcurrent) {
+    return `Too many calls at once: at most ${limit.concurrent} may be under way here. Try again when one has ended.`;
+  }
   const wait = `${retryAfterS} second${retryAfterS === 1 ? '' : 's'}`;
   return `Too many calls: at most ${limit.callsPerMinute} a minute are allowed here. Try again in ${wait}.`;
 }

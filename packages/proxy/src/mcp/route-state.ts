@@ -1,5 +1,5 @@
-import type { McpRouteEntry } from '@signalbox/config';
-import { type Endpoint, endpointOf } from './endpoint.ts';
+import type { HeaderChanges, McpRouteEntry } from '@signalbox/config';
+import { type Endpoint, endpointOf, type UsualTimeouts } from './endpoint.ts';
 import type { MemberState } from '../federation/member-leg.ts';
 import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts';
 
@@ -14,6 +14,8 @@ export interface RouteState extends Endpoint {
   readonly verified: VerifiedTokens;
   /** Where the route's protected-resource metadata is, below the origin; empty when no token issuer is configured. */
   readonly metadataPath: string;
+  /** What is changed in the headers of answers. */
+  readonly answerHeaders: HeaderChanges | null;
 }
 
 /** What a path that serves protected-resource metadata starts with (RFC 9728); the endpoint follows. */
@@ -22,10 +24,12 @@ export const metadataPrefix = '/.well-known/oauth-protected-resource';
 /** Route states by table entry; they live exactly as long as the entry. */
 export class RouteStates {
   readonly #tokens: TokenVerifier;
+  readonly #usual: UsualTimeouts;
   readonly #states = new WeakMap<McpRouteEntry, RouteState>();
 
-  constructor(tokens: TokenVerifier) {
+  constructor(tokens: TokenVerifier, usual: UsualTimeouts) {
     this.#tokens = tokens;
+    this.#usual = usual;
   }
 
   of(entry: McpRouteEntry): RouteState {
@@ -34,9 +38,14 @@ export class RouteStates {
 
   #add(entry: McpRouteEntry): RouteState {
     const { member: first, federation } = entry.mcp;
+    const { forwarding, bounds } = entry;
     const state = {
-      ...{ entry, revision: Number(entry.revision), ...endpointOf(first.backend) },
-      members: (federation?.members ?? []).map((member) => ({ member, ...endpointOf(member.backend) })),
+      ...{ entry, revision: Number(entry.revision), answerHeaders: forwarding.responseHeaders },
+      ...endpointOf(first.backend, forwarding, this.#usual, [bounds]),
+      members: (federation?.members ?? []).map((member) => ({
+        member,
+        ...endpointOf(member.backend, forwarding, this.#usual, [bounds, member.bounds]),
+      })),
       verified: this.#tokens.verifiedTokens(entry.authentication),
       metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
     };

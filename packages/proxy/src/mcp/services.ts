@@ -12,6 +12,7 @@ import { createBridges } from '../bridge/bridges.ts';
 import { Handles } from '../handles/handles.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { SseClients } from '../http-sse-clients/sse-clients.ts';
+import { LocalConcurrency } from '../limits/local-concurrency.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { NodeCalls } from '../nodes/node-calls.ts';
 import type { SharedState } from '../nodes/shared-state.ts';
@@ -26,9 +27,10 @@ import type { OpenStreams } from '../table/open-streams.ts';
 import { MemberTools } from '../tool-search/member-tools.ts';
 import { ToolIndex } from '../tool-search/tool-index.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
-import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { hearCancellations } from './cancelled.ts';
 import { Catalog } from './catalog.ts';
+import type { UsualTimeouts } from './endpoint.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -70,6 +72,7 @@ export interface Services extends RequestPathDeps {
   readonly serveOther: ServeOther;
   readonly routes: RouteStates;
   readonly rateLimit: LocalRateLimit;
+  readonly concurrency: LocalConcurrency;
   readonly tokens: TokenVerifier;
   readonly sessions: Sessions;
   readonly nodeCalls: NodeCalls;
@@ -94,16 +97,17 @@ export interface Services extends RequestPathDeps {
   readonly isoTimes: IsoTimes;
   /** Memory that answers are rewritten into. */
   readonly answerBuffers: SpareBuffers;
-  /** A call may be silent for as long as it may take: quiet tools are no failure. */
-  readonly callTimeouts: UpstreamRequest['timeouts'];
-  /** A stream may be silent for its whole life: no idle timeout ends a quiet one. */
-  readonly streamTimeouts: UpstreamRequest['timeouts'];
 }
 
 /** @param serveOther is called with requests only after this has returned. */
 export function createServices(deps: RequestPathDeps, serveOther: ServeOther): Services {
   const { clock, limits, random, sessionKeys, metrics, state } = deps;
   const { connectMs, headMs, callMs, streamMs } = limits;
+  const usual: UsualTimeouts = {
+    callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
+    // A stream may be silent for its whole life: no idle timeout ends a quiet one.
+    streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
+  };
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   const nodeCalls = new NodeCalls({ ...deps, limits: limits.nodes });
   const bridges = createBridges({ ...deps, nodeCalls });
@@ -129,7 +133,8 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     upstream: bridges.upstream,
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
-    routes: new RouteStates(tokens),
+    concurrency: new LocalConcurrency(metrics),
+    routes: new RouteStates(tokens, usual),
     tokens,
     sessions,
     eras: new EraProbe(deps),
@@ -151,7 +156,5 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     requestMetrics: new RequestMetrics(metrics),
     isoTimes: new IsoTimes(),
     answerBuffers: new SpareBuffers(),
-    callTimeouts: { connectMs, headMs, idleMs: callMs, totalMs: callMs },
-    streamTimeouts: { connectMs, headMs, idleMs: streamMs, totalMs: streamMs },
   };
 }

@@ -3,7 +3,7 @@ import { scanBody } from '../json/scan.ts';
 import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts';
 import { type Call, jsonHeaders } from './call.ts';
 import { modernCodec } from './codec/rev2026-07-28.ts';
-import { codes, type Refusal, refusals } from './errors.ts';
+import { codes, endings, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
 
 /** The catalogue's word for a broken exchange. */
@@ -79,7 +79,7 @@ function answerLegacy(call: Call, status: number, error: RawError | undefined): 
 
 function relayError(call: Call, status: number, error: RawError): void {
   const body = `{"jsonrpc":"2.0","id":${call.clientId},"error":${error.text}}`;
-  call.respond(status, jsonHeaders, body, 'upstream_error');
+  call.respond(status, jsonHeaders, body, endings.upstreamError);
 }
 
 function errorOf(call: Call, body: Buffer): RawError | undefined {

@@ -1,12 +1,12 @@
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, EndpointBounds } from './endpoint.ts';
 import { encodeHeaderValue } from './header-value.ts';
 
 /** A POST to the route's backend. */
 export function postRequest(
   call: Call,
-  { origin, target, backend }: Endpoint,
+  { origin, target, backend, bounds }: Endpoint,
   headers: readonly string[],
   body: Buffer,
 ): UpstreamRequest {
@@ -20,18 +20,23 @@ export function postRequest(
     body,
     safeToResend: call.rule?.repeatable ?? false,
     legacyFor: call.isForLegacy ? call.credential?.principal.id : undefined,
-    timeouts: call.rule?.special === 'listen' ? call.services.streamTimeouts : call.services.callTimeouts,
+    maxBodyBytes: call.subject && bounds.responseBytes,
+    timeouts: timeoutsOf(call, bounds),
   };
+}
+
+function timeoutsOf(call: Call, bounds: EndpointBounds): UpstreamRequest['timeouts'] {
+  if (call.rule?.special === 'listen') return bounds.stream;
+  return call.subject ? bounds.call : bounds.message;
 }
 
 /** A request without body on the legacy session: GET or DELETE. */
 export function sessionRequest(
   call: Call,
-  { origin, target, backend }: Endpoint,
+  { origin, target, backend, bounds }: Endpoint,
   headers: readonly string[],
 ): UpstreamRequest {
   const isGet = call.kind === 'get';
-  const { streamTimeouts, callTimeouts } = call.services;
   return {
     origin,
     poolKey: backend.key,
@@ -41,7 +46,7 @@ export function sessionRequest(
     headers,
     body: undefined,
     safeToResend: true,
-    timeouts: isGet ? streamTimeouts : callTimeouts,
+    timeouts: isGet ? bounds.stream : bounds.message,
   };
 }
 

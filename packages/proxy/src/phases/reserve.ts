@@ -1,4 +1,5 @@
 import type { LimitEntry } from '@signalbox/config';
+import { takeLimits } from '../limits/take-limits.ts';
 import type { Call } from '../mcp/call.ts';
 import { refuseLimited } from '../mcp/limited.ts';
 import type { RouteState } from '../mcp/route-state.ts';
@@ -11,13 +12,16 @@ export function reserve(call: Call): Step {
   const limits = limitsOf(call, entry);
   if (limits.length === 0 || !call.subject) return 'continue';
   const { principal } = call.credential as Credential;
-  const exceeded = call.services.rateLimit.take(limits, {
+  const taken = takeLimits(call.services, limits, {
     ...{ principal: principal.id, route: entry.name },
     tool: call.subject.kind === 'tool' ? call.toolName : '',
   });
-  if (!exceeded) return 'continue';
-  refuseLimited(call, exceeded);
-  return 'stop';
+  if (taken.exceeded) {
+    refuseLimited(call, taken.exceeded);
+    return 'stop';
+  }
+  call.held = taken.held;
+  return 'continue';
 }
 
 /** Those of the route, and at a federation those of the member that the call goes to. */

@@ -64,6 +64,34 @@ describe('a request', () => {
     expect(server.connections).toHaveLength(1);
   });
 
+  it('has the header fields that its route changes', async () => {
+    await using server = await RawServer.start(({ socket }) => void socket.write(ok('')));
+    using test = clientOf();
+    const peer = {
+      ...{ tenant: 'acme', tls: null, requestHeaders: { set: [['x-a', 'c']], add: [], remove: ['x-b'] } as const },
+      connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
+    };
+    await send(test.client, requestTo(server, { headers: ['X-A', 'a', 'X-B', 'b', 'X-C', 'c'], peer })).over;
+    expect(server.connections[0]?.received).toMatch(/\r\nX-C: c\r\nx-a: c\r\nContent-Length/);
+  });
+
+  it('is told when its answer is larger than it allows, and its connection is not used again', async () => {
+    await using server = await RawServer.start(({ socket }) => void socket.write(ok('x'.repeat(11))));
+    using test = clientOf();
+    const announced = await send(test.client, requestTo(server, { maxBodyBytes: 10 })).over;
+    expect(announced).toMatchObject({ calls: ['too-large'], error: { notAccepted: false } });
+    expect((await send(test.client, requestTo(server, { maxBodyBytes: 11 })).over).calls).toEqual(['head', 'end']);
+    expect(server.connections).toHaveLength(2);
+  });
+
+  it('is cut off where an answer of unknown length becomes larger than it allows', async () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n';
+    await using server = await RawServer.start(({ socket }) => void socket.write(chunked));
+    using test = clientOf();
+    const cut = await send(test.client, requestTo(server, { maxBodyBytes: 4 })).over;
+    expect(cut).toMatchObject({ calls: ['head', 'too-large'], body: '' });
+  });
+
   it('that would break out of its line is a fault of the caller', async () => {
     await using server = await RawServer.start(() => undefined);
     using test = clientOf();

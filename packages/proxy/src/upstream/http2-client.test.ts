@@ -128,6 +128,26 @@ describe('a request over HTTP/2', () => {
   });
 });
 
+describe('header fields that a route changes', () => {
+  it('go out as it says, and are another route’s as they came', async () => {
+    await using server = await Http2Backend.start((stream) => answer(stream));
+    using test = clientOf();
+    const peer = {
+      ...{ tenant: 'acme', tls: null },
+      connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
+    };
+    const requestHeaders = { set: [['x-a', 'c']], add: [['x-b', 'd']], remove: ['content-type'] } as const;
+    const headers = ['X-A', 'a', 'X-B', 'b', 'Content-Type', 'text/plain'];
+    await send(test.client, requestTo(server, { headers, peer: { ...peer, requestHeaders } })).over;
+    await send(test.client, requestTo(server, { headers, peer })).over;
+    const seen = server.streams.map(({ headers: got }) => [got['x-a'], got['x-b'], got['content-type']]);
+    expect(seen).toEqual([
+      ['c', 'b, d', undefined],
+      ['a', 'b', 'text/plain'],
+    ]);
+  });
+});
+
 describe('both directions of a stream', () => {
   it('run at the same time, with trailers at their ends', async () => {
     let trailers: unknown;

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import { fieldsOf, type HeaderField, joinedValue } from '../http/field.ts';
-import { checkedField, checkedLine } from './request-head.ts';
+import { checkedField, checkedLine, sentHeaders } from './request-head.ts';
 import type { UpstreamHead, UpstreamRequest } from './upstream.ts';
 
 /**
@@ -8,12 +8,12 @@ import type { UpstreamHead, UpstreamRequest } from './upstream.ts';
  * @throws TypeError for text that would break out of its place: whoever built the request has not checked it.
  */
 export function http2RequestHead(request: UpstreamRequest, authority: string, secure: boolean): OutgoingHttpHeaders {
-  const { method, target, headers, body, streamed } = request;
+  const { method, target, body, streamed } = request;
   checkedLine(method, target);
   const head: Record<string, string | string[]> = {
     ...{ ':method': method, ':scheme': secure ? 'https' : 'http', ':authority': authority, ':path': target },
   };
-  addFields(head, headers);
+  addFields(head, sentHeaders(request));
   const length = body?.length ?? (streamed === 'chunked' ? undefined : streamed);
   if (length !== undefined) head['content-length'] = String(length);
   return head;

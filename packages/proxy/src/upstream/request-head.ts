@@ -1,3 +1,4 @@
+import { changedHeaders } from '../http/header-changes.ts';
 import type { UpstreamRequest } from './upstream.ts';
 
 /**
@@ -5,7 +6,8 @@ import type { UpstreamRequest } from './upstream.ts';
  * @throws TypeError for text that would break out of its place: whoever built the request has not checked it.
  */
 export function requestHead(request: UpstreamRequest, authority: string): string {
-  const { method, target, headers, body, streamed } = request;
+  const { method, target, body, streamed } = request;
+  const headers = sentHeaders(request);
   checkedLine(method, target);
   let head = `${method} ${target} HTTP/1.1\r\nHost: ${authority}\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
@@ -18,6 +20,11 @@ export function requestHead(request: UpstreamRequest, authority: string): string
   if (streamed !== undefined) return `${head}Content-Length: ${streamed}\r\n\r\n`;
   if (body) return `${head}Content-Length: ${body.length}\r\n\r\n`;
   return methodsWithBody.has(method) ? `${head}Content-Length: 0\r\n\r\n` : `${head}\r\n`;
+}
+
+/** The header fields of a request, with what the endpoint's route changes in them. */
+export function sentHeaders({ headers, peer }: UpstreamRequest): readonly string[] {
+  return peer?.requestHeaders === undefined ? headers : changedHeaders(headers, peer.requestHeaders);
 }
 
 /** @throws TypeError for what would break out of a request line. */

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ClientCertificates } from './client-certificates.ts';
 import { collect } from './collect.ts';
 import { GatheredAnswer } from '../testing/gathered-answer.ts';
-import { Http2Backend } from '../testing/http2-backend.ts';
+import { echoed, Http2Backend } from '../testing/http2-backend.ts';
 import { HttpClient } from './http-client.ts';
 import { defaultHttp1ClientLimits } from './http1-client.ts';
 import { defaultHttp2ClientLimits } from './http2-client.ts';
@@ -178,6 +178,31 @@ describe('the version of HTTP', () => {
     expect(await collect(test.client, request, 100)).toMatchObject({ answer: { head: { status: 200 } } });
     expect(test.value('signalbox_upstream_connections_opened_total')).toBe(1);
     expect(shown).toHaveLength(before + 1);
+  });
+
+  it('may be agreed on while a body is being sent', async () => {
+    await using backend = await Http2Backend.start(echoed, { ...(await issue('server')), allowHTTP1: true });
+    using test = clientOf();
+    const upload = { method: 'POST', streamed: 'chunked', safeToResend: false } as const;
+    const answer = new GatheredAnswer();
+    answer.exchange = test.client.dispatch(
+      { ...requestTo(backend.origin, trusted(), 'negotiated'), ...upload },
+      answer,
+    );
+    expect(answer.exchange.write(Buffer.from('one '))).toBe(false);
+    answer.exchange.pause();
+    answer.exchange.resume();
+    await answer.begun;
+    expect(answer.writable).toBeGreaterThan(0);
+    answer.exchange.write(Buffer.from('two'));
+    answer.exchange.endBody();
+    expect(await answer.over).toMatchObject({ calls: ['head', 'end'], body: 'one two' });
+    const whole = new GatheredAnswer();
+    await using other = await both();
+    whole.exchange = test.client.dispatch({ ...requestTo(other.origin, trusted(), 'negotiated'), ...upload }, whole);
+    whole.exchange.write(Buffer.from('x'));
+    whole.exchange.endBody();
+    expect(await whole.over).toMatchObject({ calls: ['head', 'end'], body: 'ok' });
   });
 
   it('is agreed on anew when no connection is left', async () => {

@@ -1,4 +1,4 @@
-import type { ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '@signalbox/config';
+import type { ConnectionEntry, HeaderChanges, HttpVersion, UpstreamTlsEntry } from '@signalbox/config';
 
 /** The way to upstream servers: bounded connection pools, no redirects. */
 export interface Upstream {
@@ -26,12 +26,12 @@ export interface UpstreamRequest {
   readonly body: Buffer | undefined;
   /** A body that follows by `write` and `endBody`, in place of `body`: its length, or `chunked` if nobody knows it. */
   readonly streamed?: number | 'chunked';
-  /** What is special about the endpoint. Equal for equal pool keys. */
+  /** What is special about the endpoint. Equal for equal pool keys, but for its header changes. */
   readonly peer?: UpstreamPeer;
   /** The streamed body may have trailers. */
   readonly trailers?: boolean;
   /** Bytes of the answer's body. Beyond: `too-large`. Undefined: as many as come. */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyBytes?: number | undefined;
   readonly safeToResend: boolean;
   /** A modern request for a server of the legacy era: the caller, whose sessions there it may share. */
   readonly legacyFor?: string | undefined;
@@ -53,6 +53,8 @@ export interface UpstreamPeer {
   readonly connection: ConnectionEntry;
   /** Version of HTTP that is spoken; undefined: HTTP/1.1. */
   readonly http?: HttpVersion;
+  /** What becomes of the header fields of whatever is sent there. */
+  readonly requestHeaders?: HeaderChanges;
 }
 
 export interface UpstreamHandler {

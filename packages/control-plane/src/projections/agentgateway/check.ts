@@ -1,4 +1,5 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
+import { ratesOf, streamTimeoutProblems, unboundable } from '../call-bounds.ts';
 import { type RoutePlace, unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
@@ -32,6 +33,7 @@ function messages(route: RouteEntry, places: LimitPlaces): readonly string[] {
   return [
     ...credentialProblems(route),
     ...countingProblems(route, places),
+    ...streamTimeoutProblems(route, 'agentgateway'),
     ...(route.kind === 'mcp' ? ruleProblems(enforce(route)) : []),
     ...(route.kind === 'http' || route.kind === 'grpc' ? ruleProblems(enforceHttp(route)) : []),
     ...(isA2a(route) ? ruleProblems(enforceA2a(route, undefined)) : []),
@@ -52,7 +54,8 @@ function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
         `agentgateway cannot count as ${id} asks: an allowance for each caller or tool, or one too small to share`,
     ),
     ...backendProblems(route),
-    ...(route.kind === 'mcp' ? [] : forwardingProblems(route)),
+    ...forwardingProblems(route),
+    ...unboundable(route, 'agentgateway'),
     ...(isA2a(route) ? cardProblems(route) : []),
   ];
 }
@@ -79,7 +82,7 @@ function countingProblems(route: RouteEntry, places: LimitPlaces): readonly stri
     ...divided(route, places).map(
       ({ id }) => `agentgateway cannot count as ${id} asks: one allowance for several routes; each gets an even share`,
     ),
-    ...(route.kind === 'mcp' ? route.limits : []).map(
+    ...(route.kind === 'mcp' ? ratesOf(route) : []).map(
       ({ id }) => `agentgateway cannot count as ${id} asks: it counts all requests, also those that are no calls`,
     ),
   ];

@@ -6,6 +6,7 @@ import {
   TrafficPolicySpec_PolicyPhase as Phase,
 } from '@signalbox/proto/agentgateway/dev/resource/policy_pb.ts';
 import type { PlainResource } from '@signalbox/xds';
+import { ratesOf } from '../call-bounds.ts';
 import { keyed, routeName } from './names.ts';
 
 const minuteNanos = 60_000_000_000n;
@@ -15,8 +16,8 @@ export type LimitPlaces = ReadonlyMap<string, number>;
 
 export function limitPlaces(routes: Iterable<RouteEntry>): LimitPlaces {
   const places = new Map<string, number>();
-  for (const { limits } of routes) {
-    for (const { key, per } of limits) if (per.length === 0) places.set(key, (places.get(key) ?? 0) + 1);
+  for (const route of routes) {
+    for (const { key, per } of ratesOf(route)) if (per.length === 0) places.set(key, (places.get(key) ?? 0) + 1);
   }
   return places;
 }
@@ -26,7 +27,7 @@ export function limitPlaces(routes: Iterable<RouteEntry>): LimitPlaces {
  * routes share is divided evenly. Each node counts by itself, as ours do.
  */
 export function limitResources(route: RouteEntry, places: LimitPlaces): readonly PlainResource[] {
-  const rules = route.limits.map((limit) => {
+  const rules = ratesOf(route).map((limit) => {
     const { callsPerMinute, burst } = limit;
     const count = placesOf(limit, places);
     const interval = (minuteNanos * BigInt(count) - 1n) / BigInt(callsPerMinute) + 1n;
@@ -51,13 +52,15 @@ export function limitResources(route: RouteEntry, places: LimitPlaces): readonly
 }
 
 /** Limits without which it would let more calls through: of callers and tools, and those too small to be divided. */
-export function uncountable({ limits }: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
-  return limits.filter((limit) => limit.per.some((one) => one !== 'route') || limit.burst < placesOf(limit, places));
+export function uncountable(route: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
+  return ratesOf(route).filter(
+    (limit) => limit.per.some((one) => one !== 'route') || limit.burst < placesOf(limit, places),
+  );
 }
 
 /** Limits that are divided between routes. */
-export function divided({ limits }: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
-  return limits.filter((limit) => placesOf(limit, places) > 1);
+export function divided(route: RouteEntry, places: LimitPlaces): readonly LimitEntry[] {
+  return ratesOf(route).filter((limit) => placesOf(limit, places) > 1);
 }
 
 function placesOf({ key, per }: LimitEntry, places: LimitPlaces): number {

@@ -10,7 +10,7 @@ import { isA2a } from './a2a.ts';
 import { mcpResource, serverResource } from './backends.ts';
 import { isServed } from './check.ts';
 import { limitPlaces, limitResources } from './limits.ts';
-import { a2aRouteResources, httpRouteResources, mcpRouteResources } from './routes.ts';
+import { a2aRouteResources, deniedRouteResources, httpRouteResources, mcpRouteResources } from './routes.ts';
 import { enforce } from './rules.ts';
 import { backendOf } from './upstream.ts';
 import { bindKey, gatewayNamespace, keyed, listenerKey } from './names.ts';
@@ -26,11 +26,12 @@ export function projectAgentgateway(
 ): readonly PlainResource[] {
   const gateway = operator.gateways.get(gatewayName);
   if (!gateway?.dataPlanes.has('agentgateway')) return [];
-  // What it cannot serve at all is left out, which has been reported.
+  // What it cannot serve at all it denies, which has been reported.
   const all = routesOf(gateway, tenants);
   const places = limitPlaces(all);
   const routes = all.filter((route) => isServed(route, places));
   const served = routes.map((route) => servedRoute(gateway, route));
+  const denied = all.filter((route) => !isServed(route, places));
   const servers = new Map(routes.map((route) => [backendOf(route).key, serverResource(route)]));
   return [
     ...gateway.listeners.map((listener) => bindResource(gateway, listener)),
@@ -38,7 +39,10 @@ export function projectAgentgateway(
     ...servers.values(),
     ...served.flatMap(({ backends }) => backends),
     ...routes.flatMap((route) => limitResources(route, places)),
-    ...gateway.listeners.flatMap((listener) => served.flatMap(({ on }) => on(listener))),
+    ...gateway.listeners.flatMap((listener) => [
+      ...served.flatMap(({ on }) => on(listener)),
+      ...denied.flatMap((route) => deniedRouteResources({ gateway, listener }, route)),
+    ]),
   ];
 }
 

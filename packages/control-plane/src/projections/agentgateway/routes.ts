@@ -8,7 +8,7 @@ import type { PlainResource } from '@signalbox/xds';
 import type { A2aRouteEntry } from './a2a.ts';
 import { cardSuffix } from './a2a.ts';
 import { quote } from './expression.ts';
-import { forwardingPolicies, headerModifier, type TrafficPolicy } from './forwarding.ts';
+import { forwardingPolicies, headerModifier, mcpForwardingPolicies, type TrafficPolicy } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
 import { keyed, listenerKey, routeKey, routeName } from './names.ts';
 import { type Enforcement, enforceA2a, enforceHttp } from './rules.ts';
@@ -35,7 +35,8 @@ export function mcpRouteResources(
   const policies: readonly TrafficPolicy[] = [
     ...authenticationPolicies(entry),
     { case: 'authorization', value: { require: [originCheck(place.listener)], allow: [...admit] } },
-    { case: 'requestHeaderModifier', value: headerModifier(null, keptFromUpstream) },
+    { case: 'requestHeaderModifier', value: headerModifier(entry.forwarding.requestHeaders, keptFromUpstream) },
+    ...mcpForwardingPolicies(entry),
   ];
   return routeResource(place, entry, { suffix: '', match: 'exact', backend: mcpKey(entry), policies });
 }
@@ -83,12 +84,22 @@ function forwardPolicies(
   ];
 }
 
+/** A route that cannot be served: its requests are not to reach a broader one, and why is known to whoever wrote it. */
+export function deniedRouteResources(place: Place, entry: RouteEntry): readonly PlainResource[] {
+  const policies: readonly TrafficPolicy[] = [
+    { case: 'authorization', value: { require: ['false'] } },
+    { case: 'directResponse', value: { status: 403, body: Buffer.from('not served by this data plane\n') } },
+  ];
+  const match = entry.kind === 'mcp' ? 'exact' : 'pathPrefix';
+  return routeResource(place, entry, { suffix: '', match, backend: undefined, policies });
+}
+
 interface Destination {
   /** Of the path and the key. */
   readonly suffix: string;
   readonly match: 'exact' | 'pathPrefix';
-  /** Key of the backend. */
-  readonly backend: string;
+  /** Key of the backend; undefined for none. */
+  readonly backend: string | undefined;
   readonly policies: readonly TrafficPolicy[];
 }
 
@@ -109,7 +120,8 @@ function routeResource(
     ...{ key, listenerKey: listenerKey(gateway, listener), hostnames },
     name: { ...routeName(entry), ...(suffix === '' ? {} : { ruleName: suffix }) },
     matches: [{ path: { kind: { case: match, value: `${entry.endpoint}${suffix}` } }, headers }],
-    backends: [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
+    backends:
+      backend === undefined ? [] : [{ weight: 1, backend: { kind: { case: 'backend' as const, value: backend } } }],
     trafficPolicies: policies.map((kind) => ({ phase: Phase.ROUTE, kind })),
   };
   return [keyed(key, { case: 'route', value })];

@@ -1,5 +1,7 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
+import { streamTimeoutProblems } from '../call-bounds.ts';
 import { unenforceable } from '../foreign-plane.ts';
+import { unenforceableParts } from './enforceable.ts';
 import { isFederated, memberProblems } from './members.ts';
 import { limitGaps, type LimitShares } from './rate-limits.ts';
 import type { Enforcement } from './rules.ts';
@@ -19,6 +21,8 @@ export function routeProblems(
     ...(isFederated(route) || backend.search === ''
       ? []
       : [problem('Envoy cannot call a backend whose URL has a query')]),
+    ...unenforceableParts(route).map(problem),
+    ...streamTimeoutProblems(route, 'Envoy').map(problem),
     ...(route.kind === 'a2a' ? [problem('Envoy cannot rewrite the card of an agent, and does not serve it')] : []),
     ...[...limitGaps(route, shares)].flatMap(([limit, features]) =>
       features.map((feature) => problem(`Envoy cannot count as ${limit} asks: ${feature}`)),

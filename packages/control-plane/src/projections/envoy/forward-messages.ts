@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { ForwardRouteEntry, HeaderChanges } from '@signalbox/config';
+import type { ForwardRouteEntry, HeaderChanges, RouteEntry } from '@signalbox/config';
 import {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction as AppendAction,
@@ -12,6 +12,7 @@ import {
   type RouteActionSchema,
   RouteSchema,
 } from '@signalbox/proto/envoy/config/route/v3/route_components_pb.ts';
+import { requestTimeoutMs } from '../call-bounds.ts';
 import { milliseconds } from './pack.ts';
 import { stringMatcher } from './permission.ts';
 import { backendUpstream } from './upstream.ts';
@@ -69,7 +70,7 @@ export function messageOf(
         clusterSpecifier: { case: 'cluster', value: backendUpstream(entry).cluster },
         ...rewrite,
         hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: new URL(backend.url).host },
-        timeout: milliseconds(timeouts.requestMs ?? defaultMs),
+        timeout: milliseconds(requestTimeoutMs(entry) ?? defaultMs),
         idleTimeout: milliseconds(timeouts.idleMs ?? defaultMs),
         ...(retryPolicy && { retryPolicy }),
       },
@@ -86,7 +87,7 @@ export function messageOf(
 const defaultMs = 3_600_000;
 
 /** Also where nothing is retried: the time of one try is part of the policy. */
-function retryOf({ forwarding: { retry, timeouts } }: ForwardRouteEntry): RetryPolicy | undefined {
+export function retryOf({ forwarding: { retry, timeouts } }: RouteEntry): RetryPolicy | undefined {
   // Nought is no limit.
   const backendRequestMs = timeouts.backendRequestMs || null;
   if (retry === null && backendRequestMs === null) return undefined;
@@ -104,7 +105,8 @@ function retryOf({ forwarding: { retry, timeouts } }: ForwardRouteEntry): RetryP
   });
 }
 
-function added(changes: HeaderChanges | null): HeaderValueOption[] {
+/** Header fields that are set or added. */
+export function added(changes: HeaderChanges | null): HeaderValueOption[] {
   if (changes === null) return [];
   return [...changes.set.map((field) => option(field, true)), ...changes.add.map((field) => option(field, false))];
 }

@@ -1,4 +1,4 @@
-import type { FederatedMember, Federation, McpRouteEntry, RouteEntry } from '@signalbox/config';
+import type { CallBounds, FederatedMember, Federation, McpRouteEntry, RouteEntry } from '@signalbox/config';
 import {
   CompositePerRouteSchema,
   ExecuteFilterActionSchema,
@@ -8,14 +8,15 @@ import {
   ValidationPolicy_Mode,
 } from '@signalbox/proto/envoy/extensions/filters/http/mcp_router/v3/mcp_router_pb.ts';
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { ratesOf, requestTimeoutMs } from '../call-bounds.ts';
 import { all, any, type Formula, never, not, value } from '../conditions/formula.ts';
 import { type EnvoyTopic, payloadKey } from './fields.ts';
 import { filterNames } from './filter-names.ts';
-import { pack, seconds } from './pack.ts';
+import { milliseconds, pack } from './pack.ts';
 import { upstreamOf } from './upstream.ts';
 
 /** Longest answer of a member; that of our own proxy. */
-const answerTimeoutS = 300;
+const usualAnswerMs = 300_000;
 
 /** Why Envoy cannot present the members of a virtual server as one; empty when it can, or need not. */
 export function memberProblems({ mcp }: McpRouteEntry): readonly string[] {
@@ -26,7 +27,7 @@ export function memberProblems({ mcp }: McpRouteEntry): readonly string[] {
     const rules = authorization.rules.filter(({ effect }) => effect === 'allow').map(({ id }) => id);
     return [
       ...rules.map((id) => `Envoy cannot enforce what ${id} asks: it is about a member of a virtual server`),
-      ...limits.map(({ id }) => `Envoy cannot count ${id} for one member of a virtual server`),
+      ...ratesOf({ limits }).map(({ id }) => `Envoy cannot count ${id} for one member of a virtual server`),
       ...(new URL(backend.url).search === '' ? [] : ['Envoy cannot call a backend whose URL has a query']),
     ];
   });
@@ -77,10 +78,10 @@ export function membersFilter(route: McpRouteEntry): Any | undefined {
   const { federation } = route.mcp;
   if (federation === null) return undefined;
   const router = pack(McpRouterSchema, {
-    servers: federation.members.map(({ prefix, backend }) => {
+    servers: federation.members.map(({ prefix, backend, bounds }) => {
       const url = new URL(backend.url);
       const mcpCluster = { cluster: upstreamOf(backend).cluster, path: url.pathname, hostRewriteLiteral: url.host };
-      return { name: prefix, mcpCluster: { ...mcpCluster, timeout: seconds(answerTimeoutS) } };
+      return { name: prefix, mcpCluster: { ...mcpCluster, timeout: milliseconds(answerMs(route, bounds)) } };
     }),
     ...sessionIdentity(route),
   });
@@ -90,6 +91,11 @@ export function membersFilter(route: McpRouteEntry): Any | undefined {
     typedConfig: pack(ExecuteFilterActionSchema, { typedConfig: extension }),
   };
   return pack(CompositePerRouteSchema, { matcher: { onNoMatch: { onMatch: { case: 'action', value: action } } } });
+}
+
+/** By the route and policies on it and on the member. */
+function answerMs(route: McpRouteEntry, { timeoutMs }: CallBounds): number {
+  return Math.min(requestTimeoutMs(route) || usualAnswerMs, timeoutMs ?? usualAnswerMs);
 }
 
 /** Sessions belong to their caller where every caller has a token: it is part of the session id, and compared. */

@@ -4,7 +4,6 @@ import { clusterResource } from './clusters.ts';
 import { endpointResource } from './endpoints.ts';
 import { listenerResource } from './listeners.ts';
 import { defaultEnvoyOptions, type EnvoyOptions } from './options.ts';
-import { presentsMembers } from './members.ts';
 import { limitShares } from './rate-limits.ts';
 import { type EnforcedRoute, isServed, routesResource } from './routes.ts';
 import { enforce } from './rules.ts';
@@ -23,7 +22,7 @@ export function projectEnvoy(
 ): readonly PlainResource[] {
   const gateway = operator.gateways.get(gatewayName);
   if (!gateway?.dataPlanes.has('envoy')) return [];
-  const routes = routesOf(gateway, tenants).filter(reachable);
+  const routes = routesOf(gateway, tenants);
   const shares = limitShares(gateway, routes);
   const enforced = routes.map((entry): EnforcedRoute => ({ entry, enforcement: enforce(entry) }));
   const served = routes.filter((route) => isServed(route, options));
@@ -41,11 +40,6 @@ function routesOf({ name }: GatewayEntry, tenants: Iterable<TenantTable>): reado
   const entries = [...tenants].flatMap(({ routes }) => [...routes.values()]);
   const key = ({ tenant, name: route }: RouteEntry): string => `${tenant}/${route}`;
   return entries.filter(({ gateway }) => gateway === name).sort((a, b) => (key(a) < key(b) ? -1 : 1));
-}
-
-/** A query of a backend would get lost, and so would what members are called: such routes are left out, as reported. */
-function reachable(route: RouteEntry): boolean {
-  return presentsMembers(route) && backendsOf(route).every(({ url }) => new URL(url).search === '');
 }
 
 function upstreamsOf(routes: readonly RouteEntry[]): readonly Upstream[] {

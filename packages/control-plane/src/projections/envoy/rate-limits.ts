@@ -5,6 +5,7 @@ import type { RateLimit_ActionSchema } from '@signalbox/proto/envoy/config/route
 import { XRateLimitHeadersRFCVersion } from '@signalbox/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts';
 import { LocalRateLimitSchema } from '@signalbox/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { TokenBucketSchema, type TokenBucket } from '@signalbox/proto/envoy/type/v3/token_bucket_pb.ts';
+import { ratesOf } from '../call-bounds.ts';
 import { payloadKey } from './fields.ts';
 import { filterNames } from './filter-names.ts';
 import { milliseconds, pack } from './pack.ts';
@@ -25,8 +26,8 @@ export type LimitShares = ReadonlyMap<string, number>;
  */
 export function limitShares(gateway: GatewayEntry, routes: readonly RouteEntry[]): LimitShares {
   const shares = new Map<string, number>();
-  for (const { limits } of routes) {
-    for (const limit of limits) {
+  for (const route of routes) {
+    for (const limit of ratesOf(route)) {
       const places = limit.per.includes('route') ? 0 : (shares.get(limit.key) ?? 0);
       shares.set(limit.key, places === 0 ? gateway.listeners.length : places + gateway.listeners.length);
     }
@@ -35,9 +36,9 @@ export function limitShares(gateway: GatewayEntry, routes: readonly RouteEntry[]
 }
 
 /** What Envoy cannot do about a limit as it is written. */
-export function limitGaps({ limits }: RouteEntry, shares: LimitShares): ReadonlyMap<string, readonly string[]> {
+export function limitGaps(route: RouteEntry, shares: LimitShares): ReadonlyMap<string, readonly string[]> {
   const gaps = new Map<string, readonly string[]>();
-  for (const { id, key, per } of limits) {
+  for (const { id, key, per } of ratesOf(route)) {
     const found = [
       ...(per.includes('tool') ? ['an allowance for each tool'] : []),
       ...((shares.get(key) ?? 1) > 1 ? ['one allowance for several routes or listeners; each gets an even share'] : []),
@@ -49,7 +50,8 @@ export function limitGaps({ limits }: RouteEntry, shares: LimitShares): Readonly
 
 /** The limits of a route as configuration of the filter; undefined when there are none. */
 export function rateLimitConfig(route: RouteEntry, shares: LimitShares): Any | undefined {
-  if (route.limits.length === 0) return undefined;
+  const limits = ratesOf(route);
+  if (limits.length === 0) return undefined;
   return pack(LocalRateLimitSchema, {
     statPrefix: `${route.tenant}/${route.name}`,
     filterEnabled: always,
@@ -60,8 +62,8 @@ export function rateLimitConfig(route: RouteEntry, shares: LimitShares): Any | u
     enableXRatelimitHeaders: XRateLimitHeadersRFCVersion.DRAFT_VERSION_03,
     enableRetryAfterHeader: true,
     maxDynamicDescriptors: maxCallers,
-    rateLimits: route.limits.map((limit) => ({ actions: actionsOf(limit, route) })),
-    descriptors: route.limits.map((limit) => ({
+    rateLimits: limits.map((limit) => ({ actions: actionsOf(limit, route) })),
+    descriptors: limits.map((limit) => ({
       entries: entriesOf(limit, route),
       tokenBucket: bucketOf(limit, shares.get(limit.key) ?? 1),
     })),

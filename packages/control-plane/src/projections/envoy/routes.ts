@@ -11,15 +11,17 @@ import { Mcp_TrafficMode, McpOverrideSchema } from '@signalbox/proto/envoy/exten
 import { RBACPerRouteSchema } from '@signalbox/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { create } from '@bufbuild/protobuf';
 import type { PlainResource } from '@signalbox/xds';
-import { forwardMessage } from './forward-messages.ts';
+import { ratesOf, requestTimeoutMs } from '../call-bounds.ts';
+import { added, forwardMessage, retryOf } from './forward-messages.ts';
 import { a2aMessage, acceptsAll, strictJsonRpc } from './a2a.ts';
+import { canServe } from './enforceable.ts';
 import { filterNames } from './filter-names.ts';
 import type { Formula } from '../conditions/formula.ts';
 import { requirementName } from './jwt-authn.ts';
 import { listenerName } from './listeners.ts';
 import { membersFilter } from './members.ts';
 import type { EnvoyOptions } from './options.ts';
-import { pack, resource, seconds, sortedRecord } from './pack.ts';
+import { milliseconds, pack, resource, seconds, sortedRecord } from './pack.ts';
 import { permissionOf, stringMatcher } from './permission.ts';
 import { countedGroup, countedMethods, type LimitShares, rateLimitConfig } from './rate-limits.ts';
 import type { Enforcement } from './rules.ts';
@@ -86,13 +88,22 @@ function byPrecedence({ entry: a }: EnforcedRoute, { entry: b }: EnforcedRoute):
   );
 }
 
-/** Whether an Envoy knows of messages what the route needs; else it denies the route. */
-export function isServed({ kind }: RouteEntry, { hasMcpFilters }: EnvoyOptions): boolean {
-  return hasMcpFilters || kind === 'http' || kind === 'grpc';
+/** Whether an Envoy has what the route needs; else it denies the route. */
+export function isServed(route: RouteEntry, options: EnvoyOptions): boolean {
+  return denial(route, options) === undefined;
+}
+
+/** Why an Envoy denies the route, for people. */
+function denial(route: RouteEntry, { hasMcpFilters }: EnvoyOptions): string | undefined {
+  const knowsMessages = hasMcpFilters || route.kind === 'http' || route.kind === 'grpc';
+  if (!knowsMessages) return 'needs an Envoy of version 1.40 or newer';
+  // What is missing was said to whoever wrote the route; callers need not know it.
+  return canServe(route) ? undefined : 'is not served by this data plane';
 }
 
 function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares, options: EnvoyOptions): Route {
-  if (!isServed(entry, options)) return deniedRoute(entry);
+  const denied = denial(entry, options);
+  if (denied !== undefined) return deniedRoute(entry, denied);
   const headers = headersOf(entry);
   const typedPerFilterConfig = sortedRecord(filterConfigs(entry, enforcement, shares, options));
   if (entry.kind !== 'mcp') {
@@ -101,6 +112,8 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares
     return entry.kind === 'a2a' ? a2aMessage(entry, parts) : forwardMessage(entry, parts);
   }
   const url = new URL(entry.mcp.member.backend.url);
+  const { requestHeaders, responseHeaders, timeouts } = entry.forwarding;
+  const retryPolicy = retryOf(entry);
   return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
     match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers },
@@ -111,11 +124,15 @@ function routeMessage({ entry, enforcement }: EnforcedRoute, shares: LimitShares
         prefixRewrite: url.pathname,
         hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: url.host },
         // An answer may be a stream without end.
-        timeout: seconds(0),
-        idleTimeout: seconds(idleTimeoutS),
+        timeout: milliseconds(requestTimeoutMs(entry) ?? 0),
+        idleTimeout: timeouts.idleMs === null ? seconds(idleTimeoutS) : milliseconds(timeouts.idleMs),
+        ...(retryPolicy && { retryPolicy }),
       },
     },
-    requestHeadersToRemove: credentials,
+    requestHeadersToAdd: added(requestHeaders),
+    requestHeadersToRemove: [...credentials, ...(requestHeaders?.remove ?? [])],
+    responseHeadersToAdd: added(responseHeaders),
+    responseHeadersToRemove: [...(responseHeaders?.remove ?? [])],
     typedPerFilterConfig,
   });
 }
@@ -127,12 +144,16 @@ function headersOf({ condition }: RouteEntry) {
   }));
 }
 
-/** What an Envoy has of a route that knows nothing of messages. */
-function deniedRoute(entry: RouteEntry): Route {
-  const text = `Route ${entry.tenant}/${entry.name} needs an Envoy of version 1.40 or newer.\n`;
+/** What an Envoy has of a route that it cannot serve: its requests are not to reach a broader one. */
+function deniedRoute(entry: RouteEntry, why: string): Route {
+  const text = `Route ${entry.tenant}/${entry.name} ${why}.\n`;
+  const isBelow = entry.kind === 'http' || entry.kind === 'grpc';
   return create(RouteSchema, {
     name: `${entry.tenant}/${entry.name}`,
-    match: { pathSpecifier: { case: 'path', value: entry.endpoint }, headers: headersOf(entry) },
+    match: {
+      pathSpecifier: { case: isBelow ? 'pathSeparatedPrefix' : 'path', value: entry.endpoint },
+      headers: headersOf(entry),
+    },
     action: {
       case: 'directResponse',
       value: { status: 403, body: { specifier: { case: 'inlineString', value: text } } },
@@ -181,23 +202,23 @@ const disabled = pack(FilterConfigSchema, { disabled: true });
  * Methods that limits count are in a group, where there are limits. Our proxy denies rather than match a longer text against
  * a pattern; Envoy would match it. So a message with such a text does not get that far.
  */
-function strictMcp({ limits }: RouteEntry, { paths, matchesMessages }: Enforcement, options: EnvoyOptions) {
+function strictMcp(route: RouteEntry, { paths, matchesMessages }: Enforcement, options: EnvoyOptions) {
   const maxMessageBytes = matchesMessages
     ? Math.min(options.maxMessageBytes, celLimits.matchedText)
     : options.maxMessageBytes;
   const extractionRules = ['params.name', ...paths].map(rule);
-  const methods =
-    limits.length === 0
-      ? [{ method: 'tools/call', extractionRules }]
-      : countedMethods.map((method) => ({
-          ...{ method, group: countedGroup },
-          extractionRules: method === 'tools/call' ? extractionRules : [rule(subjectPath(method))],
-        }));
+  const isCounted = ratesOf(route).length > 0;
+  const methods = !isCounted
+    ? [{ method: 'tools/call', extractionRules }]
+    : countedMethods.map((method) => ({
+        ...{ method, group: countedGroup },
+        extractionRules: method === 'tools/call' ? extractionRules : [rule(subjectPath(method))],
+      }));
   return pack(McpOverrideSchema, {
     trafficMode: Mcp_TrafficMode.REJECT_NO_MCP,
     rejectDuplicateKeys: true,
     maxRequestBodySize: maxMessageBytes,
-    parserConfig: { methods, ...(limits.length === 0 ? {} : { groupMetadataKey: 'group' }) },
+    parserConfig: { methods, ...(isCounted ? { groupMetadataKey: 'group' } : {}) },
   });
 }
 

@@ -142,6 +142,21 @@ describe('a server of 2024-11-05', () => {
     }
   });
 
+  it('answers no more than a policy allows, though one stream carries all answers', async () => {
+    const limits = ['Policy', 'small', { target: { tenant: {} }, limits: { responseBytes: '200' } }] as const;
+    const server = new OldServer({ more: [limits] });
+    const session = await server.begin();
+    const small = await server.path.request(session, 'tools/call', { name: 'echo' });
+    await server.path.settled();
+    server.say({ jsonrpc: '2.0', id: server.last.message.id, result: { content: [] } });
+    expect(small.text).toContain('"result"');
+    const large = await server.path.request(session, 'tools/call', { name: 'echo' }, 2);
+    await server.path.settled();
+    server.say({ jsonrpc: '2.0', id: server.last.message.id, result: { content: [], more: 'x'.repeat(200) } });
+    expect(large.text).toContain('too large');
+    expect(server.path.events.at(-1)).toMatchObject({ error: 'upstream_too_large' });
+  });
+
   it('asks within the newest call, is answered pings, and tells of changes on the GET stream', async () => {
     const server = new OldServer();
     const session = await server.begin();

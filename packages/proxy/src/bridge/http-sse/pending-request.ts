@@ -29,6 +29,8 @@ export class PendingRequest extends WholeRequest implements UpstreamExchange {
   readonly #handler: UpstreamHandler;
   readonly #onOver: () => void;
   readonly #patience: Disposable | undefined;
+  /** Bytes that may still come, by limits of policies. */
+  #bytesLeft: number;
   #streams = false;
   #over = false;
 
@@ -47,6 +49,7 @@ export class PendingRequest extends WholeRequest implements UpstreamExchange {
     this.body = own ? splice(bytes, [{ ...own, text: token }]) : bytes;
     this.#handler = handler;
     this.#onOver = onOver;
+    this.#bytesLeft = request.maxBodyBytes ?? Number.POSITIVE_INFINITY;
     const { totalMs } = request.timeouts;
     const late: UpstreamError = {
       code: 'total-timeout',
@@ -58,14 +61,14 @@ export class PendingRequest extends WholeRequest implements UpstreamExchange {
 
   /** Something that the server says before its answer. */
   tell(message: Buffer): void {
-    if (this.#over) return;
+    if (this.#over || !this.#mayTake(message)) return;
     if (!this.#streams) this.#handler.onHead(headOf(200, eventType, undefined));
     this.#streams = true;
     this.#handler.onData(Buffer.from(encodeEvent({ data: message.toString('utf8') })), false);
   }
 
   answer(message: Buffer): void {
-    if (this.#over) return;
+    if (this.#over || !this.#mayTake(message)) return;
     this.#finish();
     if (!this.#streams) this.#handler.onHead(headOf(200, jsonType, message.length));
     const bytes = this.#streams ? Buffer.from(encodeEvent({ data: message.toString('utf8') })) : message;
@@ -99,6 +102,13 @@ export class PendingRequest extends WholeRequest implements UpstreamExchange {
 
   abort(): void {
     this.#finish();
+  }
+
+  #mayTake({ length }: Buffer): boolean {
+    this.#bytesLeft -= length;
+    if (this.#bytesLeft >= 0) return true;
+    this.failed({ code: 'too-large', message: 'the answer has more bytes than are allowed', notAccepted: false });
+    return false;
   }
 
   #finish(): void {

@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file agentgateway/dev/resource/policy.proto.
  */
 export const file_agentgateway_dev_resource_policy: GenFile = /*@__PURE__*/
-  fileDesc("CiZhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3BvbGljeS5wcm90bxIZYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZSKrDwoRVHJhZmZpY1BvbGljeVNwZWMSRwoFcGhhc2UYASABKA4yOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlBvbGljeVBoYXNlEjUKB3RpbWVvdXQYAiABKAsyIi5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRpbWVvdXRIABIxCgVyZXRyeRgDIAEoCzIgLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUmV0cnlIABJXChBsb2NhbF9yYXRlX2xpbWl0GAQgASgLMjsuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5Mb2NhbFJhdGVMaW1pdEgAEkoKDWF1dGhvcml6YXRpb24YBiABKAsyMS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlJCQUNIABI/CgNqd3QYByABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVEgAEkwKF3JlcXVlc3RfaGVhZGVyX21vZGlmaWVyGAwgASgLMikuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXJNb2RpZmllckgAEk0KGHJlc3BvbnNlX2hlYWRlcl9tb2RpZmllchgNIAEoCzIpLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyTW9kaWZpZXJIABI8Cgt1cmxfcmV3cml0ZRgPIAEoCzIlLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVXJsUmV3cml0ZUgAEksKDGFwaV9rZXlfYXV0aBgUIAEoCzIzLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5SAAa6AMKDkxvY2FsUmF0ZUxpbWl0EhIKCm1heF90b2tlbnMYASABKAQSFwoPdG9rZW5zX3Blcl9maWxsGAIgASgEEjAKDWZpbGxfaW50ZXJ2YWwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24STgoEdHlwZRgEIAEoDjJALmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuTG9jYWxSYXRlTGltaXQuVHlwZRJPCgVydWxlcxgFIAMoCzJALmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuTG9jYWxSYXRlTGltaXQuUnVsZRq1AQoEUnVsZRISCgptYXhfdG9rZW5zGAEgASgEEhcKD3Rva2Vuc19wZXJfZmlsbBgCIAEoBBIwCg1maWxsX2ludGVydmFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEk4KBHR5cGUYBCABKA4yQC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkxvY2FsUmF0ZUxpbWl0LlR5cGUiHgoEVHlwZRILCgdSRVFVRVNUEAASCQoFVE9LRU4QARo0CgRSQkFDEg0KBWFsbG93GAEgAygJEgwKBGRlbnkYAiADKAkSDwoHcmVxdWlyZRgDIAMoCRqiAQoLSldUUHJvdmlkZXISDgoGaXNzdWVyGAEgASgJEhEKCWF1ZGllbmNlcxgCIAMoCRIQCgZpbmxpbmUYAyABKAlIABJPChZqd3RfdmFsaWRhdGlvbl9vcHRpb25zGAQgASgLMi8uYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5KV1RWYWxpZGF0aW9uT3B0aW9uc0INCgtqd2tzX3NvdXJjZRrJAQoDSldUEkMKBG1vZGUYASABKA4yNS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVC5Nb2RlEksKCXByb3ZpZGVycxgCIAMoCzI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuSldUUHJvdmlkZXIiMAoETW9kZRIMCghPUFRJT05BTBAAEgoKBlNUUklDVBABEg4KClBFUk1JU1NJVkUQAhqTAgoGQVBJS2V5EkoKCGFwaV9rZXlzGAEgAygLMjguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5BUElLZXkuVXNlchJGCgRtb2RlGAIgASgOMjguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5BUElLZXkuTW9kZRpDCgRVc2VyEikKCG1ldGFkYXRhGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghrZXlfaGFzaBgDIAEoCSIwCgRNb2RlEgoKBlNUUklDVBAAEgwKCE9QVElPTkFMEAESDgoKUEVSTUlTU0lWRRACIiUKC1BvbGljeVBoYXNlEgkKBVJPVVRFEAASCwoHR0FURVdBWRABQgYKBGtpbmQiLwoUSldUVmFsaWRhdGlvbk9wdGlvbnMSFwoPcmVxdWlyZWRfY2xhaW1zGAEgAygJImkKB1RpbWVvdXQSKgoHcmVxdWVzdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9iYWNrZW5kX3JlcXVlc3QYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSwoFUmV0cnkSGgoScmV0cnlfc3RhdHVzX2NvZGVzGAEgAygFEhAKCGF0dGVtcHRzGAIgASgFEhQKDHByZWNvbmRpdGlvbhgEIAEoCSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKAAQoOSGVhZGVyTW9kaWZpZXISLgoDYWRkGAEgAygLMiEuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXISLgoDc2V0GAIgAygLMiEuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXISDgoGcmVtb3ZlGAMgAygJIjYKClVybFJld3JpdGUSDgoEZnVsbBgCIAEoCUgAEhAKBnByZWZpeBgDIAEoCUgAQgYKBHBhdGgixgcKEUJhY2tlbmRQb2xpY3lTcGVjEj8KA2EyYRgBIAEoCzIwLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuQTJhSAASTgoLYmFja2VuZF90bHMYAyABKAsyNy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkJhY2tlbmRUTFNIABJaChFtY3BfYXV0aG9yaXphdGlvbhgFIAEoCzI9LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuTWNwQXV0aG9yaXphdGlvbkgAElAKDGJhY2tlbmRfaHR0cBgMIAEoCzI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuQmFja2VuZEhUVFBIABJOCgtiYWNrZW5kX3RjcBgNIAEoCzI3LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuQmFja2VuZFRDUEgAGgUKA0EyYRrxAQoKQmFja2VuZFRMUxIRCgRyb290GAMgASgMSACIAQESXgoMdmVyaWZpY2F0aW9uGAQgASgOMkguYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kVExTLlZlcmlmaWNhdGlvbk1vZGUSFQoIaG9zdG5hbWUYBSABKAlIAYgBASJDChBWZXJpZmljYXRpb25Nb2RlEgoKBlNUUklDVBAAEhEKDUlOU0VDVVJFX0hPU1QQARIQCgxJTlNFQ1VSRV9BTEwQAkIHCgVfcm9vdEILCglfaG9zdG5hbWUamgEKC0JhY2tlbmRIVFRQElUKB3ZlcnNpb24YASABKA4yRC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkJhY2tlbmRIVFRQLkh0dHBWZXJzaW9uIjQKC0h0dHBWZXJzaW9uEg8KC1VOU1BFQ0lGSUVEEAASCQoFSFRUUDEQARIJCgVIVFRQMhACGkAKCkJhY2tlbmRUQ1ASMgoPY29ubmVjdF90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGkAKEE1jcEF1dGhvcml6YXRpb24SDQoFYWxsb3cYASADKAkSDAoEZGVueRgCIAMoCRIPCgdyZXF1aXJlGAMgAygJQgYKBGtpbmRiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("CiZhZ2VudGdhdGV3YXkvZGV2L3Jlc291cmNlL3BvbGljeS5wcm90bxIZYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZSLxDwoRVHJhZmZpY1BvbGljeVNwZWMSRwoFcGhhc2UYASABKA4yOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlBvbGljeVBoYXNlEjUKB3RpbWVvdXQYAiABKAsyIi5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRpbWVvdXRIABIxCgVyZXRyeRgDIAEoCzIgLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuUmV0cnlIABJXChBsb2NhbF9yYXRlX2xpbWl0GAQgASgLMjsuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5Mb2NhbFJhdGVMaW1pdEgAEkoKDWF1dGhvcml6YXRpb24YBiABKAsyMS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLlJCQUNIABI/CgNqd3QYByABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVEgAEkwKF3JlcXVlc3RfaGVhZGVyX21vZGlmaWVyGAwgASgLMikuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5IZWFkZXJNb2RpZmllckgAEk0KGHJlc3BvbnNlX2hlYWRlcl9tb2RpZmllchgNIAEoCzIpLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyTW9kaWZpZXJIABI8Cgt1cmxfcmV3cml0ZRgPIAEoCzIlLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVXJsUmV3cml0ZUgAEkQKD2RpcmVjdF9yZXNwb25zZRgRIAEoCzIpLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuRGlyZWN0UmVzcG9uc2VIABJLCgxhcGlfa2V5X2F1dGgYFCABKAsyMy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkFQSUtleUgAGugDCg5Mb2NhbFJhdGVMaW1pdBISCgptYXhfdG9rZW5zGAEgASgEEhcKD3Rva2Vuc19wZXJfZmlsbBgCIAEoBBIwCg1maWxsX2ludGVydmFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEk4KBHR5cGUYBCABKA4yQC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkxvY2FsUmF0ZUxpbWl0LlR5cGUSTwoFcnVsZXMYBSADKAsyQC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkxvY2FsUmF0ZUxpbWl0LlJ1bGUatQEKBFJ1bGUSEgoKbWF4X3Rva2VucxgBIAEoBBIXCg90b2tlbnNfcGVyX2ZpbGwYAiABKAQSMAoNZmlsbF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJOCgR0eXBlGAQgASgOMkAuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5Mb2NhbFJhdGVMaW1pdC5UeXBlIh4KBFR5cGUSCwoHUkVRVUVTVBAAEgkKBVRPS0VOEAEaNAoEUkJBQxINCgVhbGxvdxgBIAMoCRIMCgRkZW55GAIgAygJEg8KB3JlcXVpcmUYAyADKAkaogEKC0pXVFByb3ZpZGVyEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSEAoGaW5saW5lGAMgASgJSAASTwoWand0X3ZhbGlkYXRpb25fb3B0aW9ucxgEIAEoCzIvLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSldUVmFsaWRhdGlvbk9wdGlvbnNCDQoLandrc19zb3VyY2UayQEKA0pXVBJDCgRtb2RlGAEgASgOMjUuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5UcmFmZmljUG9saWN5U3BlYy5KV1QuTW9kZRJLCglwcm92aWRlcnMYAiADKAsyOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLlRyYWZmaWNQb2xpY3lTcGVjLkpXVFByb3ZpZGVyIjAKBE1vZGUSDAoIT1BUSU9OQUwQABIKCgZTVFJJQ1QQARIOCgpQRVJNSVNTSVZFEAIakwIKBkFQSUtleRJKCghhcGlfa2V5cxgBIAMoCzI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5LlVzZXISRgoEbW9kZRgCIAEoDjI4LmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuVHJhZmZpY1BvbGljeVNwZWMuQVBJS2V5Lk1vZGUaQwoEVXNlchIpCghtZXRhZGF0YRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIa2V5X2hhc2gYAyABKAkiMAoETW9kZRIKCgZTVFJJQ1QQABIMCghPUFRJT05BTBABEg4KClBFUk1JU1NJVkUQAiIlCgtQb2xpY3lQaGFzZRIJCgVST1VURRAAEgsKB0dBVEVXQVkQAUIGCgRraW5kIi8KFEpXVFZhbGlkYXRpb25PcHRpb25zEhcKD3JlcXVpcmVkX2NsYWltcxgBIAMoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoDCJpCgdUaW1lb3V0EioKB3JlcXVlc3QYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYmFja2VuZF9yZXF1ZXN0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIksKBVJldHJ5EhoKEnJldHJ5X3N0YXR1c19jb2RlcxgBIAMoBRIQCghhdHRlbXB0cxgCIAEoBRIUCgxwcmVjb25kaXRpb24YBCABKAkiJQoGSGVhZGVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkigAEKDkhlYWRlck1vZGlmaWVyEi4KA2FkZBgBIAMoCzIhLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyEi4KA3NldBgCIAMoCzIhLmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSI2CgpVcmxSZXdyaXRlEg4KBGZ1bGwYAiABKAlIABIQCgZwcmVmaXgYAyABKAlIAEIGCgRwYXRoIsYHChFCYWNrZW5kUG9saWN5U3BlYxI/CgNhMmEYASABKAsyMC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkEyYUgAEk4KC2JhY2tlbmRfdGxzGAMgASgLMjcuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kVExTSAASWgoRbWNwX2F1dGhvcml6YXRpb24YBSABKAsyPS5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLk1jcEF1dGhvcml6YXRpb25IABJQCgxiYWNrZW5kX2h0dHAYDCABKAsyOC5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkJhY2tlbmRIVFRQSAASTgoLYmFja2VuZF90Y3AYDSABKAsyNy5hZ2VudGdhdGV3YXkuZGV2LnJlc291cmNlLkJhY2tlbmRQb2xpY3lTcGVjLkJhY2tlbmRUQ1BIABoFCgNBMmEa8QEKCkJhY2tlbmRUTFMSEQoEcm9vdBgDIAEoDEgAiAEBEl4KDHZlcmlmaWNhdGlvbhgEIAEoDjJILmFnZW50Z2F0ZXdheS5kZXYucmVzb3VyY2UuQmFja2VuZFBvbGljeVNwZWMuQmFja2VuZFRMUy5WZXJpZmljYXRpb25Nb2RlEhUKCGhvc3RuYW1lGAUgASgJSAGIAQEiQwoQVmVyaWZpY2F0aW9uTW9kZRIKCgZTVFJJQ1QQABIRCg1JTlNFQ1VSRV9IT1NUEAESEAoMSU5TRUNVUkVfQUxMEAJCBwoFX3Jvb3RCCwoJX2hvc3RuYW1lGpoBCgtCYWNrZW5kSFRUUBJVCgd2ZXJzaW9uGAEgASgOMkQuYWdlbnRnYXRld2F5LmRldi5yZXNvdXJjZS5CYWNrZW5kUG9saWN5U3BlYy5CYWNrZW5kSFRUUC5IdHRwVmVyc2lvbiI0CgtIdHRwVmVyc2lvbhIPCgtVTlNQRUNJRklFRBAAEgkKBUhUVFAxEAESCQoFSFRUUDIQAhpACgpCYWNrZW5kVENQEjIKD2Nvbm5lY3RfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhpAChBNY3BBdXRob3JpemF0aW9uEg0KBWFsbG93GAEgAygJEgwKBGRlbnkYAiADKAkSDwoHcmVxdWlyZRgDIAMoCUIGCgRraW5kYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * @generated from message agentgateway.dev.resource.TrafficPolicySpec
@@ -76,6 +76,12 @@ export type TrafficPolicySpec = Message<"agentgateway.dev.resource.TrafficPolicy
      */
     value: UrlRewrite;
     case: "urlRewrite";
+  } | {
+    /**
+     * @generated from field: agentgateway.dev.resource.DirectResponse direct_response = 17;
+     */
+    value: DirectResponse;
+    case: "directResponse";
   } | {
     /**
      * @generated from field: agentgateway.dev.resource.TrafficPolicySpec.APIKey api_key_auth = 20;
@@ -424,6 +430,28 @@ export const JWTValidationOptionsSchema: GenMessage<JWTValidationOptions> = /*@_
   messageDesc(file_agentgateway_dev_resource_policy, 1);
 
 /**
+ * @generated from message agentgateway.dev.resource.DirectResponse
+ */
+export type DirectResponse = Message<"agentgateway.dev.resource.DirectResponse"> & {
+  /**
+   * @generated from field: uint32 status = 1;
+   */
+  status: number;
+
+  /**
+   * @generated from field: bytes body = 2;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message agentgateway.dev.resource.DirectResponse.
+ * Use `create(DirectResponseSchema)` to create a new message.
+ */
+export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
+  messageDesc(file_agentgateway_dev_resource_policy, 2);
+
+/**
  * @generated from message agentgateway.dev.resource.Timeout
  */
 export type Timeout = Message<"agentgateway.dev.resource.Timeout"> & {
@@ -443,7 +471,7 @@ export type Timeout = Message<"agentgateway.dev.resource.Timeout"> & {
  * Use `create(TimeoutSchema)` to create a new message.
  */
 export const TimeoutSchema: GenMessage<Timeout> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 2);
+  messageDesc(file_agentgateway_dev_resource_policy, 3);
 
 /**
  * @generated from message agentgateway.dev.resource.Retry
@@ -470,7 +498,7 @@ export type Retry = Message<"agentgateway.dev.resource.Retry"> & {
  * Use `create(RetrySchema)` to create a new message.
  */
 export const RetrySchema: GenMessage<Retry> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 3);
+  messageDesc(file_agentgateway_dev_resource_policy, 4);
 
 /**
  * @generated from message agentgateway.dev.resource.Header
@@ -492,7 +520,7 @@ export type Header = Message<"agentgateway.dev.resource.Header"> & {
  * Use `create(HeaderSchema)` to create a new message.
  */
 export const HeaderSchema: GenMessage<Header> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 4);
+  messageDesc(file_agentgateway_dev_resource_policy, 5);
 
 /**
  * @generated from message agentgateway.dev.resource.HeaderModifier
@@ -519,7 +547,7 @@ export type HeaderModifier = Message<"agentgateway.dev.resource.HeaderModifier">
  * Use `create(HeaderModifierSchema)` to create a new message.
  */
 export const HeaderModifierSchema: GenMessage<HeaderModifier> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 5);
+  messageDesc(file_agentgateway_dev_resource_policy, 6);
 
 /**
  * @generated from message agentgateway.dev.resource.UrlRewrite
@@ -548,7 +576,7 @@ export type UrlRewrite = Message<"agentgateway.dev.resource.UrlRewrite"> & {
  * Use `create(UrlRewriteSchema)` to create a new message.
  */
 export const UrlRewriteSchema: GenMessage<UrlRewrite> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 6);
+  messageDesc(file_agentgateway_dev_resource_policy, 7);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec
@@ -595,7 +623,7 @@ export type BackendPolicySpec = Message<"agentgateway.dev.resource.BackendPolicy
  * Use `create(BackendPolicySpecSchema)` to create a new message.
  */
 export const BackendPolicySpecSchema: GenMessage<BackendPolicySpec> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7);
+  messageDesc(file_agentgateway_dev_resource_policy, 8);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.A2a
@@ -608,7 +636,7 @@ export type BackendPolicySpec_A2a = Message<"agentgateway.dev.resource.BackendPo
  * Use `create(BackendPolicySpec_A2aSchema)` to create a new message.
  */
 export const BackendPolicySpec_A2aSchema: GenMessage<BackendPolicySpec_A2a> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7, 0);
+  messageDesc(file_agentgateway_dev_resource_policy, 8, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.BackendTLS
@@ -635,7 +663,7 @@ export type BackendPolicySpec_BackendTLS = Message<"agentgateway.dev.resource.Ba
  * Use `create(BackendPolicySpec_BackendTLSSchema)` to create a new message.
  */
 export const BackendPolicySpec_BackendTLSSchema: GenMessage<BackendPolicySpec_BackendTLS> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7, 1);
+  messageDesc(file_agentgateway_dev_resource_policy, 8, 1);
 
 /**
  * @generated from enum agentgateway.dev.resource.BackendPolicySpec.BackendTLS.VerificationMode
@@ -666,7 +694,7 @@ export type BackendPolicySpec_BackendTLS_VerificationMode = (typeof BackendPolic
  * Describes the enum agentgateway.dev.resource.BackendPolicySpec.BackendTLS.VerificationMode.
  */
 export const BackendPolicySpec_BackendTLS_VerificationModeSchema: GenEnum<BackendPolicySpec_BackendTLS_VerificationMode> = /*@__PURE__*/
-  enumDesc(file_agentgateway_dev_resource_policy, 7, 1, 0);
+  enumDesc(file_agentgateway_dev_resource_policy, 8, 1, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.BackendHTTP
@@ -683,7 +711,7 @@ export type BackendPolicySpec_BackendHTTP = Message<"agentgateway.dev.resource.B
  * Use `create(BackendPolicySpec_BackendHTTPSchema)` to create a new message.
  */
 export const BackendPolicySpec_BackendHTTPSchema: GenMessage<BackendPolicySpec_BackendHTTP> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7, 2);
+  messageDesc(file_agentgateway_dev_resource_policy, 8, 2);
 
 /**
  * @generated from enum agentgateway.dev.resource.BackendPolicySpec.BackendHTTP.HttpVersion
@@ -714,7 +742,7 @@ export type BackendPolicySpec_BackendHTTP_HttpVersion = (typeof BackendPolicySpe
  * Describes the enum agentgateway.dev.resource.BackendPolicySpec.BackendHTTP.HttpVersion.
  */
 export const BackendPolicySpec_BackendHTTP_HttpVersionSchema: GenEnum<BackendPolicySpec_BackendHTTP_HttpVersion> = /*@__PURE__*/
-  enumDesc(file_agentgateway_dev_resource_policy, 7, 2, 0);
+  enumDesc(file_agentgateway_dev_resource_policy, 8, 2, 0);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.BackendTCP
@@ -731,7 +759,7 @@ export type BackendPolicySpec_BackendTCP = Message<"agentgateway.dev.resource.Ba
  * Use `create(BackendPolicySpec_BackendTCPSchema)` to create a new message.
  */
 export const BackendPolicySpec_BackendTCPSchema: GenMessage<BackendPolicySpec_BackendTCP> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7, 3);
+  messageDesc(file_agentgateway_dev_resource_policy, 8, 3);
 
 /**
  * @generated from message agentgateway.dev.resource.BackendPolicySpec.McpAuthorization
@@ -758,5 +786,5 @@ export type BackendPolicySpec_McpAuthorization = Message<"agentgateway.dev.resou
  * Use `create(BackendPolicySpec_McpAuthorizationSchema)` to create a new message.
  */
 export const BackendPolicySpec_McpAuthorizationSchema: GenMessage<BackendPolicySpec_McpAuthorization> = /*@__PURE__*/
-  messageDesc(file_agentgateway_dev_resource_policy, 7, 4);
+  messageDesc(file_agentgateway_dev_resource_policy, 8, 4);
 

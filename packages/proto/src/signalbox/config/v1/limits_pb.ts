@@ -10,17 +10,18 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/limits.proto.
  */
 export const file_signalbox_config_v1_limits: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2xpbWl0cy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSKfAQoGTGltaXRzEhgKEGNhbGxzX3Blcl9taW51dGUYASABKA0SDQoFYnVyc3QYAiABKA0SLAoDcGVyGAMgAygOMh8uc2lnbmFsYm94LmNvbmZpZy52MS5MaW1pdHMuUGVyIj4KA1BlchITCg9QRVJfVU5TUEVDSUZJRUQQABINCglQUklOQ0lQQUwQARIJCgVST1VURRACEggKBFRPT0wQA2IGcHJvdG8z");
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2xpbWl0cy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSLcAQoGTGltaXRzEhgKEGNhbGxzX3Blcl9taW51dGUYASABKA0SDQoFYnVyc3QYAiABKA0SLAoDcGVyGAMgAygOMh8uc2lnbmFsYm94LmNvbmZpZy52MS5MaW1pdHMuUGVyEhIKCmNvbmN1cnJlbnQYBCABKA0SDwoHdGltZW91dBgFIAEoCRIWCg5yZXNwb25zZV9ieXRlcxgGIAEoCSI+CgNQZXISEwoPUEVSX1VOU1BFQ0lGSUVEEAASDQoJUFJJTkNJUEFMEAESCQoFUk9VVEUQAhIICgRUT09MEANiBnByb3RvMw");
 
 /**
- * What callers may use up. Each node counts by itself. What is beyond a limit is refused with 429 and Retry-After.
+ * What callers may use up, and what one call may. Each node counts by itself. What is beyond a number of calls is refused
+ * with 429 and Retry-After. At least one of calls_per_minute, concurrent, timeout and response_bytes is given.
  *
  * @generated from message signalbox.config.v1.Limits
  */
 export type Limits = Message<"signalbox.config.v1.Limits"> & {
   /**
    * Calls a minute: requests of HTTP, gRPC and A2A routes; of MCP routes calls of tools, reads of resources and gets of
-   * prompts. At most 1000000.
+   * prompts. At most 1000000. 0: any number.
    *
    * @generated from field: uint32 calls_per_minute = 1;
    */
@@ -34,11 +35,35 @@ export type Limits = Message<"signalbox.config.v1.Limits"> & {
   burst: number;
 
   /**
-   * What has an allowance of its own. Empty: all calls that the policy applies to share one.
+   * What has an allowance of its own, of calls_per_minute and of concurrent. Empty: all calls that the policy applies to
+   * share one.
    *
    * @generated from field: repeated signalbox.config.v1.Limits.Per per = 3;
    */
   per: Limits_Per[];
+
+  /**
+   * Calls under way at a time; a stream is until it ends. At most 1000000. 0: any number.
+   *
+   * @generated from field: uint32 concurrent = 4;
+   */
+  concurrent: number;
+
+  /**
+   * Longest time of a call from its beginning to the end of its answer, as a duration such as `500ms` or `30s`. Of several
+   * policies, and of the route, the shortest one holds. Empty: what these say.
+   *
+   * @generated from field: string timeout = 5;
+   */
+  timeout: string;
+
+  /**
+   * Bytes of an answer of the upstream, such as `65536`, `512Ki`, `10Mi` or `1Gi`. What is beyond fails, and is broken off
+   * when it has begun. Of several policies the smallest one holds. Empty: any number.
+   *
+   * @generated from field: string response_bytes = 6;
+   */
+  responseBytes: string;
 };
 
 /**

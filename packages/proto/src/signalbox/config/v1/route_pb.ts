@@ -40,21 +40,23 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
   unenforceable: Unenforceable;
 
   /**
-   * What is changed in the headers of requests before they go upstream. Not for MCP.
+   * What is changed in the headers of requests before they go upstream. Fields of MCP itself cannot be named on its
+   * routes; of an MCP caller's own header fields only those of MCP and of tracing go upstream.
    *
    * @generated from field: signalbox.config.v1.HeaderModifier request_header_modifier = 4;
    */
   requestHeaderModifier?: HeaderModifier | undefined;
 
   /**
-   * What is changed in the headers of answers before callers see them. Not for MCP.
+   * What is changed in the headers of answers before callers see them; of MCP also in those of the gateway's own.
    *
    * @generated from field: signalbox.config.v1.HeaderModifier response_header_modifier = 5;
    */
   responseHeaderModifier?: HeaderModifier | undefined;
 
   /**
-   * How long requests may take. Not for MCP.
+   * How long requests may take. On MCP routes `request` and `backend_request` are about messages and their answers, not about
+   * streams that clients keep open to listen.
    *
    * @generated from field: signalbox.config.v1.RouteTimeouts timeouts = 6;
    */
