@@ -151,6 +151,10 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
       'goes by a sealed id that is always the same, and leads to the server through any node',
       'is unknown to %s',
     ),
+    proxy(
+      'bridge/legacy-client/task-wait',
+      'waits for the result, which the gateway asks for as often as the server would like',
+    ),
   ],
   53: [
     story(
