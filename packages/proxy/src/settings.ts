@@ -13,6 +13,7 @@ import {
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
+import { catalogSettings } from './catalog/settings.ts';
 import { handleSettings } from './handles/settings.ts';
 import { httpSseClientSettings } from './http-sse-clients/settings.ts';
 import { federationSettings } from './federation/settings.ts';
@@ -23,6 +24,7 @@ import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { nodesSettings } from './nodes/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
+import { toolSearchSettings } from './tool-search/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -185,6 +187,7 @@ export const proxySettings = {
     'How long connecting to the control plane may take.',
   ),
   ...healthSettings,
+  ...catalogSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,
@@ -407,7 +410,7 @@ export const proxySettings = {
   sessionIdle: ms(
     'SIGNALBOX_PROXY_SESSION_IDLE',
     request.sessionIdleMs,
-    'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
+    'How long a session may go unused, as far as this node, and those that it shares state with, have seen; open streams and calls count as use. 0: as long as it lives.',
   ),
   endIdleSessions: flag({
     name: 'SIGNALBOX_PROXY_END_IDLE_SESSIONS',
@@ -515,6 +518,7 @@ export const proxySettings = {
   ...handleSettings,
   ...httpSseClientSettings,
   ...federationSettings,
+  ...toolSearchSettings,
 
   // Other nodes.
   ...nodesSettings,
