@@ -211,7 +211,7 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
       'drain-on-sigterm',
       'ends a GET stream with a time to come back',
       'ends subscriptions/listen with its result',
-      'ends within its deadline whoever does not leave, and records what it cut off',
+      'ends at its deadline, and records what it cut off',
     ),
   ],
   63: [
