@@ -4,7 +4,8 @@
  *
  * Arguments: where servers are registered, the gateway's endpoint, and, from the suite, the URL of the server.
  */
-import { finalMessage, type McpAnswer, RawMcpClient } from '@signalbox/test-harness';
+// The client alone: this process is started for every scenario.
+import { finalMessage, type McpAnswer, RawMcpClient } from '@signalbox/test-harness/raw-mcp-client';
 
 const [register = '', endpoint = '', server = ''] = process.argv.slice(2);
 const context = JSON.parse(process.env['MCP_CONFORMANCE_CONTEXT'] ?? '{}') as {

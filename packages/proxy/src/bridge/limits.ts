@@ -16,6 +16,8 @@ export interface BridgeLimits {
   readonly gatherMs: number;
   /** Silence after which a session at a legacy server that modern clients share is ended, in milliseconds. */
   readonly idleMs: number;
+  /** Shortest time between two looks at a task that a legacy client waits for, in milliseconds. */
+  readonly taskPollMs: number;
   /** Sessions at servers of HTTP+SSE, each with a stream of its own. */
   readonly connections: number;
 }
@@ -29,5 +31,6 @@ export const defaultBridgeLimits: BridgeLimits = Object.freeze({
   parked: 10_000,
   gatherMs: 5,
   idleMs: 1_800_000,
+  taskPollMs: 500,
   connections: 1_000,
 });

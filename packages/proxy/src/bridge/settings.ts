@@ -50,6 +50,12 @@ export const bridgeSettings = {
     'Silence after which a session at a legacy server that requests of modern clients share is ended.',
     'ms',
   ),
+  taskPoll: bound(
+    'SIGNALBOX_PROXY_TASK_POLL',
+    fallback.taskPollMs,
+    'Shortest time between two looks at a task of a modern server that a legacy client waits for; servers may ask for longer ones.',
+    'ms',
+  ),
   maxHttpSseSessions: bound(
     'SIGNALBOX_PROXY_MAX_HTTP_SSE_SESSIONS',
     fallback.connections,
@@ -67,6 +73,7 @@ export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): Bridg
     parked: settings.maxParkedCalls,
     gatherMs: settings.inputGather,
     idleMs: settings.sharedSessionIdle,
+    taskPollMs: settings.taskPoll,
     connections: settings.maxHttpSseSessions,
   };
 }

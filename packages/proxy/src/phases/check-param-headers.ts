@@ -11,7 +11,8 @@ import { refuse, type Step } from './step.ts';
  */
 export function checkParamHeaders(call: Call): Step {
   const { era, method, services, target, toolName, exchange } = call;
-  if (era !== 'modern' || method !== 'tools/call') return 'continue';
+  // Who calls through tool search was not shown the tool: the gateway sends its headers.
+  if (era !== 'modern' || method !== 'tools/call' || call.isUnwrapped) return 'continue';
   const server = target?.state ?? (call.route as RouteState);
   const params = services.paramHeaders.of(server.backend.key, target?.own ?? toolName);
   if (params.length === 0) return 'continue';

@@ -151,6 +151,10 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
       'goes by a sealed id that is always the same, and leads to the server through any node',
       'is unknown to %s',
     ),
+    proxy(
+      'bridge/legacy-client/task-wait',
+      'waits for the result, which the gateway asks for as often as the server would like',
+    ),
   ],
   53: [
     story(
@@ -207,7 +211,7 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
       'drain-on-sigterm',
       'ends a GET stream with a time to come back',
       'ends subscriptions/listen with its result',
-      'ends within its deadline whoever does not leave, and records what it cut off',
+      'ends at its deadline, and records what it cut off',
     ),
   ],
   63: [

@@ -1,6 +1,7 @@
 import { encodeEvent, type SseEvent } from '../../http/sse.ts';
 import { memberValue, objectMembers, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
+import { scanBody } from '../../json/scan.ts';
 import { codes } from '../../mcp/errors.ts';
 import { spliceText } from '../../mcp/splice.ts';
 import { traceOf } from '../../mcp/upstream-request.ts';
@@ -13,9 +14,10 @@ import type {
 } from '../../upstream/upstream.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { questionId } from './handed-answer.ts';
-import type { BridgedSession } from './session.ts';
+import type { BridgedSession, ClientFacts } from './session.ts';
 import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
+import { needsTasks, type TaskListener, TaskWait, withTasks } from './task-wait.ts';
 import { resultKind, toLegacyAnswer } from './to-legacy.ts';
 import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
 import type { ToolHeaders } from './tool-headers.ts';
@@ -29,7 +31,7 @@ import { WholeRequest } from '../whole-request.ts';
  * 2. Rounds are bounded in number, and each in the time that the client may take.
  * 3. Notifications about the call go on as they come; the answer is worded in the client's era.
  */
-export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener {
+export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener, TaskListener {
   readonly #context: BridgeContext;
   readonly #toolHeaders: ToolHeaders;
   readonly #session: BridgedSession;
@@ -55,6 +57,10 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   #sent: Round | undefined;
   /** Its server's tools were looked at for this call. */
   #learned = false;
+  /** What the server hears of the client: with tasks, once it has said that it needs them. */
+  #facts: ClientFacts;
+  /** The server has made a task of the call. */
+  #task: TaskWait | undefined;
 
   constructor(
     { context, toolHeaders }: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders },
@@ -66,6 +72,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#context = context;
     this.#toolHeaders = toolHeaders;
     this.#session = session;
+    this.#facts = session.facts;
     this.#request = request;
     this.#message = message;
     this.#handler = handler;
@@ -96,6 +103,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
 
   /** The client takes the call back: the server's stream is closed, and the answer says so. */
   cancel(): void {
+    this.#task?.cancel();
     this.#fail(codes.server, 'The request was cancelled');
   }
 
@@ -118,12 +126,14 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   }
 
   onAnswer(message: ScannedMessage): void {
-    if (this.#over || this.#learnsHeaders(message)) return;
+    if (this.#over || this.#learnsHeaders(message) || this.#asksForTask(message)) return;
     switch (message.result ? resultKind(message) : 'complete') {
       case 'complete':
         return this.#complete(message);
       case 'input_required':
         return this.#ask(message, message.result as Span);
+      case 'task':
+        return this.#wait(message, message.result as Span);
       case 'unknown':
         return this.#fail(codes.internal, 'The server answered with a kind of result that the client cannot take');
     }
@@ -143,7 +153,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#learned = true;
     this.#reading?.forget();
     this.#toolHeaders.refresh(this.#request, this.#session.facts, () => {
-      if (!this.#over) this.#send(this.#sent && { ...this.#sent, id: `${this.#sent.id.slice(0, -1)}.h"` });
+      if (!this.#over) this.#send({ ...this.#sent, id: `${(this.#sent?.id ?? this.#id).slice(0, -1)}.h"` });
     });
     return true;
   }
@@ -166,7 +176,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
 
   #send(round: Round | undefined): void {
     this.#sent = round;
-    const { facts, level } = this.#session;
+    const { level } = this.#session;
     const { limits, upstream } = this.#context;
     const reading = new ServerAnswer(this, limits);
     this.#reading = reading;
@@ -178,14 +188,14 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
           ...this.#toolHeaders.of(this.#request, this.#message),
           ...traceOf(this.#request.headers),
         ]),
-        body: toModernBody(this.#message, facts, { level, round }),
+        body: toModernBody(this.#message, this.#facts, { level, round }),
       },
       reading,
     );
   }
 
   #ask({ bytes }: ScannedMessage, result: Span): void {
-    const { clock, limits, random } = this.#context;
+    const { limits } = this.#context;
     const state = memberValue(bytes, result, 'requestState');
     const requests = memberValue(bytes, result, 'inputRequests');
     this.#state = state && text(bytes, state);
@@ -193,8 +203,44 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     if (this.#round > limits.bridge.rounds) {
       return this.#fail(codes.internal, `The server asks more than ${limits.bridge.rounds} times`);
     }
+    this.#question(bytes, requests ? objectMembers(bytes, requests) : []);
+  }
+
+  /** The server can do the call only as a task: it is made again by a client that knows tasks, which is the gateway. */
+  #asksForTask(message: ScannedMessage): boolean {
+    if (this.#facts !== this.#session.facts || !needsTasks(message)) return false;
+    this.#facts = withTasks(this.#facts);
+    this.#reading?.forget();
+    this.#send({ ...this.#sent, id: `${(this.#sent?.id ?? this.#id).slice(0, -1)}.t"` });
+    return true;
+  }
+
+  #wait(message: ScannedMessage, created: Span): void {
+    const parts = { context: this.#context, request: this.#request, facts: this.#facts };
+    this.#task = new TaskWait(parts, message, created, this);
+    this.#task.begin();
+  }
+
+  onTaskAsks(bytes: Buffer, requests: readonly { readonly key: string; readonly value: Span }[]): void {
+    this.#answers = new Map();
+    this.#question(bytes, requests);
+  }
+
+  onTaskOver(outcome: string): void {
+    const bytes = Buffer.from(`{"jsonrpc":"2.0","id":${this.#id},${outcome}}`);
+    const scanned = scanBody(bytes, this.#context.limits.responseScan);
+    if (scanned.kind === 'message') this.#complete(scanned.message);
+    else this.#fail(codes.internal, 'The server answered with a result that is not MCP');
+  }
+
+  onTaskLost(reason: string): void {
+    this.#fail(codes.internal, `The task of the server was lost: ${reason}`);
+  }
+
+  #question(bytes: Buffer, requests: readonly { readonly key: string; readonly value: Span }[]): void {
+    const { clock, limits, random } = this.#context;
     const questions: string[] = [];
-    for (const { key, value } of requests ? objectMembers(bytes, requests) : []) {
+    for (const { key, value } of requests) {
       const question = questionOf(bytes, value, random.uuid());
       if (question === undefined) return this.#fail(codes.internal, 'The server asks for something unknown');
       const id = questionId(this.#context);
@@ -215,6 +261,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#patience = undefined;
     const members = [...this.#answers].map(([key, answer]) => `${JSON.stringify(key)}:${answer ?? 'null'}`);
     const inputResponses = members.length === 0 ? undefined : `{${members.join(',')}}`;
+    if (this.#task) return this.#task.update(inputResponses ?? '{}');
     this.#send({ id: `${this.#id.slice(0, -1)}.${this.#round}"`, inputResponses, requestState: this.#state });
   }
 
@@ -245,6 +292,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#over = true;
     this.#reading?.forget();
     this.#exchange?.abort();
+    this.#task?.stop();
     this.#patience?.[Symbol.dispose]();
     this.#session.running.delete(this.#id);
     for (const id of this.#keys.keys()) this.#session.asked.delete(id);

@@ -6,14 +6,14 @@ import { type Edit, splice, withoutMembers } from '../../mcp/splice.ts';
 /** Members that only results of the modern era have. */
 const modernMembers: ReadonlySet<string> = new Set(['resultType', 'ttlMs', 'cacheScope']);
 
-/** What a modern result is: the answer, a question, or something that no legacy client could take. */
-export type ResultKind = 'complete' | 'input_required' | 'unknown';
+/** What a modern result is: the answer, a question, a task, or something that no legacy client could take. */
+export type ResultKind = 'complete' | 'input_required' | 'task' | 'unknown';
 
 export function resultKind({ bytes, result }: Pick<ScannedMessage, 'bytes' | 'result'>): ResultKind {
   const span = result && memberValue(bytes, result, 'resultType');
   if (!span) return 'complete';
   const value = stringValue(bytes, span);
-  return value === 'complete' || value === 'input_required' ? value : 'unknown';
+  return value === 'complete' || value === 'input_required' || value === 'task' ? value : 'unknown';
 }
 
 /**

@@ -50,8 +50,8 @@ export function modernRequestHeaders(
   { method = '', name, uri }: Pick<ScannedMessage, 'method' | 'name' | 'uri'>,
   passed: readonly string[] = [],
 ): readonly string[] {
-  const subject =
-    method === 'resources/read' ? uri : method === 'tools/call' || method === 'prompts/get' ? name : undefined;
+  const isNamed = method === 'tools/call' || method === 'prompts/get' || method.startsWith('tasks/');
+  const subject = method === 'resources/read' ? uri : isNamed ? name : undefined;
   return [
     ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
     ...['MCP-Protocol-Version', spokenVersion, 'Mcp-Method', method],
