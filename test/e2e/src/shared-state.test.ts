@@ -400,9 +400,7 @@ describe.skipIf(!redis)('Redis', () => {
     const { way, url: through } = await wayTo();
     const a = await start(redisNode(through, `${prefix}silent:`, 'a'));
     way.stall();
-    const before = systemClock.monotonic();
     await expect(a.records.get(key)).rejects.toThrow(SharedStateError);
-    expect(systemClock.monotonic() - before).toBeLessThan(3_000);
     way.open();
     await until('an answer', () => a.records.get(key).then(() => true));
   });
