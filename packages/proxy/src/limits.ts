@@ -3,6 +3,7 @@ import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
+import { handleLimitsOf } from './handles/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
 import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
@@ -98,6 +99,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     keySetStaleMs: settings.keySetStale,
     sessionMs: settings.sessionAge,
     sessionIdleMs: settings.sessionIdle,
+    // Without keys of their own no other node can open them.
+    endsIdleSessions: settings.sessionKeys === undefined || settings.endIdleSessions,
     openedSessions: settings.maxSessions,
     endedSessions: settings.maxEndedSessions,
     inFlightPerSession: settings.maxInFlightPerSession,
@@ -112,6 +115,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
+    handles: handleLimitsOf(settings),
+    httpSseClients: settings.httpSseClients,
     federation: federationLimitsOf(settings),
     nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,

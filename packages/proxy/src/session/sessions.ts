@@ -52,6 +52,8 @@ export class Session {
   used = false;
   readonly #inFlight = new Roster<InFlight>();
   readonly #listeners = new Set<() => void>();
+  /** Its GET streams on this node, the oldest first. */
+  readonly #streams = new Set<object>();
   readonly #clock: Clock;
   readonly #maxInFlight: number;
   /** When this node last had to do with it, by the monotonic clock. */
@@ -123,6 +125,20 @@ export class Session {
     this.#usedAt = this.#clock.monotonic();
   }
 
+  /** A GET stream of it has opened; `closed` follows. */
+  opened(stream: object): void {
+    this.#streams.add(stream);
+  }
+
+  closed(stream: object): void {
+    this.#streams.delete(stream);
+  }
+
+  /** Whether a GET stream is the one that carries what the gateway itself has to say. */
+  speaksOn(stream: object): boolean {
+    return this.#streams.values().next().value === stream;
+  }
+
   close(): void {
     const listeners = [...this.#listeners];
     this.#listeners.clear();
@@ -182,6 +198,19 @@ export class Sessions {
   open(id: string): Session | undefined | Promise<Session | undefined> {
     const session = this.#opened.get(id) ?? this.#unseal(id);
     return session instanceof Promise ? session.then((loaded) => this.#usable(id, loaded)) : this.#usable(id, session);
+  }
+
+  /** Gives up sessions that are idle or have expired, so many at most. @returns them: their servers still keep them. */
+  takeIdle(max: number): readonly Session[] {
+    const { idleMs, clock } = this.#options;
+    const taken: Session[] = [];
+    for (const [id, session] of this.#opened) {
+      if (taken.length === max) break;
+      if (!session.isIdle(idleMs) && session.facts.expiresAt > clock.now()) continue;
+      this.end(id, session);
+      taken.push(session);
+    }
+    return taken;
   }
 
   /** From now on the id opens nothing, on any node. */
