@@ -17,6 +17,7 @@ import { configDump } from './admin/config-dump.ts';
 import { judgeReadiness } from './admin/readiness.ts';
 import { observeProcess } from './admin/process-metrics.ts';
 import { Activation } from './discovery/activation.ts';
+import { CatalogExplorer } from './catalog/explorer.ts';
 import { ConfigSource } from './discovery/config-source.ts';
 import { ControlPlaneConnection } from './discovery/control-plane-connection.ts';
 import { LastGood } from './discovery/last-good.ts';
@@ -53,6 +54,7 @@ import { TimeSlice } from './table/time-slice.ts';
 import { YoungGeneration } from './table/young-generation.ts';
 import { ClientCertificates } from './upstream/client-certificates.ts';
 import { HttpClient } from './upstream/http-client.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
 export interface StartProxyOptions {
@@ -304,14 +306,14 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(
   kit: Kit,
-  { current, demand }: Serving,
+  { current, demand, upstream }: Serving,
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
-  return controlPlaneSource(kit, { activation, slice, demand });
+  return controlPlaneSource(kit, { activation, slice, demand, upstream });
 }
 
 function fileSource(
@@ -338,7 +340,7 @@ function fileSource(
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(
   kit: Kit,
-  parts: { readonly activation: Activation; readonly slice: TimeSlice; readonly demand: TenantDemand | undefined },
+  parts: Pick<Serving, 'demand' | 'upstream'> & { readonly activation: Activation; readonly slice: TimeSlice },
 ): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
@@ -350,6 +352,7 @@ function controlPlaneSource(
   });
   let connection: ControlPlaneConnection | undefined;
   let reporter: NodeReporter | undefined;
+  let explorer: CatalogExplorer | undefined;
   return {
     name: 'discovery',
     start: async () => {
@@ -359,8 +362,11 @@ function controlPlaneSource(
       await opened.start();
       reporter = reporterOf(kit, opened);
       reporter.start();
+      explorer = settings.catalog ? explorerOf(kit, opened, parts.upstream) : undefined;
+      explorer?.start();
     },
     stop: async (deadline) => {
+      await explorer?.stop();
       await reporter?.stop();
       parts.demand?.stop();
       await connection?.stop();
@@ -379,6 +385,16 @@ function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter 
     gateway,
     intervalMs,
     send: (request) => connection.report(request),
+  });
+}
+
+function explorerOf(kit: Kit, controlPlane: ControlPlaneConnection, upstream: Upstream): CatalogExplorer {
+  const { settings, nodeId: node } = kit;
+  const { gateway, catalogAsk: askMs, catalogServers: servers, catalogAnswer: answerMs } = settings;
+  const limits = requestLimitsOf(settings);
+  return new CatalogExplorer({
+    ...kit,
+    ...{ controlPlane, upstream, node, gateway, askMs, servers, answerMs, limits },
   });
 }
 

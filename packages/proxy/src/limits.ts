@@ -5,6 +5,7 @@ import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.t
 import { bridgeLimitsOf } from './bridge/settings.ts';
 import { handleLimitsOf } from './handles/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
+import { toolSearchLimitsOf } from './tool-search/settings.ts';
 import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
@@ -118,6 +119,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     handles: handleLimitsOf(settings),
     httpSseClients: settings.httpSseClients,
     federation: federationLimitsOf(settings),
+    toolSearch: toolSearchLimitsOf(settings),
     nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,

@@ -13,6 +13,7 @@ import {
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
+import { catalogSettings } from './catalog/settings.ts';
 import { handleSettings } from './handles/settings.ts';
 import { httpSseClientSettings } from './http-sse-clients/settings.ts';
 import { federationSettings } from './federation/settings.ts';
@@ -23,6 +24,7 @@ import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { nodesSettings } from './nodes/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
+import { toolSearchSettings } from './tool-search/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -185,6 +187,7 @@ export const proxySettings = {
     'How long connecting to the control plane may take.',
   ),
   ...healthSettings,
+  ...catalogSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,
@@ -515,6 +518,7 @@ export const proxySettings = {
   ...handleSettings,
   ...httpSseClientSettings,
   ...federationSettings,
+  ...toolSearchSettings,
 
   // Other nodes.
   ...nodesSettings,

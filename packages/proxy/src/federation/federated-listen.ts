@@ -16,6 +16,7 @@ import { legFor } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
 import { MemberFeed } from './member-feed.ts';
 import type { MemberRequest, MemberState } from './member-leg.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /**
  * A `subscriptions/listen` at a federation: each member is asked for what it can tell of, and the client hears all of
@@ -133,7 +134,7 @@ export class FederatedListen implements StreamRole {
     const method = methodOf(event.data);
     const changed = changeOf(method);
     if (changed !== undefined) {
-      this.#call.services.memberNames.changed(backend.key, changed);
+      noteListChanged(this.#call.services, backend.key, changed);
       return this.#change(member.key, changed);
     }
     // Acknowledgements were given for all members together; what ends a member's subscription does not end ours.

@@ -13,6 +13,7 @@ import { federatedSession } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
 import { MemberFeed } from './member-feed.ts';
 import type { MemberSession } from './member-session.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /**
  * The GET stream of a session with a federation: what all members say unasked, on one stream. Changes of lists are
@@ -147,7 +148,7 @@ export class FederatedStream implements StreamRole {
     const { data } = event;
     const changed = data === undefined ? undefined : changeOf(methodOf(data));
     if (changed !== undefined) {
-      this.#call.services.memberNames.changed(state.backend.key, changed);
+      noteListChanged(this.#call.services, state.backend.key, changed);
       if (event.id !== undefined) this.#seen.set(state.member.key, event.id);
       return this.#changes.changed(state.member.key, changed);
     }

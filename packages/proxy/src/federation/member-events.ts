@@ -15,6 +15,7 @@ import type { ChangeKind } from './change-debounce.ts';
 import { sendToMember } from './member-exchange.ts';
 import type { MemberLeg } from './member-leg.ts';
 import { answerUriEdits } from './result-uris.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /** What a member says on a stream, as its client may see it. What is not understood goes on unchanged. */
 export class MemberEvents {
@@ -94,7 +95,7 @@ export class MemberEvents {
     const { state } = this.#leg;
     const { key } = state.member;
     const changed = changeOf(method);
-    if (changed !== undefined) this.#call.services.memberNames.changed(state.backend.key, changed);
+    if (changed !== undefined) noteListChanged(this.#call.services, state.backend.key, changed);
     if (!params) return [];
     if (method === 'notifications/message') {
       const logger = textEdit(bytes, params, 'logger', (text) => `${key}/${text}`);

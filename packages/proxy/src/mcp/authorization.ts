@@ -118,7 +118,12 @@ function inputOf(call: Call, standing: Standing, subject: McpSubject, backend: s
   return {
     principal: standing.credential.principal,
     ...{ tenant: entry.tenant, backend, subject },
-    mcp: { method: call.method, era: call.era === 'modern' ? 'modern' : 'legacy', version: call.version },
+    // What search finds is what a list would show.
+    mcp: {
+      method: call.metaTool ? 'tools/list' : call.method,
+      era: call.era === 'modern' ? 'modern' : 'legacy',
+      version: call.version,
+    },
     request: { host: head.host, path: head.path },
     session: call.sessionName,
     nowMs: call.services.clock.now(),

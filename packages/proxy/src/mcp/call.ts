@@ -6,6 +6,7 @@ import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
+import type { AnsweredTool } from '../tool-search/unwrap-call.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
 import type { OpenCall } from '../table/open-calls.ts';
@@ -64,6 +65,10 @@ export class Call implements OpenCall {
   leg: MemberLeg | undefined;
   /** A modern request whose upstream speaks only the legacy era. */
   isForLegacy = false;
+  /** A tool of the gateway's own that it answers itself: where tools are found by search. */
+  metaTool: AnsweredTool | undefined;
+  /** It came through `call_tool`: the client was not shown the tool. */
+  isUnwrapped = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';

@@ -1,6 +1,7 @@
 import { defaultHandleLimits, type HandleLimits } from '../handles/limits.ts';
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
+import { defaultToolSearchLimits, type ToolSearchLimits } from '../tool-search/limits.ts';
 import { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
@@ -72,6 +73,8 @@ export interface RequestLimits {
   readonly httpSseClients: boolean;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Of virtual servers whose tools are found by search. */
+  readonly toolSearch: ToolSearchLimits;
   /** Of what nodes share. */
   readonly nodes: NodesLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
@@ -118,6 +121,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   handles: defaultHandleLimits,
   httpSseClients: false,
   federation: defaultFederationLimits,
+  toolSearch: defaultToolSearchLimits,
   nodes: defaultNodesLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,

@@ -23,6 +23,8 @@ import { Sessions } from '../session/sessions.ts';
 import { TokenVerifier } from '../session/token-verifier.ts';
 import type { Admission, TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
+import { MemberTools } from '../tool-search/member-tools.ts';
+import { ToolIndex } from '../tool-search/tool-index.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import { hearCancellations } from './cancelled.ts';
@@ -75,6 +77,8 @@ export interface Services extends RequestPathDeps {
   readonly eras: EraProbe;
   readonly memberHealth: MemberHealth;
   readonly memberNames: MemberNames;
+  readonly memberTools: MemberTools;
+  readonly toolIndex: ToolIndex;
   readonly memberIds: MemberIds;
   readonly hiddenNames: HiddenNames;
   readonly listCursors: ListCursors;
@@ -131,6 +135,8 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     eras: new EraProbe(deps),
     memberHealth: deps.memberHealth ?? new MemberHealth(deps, limits.federation, limits.backends),
     memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
+    memberTools: new MemberTools(limits.toolSearch),
+    toolIndex: new ToolIndex(),
     memberIds: new MemberIds(sessionKeys),
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),

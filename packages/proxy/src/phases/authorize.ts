@@ -37,7 +37,14 @@ function authorizeRequest(call: Call): Step | Promise<Step> {
   if (!rule) return refuse(call, call.era === 'modern' ? refusals.unknownModernMethod : refusals.unknownMethod);
   if (rule.subject === 'none') return allow(call);
   if (rule.subject === 'task') return authorizeTask(call);
-  return authorizeSubject(call, rule);
+  return call.metaTool ? allowMetaTool(call, call.metaTool) : authorizeSubject(call, rule);
+}
+
+/** A tool of the gateway's own shows what the caller may see, and does nothing. It counts like any other. */
+function allowMetaTool(call: Call, name: string): Step {
+  call.toolName = name;
+  call.subject = { kind: 'tool', name };
+  return allow(call);
 }
 
 function authorizeSubject(call: Call, rule: MethodRule): Step | Promise<Step> {

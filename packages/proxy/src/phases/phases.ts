@@ -17,6 +17,7 @@ import { readBody } from './read-body.ts';
 import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
 import { splitBatch } from './split-batch.ts';
+import { unwrapCall } from '../tool-search/unwrap-call.ts';
 import type { Phase } from './step.ts';
 
 /**
@@ -32,6 +33,7 @@ const phases: readonly Phase[] = [
   (call) => openSseClient(call, (more) => run(new Call(call.services, more), 0)), // 2024-11-05, where it is served
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
+  (call) => (unwrapCall(call) ? 'continue' : 'stop'), // tool search: call_tool becomes the call that it stands for
   authorize, // the one decide()
   checkParamHeaders, // what headers repeat of arguments
   openHandles, // what a server gave for the retry, back in its own words
