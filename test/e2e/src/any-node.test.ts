@@ -45,7 +45,7 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
         SIGNALBOX_REDIS_PREFIX: redis?.prefix ?? '',
         SIGNALBOX_REDIS_TIMEOUT: '500',
         SIGNALBOX_REDIS_RETRY_MAX: '50',
-        SIGNALBOX_PROXY_NODE_LEASE: '600',
+        SIGNALBOX_PROXY_NODE_LEASE: '2000',
         SIGNALBOX_PROXY_MAX_CLIENT_CAPABILITIES: '8192',
       },
     });

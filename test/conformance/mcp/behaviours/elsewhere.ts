@@ -16,7 +16,10 @@ const story = (name: string, ...titles: string[]): Shown => ({ file: `test/e2e/s
 /** Behaviours of MCP gateways, by number, that unit tests or stories with real engines show. */
 export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
   1: [phases('sessions', 'is required after initialize: 400 without an id', 'does not exist under a made-up id: 404')],
-  2: [phases('sessions', 'ends with DELETE, here and upstream; after that it does not exist')],
+  2: [
+    phases('sessions', 'ends with DELETE, here and upstream; after that it does not exist'),
+    phases('several-nodes', 'is over on both once one of them has ended it, streams included'),
+  ],
   3: [
     phases(
       'sessions',
@@ -43,7 +46,17 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
   8: [proxy('bridge/revisions/revisions', 'each speak their own, %s and %s, in a session of both')],
   9: [phases('bad-input', 'decide whether a POST is served: %j is %i', 'GET must accept an event stream: 406')],
   10: [phases('streams', 'is one of several of its session, and what the gateway says goes on exactly one')],
-  14: [phases('streams', 'cannot be resumed where the upstream says %i, having no such events any more: %i')],
+  11: [
+    phases('resume', '11. goes on at %s, only with what was missed, in order, once'),
+    phases(
+      'resume',
+      'goes on at another node with what was missed, and then from the server: nothing twice, nothing lost',
+    ),
+  ],
+  14: [
+    phases('streams', 'cannot be resumed where the upstream says %i, having no such events any more: %i'),
+    phases('resume', '14. cannot be gone on with where what was missed is not kept any more'),
+  ],
   15: [
     phases(
       'bad-input',
@@ -77,7 +90,10 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
     ),
     proxy('mcp/param-headers', 'are those that the input schema names, null and absent ones aside: %j'),
   ],
-  20: [proxy('handles/request-states', 'comes back to it byte for byte, through any node, in every round')],
+  20: [
+    proxy('handles/request-states', 'comes back to it byte for byte, through any node, in every round'),
+    phases('several-nodes', '20. is asked again wherever it comes back to, round by round'),
+  ],
   21: [
     proxy('handles/request-states', 'is refused with -32602 when it is %s, and the server hears nothing of it'),
     proxy('bridge/era-bridge', 'cannot use a state %s, and the server hears nothing of it'),
@@ -103,6 +119,7 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
     ),
   ],
   27: [
+    phases('several-nodes', '27. goes on when its client comes back to node B, which answers what the server says'),
     proxy(
       'bridge/era-bridge',
       'is asked for input, and goes on with the same call when it comes back',
@@ -110,7 +127,10 @@ export const elsewhere: Readonly<Record<number, readonly Shown[]>> = {
     ),
   ],
   28: [proxy('bridge/era-bridge', 'is sent to the URLs that a server wants visited first, and calls again afterwards')],
-  29: [proxy('bridge/era-bridge', 'hears of changes on its GET stream, of resources as it subscribes to them')],
+  29: [
+    proxy('bridge/era-bridge', 'hears of changes on its GET stream, of resources as it subscribes to them'),
+    phases('several-nodes', 'hears at one node of what it has subscribed to at the other'),
+  ],
   30: [proxy('bridge/era-bridge', 'listens by a session of its own, which ends with it')],
   31: [
     proxy(

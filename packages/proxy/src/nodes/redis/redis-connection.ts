@@ -83,7 +83,10 @@ export class RedisConnection {
 
   stop(): void {
     this.#stopped = true;
-    for (const client of [this.#commands, this.#subscriber]) client.disconnect();
+    for (const client of [this.#commands, this.#subscriber]) {
+      hearErrors(client);
+      client.disconnect();
+    }
   }
 
   /** Calls back each time that Redis can be used again, channels included. */
@@ -146,7 +149,11 @@ export class RedisConnection {
     };
     const client = new Redis(how);
     client.on('ready', () => backoff.succeeded());
-    client.on('error', (error: Error) => this.#away(error));
+    client.on('connect', () => hearErrors(client));
+    client.on('error', (error: Error) => {
+      hearErrors(client);
+      this.#away(error);
+    });
     return client;
   }
 
@@ -198,6 +205,17 @@ export class RedisConnection {
     await this.#subscriber.subscribe(...channels);
   }
 }
+
+/**
+ * The client of Redis hears one error of a socket. A handshake that fails may have two, and an error that nobody hears
+ * ends the process.
+ */
+function hearErrors(client: Redis): void {
+  const { stream } = client as { stream?: Redis['stream'] };
+  if (stream && !stream.listeners('error').includes(ignored)) stream.on('error', ignored);
+}
+
+const ignored = (): void => undefined;
 
 function optionsOf({ url, user, password, tls }: RedisAddress): RedisOptions {
   const text = url.reveal();
