@@ -10,6 +10,7 @@ import {
 } from '@signalbox/test-harness';
 
 import { medianOf } from './calls.ts';
+import { type DiskFlush, measureDiskFlush } from './disk-flush.ts';
 import { type Probe, startProbe } from './probe.ts';
 import type { Stall } from './stall-meter.ts';
 
@@ -19,9 +20,13 @@ const backendUrl = 'http://127.0.0.1:9/mcp';
 /** How fast a commit is served. */
 export interface PropagationCost {
   readonly commits: number;
-  /** From the commit in the database to the node's acknowledgement after its swap. */
+  /** From the transaction's last statement, its commit included, to the node's acknowledgement after its swap. */
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of that, what came after the API had answered that it is committed. */
+  readonly afterAnswerP50Ms: number;
+  readonly afterAnswerP99Ms: number;
+  readonly disk: DiskFlush;
 }
 
 /** Over several swaps. */
@@ -69,23 +74,40 @@ export async function measureConfiguration(): Promise<{ propagation: Propagation
 }
 
 async function measurePropagation(system: System): Promise<PropagationCost> {
-  const times: number[] = [];
+  const times: Propagated[] = [];
   for (let i = 0; i < warmUpCommits + commits; i += 1) {
     const applied = await commit(system, 'bench', [
       policy({ tenant: 'bench', name: 'tools', keys, rules: [`tool.name == "t${i}"`] }),
     ]);
     if (i >= warmUpCommits) times.push(applied);
   }
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
-  return { commits, p50Ms: at(0.5), p99Ms: at(0.99) };
+  const at = (share: number, pick: (each: Propagated) => number) =>
+    times.map(pick).toSorted((a, b) => a - b)[Math.floor(times.length * share)] ?? Number.NaN;
+  return {
+    commits,
+    p50Ms: at(0.5, ({ appliedMs }) => appliedMs),
+    p99Ms: at(0.99, ({ appliedMs }) => appliedMs),
+    afterAnswerP50Ms: at(0.5, ({ afterAnswerMs }) => afterAnswerMs),
+    afterAnswerP99Ms: at(0.99, ({ afterAnswerMs }) => afterAnswerMs),
+    disk: measureDiskFlush(),
+  };
 }
 
-/** @returns milliseconds from the commit to the node's acknowledgement. */
-async function commit(system: System, scope: string, resources: readonly ResourceFile[]): Promise<number> {
+/** Of one commit, in milliseconds. */
+interface Propagated {
+  /** From the time that the database gave it to the node's acknowledgement. */
+  readonly appliedMs: number;
+  /** From the answer to the acknowledgement; 0 where the node was faster. */
+  readonly afterAnswerMs: number;
+}
+
+async function commit(system: System, scope: string, resources: readonly ResourceFile[]): Promise<Propagated> {
   const revision = (await system.apply(resources, { wait: false })).get(scope);
-  const report = await system.propagation(scope, revision);
-  return report.nodes.find(({ node }) => node === 'bench')?.appliedAfterMs ?? Number.NaN;
+  const answeredAt = performance.timeOrigin + performance.now();
+  const { nodes, committedAt } = await system.propagation(scope, revision);
+  const appliedMs = nodes.find(({ node }) => node === 'bench')?.appliedAfterMs ?? Number.NaN;
+  const committedAtMs = committedAt ? Number(committedAt.seconds) * 1_000 + committedAt.nanos / 1e6 : Number.NaN;
+  return { appliedMs, afterAnswerMs: Math.max(0, committedAtMs + appliedMs - answeredAt) };
 }
 
 async function measureSwap(system: System, probe: Probe): Promise<SwapCost> {
@@ -117,7 +139,7 @@ async function measureSwap(system: System, probe: Probe): Promise<SwapCost> {
     const stalls: Stall[] = [];
     for (let n = 1; n <= swaps; n += 1) {
       await probe.stats();
-      applied.push(await commit(system, 'large', [change(n)]));
+      applied.push((await commit(system, 'large', [change(n)])).appliedMs);
       stalls.push((await probe.stats()).stall);
     }
     const each = (pick: (values: readonly number[]) => number): Stall => ({

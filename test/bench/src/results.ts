@@ -183,7 +183,8 @@ function otherLines({ swap, idleStreams, propagation }: Results): string[] {
     ...(propagation === undefined
       ? []
       : [
-          `- Commit to applied on one node, over ${propagation.commits} commits: p50 ${ms(propagation.p50Ms)}, p99 ${ms(propagation.p99Ms)}.`,
+          `- Commit to applied on one node, over ${propagation.commits} commits: p50 ${ms(propagation.p50Ms)}, p99 ${ms(propagation.p99Ms)}, which includes the commit itself;`,
+          `  behind the API's answer p50 ${ms(propagation.afterAnswerP50Ms)}, p99 ${ms(propagation.afterAnswerP99Ms)}. The disk alone keeps a page in p50 ${ms(propagation.disk.p50Ms)}, p99 ${ms(propagation.disk.p99Ms)}.`,
         ]),
     ...(swap === undefined
       ? []
