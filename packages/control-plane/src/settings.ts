@@ -304,7 +304,7 @@ export const controlPlaneSettings = {
   }),
   discoveryAdmission: integer({
     name: 'SIGNALBOX_DISCOVERY_ADMISSION',
-    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '500' },
+    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '750' },
     doc: 'Discovery streams that are let in a second; the others are told when to come back.',
   }),
   discoveryBurst: integer({

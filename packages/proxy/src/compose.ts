@@ -40,6 +40,7 @@ import { Listeners, type OpenListener } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
+import { MemberHealth } from './federation/member-health.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
@@ -184,6 +185,7 @@ interface Serving {
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
   readonly upstream: HttpClient;
+  readonly memberHealth: MemberHealth;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -207,7 +209,10 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const listeners = listenersOf(kit, requestHandlerOf(kit, { tables: current, streams, upstream, demand }));
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const shared = { tables: current, streams, upstream, demand, memberHealth };
+  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -217,7 +222,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, retention, demand, draining: false };
+  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -241,7 +246,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 
 function requestHandlerOf(
   kit: Kit,
-  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
+  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
 ): (exchange: Exchange) => void {
   const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
@@ -287,6 +292,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
+    members: () => serving.memberHealth.reports(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,

@@ -4,6 +4,7 @@ import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import { decideFor, type Standing } from '../mcp/authorization.ts';
 import type { Call, CallTarget } from '../mcp/call.ts';
+import type { MethodRule } from '../mcp/codec/codec.ts';
 import { refusals } from '../mcp/errors.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
@@ -22,13 +23,19 @@ import { sendToMember } from './member-exchange.ts';
 export function callMember(call: Call, parameters?: readonly string[]): void {
   const message = call.message as ScannedMessage;
   const target = call.target as CallTarget;
-  const key = call.rule?.subject === 'resource' ? 'uri' : 'name';
+  const key = keyOf(call.rule?.subject);
   const name = message.params && memberValue(message.bytes, message.params, key);
   if (!name) return call.refuse(refusals.internal);
   if (call.method === 'resources/subscribe') federatedSession(call).member(target.state).subscribed(target.own, true);
   if (call.method === 'resources/unsubscribe')
     federatedSession(call).member(target.state).subscribed(target.own, false);
   send(call, target, name, { name: target.own, parameters });
+}
+
+/** Member of `params` that names the subject. */
+function keyOf(subject: MethodRule['subject'] | undefined): string {
+  if (subject === 'task') return 'taskId';
+  return subject === 'resource' ? 'uri' : 'name';
 }
 
 /** `resources/unsubscribe` is nobody's subject: who may not read a resource may still let go of it. */
@@ -101,10 +108,7 @@ function send(call: Call, { state, own }: CallTarget, place: Span, { name, param
   const standing: Standing = { route: call.route as RouteState, credential: call.credential as Credential };
   const answer = new Answer(call, standing, rewriter);
   call.session?.begin(answer);
-  const edits: Edit[] = [
-    { ...id, text: upstreamId },
-    { ...place, text: JSON.stringify(own) },
-  ];
+  const edits: Edit[] = [...call.edits, { ...id, text: upstreamId }, { ...place, text: JSON.stringify(own) }];
   const body = splice(
     bytes,
     edits.sort((a, b) => a.start - b.start),

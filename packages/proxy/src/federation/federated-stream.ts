@@ -59,7 +59,9 @@ export class FederatedStream implements StreamRole {
     const { session } = call;
     const end = (): void => this.#relay.finish(undefined, endings.terminated);
     session?.onEnded(end);
+    if (resume?.kind !== 'call') session?.opened(call);
     call.onEnded = () => {
+      session?.closed(call);
       session?.forget(end);
       this.#stop();
     };
@@ -161,7 +163,9 @@ export class FederatedStream implements StreamRole {
     return sharedEventId(this.#seen);
   }
 
+  /** Each message goes to one of a session's streams. */
   #allChanged(): void {
+    if (this.#call.session?.speaksOn(this.#call) !== true) return;
     for (const kind of changeKinds) this.#changes.changed('', kind);
   }
 

@@ -1,5 +1,6 @@
 import { wrapUri } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import { handleEdits } from '../handles/answer-handles.ts';
 import { memberValue, stringValue } from '../json/members.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
 import { scanBody } from '../json/scan.ts';
@@ -49,7 +50,8 @@ export class MemberEvents {
     if (scanned.kind !== 'message') return [];
     const { message } = scanned;
     if (message.method === undefined) return this.#answer(message, standing);
-    return message.id ? this.#request(message, message.id) : this.#notification(message, standing);
+    const edits = message.id ? this.#request(message, message.id) : this.#notification(message, standing);
+    return edits && [...edits, ...handleEdits(this.#call, this.#leg.state, message)];
   }
 
   /**

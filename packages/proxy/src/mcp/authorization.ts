@@ -82,9 +82,16 @@ export function subjectOf(call: Call, standing: Standing): McpSubject | undefine
       return message.name === undefined ? undefined : { kind: 'prompt', name: message.name };
     case 'resource':
       return message.uri === undefined ? undefined : { kind: 'resource', uri: message.uri };
+    case 'task':
+      return call.subject;
     case 'none':
       return undefined;
   }
+}
+
+/** What a task is about: the tool whose call it is. */
+export function taskSubject(tool: string): McpSubject {
+  return { kind: 'tool', name: tool, args: noArgs };
 }
 
 /** What an entry of a list is about. */

@@ -8,6 +8,7 @@ import { modernCodec } from '../mcp/codec/rev2026-07-28.ts';
 import { refusals } from '../mcp/errors.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import type { Credential } from '../session/credential.ts';
+import { authorizeTask } from './authorize-task.ts';
 import { refuse, type Step } from './step.ts';
 
 /**
@@ -35,6 +36,7 @@ function authorizeRequest(call: Call): Step | Promise<Step> {
   const { rule } = call;
   if (!rule) return refuse(call, call.era === 'modern' ? refusals.unknownModernMethod : refusals.unknownMethod);
   if (rule.subject === 'none') return allow(call);
+  if (rule.subject === 'task') return authorizeTask(call);
   return call.metaTool ? allowMetaTool(call, call.metaTool) : authorizeSubject(call, rule);
 }
 

@@ -217,7 +217,7 @@ describe('a virtual server of several members of the modern era', () => {
     stream!.close();
   });
 
-  it('23. Members of the other era are presented to a client of this one, beside members of its own and alone.', async () => {
+  it('31. Members of the other era are presented to a client of this one, beside members of its own and alone.', async () => {
     const legacy = await startMemberServer({ tools: ['old'] });
     await present({}, { two: legacy.url });
     expect(await client.toolNamesModern()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold', 'two__old']);
@@ -229,7 +229,7 @@ describe('a virtual server of several members of the modern era', () => {
     await legacy.stop();
   });
 
-  it('23. A client of the legacy era has a session with members of this one.', async () => {
+  it('26. A client of the legacy era has a session with members of this one.', async () => {
     const legacy = await startMemberServer({ tools: ['old'] });
     await present({}, { two: legacy.url });
     expect((await client.initialize()).status).toBe(200);
