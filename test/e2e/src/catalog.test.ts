@@ -21,8 +21,8 @@ import {
   tenant,
   until,
 } from '@signalbox/test-harness';
-import { memoryCli, run } from 'signalbox/testing';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { callCli } from './cli-call.ts';
 import { databaseOptions } from './store-fixture.ts';
 
 const forecast = {
@@ -85,10 +85,8 @@ function version(name: string, wanted: bigint): Promise<Catalog> {
   });
 }
 
-async function cli(...args: string[]) {
-  const environment = { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken };
-  const memory = memoryCli({ environment });
-  return { status: await run(args, memory), ...memory.printed };
+function cli(...args: string[]) {
+  return callCli(args, { environment: { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken } });
 }
 
 async function refusal(promise: Promise<unknown>): Promise<ConnectError> {

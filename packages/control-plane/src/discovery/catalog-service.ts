@@ -10,7 +10,7 @@ import {
   type ReportCatalogResponse,
   ReportCatalogResponseSchema,
 } from '@signalbox/proto/signalbox/node/v1/catalog_service_pb.ts';
-import type { Counter, Logger, Metrics } from '@signalbox/runtime';
+import type { Clock, Counter, Logger, Metrics } from '@signalbox/runtime';
 import { CallFailure, type GrpcServer, handleUnary, type UnaryCall } from '@signalbox/xds';
 
 import { BackendGateways } from '../catalog/backend-gateways.ts';
@@ -35,6 +35,7 @@ export interface CatalogServiceOptions {
   readonly claims: number;
   readonly leaseMs: number;
   readonly limits: FindingLimits;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -45,8 +46,10 @@ interface Claimed {
   readonly resource: StoredResource;
 }
 
-/** Servers that are looked through for some that a node may look at: pages, and servers of a page. */
-const search = { pages: 5, rows: 1_000 };
+/** What is looked through for servers that a node may look at: tenants, pages, and servers of a page. */
+const search = { tenants: 100, pages: 5, rows: 1_000 };
+/** How long it is taken as known which tenants have servers that are due, in milliseconds. */
+const dueMs = 500;
 
 /** Tells nodes which servers to look at, and hears what these have. */
 export class CatalogService {
@@ -54,6 +57,8 @@ export class CatalogService {
   readonly #gateways = new BackendGateways();
   readonly #findings: (state: string) => Counter;
   readonly #changes: Counter;
+  #due: { readonly atMs: number; readonly tenants: Promise<readonly string[]> } | undefined;
+  #turn = 0;
 
   constructor(options: CatalogServiceOptions) {
     const { metrics } = options;
@@ -107,7 +112,7 @@ export class CatalogService {
     limit: number,
   ): Promise<Claimed[]> {
     const { store } = this.#options;
-    const tenants = (await store.dueTenants()).filter(mayKnow);
+    const tenants = this.#someOf((await this.#dueTenants()).filter(mayKnow));
     const found: Claimed[] = [];
     for (let page = 0; tenants.length > 0 && page < search.pages && found.length < limit; page += 1) {
       const due = await store.due(tenants, { limit: search.rows, offset: page * search.rows });
@@ -118,6 +123,26 @@ export class CatalogService {
       if (due.length < search.rows) break;
     }
     return found;
+  }
+
+  /** Read once for all nodes that ask in a short while. */
+  async #dueTenants(): Promise<readonly string[]> {
+    const { store, clock, askMs } = this.#options;
+    const now = clock.monotonic();
+    if (!this.#due || now - this.#due.atMs >= Math.min(dueMs, askMs)) {
+      const tenants = store.dueTenants();
+      this.#due = { atMs: now, tenants };
+      tenants.catch(() => (this.#due = undefined));
+    }
+    return this.#due.tenants;
+  }
+
+  /** Each question looks through other tenants, so that none waits behind those that nobody can look at. */
+  #someOf(tenants: readonly string[]): readonly string[] {
+    if (tenants.length <= search.tenants) return tenants;
+    this.#turn += 1;
+    const start = (this.#turn * search.tenants) % tenants.length;
+    return [...tenants.slice(start), ...tenants.slice(0, start)].slice(0, search.tenants);
   }
 
   /** The Backend, if nodes of the gateway are the ones to look at it. */

@@ -45,7 +45,10 @@ export interface CatalogLease {
 /** Names that a version remembers of what has changed. */
 const rememberedNames = 20;
 
-/** What MCP servers have, in the database. Statements about what one has see its tenant alone. */
+/**
+ * What MCP servers have, in the database. Statements about what one has see its tenant alone. What is due is compared with the
+ * time of the statement, which is one value: an index finds it.
+ */
 export class CatalogStore {
   readonly #options: CatalogStoreOptions;
 
@@ -79,7 +82,7 @@ export class CatalogStore {
   dueTenants(): Promise<readonly string[]> {
     return this.#options.database.read(operatorScope, async ({ sql }) => {
       const rows = await sql<{ tenant: string }[]>`select distinct tenant from signalbox.catalog
-        where due_at <= clock_timestamp()`;
+        where due_at <= statement_timestamp()`;
       return rows.map(({ tenant }) => tenant);
     });
   }
@@ -92,7 +95,7 @@ export class CatalogStore {
     return this.#options.database.read(
       operatorScope,
       ({ sql }) => sql<{ tenant: string; backend: string }[]>`select tenant, backend from signalbox.catalog
-        where due_at <= clock_timestamp()
+        where due_at <= statement_timestamp()
           and tenant in (select jsonb_array_elements_text(${sql.json([...tenants])}::jsonb))
         order by due_at, tenant, backend limit ${page.limit} offset ${page.offset}`,
     );
@@ -110,7 +113,7 @@ export class CatalogStore {
         free as (
           select c.tenant, c.backend, wanted.lease from signalbox.catalog c
           join wanted on wanted.tenant = c.tenant and wanted.backend = c.backend
-          where c.due_at <= clock_timestamp() for update of c skip locked)
+          where c.due_at <= statement_timestamp() for update of c skip locked)
         update signalbox.catalog c
         set lease = free.lease, due_at = clock_timestamp() + ${milliseconds(leaseMs)}::interval
         from free where c.tenant = free.tenant and c.backend = free.backend

@@ -350,6 +350,22 @@ describe('a virtual server of several members of the modern era', () => {
       ]);
     });
 
+    it('27. Carries the questions of a member of the other era, and the answers to them.', async () => {
+      const legacy = await startMemberServer({ tools: ['ask'] });
+      const backends = { one: one.url, two: legacy.url };
+      const keys = { alice: 'alice-key' };
+      await system.apply(federatedRoute({ name: 'all', backends, keys, rules: ['true'], spec: { toolSearch: {} } }));
+      const able = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } } };
+      const params = { name: 'call_tool', arguments: { name: 'two__ask', arguments: {} }, _meta: able };
+      const { resultType, inputRequests, requestState } = (await ask('tools/call', params)).result as any;
+      expect(resultType).toBe('input_required');
+      const [key] = Object.keys(inputRequests as object);
+      const inputResponses = { [key ?? '']: { action: 'accept', content: { name: 'Ada' } } };
+      const answered: any = (await ask('tools/call', { ...params, inputResponses, requestState })).result;
+      expect(JSON.parse(answered.content[0].text)).toEqual({ action: 'accept', content: { name: 'Ada' } });
+      await legacy.stop();
+    });
+
     it('tells the model what is wrong with a call that names nothing.', async () => {
       await search();
       for (const args of [{}, { name: 1 }, { name: 'one__echo', arguments: [] }]) {
