@@ -13,11 +13,11 @@ import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { type Clock, jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
 
 import { type Admin, adminClient } from './admin.ts';
-import { createDatabase } from './databases.ts';
+import { createMigratedDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
 import type { ResourceFile } from './resources.ts';
 import { nodeListens, startSystemNode, type SystemNode } from './system-node.ts';
-import { until } from './until.ts';
+import { patienceMs, until } from './until.ts';
 
 export interface StartSystemOptions {
   /** The run's Postgres: `inject('pgUrl')`. The system gets a database of its own. */
@@ -118,7 +118,7 @@ class TestSystem implements System {
   static async create(options: StartSystemOptions): Promise<TestSystem> {
     const folder = await mkdtemp(join(tmpdir(), 'signalbox-test-'));
     const ports = { api: await freePort(), discovery: await freePort() };
-    return new TestSystem(options, { databaseUrl: await createDatabase(options.pgUrl), folder, ports });
+    return new TestSystem(options, { databaseUrl: await createMigratedDatabase(options.pgUrl), folder, ports });
   }
 
   get admin(): Admin {
@@ -224,7 +224,7 @@ class TestSystem implements System {
   }
 
   async propagation(scope: string, revision: bigint | undefined): Promise<Propagation> {
-    const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: 10_000 });
+    const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: patienceMs });
     for await (const { propagation } of reports) if (propagation?.done) return propagation;
     throw new Error(`the reports about revision ${revision} of ${scope} ended before they were done`);
   }

@@ -1,6 +1,10 @@
 import { systemClock } from '@signalbox/runtime';
 
-const pollMs = 5;
+/** How long a test waits for what should happen at once. Generous: two cores are shared by everything. */
+export const patienceMs = 30_000;
+
+/** Looks take time from what is waited for: each pause is a tenth of the wait so far, within these. */
+const pauseMs = { least: 5, most: 50 };
 
 /**
  * Waits for a state that nobody announces, by looking again and again.
@@ -10,9 +14,10 @@ const pollMs = 5;
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  withinMs = 10_000,
+  withinMs = patienceMs,
 ): Promise<T> {
-  const deadline = systemClock.monotonic() + withinMs;
+  const began = systemClock.monotonic();
+  const deadline = began + withinMs;
   let last: unknown = 'not there';
   do {
     try {
@@ -21,7 +26,8 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    await systemClock.sleep(pollMs);
+    const waited = systemClock.monotonic() - began;
+    await systemClock.sleep(Math.min(pauseMs.most, Math.max(pauseMs.least, waited / 10)));
   } while (systemClock.monotonic() < deadline);
   throw new Error(`waited ${withinMs} ms for ${what}: ${String(last)}`);
 }

@@ -5,9 +5,11 @@ import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
 import type { BridgeContext } from './bridge-context.ts';
+import { headerOf } from './header-of.ts';
 import { askingNode, handAnswer, takeAnswers } from './legacy-client/handed-answer.ts';
 import { BridgedCall } from './legacy-client/call.ts';
 import { BridgedInitialize } from './legacy-client/initialize.ts';
+import { ToolHeaders } from './legacy-client/tool-headers.ts';
 import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
 import { BridgedStream } from './legacy-client/stream.ts';
 import { jsonType, LocalAnswer } from './local-answer.ts';
@@ -35,10 +37,12 @@ export class EraBridge implements Upstream {
   readonly #sessions: BridgedSessions;
   readonly #legacySessions: LegacySessions;
   readonly #parked: ParkedCalls;
+  readonly #legacyParts: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders };
 
   constructor(context: BridgeContext) {
     this.#context = context;
-    this.#sessions = new BridgedSessions(context.limits.bridge.sessions);
+    this.#legacyParts = { context, toolHeaders: new ToolHeaders(context) };
+    this.#sessions = new BridgedSessions(context);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
     takeRetries(context, this.#parked);
@@ -48,14 +52,14 @@ export class EraBridge implements Upstream {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
     const { headers, body, legacyFor } = request;
     if (legacyFor !== undefined) return this.#toLegacy(request, legacyFor, handler);
-    const id = valueOf(headers, 'Mcp-Session-Id');
+    const id = headerOf(headers, 'Mcp-Session-Id');
     if (id !== undefined) {
-      const session = this.#sessions.of(id);
+      const session = this.#sessions.of(id, request.peer?.tenant ?? '');
       return session
         ? this.#inSession(id, session, request, handler)
         : this.#context.upstream.dispatch(request, handler);
     }
-    const mayBegin = body !== undefined && body.includes(initialize) && valueOf(headers, 'Mcp-Method') === undefined;
+    const mayBegin = body !== undefined && body.includes(initialize) && headerOf(headers, 'Mcp-Method') === undefined;
     const message = mayBegin ? this.#read(body) : undefined;
     if (message?.method !== 'initialize' || !message.id) return this.#context.upstream.dispatch(request, handler);
     return new BridgedInitialize(this.#context, { request, message }, handler).begin();
@@ -71,7 +75,7 @@ export class EraBridge implements Upstream {
 
   /** A session is over, as another node has said. */
   endSession(id: string): void {
-    this.#sessions.end(id);
+    this.#sessions.forget(id);
   }
 
   /** A modern client's request for a legacy server. */
@@ -123,7 +127,8 @@ export class EraBridge implements Upstream {
       case 'logging/setLevel': {
         const level = params && memberValue(bytes, params, 'level');
         if (!level) return refused(message, handler, 'params.level is required');
-        session.level = bytes.toString('utf8', level.start, level.end);
+        const said = bytes.toString('utf8', level.start, level.end);
+        this.#sessions.change(session, () => void (session.level = said));
         return done(message, handler);
       }
       case 'resources/subscribe':
@@ -133,7 +138,7 @@ export class EraBridge implements Upstream {
       }
       default:
         if (message.paramsType === 'other') return refused(message, handler, 'params must be an object');
-        return new BridgedCall(this.#context, session, asked, handler).begin();
+        return new BridgedCall(this.#legacyParts, session, asked, handler).begin();
     }
   }
 
@@ -143,12 +148,17 @@ export class EraBridge implements Upstream {
     uri: string,
     handler: UpstreamHandler,
   ): UpstreamExchange {
-    const before = session.subscriptions.size;
     const { subscriptions } = this.#context.limits.bridge;
-    if (message.method === 'resources/unsubscribe') session.subscriptions.delete(uri);
-    else if (before < subscriptions || session.subscriptions.has(uri)) session.subscriptions.add(uri);
-    else return refused(message, handler, `a session has at most ${subscriptions} subscriptions`);
-    if (session.subscriptions.size !== before) for (const stream of session.streams) stream.listenAnew();
+    const isWanted = message.method === 'resources/subscribe';
+    if (isWanted && session.subscriptions.size >= subscriptions && !session.subscriptions.has(uri)) {
+      return refused(message, handler, `a session has at most ${subscriptions} subscriptions`);
+    }
+    this.#sessions.change(session, () => {
+      const before = session.subscriptions.size;
+      if (isWanted) session.subscriptions.add(uri);
+      else session.subscriptions.delete(uri);
+      if (session.subscriptions.size !== before) for (const stream of session.streams) stream.listenAnew();
+    });
     return done(message, handler);
   }
 
@@ -189,12 +199,6 @@ export class EraBridge implements Upstream {
 }
 
 const initialize = Buffer.from('"initialize"');
-
-/** @param name as this package writes it. */
-function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < headers.length; at += 2) if (headers[at] === name) return headers[at + 1];
-  return undefined;
-}
 
 function done(message: ScannedMessage, handler: UpstreamHandler): LocalAnswer {
   return new LocalAnswer(handler, { status: 200, headers: jsonType }, emptyAnswer(message));
