@@ -146,6 +146,8 @@ export class AdsStream {
     this.#options.observer.heard(opened.info);
     if (this.#waitingSinceMs !== undefined) this.#waitingSinceMs = this.#options.clock.monotonic();
     const { types } = opened.session;
+    // The text that all streams have, instead of one of its own.
+    request.typeUrl = opened.context.order.types.get(request.typeUrl)?.typeUrl ?? request.typeUrl;
     this.#step(opened, { kind: 'request', request });
     if (this.#phase !== 'open') return;
     if (changesSubscription(request, types)) this.#askedFor(opened);

@@ -34,7 +34,8 @@ const head = {
 /** One call as the server holds it: messages in, bytes that are framed already out, and a status. */
 export class GrpcCall {
   readonly path: string;
-  readonly metadata: Metadata;
+  /** Of all that a client sends along, what says who it is: thousands of calls stay open. */
+  readonly #authorization: string | undefined;
   readonly #connection: GrpcConnection;
   readonly #stream: ServerHttp2Stream;
   readonly #reader: MessageReader;
@@ -47,13 +48,20 @@ export class GrpcCall {
 
   constructor(connection: GrpcConnection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
     this.path = String(headers[constants.HTTP2_HEADER_PATH] ?? '');
-    this.metadata = Metadata.fromHttp2Headers(headers);
+    this.#authorization = headers.authorization;
     this.#connection = connection;
     this.#stream = stream;
     this.#reader = new MessageReader(connection.maxRequestBytes);
     // Without a listener an error of the stream would be an exception.
     stream.on('error', (error: Error) => this.#broken(error.message));
     stream.on('close', () => this.#broken('the client cancelled the stream, or its connection ended'));
+  }
+
+  /** What the client says of itself: the header `authorization`. */
+  get metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#authorization !== undefined) metadata.set('authorization', this.#authorization);
+    return metadata;
   }
 
   /** The client's certificate in DER, if it has shown one that is trusted. */

@@ -27,6 +27,8 @@ export interface GrpcServerOptions {
 
 export type CallHandler = (call: GrpcCall) => void;
 
+/** Connections that may wait to be taken: a fleet comes back at one moment. */
+const backlog = 4_096;
 /** Of all headers of a call. */
 const maxHeaderBytes = 16 * 1024;
 const maxHeaders = 100;
@@ -69,7 +71,7 @@ export class GrpcServer {
   listen({ host, port }: { readonly host: string; readonly port: number }): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(port, host, () => resolve((this.#server.address() as AddressInfo).port));
+      this.#server.listen({ port, host, backlog }, () => resolve((this.#server.address() as AddressInfo).port));
     });
   }
 

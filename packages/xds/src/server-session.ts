@@ -288,7 +288,7 @@ class Turn {
     const faults = [...state.faults, ...newFaults];
     const isLastPart = state.parts.length === 0;
     const isAnswered = true;
-    this.#types.set(typeUrl, { ...state, inFlight: undefined, isAnswered, faults: isLastPart ? [] : faults });
+    this.#types.set(typeUrl, { ...state, inFlight: undefined, isAnswered, faults: isLastPart ? noFaults : faults });
     if (answered.isHeartbeat) return;
     if (!this.#closesRound(typeUrl)) {
       if (newFaults.length === 0) return this.#acknowledged(typeUrl, answered.delta);
@@ -377,14 +377,14 @@ class Turn {
       const { delta, answer, coverage, subscription, isWhole } = composed;
       const isEmpty = delta.updated.length === 0 && delta.removed.length === 0;
       const whole = isWhole ? [delta] : encoder.split(delta);
-      const parts = isEmpty && !answer ? [] : whole;
+      const parts = isEmpty && !answer ? noParts : whole;
       state = { ...state, subscription, parts, coverage, late: joinedLate(state.late, composed.late) };
       if (parts.length === 0) this.#settledWithoutResponse(typeUrl, coverage);
     }
     const [delta, ...parts] = state.parts;
     if (!delta) return void this.#types.set(typeUrl, state);
     const isFirst = state.lastNonce === '';
-    this.#transmit(typeUrl, { ...state, parts }, delta);
+    this.#transmit(typeUrl, { ...state, parts: parts.length === 0 ? noParts : parts }, delta);
     if (parts.length === 0 && this.#closesRound(typeUrl)) {
       this.#effects.push({ kind: 'sent', collections: this.#covered(state.coverage) });
     }
@@ -445,9 +445,21 @@ function joinedLate(one: LateRemovals | undefined, other: LateRemovals | undefin
   return { removed: [...one.removed, ...other.removed], retained: [...one.retained, ...other.retained] };
 }
 
+/** One of each for all streams: they have one of each for each type. */
+const noParts: readonly ResourceDelta[] = [];
+const noFaults: readonly ResourceFault[] = [];
+
 /** A type of which nothing has been sent. */
 const unsent: Omit<TypeState, 'subscription'> = {
-  ...{ inFlight: undefined, parts: [], coverage: [], faults: [], late: undefined, lastNonce: '', isAnswered: false },
+  ...{
+    inFlight: undefined,
+    parts: noParts,
+    coverage: [],
+    faults: noFaults,
+    late: undefined,
+    lastNonce: '',
+    isAnswered: false,
+  },
 };
 
 function invalid(message: string): StreamEnd {

@@ -200,7 +200,7 @@ export function compose(
       : new Composition(subscription, collections).run();
   const late = type?.removesLate ? removedByChange(subscription, delta) : noNames;
   return {
-    subscription: { ...subscription, owed: nothing },
+    subscription: paid(subscription, type),
     delta: late.size === 0 ? delta : { ...delta, removed: delta.removed.filter((name) => !late.has(name)) },
     answer: owed.answer,
     coverage: coverageOf(subscription),
@@ -210,6 +210,19 @@ export function compose(
 }
 
 const noNames: ReadonlySet<string> = new Set();
+
+/** Wildcards that owe nothing, by the type that is served: one for all streams, which have one of each type. */
+const settledWildcards = new WeakMap<FamilyType, Subscription>();
+
+/** A subscription that owes nothing any more. */
+function paid(subscription: Subscription, type: FamilyType | undefined): Subscription {
+  const { wildcard, isExplicit, globs, names } = subscription;
+  const settled = { ...subscription, owed: nothing };
+  if (!type || !wildcard || isExplicit || globs.size > 0 || names.size > 0) return settled;
+  const known = settledWildcards.get(type) ?? settled;
+  settledWildcards.set(type, known);
+  return known;
+}
 
 /** What the client did not just ask for, and so learns about because it went. */
 function removedByChange({ owed }: Subscription, { removed }: ResourceDelta): ReadonlySet<string> {

@@ -28,6 +28,9 @@ export interface CommitRateOptions {
   readonly folder: string;
 }
 
+/** A process that has just started is slower than it will be. */
+const warmUpSeconds = 5;
+
 export async function measureCommitRate(options: CommitRateOptions): Promise<CommitRate> {
   const { plane, databaseUrl, writers, seconds, folder } = options;
   const tenants = Array.from({ length: writers }, (_, n) => writerName(n));
@@ -37,6 +40,7 @@ export async function measureCommitRate(options: CommitRateOptions): Promise<Com
   }
   const script = join(folder, 'commit.sql');
   await writeFile(script, await recordScript(options));
+  await apiRate(plane, tenants, Math.min(warmUpSeconds, seconds));
   const viaApi = await apiRate(plane, tenants, seconds);
   const pgbench = findProgram('pgbench');
   const statementsAlone = pgbench && (await pgbenchRate([pgbench, databaseUrl, script], writers, seconds));

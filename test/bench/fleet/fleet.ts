@@ -32,7 +32,7 @@ const types = [...kinds.map((kind) => typeUrlOf(kind)), typeUrlOf('Manifest')];
 const manifestType = typeUrlOf('Manifest');
 const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 /** How long connecting all may take. */
-const connectWithinMs = 60_000;
+const connectWithinMs = 120_000;
 /** How often to look whether all have arrived, in milliseconds. */
 const lookMs = 10;
 /** How long a node waits that was cut off and not told for how long, in milliseconds. */
