@@ -25,7 +25,7 @@ async function runMany(from: number, count: number): Promise<void> {
       console.log(`  npm run sim -- --seed ${seed}`);
       if (values.stop) break;
     }
-    if ((seed - from + 1) % 250 === 0) console.log(`${seed - from + 1} seeds, ${failed.length} failed`);
+    if ((seed - from + 1) % 100 === 0) console.log(`${seed - from + 1} seeds, ${failed.length} failed`);
   }
   console.log(`${count} seeds from ${from}: ${failed.length === 0 ? 'all passed' : `${failed.length} failed`}`);
   process.exit(failed.length === 0 ? 0 : 1);

@@ -5,7 +5,7 @@ import { returnMs } from './simulated-replica.ts';
 import type { NodePlace, World } from './world.ts';
 
 /** How often somebody asks, in milliseconds. */
-const askMs = 150;
+const askMs = 60;
 /** A connection that has lasted so long has been told of. */
 const knownMs = 700;
 
@@ -34,10 +34,13 @@ export class PropagationWatch {
   }
 
   #known(): Watched['known'] {
-    const { nodes, clock, database } = this.#world;
+    const { nodes, clock, database, relayLink } = this.#world;
     if (!database.isUp) return [];
+    const isLong = ({ connectedSinceMs = Infinity }: NodePlace['link']) => clock.now() - connectedSinceMs >= knownMs;
+    // Of those below it nobody else can speak.
+    const isTold = ({ plan, link }: NodePlace) => isLong(link) && (plan.isBelowRelay !== true || isLong(relayLink));
     return nodes
-      .filter(({ running, connectedSinceMs }) => running && clock.now() - (connectedSinceMs ?? Infinity) >= knownMs)
+      .filter((place) => place.running && isTold(place))
       .map((place) => ({ place, startedAtMs: place.startedAtMs }));
   }
 

@@ -52,7 +52,7 @@ async function trouble(world: World): Promise<void> {
     void world.database.hold(world.pick(3_000));
   } else if (dice < 0.68) {
     world.note(`the connection of ${place?.plan.id} is cut`);
-    place?.pipe?.cut();
+    place?.link.pipe?.cut();
   } else if (dice < 0.74 && place) {
     world.killNode(place);
     later(1_000, () => void world.startNode(place));
@@ -72,7 +72,7 @@ function relayTrouble(world: World, later: (withinMs: number, act: () => unknown
   if (!world.plan.hasRelay) return;
   if (world.random.fraction() < 0.5) {
     world.note('the connection of the relay is cut');
-    return world.relayPipe?.cut();
+    return world.relayLink.pipe?.cut();
   }
   world.killRelay();
   later(1_000, () => world.startRelay());

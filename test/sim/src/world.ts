@@ -22,8 +22,13 @@ export interface NodePlace {
   readonly disk: Map<string, LastGoodSet>;
   running: SimulatedNode | undefined;
   startedAtMs: number;
+  readonly link: Link;
+}
+
+/** A way to a server. */
+interface Link {
   pipe: PipeTransport | undefined;
-  /** Since when it has been answered on its stream; undefined without one. */
+  /** Since when it has been let in on its stream; undefined without one. */
   connectedSinceMs: number | undefined;
 }
 
@@ -50,7 +55,7 @@ export class World {
   readonly replicas: (SimulatedReplica | undefined)[];
   readonly nodes: readonly NodePlace[];
   relay: SimulatedRelay | undefined;
-  relayPipe: PipeTransport | undefined;
+  readonly relayLink: Link = { pipe: undefined, connectedSinceMs: undefined };
   /** What happened, for whoever looks into a seed. */
   readonly trace: string[] = [];
   readonly watch: PropagationWatch | undefined;
@@ -68,8 +73,10 @@ export class World {
     this.invariants = new Invariants(this.database, this.operator);
     this.#startedMs = this.clock.now();
     this.replicas = Array.from({ length: this.plan.replicas }, () => undefined);
-    const nothing = { running: undefined, startedAtMs: 0, pipe: undefined, connectedSinceMs: undefined };
-    this.nodes = this.plan.nodes.map((plan) => ({ plan, disk: new Map(), ...nothing }));
+    this.nodes = this.plan.nodes.map((plan) => {
+      const link = { pipe: undefined, connectedSinceMs: undefined };
+      return { plan, disk: new Map(), link, running: undefined, startedAtMs: 0 };
+    });
     const owners = this.plan.nodes.map(({ id: name, rights, groups = [] }) => ({ name, rights, groups }));
     const relay = { name: 'relay', rights: null, groups: [] };
     this.#credentials = new Map([...owners, relay].map((credential) => [credential.name, credential]));
@@ -111,7 +118,7 @@ export class World {
     this.note(`the relay starts ${this.#relayDisk.kept ? 'from its disk' : 'with nothing'}`);
     this.relay = new SimulatedRelay({
       ...{ ...this.#serving('relay', true), database: this.database, disk: this.#relayDisk, token: 'relay' },
-      transport: this.#way('relay', (pipe) => (this.relayPipe = pipe)),
+      transport: this.#way('relay', this.relayLink),
     });
   }
 
@@ -120,7 +127,7 @@ export class World {
     this.note('the relay is killed');
     this.relay.kill();
     this.relay = undefined;
-    this.relayPipe?.cut();
+    this.relayLink.pipe?.cut();
   }
 
   async startNode(place: NodePlace): Promise<void> {
@@ -130,7 +137,7 @@ export class World {
     const held = new Map(Array.from(disk, ([scope, { snapshot }]) => [scope, snapshot.revision]));
     const node: SimulatedNode = new SimulatedNode({
       ...{ ...plan, disk, clock: this.clock, random: this.random },
-      transport: this.#way(plan.id, (pipe) => (place.pipe = pipe), place),
+      transport: this.#way(plan.id, place.link, plan.isBelowRelay),
       onUpdate: (update) => this.invariants.update(plan, update, node.asked),
       onTable: (table) => {
         if (place.running !== node && !isStarting) return;
@@ -152,7 +159,7 @@ export class World {
     this.note(`node ${place.plan.id} is killed`);
     place.running.kill();
     place.running = undefined;
-    place.pipe?.cut();
+    place.link.pipe?.cut();
     this.invariants.killed(place.plan.id);
   }
 
@@ -229,10 +236,10 @@ export class World {
   }
 
   /** To a server of those that run; a connection lives as long as it does. */
-  #way(token: string, onPipe: (pipe: PipeTransport) => void, place?: NodePlace): ClientTransport {
+  #way(token: string, link: Link, isBelowRelay = false): ClientTransport {
     return {
       open: (listener) => {
-        const servers = place?.plan.isBelowRelay === true ? [this.relay] : this.replicas;
+        const servers = isBelowRelay ? [this.relay] : this.replicas;
         const running: readonly Server[] = servers.filter((server) => server !== undefined);
         const server = running[this.pick(running.length)];
         if (!server) return this.#nobody(listener);
@@ -240,23 +247,23 @@ export class World {
           ...{ clock: this.clock, random: this.random, maxDelayMs: this.plan.maxDelayMs },
           headers: { authorization: token },
         });
-        onPipe(pipe);
+        link.pipe = pipe;
         server.connected(pipe);
-        return pipe.open(place ? this.#watched(listener, place) : listener);
+        return pipe.open(this.#watched(listener, link));
       },
     };
   }
 
-  /** Notes since when a node has been connected. */
-  #watched(listener: Listener, place: NodePlace): Listener {
+  /** Notes since when somebody has been connected. */
+  #watched(listener: Listener, link: Link): Listener {
     return {
       onAccepted: () => {
-        place.connectedSinceMs = this.clock.now();
+        link.connectedSinceMs = this.clock.now();
         listener.onAccepted();
       },
       onResponse: (response) => listener.onResponse(response),
       onEnd: (code, detail, retryAfterMs) => {
-        place.connectedSinceMs = undefined;
+        link.connectedSinceMs = undefined;
         listener.onEnd(code, detail, retryAfterMs);
       },
     };

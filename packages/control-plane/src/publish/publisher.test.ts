@@ -75,6 +75,52 @@ describe('the publisher', () => {
     expect(changes.slice(2)).toEqual([['acme@4']]);
   });
 
+  it('shows nothing of a tenant that is gone to one that comes under its name, before that has a revision', async () => {
+    const { feed, clock, publisher, changes } = publishing();
+    feed.addTenant('acme');
+    feed.commit('acme', { 'Backend/b': '1' });
+    await publisher.start();
+    // As a relay hears of it: what is gone is sent no more, and no revision says that it was emptied.
+    feed.commit('operator', { 'Tenant/acme': null });
+    await clock.advance(10);
+    changes.length = 0;
+    feed.addTenant('acme');
+    await clock.advance(10);
+    expect(changes).toEqual([['operator@3', 'acme@0']]);
+    expect(manifestOf(publisher, 'acme')).toMatchObject({ revision: 0n, resourceCount: 0 });
+    expect(publisher.snapshot('acme')?.resources.size).toBe(0);
+    feed.commit('acme', { 'Backend/b': null, 'Backend/c': '1' });
+    await clock.advance(10);
+    expect(manifestOf(publisher, 'acme')).toMatchObject({
+      revision: 2n,
+      hash: setHash([storedText('Backend', 'c', '1')]),
+    });
+  });
+
+  it('shows a tenant that was out of sight as it was when it is told that it is back', async () => {
+    const { feed, clock, publisher } = publishing();
+    feed.addTenant('acme');
+    feed.commit('acme', { 'Backend/b': '1' });
+    await publisher.start();
+    feed.commit('operator', { 'Tenant/acme': null });
+    await clock.advance(10);
+    const back = { scope: 'acme', revision: 1n, committedAtMs: 0, removalsConfirmed: 0n, changes: [] };
+    feed.deliver([feed.prepare('operator', { 'Tenant/acme': 'a tenant' }), back]);
+    await clock.advance(10);
+    expect(manifestOf(publisher, 'acme')).toMatchObject({ revision: 1n, resourceCount: 1 });
+  });
+
+  it('shows nothing of such a tenant after a start from what was kept, either', async () => {
+    const { feed, clock, publisher } = publishing();
+    feed.addTenant('acme');
+    feed.commit('acme', { 'Backend/b': '1' });
+    feed.commit('operator', { 'Tenant/acme': null });
+    await publisher.start();
+    feed.addTenant('acme');
+    await clock.advance(10);
+    expect(manifestOf(publisher, 'acme')).toMatchObject({ revision: 0n, resourceCount: 0 });
+  });
+
   it('sends at most one response per debounce interval and one more, the last with the final state [56]', async () => {
     const { feed, clock, publisher, changes } = publishing();
     feed.addTenant('acme');

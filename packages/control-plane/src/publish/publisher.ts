@@ -34,6 +34,8 @@ interface PublishedScope {
   known: bigint;
   /** Committed and not published yet, in order. */
   waiting: CommittedRevision[];
+  /** What is shown while the state is that of a tenant that had the name before; undefined: the state is. */
+  past: ScopeState | undefined;
   readonly debounce: Debounce;
 }
 
@@ -45,6 +47,7 @@ interface PublishedScope {
  * 3. A tenant's collection exists while the operator's published scope has a Tenant of its name: before its first
  *    revision is known as an empty one at revision 0. So a replica that lags behind says an older revision to a node that
  *    comes from another, instead of nothing, and the node keeps what it serves.
+ *    What a tenant had that is gone is never shown of one that comes under its name.
  * 4. The highest revision wins: hearing of one again changes nothing.
  * 5. A revision that is being rolled out is published together with the one before, and with who gets which.
  */
@@ -81,7 +84,7 @@ export class Publisher implements CollectionSource {
   }
 
   get(id: string): Collection | undefined {
-    return this.#published(id)?.state.collection;
+    return this.#shown(id)?.collection;
   }
 
   /** Scopes that are in different states for different nodes. */
@@ -90,7 +93,8 @@ export class Publisher implements CollectionSource {
   }
 
   staged(id: string): ScopeStages | undefined {
-    return this.#published(id)?.stages;
+    const scope = this.#published(id);
+    return scope?.past ? undefined : scope?.stages;
   }
 
   *ids(): Iterable<string> {
@@ -111,20 +115,20 @@ export class Publisher implements CollectionSource {
 
   /** When the newest published revision of a scope was committed, in milliseconds since the epoch. */
   committedAtMs(scope: string): number | undefined {
-    return this.#published(scope)?.state.committedAtMs;
+    return this.#shown(scope)?.committedAtMs;
   }
 
   /** The newest published revision of a scope; undefined if it is not published. */
   newest(
     scope: string,
   ): { readonly scope: string; readonly revision: bigint; readonly committedAtMs: number } | undefined {
-    const state = this.#published(scope)?.state;
+    const state = this.#shown(scope);
     return state && { scope, revision: state.collection.revision, committedAtMs: state.committedAtMs };
   }
 
   /** The scope as it is published, at its newest revision; undefined if it is not. */
   snapshot(scope: string): Snapshot | undefined {
-    return this.#published(scope)?.state.snapshot;
+    return this.#shown(scope)?.snapshot;
   }
 
   /** Everything as it is published, tenants included that no longer are: to begin with it another time. */
@@ -142,6 +146,11 @@ export class Publisher implements CollectionSource {
     return scope && this.#tenants.has(id) ? scope : undefined;
   }
 
+  #shown(id: string): ScopeState | undefined {
+    const scope = this.#published(id);
+    return scope?.past ?? scope?.state;
+  }
+
   #load(scopes: readonly CommittedScope[], staged: readonly StagedScope[] = []): void {
     for (const loaded of scopes) this.#add(firstState(loaded));
     for (const each of staged) {
@@ -152,6 +161,7 @@ export class Publisher implements CollectionSource {
       this.#staged.add(each.scope);
     }
     this.#tenants = this.#publishedTenants();
+    for (const scope of this.#scopes.keys()) this.#leave(scope);
     this.#ready = true;
     this.#notify([...this.ids()]);
   }
@@ -159,7 +169,7 @@ export class Publisher implements CollectionSource {
   #add(state: ScopeState): PublishedScope {
     const { id: scope, revision } = state.collection;
     const added: PublishedScope = {
-      ...{ state, stages: undefined, staged: undefined, known: revision, waiting: [] },
+      ...{ state, stages: undefined, staged: undefined, known: revision, waiting: [], past: undefined },
       debounce: new Debounce(this.#options.debounce, this.#options.clock, () => this.#publish(scope)),
     };
     this.#scopes.set(scope, added);
@@ -180,8 +190,10 @@ export class Publisher implements CollectionSource {
   #note(committed: CommittedRevision): void {
     const { scope, revision } = committed;
     const state = this.#scopes.get(scope) ?? this.#add(firstState({ ...committed, revision: 0n, resources: [] }));
-    if (revision <= state.known) return;
-    if (revision !== state.known + 1n && state.known !== 0n) {
+    // One that was out of sight may be back as it was.
+    const isBack = state.past !== undefined && revision === state.known;
+    if (revision <= state.known && !isBack) return;
+    if (revision !== state.known + 1n && state.known !== 0n && !isBack) {
       this.#options.logger.info('several revisions were read as one', {
         scope,
         from: String(state.known),
@@ -217,6 +229,7 @@ export class Publisher implements CollectionSource {
     const upToBase = staged ? waiting.filter(({ revision }) => revision <= staged.base.revision) : [];
     const middle = nextState(published.state, upToBase, maxLogged);
     const base = staged && this.#baseOf(staged, published, middle);
+    if (waiting.length > 0) published.past = undefined;
     published.waiting = [];
     published.state = nextState(middle, waiting.slice(upToBase.length), maxLogged);
     published.stages = staged && base && new ScopeStages(published.state, base, staged.members);
@@ -227,8 +240,18 @@ export class Publisher implements CollectionSource {
       this.#tenants = this.#publishedTenants();
       changed.push(...[...this.#tenants].filter((name) => !before.has(name)));
       changed.push(...[...before].filter((name) => !this.#tenants.has(name)));
+      for (const name of before) this.#leave(name);
     }
     this.#notify(changed);
+  }
+
+  /** A tenant that the operator no longer has. One that was emptied is what comes under its name begins with. */
+  #leave(scope: string): void {
+    const left = this.#scopes.get(scope);
+    if (!left || scope === operatorScope || this.#tenants.has(scope) || left.state.snapshot.resources.size === 0)
+      return;
+    const none = { revision: 0n, removalsConfirmed: 0n, resources: [] };
+    left.past = firstState({ scope, ...none, committedAtMs: left.state.committedAtMs });
   }
 
   #baseOf({ scope, base }: StagedScope, { stages }: PublishedScope, middle: ScopeState): ScopeState {

@@ -120,6 +120,12 @@ export class ReceivedSet {
     this.#touched.set(key, { kind, name, resource: null });
   }
 
+  /** As if everything of it had been removed. The last whole set stays what it was. */
+  lose(): void {
+    for (const { kind, name } of [...this.#held.values()]) this.remove(kind, name);
+    this.withdrawn();
+  }
+
   /** Its Manifest is gone: the other end has nothing of the scope any more. The last whole set stays what it was. */
   withdrawn(): void {
     this.#version = '';
@@ -127,7 +133,7 @@ export class ReceivedSet {
 
   /**
    * A Manifest closes what was received.
-   * @returns the revision; why it is refused; undefined if it is the one that is known already.
+   * @returns the revision; why it is refused; undefined if it is the one that is known already, and was not out of sight.
    */
   close(announced: Announced, nowMs: number): CommittedRevision | string | undefined {
     const { revision, hash, removalsConfirmed, version } = announced;
@@ -141,8 +147,12 @@ export class ReceivedSet {
       return `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced is ${hash}`;
     if (revision <= before.revision) {
       if (hash !== before.hash) return `revision ${revision} has another content than the one that is served`;
+      const isBack = this.#version === '' && revision === before.revision;
       this.#accept(before, version);
-      return undefined;
+      const { scope } = this;
+      return isBack
+        ? { scope, revision, committedAtMs: this.#committedAtMs, removalsConfirmed, changes: [] }
+        : undefined;
     }
     const isFirst = before.revision === 0n;
     const removal =

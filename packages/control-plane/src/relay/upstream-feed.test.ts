@@ -56,6 +56,7 @@ function fixture(known?: readonly CommittedScope[]) {
 }
 
 const operator = makeSnapshot(operatorScope, 1n, []);
+const naming = (tenant: string) => makeSnapshot(operatorScope, 1n, [storedText('Tenant', tenant, 'a tenant')]);
 const acme = (revision: bigint, ...names: readonly string[]) =>
   makeSnapshot(
     'acme',
@@ -94,12 +95,25 @@ describe('a relay that begins', () => {
       const head = { scope: set.scope, revision: set.revision, committedAtMs: 0, removalsConfirmed: 0n };
       return { ...head, resources: [...set.resources.values()] };
     };
-    const { feed } = fixture([known(operator), known(acme(1n, 'a'))]);
+    const { feed } = fixture([known(naming('acme')), known(acme(1n, 'a'))]);
     await feed.loaded;
     expect([...feed.heldVersions(typeUrlOf('Backend')).keys()]).toEqual([
       discoveryName({ kind: 'Backend', scope: 'acme', name: 'a' }),
     ]);
     expect(feed.heldVersions(manifestType).size).toBe(2);
+  });
+
+  it('says of tenants on disk that its operator did not name that it holds nothing: they are sent again if they are back', async () => {
+    const known = (set: Snapshot) => {
+      const head = { scope: set.scope, revision: set.revision, committedAtMs: 0, removalsConfirmed: 0n };
+      return { ...head, resources: [...set.resources.values()] };
+    };
+    const { feed, told, started, put, close } = fixture([known(operator), known(acme(1n, 'a', 'b'))]);
+    await started;
+    expect(feed.heldVersions(typeUrlOf('Backend')).size).toBe(0);
+    await put(acme(2n, 'a'));
+    await close([acme(2n, 'a')], { confirmed: 2n });
+    expect(told).toEqual(['loaded operator@1 acme@1', 'acme@2 a -b']);
   });
 
   it('tells nothing before everything has come, then all at once, and asks no longer whether it has', async () => {
@@ -128,11 +142,12 @@ describe('a relay that begins', () => {
   it('tells at once what is on disk, and says upstream that it holds it', async () => {
     const { scope, revision, resources } = acme(4n, 'a');
     const known = { scope, revision, resources: [...resources.values()], committedAtMs: 7, removalsConfirmed: 2n };
-    const { feed, told, started } = fixture([known]);
+    const names = { ...known, scope: operatorScope, revision: 1n, resources: [...naming('acme').resources.values()] };
+    const { feed, told, started } = fixture([names, known]);
     await started;
-    expect(told).toEqual(['loaded acme@4']);
+    expect(told).toEqual(['loaded operator@1 acme@4']);
     expect([...feed.heldVersions(typeUrlOf('Backend')).values()]).toEqual([...resources.values()].map((r) => r.digest));
-    expect([...feed.heldVersions(manifestType).values()]).toEqual([manifestOf(acme(4n, 'a'), 2n).version]);
+    expect([...feed.heldVersions(manifestType).values()]).toContain(manifestOf(acme(4n, 'a'), 2n).version);
   });
 });
 
@@ -174,6 +189,17 @@ describe('a relay that follows', () => {
     await put(acme(2n, 'a', 'b', 'c', 'd', 'e', 'z'));
     await close([acme(2n, 'a', 'b', 'c', 'd', 'e', 'z')]);
     expect(told).toEqual(['acme@2 a b c d e -f z']);
+  });
+
+  it('tells again of a tenant that it did not get for a while, although it is as it was', async () => {
+    const { told, remove, put, close, first } = await caughtUp();
+    await remove(first, ['a', 'b', 'c', 'd', 'e', 'f']);
+    await close([], { removed: [manifestOf(first, 0n).name] });
+    await put(first);
+    await close([first]);
+    expect(told).toEqual(['acme@1 ']);
+    await close([first]);
+    expect(told).toHaveLength(1);
   });
 
   it('refuses what does not have the digest of its version, and scopes beyond its bound', async () => {

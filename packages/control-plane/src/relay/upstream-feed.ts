@@ -92,7 +92,7 @@ export class UpstreamFeed implements ChangeFeed, ClientHandler {
   /** Serves what is on disk at once, or resolves when everything has come from the upstream. */
   async start(listener: ChangeListener): Promise<void> {
     const snapshot = await this.#options.loadSnapshot();
-    for (const known of snapshot?.scopes ?? []) this.#restore(known);
+    this.#restore(snapshot?.scopes ?? []);
     this.#isCaughtUp = snapshot !== undefined;
     this.#loaded.resolve();
     if (snapshot) this.#options.logger.info('serving what was on disk', { scopes: snapshot.scopes.length });
@@ -145,10 +145,17 @@ export class UpstreamFeed implements ChangeFeed, ClientHandler {
       logger.warn('not connected to the upstream; serving what was last received', { detail });
   }
 
-  #restore(known: CommittedScope): void {
-    const { scope, revision, resources, removalsConfirmed } = known;
-    const { version } = projectManifest(makeSnapshot(scope, revision, resources), removalsConfirmed);
-    this.#sets.set(scope, ReceivedSet.restored(known, version, this.#options.limits));
+  #restore(scopes: readonly CommittedScope[]): void {
+    const operators = scopes.find(({ scope }) => scope === operatorScope)?.resources ?? [];
+    const named = new Set(operators.flatMap(({ kind, name }) => (kind === 'Tenant' ? [name] : [])));
+    for (const known of scopes) {
+      const { scope, revision, resources, removalsConfirmed } = known;
+      const { version } = projectManifest(makeSnapshot(scope, revision, resources), removalsConfirmed);
+      const set = ReceivedSet.restored(known, version, this.#options.limits);
+      this.#sets.set(scope, set);
+      // It is out of sight: if it is back, that has to be told.
+      if (scope !== operatorScope && !named.has(scope)) set.lose();
+    }
   }
 
   #stage(kind: Kind, { resources, removed }: ResourceUpdate): readonly ResourceFault[] {
