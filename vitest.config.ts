@@ -1,12 +1,21 @@
+import { join } from 'node:path';
+
 import { defineConfig } from 'vitest/config';
 
-const e2e = {
-  // Files share their modules: loading them anew for each took a quarter of the time. No module has state.
+const everywhere = {
+  // No module has state: files of a worker share them. To load them anew for each took a quarter of the time.
   isolate: false,
-  globalSetup: ['test/harness/src/global-setup.ts'],
+  // Node runs our files as they stand, in tests as in the product: nothing is transformed, and what is compiled is kept.
+  experimental: { viteModuleRunner: false, nodeLoader: false },
+  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
+};
+
+const stories = {
+  ...everywhere,
   testTimeout: 60_000,
   hookTimeout: 60_000,
 };
+const postgres = 'test/harness/src/global-setup.ts';
 
 /**
  * Stories in which the bytes between client and gateway are the point: framing, answers in pieces, streams and how they
@@ -30,39 +39,35 @@ export default defineConfig({
   test: {
     // Stories with real engines wait more than they compute: left alone, one worker would run on two cores, half idle.
     maxWorkers: 3,
+    ...everywhere,
     projects: [
       {
         test: {
+          ...everywhere,
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts', 'test/sim/src/**/*.test.ts'],
-          isolate: false,
           // Property tests on a machine that others use as well.
           testTimeout: 30_000,
         },
       },
       {
         test: {
-          ...e2e,
+          ...stories,
           name: 'e2e',
-          include: ['test/e2e/src/**/*.test.ts', 'test/conformance/*/**/*.test.ts', 'test/fault/src/**/*.test.ts'],
+          include: [
+            ...['e2e', 'fault', 'interop'].map((folder) => `test/${folder}/src/**/*.test.ts`),
+            'test/conformance/*/**/*.test.ts',
+          ],
+          globalSetup: [postgres, 'test/interop/src/global-setup.ts'],
         },
       },
       {
         test: {
-          ...e2e,
+          ...stories,
           name: 'e2e-node-codec',
           include: wireStories.map((story) => `test/e2e/src/${story}.test.ts`),
-          env: { SIGNALBOX_TEST_HTTP_CODEC: 'node' },
-        },
-      },
-      {
-        test: {
-          name: 'interop',
-          isolate: false,
-          include: ['test/interop/src/**/*.test.ts'],
-          globalSetup: ['test/harness/src/global-setup.ts', 'test/interop/src/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 240_000,
+          globalSetup: [postgres],
+          env: { ...everywhere.env, SIGNALBOX_TEST_HTTP_CODEC: 'node' },
         },
       },
     ],

@@ -7,7 +7,7 @@ import { readProxySettings } from './settings.ts';
 const usage = `usage: proxy [--config FILE|FOLDER]
 
 Serves what the control plane says (SIGNALBOX_PROXY_DISCOVERY_ADDRESS, SIGNALBOX_PROXY_TOKEN), or, with --config, the
-resources in files. Settings are SIGNALBOX_* variables.
+resources in files. Settings are SIGNALBOX_* variables, and REDIS_URL for what several nodes share.
 `;
 
 await main();

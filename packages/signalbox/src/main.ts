@@ -1,12 +1,14 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { systemClock, systemRandom } from '@signalbox/runtime';
+import { systemClock } from '@signalbox/runtime/clock';
+import { systemRandom } from '@signalbox/runtime/random';
 import type { Cli, Screen } from './cli.ts';
 import { Failure } from './failure.ts';
 import { run } from './program.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
+// What is loaded from here on; the launcher also has this file and its imports in the cache.
 enableCompileCache(join(root, 'node_modules', '.cache', 'compile'));
 
 const interruption = new AbortController();

@@ -3,7 +3,7 @@ import { controlPlaneSettings, type RunningControlPlane, startControlPlane } fro
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { readSettings } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
-import { type Admin, adminClient, createDatabase, gateway, until } from '@signalbox/test-harness';
+import { type Admin, adminClient, createMigratedDatabase, gateway, until } from '@signalbox/test-harness';
 import { grpcProjection } from './grpc-family.ts';
 import type { Subscriber } from './raw-stream.ts';
 import { testProjection } from './test-family.ts';
@@ -49,14 +49,7 @@ export async function startControlPlaneFor(
   pgUrl: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<ControlPlane> {
-  return startOn(await createDatabase(pgUrl), settings);
-}
-
-/** {@link startControlPlaneFor} on a database that is there. */
-export async function startOn(
-  databaseUrl: string,
-  settings: Readonly<Record<string, string>> = {},
-): Promise<ControlPlane> {
+  const databaseUrl = await createMigratedDatabase(pgUrl);
   const logger = new MemoryLogger();
   const running = await startReplica(databaseUrl, logger, settings);
   const admin = adminClient(running.apiUrl, running.operatorToken?.reveal() ?? '');

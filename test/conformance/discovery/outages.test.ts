@@ -13,17 +13,26 @@ import {
   tenant,
   until,
 } from '@signalbox/test-harness';
-import { startPostgres } from 'signalbox/bundled/postgres-process';
-import { expect, inject, it, onTestFinished } from 'vitest';
-import { backend, startOn } from './control-plane.ts';
+import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
+import { afterAll, afterEach, beforeAll, expect, inject, it, onTestFinished } from 'vitest';
+import { backend, startControlPlaneFor } from './control-plane.ts';
 import { backendName, backendType, manifestType } from './native-names.ts';
 import { DeltaStream } from './raw-stream.ts';
 
+let dataDir: string;
+let postgres: RunningPostgres | undefined;
+beforeAll(async () => void (dataDir = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'))));
+afterEach(() => postgres?.stop());
+afterAll(() => rm(dataDir, { recursive: true, force: true }));
+
+/** One cluster for all, which tests start and stop. */
+async function startDatabase(port = 0): Promise<RunningPostgres> {
+  return (postgres = await startPostgres({ dataDir, port, durable: true }));
+}
+
 it('61. Without Postgres streams old and new are served from memory, writes fail soon, and staleness is exported.', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
-  onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
-  const postgres = await startPostgres({ dataDir, port: 0, durable: true });
-  await using plane = await startOn(postgres.url);
+  const database = await startDatabase();
+  await using plane = await startControlPlaneFor(database.url);
   const acme = await plane.tenant();
   const to = await plane.subscriber({ tenants: [acme] });
   const open: DeltaStream[] = [];
@@ -40,7 +49,7 @@ it('61. Without Postgres streams old and new are served from memory, writes fail
   expect(held.names).toEqual([name]);
   old.ack(held);
 
-  await postgres.stop();
+  await database.stop();
   const writing = plane.admin.config.apply({ scope: acme, resources: [backend(acme, 'b', '1')] });
   await expect(writing).rejects.toSatisfy((error) => ConnectError.from(error).code === 14);
   old.send({ typeUrl: backendType, resourceNamesSubscribe: [name] });
@@ -57,11 +66,9 @@ it('61. Without Postgres streams old and new are served from memory, writes fail
 });
 
 it('60. Without Postgres a replica shows its own nodes, says that there may be others, and calls nothing complete.', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
-  onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
-  const first = await startPostgres({ dataDir, port: 0, durable: true });
+  const database = await startDatabase();
   const settings = { SIGNALBOX_REPLICA_LEASE: '1000', SIGNALBOX_NODES_RETURN: '0' };
-  await using plane = await startOn(first.url, settings);
+  await using plane = await startControlPlaneFor(database.url, settings);
   const acme = await plane.tenant();
   const revision = await plane.backends(acme, { a: '1' });
   const stream = new DeltaStream(await plane.subscriber({ tenants: [acme] }));
@@ -70,7 +77,7 @@ it('60. Without Postgres a replica shows its own nodes, says that there may be o
   const propagation = async () => (await plane.admin.config.getPropagation({ scope: acme, revision })).propagation;
   expect(await propagation()).toMatchObject({ outcome: Propagation_Outcome.COMPLETE, incomplete: '' });
 
-  await first.stop();
+  await database.stop();
   const { nodes, incomplete } = await plane.admin.nodes.listNodes({ scope: acme });
   expect(nodes).toMatchObject([{ id: 'node-1', connected: true, scopes: [{ appliedRevision: revision }] }]);
   expect(incomplete).toContain('the database does not answer');
@@ -79,8 +86,7 @@ it('60. Without Postgres a replica shows its own nodes, says that there may be o
     incomplete: expect.stringContaining('the database does not answer'),
   });
 
-  const second = await startPostgres({ dataDir, port: Number(new URL(first.url).port), durable: true });
-  onTestFinished(() => second.stop());
+  await startDatabase(Number(new URL(database.url).port));
   const said = new Set<string>();
   await until('the revision to be complete again', async () => {
     const state = await propagation();

@@ -4,12 +4,11 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { Propagation_Outcome as Outcome } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
-import { type Admin, adminClient, until } from '@signalbox/test-harness';
+import { type Admin, adminClient, startControlPlaneProcess, until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { backend, type ControlPlane, startControlPlaneFor } from './control-plane.ts';
 import { backendName, backendType, manifestType } from './native-names.ts';
 import { type DeltaAnswer, DeltaStream, type Subscriber } from './raw-stream.ts';
-import { startReplicaProcess } from './replica-process.ts';
 
 const settings = { SIGNALBOX_REPLICA_LEASE: '1500', SIGNALBOX_NODES_RETURN: '5000', SIGNALBOX_FLEET_REPORT: '20' };
 const tenant = 'acme';
@@ -97,13 +96,15 @@ async function write(admins: readonly Admin[], text: string): Promise<bigint> {
 }
 
 it('52. A replica that is killed under load loses no change, and takes nothing back: nodes go on elsewhere.', async () => {
-  const killed = await startReplicaProcess(plane.databaseUrl, { SIGNALBOX_REPLICA: 'killed', ...settings });
+  const killed = await startControlPlaneProcess(plane.databaseUrl, { SIGNALBOX_REPLICA: 'killed', ...settings });
   await using _killed = killed;
   const { secret } = await plane.admin.tokens.createToken({ name: 'w', role: Role.OPERATOR });
   const there = adminClient(killed.apiUrl, secret);
   const survivor = await plane.subscriber({ tenants: [tenant] });
   const followers = Array.from({ length: 5 }, (_, i) => new Follower(`f${i}`));
-  const following = followers.map((each) => each.follow([{ ...survivor, address: killed.address }, survivor]));
+  const following = followers.map((each) =>
+    each.follow([{ ...survivor, address: `127.0.0.1:${killed.discoveryPort}` }, survivor]),
+  );
 
   const committed: bigint[] = [];
   let isOver = false;
@@ -144,11 +145,11 @@ it('52. A replica that is killed under load loses no change, and takes nothing b
 });
 
 it('60. Nodes of a replica that was killed are waited for until they have answered elsewhere.', async () => {
-  const killed = await startReplicaProcess(plane.databaseUrl, { SIGNALBOX_REPLICA: 'killed', ...settings });
+  const killed = await startControlPlaneProcess(plane.databaseUrl, { SIGNALBOX_REPLICA: 'killed', ...settings });
   await using _killed = killed;
   const survivor = await plane.subscriber({ tenants: [tenant] });
   const moving = new Follower('moving');
-  const following = moving.follow([{ ...survivor, address: killed.address }]);
+  const following = moving.follow([{ ...survivor, address: `127.0.0.1:${killed.discoveryPort}` }]);
   const state = async (revision: bigint) => {
     const { propagation } = await plane.admin.config.getPropagation({ scope: tenant, revision });
     return propagation;

@@ -2,15 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import {
-  federatedRoute,
-  gateway,
-  proxyReady,
-  type ProxyProcess,
-  startProxyProcess,
-  tenant,
-  yaml,
-} from '@signalbox/test-harness';
+import { federatedRoute, gateway, startFileNode, type SystemNode, tenant, yaml } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { readBaseline } from './baseline.ts';
@@ -27,7 +19,7 @@ const cells: readonly { readonly era: 'legacy' | 'modern'; readonly requirements
 describe('the public conformance suite against a virtual server of two copies, one without prefix', () => {
   const servers: Fixture[] = [];
   let folder: string;
-  let proxy: ProxyProcess;
+  let proxy: SystemNode;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
@@ -44,8 +36,7 @@ describe('the public conformance suite against a virtual server of two copies, o
     );
     const config = join(folder, 'signalbox.yaml');
     await writeFile(config, yaml([gateway(), tenant(), ...routes.flat()]));
-    proxy = await startProxyProcess({ config });
-    await proxyReady(proxy);
+    proxy = await startFileNode(config);
   });
 
   afterAll(async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { gateway, mcpRoute, proxyReady, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
+import { gateway, mcpRoute, startFileNode, tenant, yaml } from '@signalbox/test-harness';
 
 import type { Fixture } from './fixture/fixture.ts';
 import { startLegacyServer } from './fixture/legacy-server.ts';
@@ -30,8 +30,7 @@ export async function startGatewayBetween(): Promise<GatewayBetween> {
     mcpRoute({ name, url, anonymous: true, rules: ['true'] }),
   );
   await writeFile(config, yaml([gateway(), tenant(), ...routes]));
-  const proxy = await startProxyProcess({ config });
-  await proxyReady(proxy);
+  const proxy = await startFileNode(config);
   return {
     direct: (era) => servers[era].url,
     through: (era) => proxy.endpoint('acme', era).replace('127.0.0.1', 'localhost'),

@@ -196,12 +196,10 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
     const state = await asked(client(0));
     for (const lose of [() => way.close(), () => way.stall()]) {
       lose();
-      const before = performance.now();
       expect((await moved(alice, 1).call('echo', { text: 'plain' })).result).toBeDefined();
       expect((await client(1).callModern('echo', { text: 'plain' })).result).toBeDefined();
       expect((await finalMessage(await comeBack(client(1), state))).error?.message).toMatch(/cannot be reached/);
       expect((await moved(many, 1, 'many').rpc('ping')).status).toBe(503);
-      expect(performance.now() - before).toBeLessThan(5_000);
       way.open();
       await Promise.all([0, 1].map((node) => redisIsUp(system.node(node))));
     }

@@ -4,7 +4,7 @@ import { ProblemsSchema } from '@signalbox/proto/signalbox/admin/v1/resource_pb.
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { readSettings } from '@signalbox/runtime';
 import { MemoryLogger } from '@signalbox/runtime/testing';
-import { type Admin, adminClient, createDatabase } from '@signalbox/test-harness';
+import { type Admin, adminClient, createMigratedDatabase } from '@signalbox/test-harness';
 
 /** A control plane of its own, with a database of its own and the gateway `default`. */
 export interface ApiFixture extends AsyncDisposable {
@@ -23,7 +23,7 @@ export interface ApiFixture extends AsyncDisposable {
 }
 
 export async function startApi(pgUrl: string, settings: Record<string, string> = {}): Promise<ApiFixture> {
-  const databaseUrl = await createDatabase(pgUrl);
+  const databaseUrl = await createMigratedDatabase(pgUrl);
   const logger = new MemoryLogger();
   const running = await startControlPlane({
     logger,

@@ -109,9 +109,7 @@ describe('bad input over a socket', () => {
   /** Status and code of a refusal, after which the upstream must have seen nothing and the process must still serve. */
   const refusal = async (ask: () => Promise<RawHttpAnswer>): Promise<[status: number, code: number | undefined]> => {
     const seen = [legacy.requests.items.length, modern.requests.items.length];
-    const started = performance.now();
     const answer = await ask();
-    expect(performance.now() - started).toBeLessThan(2_000);
     expect([legacy.requests.items.length, modern.requests.items.length]).toEqual(seen);
     expect((await alice.call('echo', { text: 'still here' })).result).toMatchObject({
       content: [{ text: 'still here' }],

@@ -15,7 +15,7 @@ import {
   yaml,
 } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { runCli } from './cli-process.ts';
+import { callCli } from './cli-call.ts';
 
 const keys = { alice: 'alice-key' };
 let folder: string;
@@ -46,7 +46,7 @@ afterAll(async () => {
 
 function cli(...args: string[]) {
   const environment = { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken };
-  return runCli(args, { cwd: folder, environment });
+  return callCli(args, { cwd: folder, environment });
 }
 
 async function apply(rule: string, ...more: string[]) {

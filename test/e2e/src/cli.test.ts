@@ -14,6 +14,7 @@ import {
   yaml,
 } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { callCli } from './cli-call.ts';
 import { type CliCall, runCli } from './cli-process.ts';
 
 const keys = { alice: 'alice-key' };
@@ -41,10 +42,19 @@ function write(name: string, documents: Parameters<typeof yaml>[0]): Promise<voi
   return writeFile(join(folder, name), yaml(documents));
 }
 
-/** The CLI as operator, in the folder with the files. */
-function cli(args: readonly string[], call: CliCall = {}) {
+/** As operator, in the folder with the files. */
+function asOperator(call: CliCall): CliCall {
   const environment = { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken, ...call.environment };
-  return runCli(args, { cwd: folder, ...call, environment });
+  return { cwd: folder, ...call, environment };
+}
+
+function cli(args: readonly string[], call: CliCall = {}) {
+  return callCli(args, asOperator(call));
+}
+
+/** The same by the launcher, in a process. */
+function launched(args: readonly string[], call: CliCall = {}) {
+  return runCli(args, asOperator(call));
 }
 
 const tenantIs = ['--tenant', 'acme'];
@@ -154,6 +164,16 @@ describe('the CLI', () => {
   it('prints YAML that apply takes back unchanged', async () => {
     const all = await cli(['get', '--all', '-o', 'yaml']);
     expect(await cli(['diff', '--prune', '-f', '-'], { input: all.out })).toMatchObject({ status: 0 });
+  });
+
+  it('reads, prints and ends as programs do: standard streams, and a status that scripts can ask', async () => {
+    const all = await launched(['get', '--all', '-o', 'yaml']);
+    expect(all).toEqual(await cli(['get', '--all', '-o', 'yaml']));
+    expect(await launched(['diff', '--prune', '-f', '-'], { input: all.out })).toMatchObject({ status: 0, err: '' });
+    const input = yaml([policy({ name: 'weather', keys, rules: [] })]);
+    const changed = await launched(['diff', '-f', '-'], { input });
+    expect(changed).toMatchObject({ status: 1, out: expect.stringContaining('~ Policy acme/weather') });
+    expect(await launched(['nodse'])).toMatchObject({ status: 2, out: '', err: expect.stringContaining('nodes') });
   });
 
   it('deletes with --prune only when told twice', async () => {

@@ -15,80 +15,83 @@ import {
   until,
   yaml,
 } from '@signalbox/test-harness';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
+let upstream: LegacyMcpServer;
+let folder: string;
+let file: string;
+const started: ProxyProcess[] = [];
+
+beforeAll(async () => {
+  upstream = await startLegacyMcpServer();
+});
+afterAll(() => upstream.stop());
+
+async function ownFolder(): Promise<void> {
+  folder = await mkdtemp(join(tmpdir(), 'signalbox-file-'));
+  file = join(folder, 'signalbox.yaml');
+}
+
+/** A file whose API key comes from the environment. */
+function content(rules: readonly string[], variable = 'ALICE_KEY'): string {
+  const route = mcpRoute({ name: 'assistant', url: upstream.url, keys: { alice: 'x' }, rules });
+  const text = yaml([gateway(), tenant(), ...route]);
+  return text.replace(/"sha256": "[0-9a-f]+"/, `"key": "\${env:${variable}}"`);
+}
+
+async function start(): Promise<ProxyProcess> {
+  const proxy = await startProxyProcess({ config: file, env: { ALICE_KEY: 'from-the-environment' } });
+  started.push(proxy);
+  return proxy;
+}
+
+async function stopAll(): Promise<void> {
+  await Promise.all(started.splice(0).map((proxy) => proxy.stop()));
+  await rm(folder, { recursive: true, force: true });
+}
+
+// The tests tell one story, in order.
 describe('a proxy that serves a file', () => {
-  let upstream: LegacyMcpServer;
-  let folder: string;
-  let file: string;
-  const started: ProxyProcess[] = [];
+  let proxy: ProxyProcess;
+  let client: RawMcpClient;
 
-  beforeEach(async () => {
-    upstream = await startLegacyMcpServer();
-    folder = await mkdtemp(join(tmpdir(), 'signalbox-file-'));
-    file = join(folder, 'signalbox.yaml');
+  beforeAll(async () => {
+    await ownFolder();
+    await writeFile(file, content(['true']));
+    proxy = await start();
+    await proxyReady(proxy);
+    client = new RawMcpClient({ url: proxy.endpoint('acme', 'assistant'), token: 'from-the-environment' });
+    await client.initialize();
   });
-
-  afterEach(async () => {
-    await Promise.all(started.splice(0).map((proxy) => proxy.stop()));
-    await upstream.stop();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  /** A file whose API key comes from the environment. */
-  const content = (rules: readonly string[], variable = 'ALICE_KEY'): string =>
-    yaml([
-      gateway(),
-      tenant(),
-      ...mcpRoute({ name: 'assistant', url: upstream.url, keys: { alice: 'x' }, rules }),
-    ]).replace(/"sha256": "[0-9a-f]+"/, `"key": "\${env:${variable}}"`);
-
-  const start = async (env: Record<string, string> = { ALICE_KEY: 'from-the-environment' }): Promise<ProxyProcess> => {
-    const proxy = await startProxyProcess({ config: file, env });
-    started.push(proxy);
-    return proxy;
-  };
-
-  const connect = async (proxy: ProxyProcess): Promise<RawMcpClient> => {
-    const client = new RawMcpClient({ url: proxy.endpoint('acme', 'assistant'), token: 'from-the-environment' });
-    expect((await client.initialize()).status).toBe(200);
-    return client;
-  };
+  afterAll(stopAll);
 
   it('serves it, with secrets from the environment, and shows them nowhere', async () => {
-    await writeFile(file, content(['true']));
-    const proxy = await start();
-    await proxyReady(proxy);
-    const client = await connect(proxy);
     expect(await client.toolNames()).toHaveLength(3);
     const dump = await (await fetch(`${proxy.adminUrl}/config_dump`)).text();
     expect(dump).toContain('assistant');
     expect(dump + proxy.output()).not.toContain('from-the-environment');
   });
 
-  it('serves a change without a restart and without dropping the session', async () => {
-    await writeFile(file, content(['true']));
-    const proxy = await start();
-    await proxyReady(proxy);
-    const client = await connect(proxy);
-    await writeFile(join(folder, 'next'), content(['tool.name == "echo"']));
-    await rename(join(folder, 'next'), file);
-    await until('the change', async () => ((await client.toolNames()).length === 1 ? true : undefined));
-    expect(await client.toolNames()).toEqual(['echo']);
-  });
-
   it('keeps what it serves when the file goes bad, says where, and serves the next good one', async () => {
-    await writeFile(file, content(['true']));
-    const proxy = await start();
-    await proxyReady(proxy);
-    const client = await connect(proxy);
     await writeFile(file, content(['tool.name ==']));
     await until('the complaint', () => (proxy.output().includes('spec.authorization[0].when') ? true : undefined));
     expect(proxy.output()).toMatch(/signalbox\.yaml:\d+/);
     expect(await client.toolNames()).toHaveLength(3);
-    await writeFile(file, content(['tool.name == "echo"']));
+    await writeFile(file, content(['tool.name == "hidden"']));
     await until('the change', async () => ((await client.toolNames()).length === 1 ? true : undefined));
+    expect(await client.toolNames()).toEqual(['hidden']);
   });
+
+  it('serves a file that takes its place, without a restart and without dropping the session', async () => {
+    await writeFile(join(folder, 'next'), content(['tool.name == "echo"']));
+    await rename(join(folder, 'next'), file);
+    await until('the change', async () => ((await client.toolNames())[0] === 'echo' ? true : undefined));
+    expect(await client.toolNames()).toEqual(['echo']);
+  });
+});
+
+describe('a proxy whose file cannot be served', () => {
+  afterEach(stopAll);
 
   it.each<[string, () => string, RegExp]>([
     ['a variable that is not set', () => content(['true'], 'NOT_SET'), /signalbox\.yaml:\d+.*NOT_SET/s],
@@ -99,6 +102,7 @@ describe('a proxy that serves a file', () => {
     ],
     ['no YAML', () => 'kind: [', /signalbox\.yaml:\d+/],
   ])('does not start with %s, and says which line', async (_name, text, complaint) => {
+    await ownFolder();
     await writeFile(file, text());
     const proxy = await start();
     expect(await proxy.exited).toBe(1);

@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import {
   type GetRolloutResponse,
@@ -12,11 +9,11 @@ import {
 } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import {
-  freePort,
   gateway,
   type LegacyMcpServer,
   mcpRoute,
   policy,
+  startControlPlaneProcess,
   startLegacyMcpServer,
   startSystem,
   type System,
@@ -24,45 +21,10 @@ import {
   until,
 } from '@signalbox/test-harness';
 import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 const keys = { alice: 'alice-key' };
-const main = fileURLToPath(new URL('../../../packages/control-plane/src/main.ts', import.meta.url));
 const fast = { SIGNALBOX_ROLLOUT_INTERVAL: '20', SIGNALBOX_REPLICA_LEASE: '1000' };
-
-/** A replica in a process of its own, to be killed. */
-async function startReplica(databaseUrl: string) {
-  const ports = { api: await freePort(), discovery: await freePort() };
-  const child = spawn(process.execPath, [main], {
-    env: {
-      PATH: process.env['PATH'],
-      NODE_OPTIONS: process.env['NODE_OPTIONS'],
-      DATABASE_URL: databaseUrl,
-      SIGNALBOX_API_LISTEN: `127.0.0.1:${ports.api}`,
-      SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${ports.discovery}`,
-      ...fast,
-    },
-    stdio: 'ignore',
-  });
-  const exited = once(child, 'exit');
-  const kill = async () => {
-    child.kill('SIGKILL');
-    await exited;
-  };
-  const ready = until(
-    'the second replica',
-    async () => {
-      const response = await fetch(`http://127.0.0.1:${ports.api}/readyz`).catch(() => undefined);
-      return response?.ok === true ? true : undefined;
-    },
-    30_000,
-  );
-  await ready.catch(async (error: unknown) => {
-    await kill();
-    throw error;
-  });
-  return { discovery: `127.0.0.1:${ports.discovery}`, kill };
-}
 
 describe('a rollout', () => {
   let folder: string;
@@ -70,19 +32,21 @@ describe('a rollout', () => {
   let upstream: LegacyMcpServer;
   let system: System;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'signalbox-test-rollout-'));
     postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
     upstream = await startLegacyMcpServer();
-    const state = { SIGNALBOX_STATE: join(folder, 'replica'), SIGNALBOX_SNAPSHOT_INTERVAL: '100' };
-    system = await startSystem({ pgUrl: postgres.url, nodes: 2, controlPlane: { ...fast, ...state } });
   });
-  afterEach(async () => {
-    await system.stop();
+  afterAll(async () => {
     await upstream.stop();
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   });
+  beforeEach(async () => {
+    const state = { SIGNALBOX_STATE: await mkdtemp(join(folder, 'replica-')), SIGNALBOX_SNAPSHOT_INTERVAL: '100' };
+    system = await startSystem({ pgUrl: postgres.url, nodes: 2, controlPlane: { ...fast, ...state } });
+  });
+  afterEach(() => system.stop());
 
   const stages = (...list: readonly object[]) => ({ ...tenant(), spec: { rollout: { stages: list } } });
   const route = () => mcpRoute({ name: 'one', url: upstream.url, keys, rules: ['true'] });
@@ -108,8 +72,11 @@ describe('a rollout', () => {
     const { secret } = await system.admin.tokens.createToken({
       ...{ name: 'canaries', role: Role.NODE, gateway: 'default', groups: ['canary'] },
     });
-    const replica = await startReplica(system.databaseUrl);
-    const there = { SIGNALBOX_PROXY_TOKEN: secret, SIGNALBOX_PROXY_DISCOVERY_ADDRESS: replica.discovery };
+    const replica = await startControlPlaneProcess(system.databaseUrl, fast);
+    const there = {
+      SIGNALBOX_PROXY_TOKEN: secret,
+      SIGNALBOX_PROXY_DISCOVERY_ADDRESS: `127.0.0.1:${replica.discoveryPort}`,
+    };
     const canary = await system.startNode(there, 'canary');
     await system.settled();
 

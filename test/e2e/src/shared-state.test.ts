@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import {
   defaultNodesLimits,
   MemoryHub,
   MemoryState,
   NodeCalls,
+  openSharedState,
+  readProxySettings,
   type NodeFailure,
   type NodesLimits,
   randomSessionKeys,
@@ -11,7 +17,8 @@ import {
   SharedStateError,
 } from '@signalbox/proxy/testing';
 import { jsonLogger, Metrics, Secret, systemClock, systemRandom } from '@signalbox/runtime';
-import { startTcpProxy, startTestRedis, type TcpProxy, until } from '@signalbox/test-harness';
+import { MemoryLogger } from '@signalbox/runtime/testing';
+import { freePort, startTcpProxy, startTestRedis, testAuthority, type TcpProxy, until } from '@signalbox/test-harness';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 const redis = await startTestRedis();
@@ -307,6 +314,49 @@ describe.skipIf(!redis)('Redis', () => {
     await friend.mail.send('a', 'letter');
     await until('what is real', () => (heard.length >= 2 ? true : undefined));
     expect(heard.toSorted()).toEqual(['letter', 'real']);
+  });
+
+  it('is reached over TLS with a certificate of ours and a password, and not without', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'signalbox-redis-'));
+    const authority = await testAuthority(folder);
+    const { certFile, keyFile } = await authority.write('redis');
+    const port = await freePort();
+    const tls = ['--tls-port', String(port), '--tls-cert-file', certFile, '--tls-key-file', keyFile];
+    const secure = await startTestRedis([
+      ...[...tls, '--tls-ca-cert-file', authority.certFile, '--tls-auth-clients', 'no'],
+      ...['--requirepass', 'sesame'],
+    ]);
+    const environment = {
+      REDIS_URL: `rediss://127.0.0.1:${port}`,
+      SIGNALBOX_REDIS_CA: authority.certFile,
+      SIGNALBOX_REDIS_PASSWORD: 'sesame',
+      SIGNALBOX_REDIS_RETRY_MAX: '50',
+    };
+    const log = new MemoryLogger();
+    const kit = { clock: systemClock, random: systemRandom, logger: log, metrics: new Metrics(), sessionKeys };
+    const open = (more: Record<string, string> = {}) =>
+      openSharedState({ ...kit, settings: readProxySettings({ ...environment, ...more }) });
+    try {
+      const a = await start(await open());
+      await a.records.put(key, 'over TLS', 60_000);
+      expect(await a.records.get(key)).toBe('over TLS');
+      const wrongs = [
+        [{ SIGNALBOX_REDIS_PASSWORD: 'wrong' }, /WRONGPASS|NOAUTH/],
+        [{ SIGNALBOX_REDIS_CA: '' }, /certificate/],
+      ] as const;
+      for (const [wrong, reason] of wrongs) {
+        const refused = await open(wrong);
+        refused.start();
+        running.push(refused);
+        await until('the reason in the log', () => log.lines.find((line) => reason.test(JSON.stringify(line))));
+        await expect(refused.records.get(key)).rejects.toThrow(SharedStateError);
+      }
+      expect(JSON.stringify(log.lines)).not.toContain('sesame');
+    } finally {
+      await Promise.all(running.splice(0).map((state) => state.stop()));
+      await secure?.stop();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('that cannot be reached fails what needs it at once; what was to be told is told when it is back', async () => {

@@ -16,7 +16,7 @@ import {
   until,
 } from '@signalbox/test-harness';
 import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { refusalOf } from './api-fixture.ts';
 
@@ -26,22 +26,24 @@ describe('[61] with Postgres down', () => {
   let upstream: LegacyMcpServer;
   let system: System;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'signalbox-test-stability-'));
     postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
     upstream = await startLegacyMcpServer();
-    system = await startSystem({
-      pgUrl: postgres.url,
-      controlPlane: { SIGNALBOX_STATE: join(folder, 'replica'), SIGNALBOX_SNAPSHOT_INTERVAL: '100' },
-    });
-    await system.apply([gateway(), tenant(), ...route('assistant')]);
   });
-  afterEach(async () => {
-    await system.stop();
+  afterAll(async () => {
     await upstream.stop();
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   });
+  beforeEach(async () => {
+    system = await startSystem({
+      pgUrl: postgres.url,
+      controlPlane: { SIGNALBOX_STATE: await mkdtemp(join(folder, 'replica-')), SIGNALBOX_SNAPSHOT_INTERVAL: '100' },
+    });
+    await system.apply([gateway(), tenant(), ...route('assistant')]);
+  });
+  afterEach(() => system.stop());
 
   const route = (name: string) => mcpRoute({ name, url: upstream.url, keys: { alice: 'alice-key' }, rules: ['true'] });
   const tools = async (node: SystemNode, name = 'assistant') => {

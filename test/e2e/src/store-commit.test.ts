@@ -1,25 +1,16 @@
 import { makeSnapshot } from '@signalbox/config';
 import { connect } from '@signalbox/control-plane/testing';
-import { createDatabase, until } from '@signalbox/test-harness';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createMigratedDatabase, until } from '@signalbox/test-harness';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 
-import {
-  change,
-  createTenants,
-  migrated,
-  openReplica,
-  type Replica,
-  stored,
-  waitsForLock,
-  write,
-} from './store-fixture.ts';
+import { change, createTenants, openReplica, type Replica, stored, waitsForLock, write } from './store-fixture.ts';
 
 let url: string;
 let replica: Replica;
 let tenants = 0;
 
 beforeAll(async () => {
-  url = await migrated(await createDatabase(inject('pgUrl')));
+  url = await createMigratedDatabase(inject('pgUrl'));
   replica = openReplica({ url });
 });
 afterAll(() => replica[Symbol.asyncDispose]());
@@ -160,28 +151,27 @@ describe('writers at the same time', () => {
     const scope = await tenant();
     await using victim = openReplica({ url, options: { connections: 4, connectTimeoutMs: 1_000 } });
     const killer = connect({ url, connectTimeoutMs: 5_000 });
-    let writing = true;
-    const kills = (async () => {
-      while (writing) {
-        await killer`select pg_sleep(0.015), pg_terminate_backend(pid) from pg_stat_activity
-          where application_name = 'signalbox' and pid <> pg_backend_pid() and datname = current_database()
-          and state <> 'idle' order by random() limit 1`;
-      }
-    })();
+    let isOver = false;
+    onTestFinished(() => {
+      isOver = true;
+      return killer.end();
+    });
+    // One cut for each write that came through: by the clock, nobody ever would on a machine that is slow.
+    const cut = () => killer`select pg_sleep(random() * 0.015), pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'signalbox' and pid <> pg_backend_pid() and datname = current_database()
+      and state <> 'idle' order by random() limit 1`;
     const count = 120;
+    let cuts = 0;
     const writer = async (from: number) => {
       for (let i = from; i < count; i += 4) {
         const request = write(scope, change(backend(`b${i}`)), { requestId: uuid(i), fingerprint: String(i) });
-        for (;;) {
-          const outcome = await victim.store.write(request).catch(() => undefined);
-          if (outcome) break;
-        }
+        let outcome;
+        while (!outcome && !isOver) outcome = await victim.store.write(request).catch(() => undefined);
+        cuts += (await cut()).length;
       }
     };
     await Promise.all([writer(0), writer(1), writer(2), writer(3)]);
-    writing = false;
-    await kills;
-    await killer.end();
+    expect(cuts).toBeGreaterThan(count / 10);
     expect(await replica.store.list(scope)).toMatchObject({ revision: BigInt(count) });
     expect((await replica.store.list(scope))?.resources).toHaveLength(count);
     const revisions = await replica.store.revisions(scope, { limit: 1_000, before: undefined });

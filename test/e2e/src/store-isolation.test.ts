@@ -1,23 +1,14 @@
 import { connect, Database, StoreBusy } from '@signalbox/control-plane/testing';
-import { createDatabase } from '@signalbox/test-harness';
+import { createMigratedDatabase } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
-import {
-  change,
-  createTenants,
-  databaseOptions,
-  migrated,
-  openReplica,
-  type Replica,
-  stored,
-  write,
-} from './store-fixture.ts';
+import { change, createTenants, databaseOptions, openReplica, type Replica, stored, write } from './store-fixture.ts';
 
 let url: string;
 let replica: Replica;
 
 beforeAll(async () => {
-  url = await migrated(await createDatabase(inject('pgUrl')));
+  url = await createMigratedDatabase(inject('pgUrl'));
   replica = openReplica({ url });
   await createTenants(replica.store, 'one', 'two');
   for (const scope of ['one', 'two']) {

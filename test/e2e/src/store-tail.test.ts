@@ -6,14 +6,14 @@ import {
 } from '@signalbox/control-plane/testing';
 import { systemClock } from '@signalbox/runtime';
 import { SeededRandom } from '@signalbox/runtime/testing';
-import { createDatabase, until } from '@signalbox/test-harness';
+import { createMigratedDatabase, until } from '@signalbox/test-harness';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 
-import { change, createTenants, migrated, openReplica, type Replica, stored, write } from './store-fixture.ts';
+import { change, createTenants, openReplica, type Replica, stored, write } from './store-fixture.ts';
 
 let url: string;
 beforeEach(async () => {
-  url = await migrated(await createDatabase(inject('pgUrl')));
+  url = await createMigratedDatabase(inject('pgUrl'));
   await slowDown();
 });
 

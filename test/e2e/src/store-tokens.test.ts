@@ -1,16 +1,16 @@
 import { Database, TokenStore } from '@signalbox/control-plane/testing';
 import { Metrics, systemRandom } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
-import { createDatabase, until } from '@signalbox/test-harness';
+import { createMigratedDatabase, until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
-import { change, createTenants, databaseOptions, migrated, openReplica, write } from './store-fixture.ts';
+import { change, createTenants, databaseOptions, openReplica, write } from './store-fixture.ts';
 
 let url: string;
 let database: Database;
 
 beforeAll(async () => {
-  url = await migrated(await createDatabase(inject('pgUrl')));
+  url = await createMigratedDatabase(inject('pgUrl'));
   database = new Database({ url, ...databaseOptions });
 });
 afterAll(() => database.close());
@@ -41,7 +41,7 @@ const node = {
 
 describe('the first start', () => {
   it('makes one operator token, however many replicas start, and never another', async () => {
-    const fresh = new Database({ url: await migrated(await createDatabase(inject('pgUrl'))), ...databaseOptions });
+    const fresh = new Database({ url: await createMigratedDatabase(inject('pgUrl')), ...databaseOptions });
     const made = await Promise.all([1, 2, 3].map(() => tokens(undefined, fresh).createFirst()));
     const [credential, ...others] = made.filter((one) => one !== undefined);
     expect(others).toEqual([]);

@@ -21,7 +21,7 @@ import {
 } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
-import { runCli } from './cli-process.ts';
+import { callCli } from './cli-call.ts';
 
 let folder: string;
 let authority: TestAuthority;
@@ -137,14 +137,14 @@ describe('with certificates', () => {
 
   it('the command line talks to the control plane, and to no other that cannot prove itself', async () => {
     const environment = { SIGNALBOX_URL: system.apiUrl, SIGNALBOX_TOKEN: system.operatorToken };
-    const found = await runCli(['nodes', '-o', 'json'], {
+    const found = await callCli(['nodes', '-o', 'json'], {
       environment: { ...environment, SIGNALBOX_CA_FILE: authority.certFile },
     });
     expect(JSON.parse(found.out)).toMatchObject([
       { id: 'node-0', connected: true },
       { id: 'node-1', connected: true },
     ]);
-    const doubtful = await runCli(['nodes'], { environment });
+    const doubtful = await callCli(['nodes'], { environment });
     expect(doubtful.status).not.toBe(0);
     expect(doubtful.err).toMatch(/certificate/);
   });

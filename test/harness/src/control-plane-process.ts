@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 import { freePort } from './free-port.ts';
+import { nodeEnvironment } from './node-environment.ts';
 import { until } from './until.ts';
 
 /** A replica in a process of its own, that can be killed. */
-export interface ControlPlaneProcess {
+export interface ControlPlaneProcess extends AsyncDisposable {
   readonly apiUrl: string;
   readonly discoveryPort: number;
   /** Ends it without warning. */
@@ -26,7 +27,7 @@ export async function startControlPlaneProcess(
   const [apiPort, discoveryPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, [main], {
     env: {
-      PATH: process.env['PATH'],
+      ...nodeEnvironment(),
       DATABASE_URL: databaseUrl,
       SIGNALBOX_API_LISTEN: `127.0.0.1:${apiPort}`,
       SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${discoveryPort}`,
@@ -53,5 +54,5 @@ export async function startControlPlaneProcess(
     await kill();
     throw error;
   }
-  return { apiUrl, discoveryPort, kill };
+  return { apiUrl, discoveryPort, kill, [Symbol.asyncDispose]: kill };
 }

@@ -1,7 +1,7 @@
 export { type Admin, adminClient, type AdminProtocol } from './admin.ts';
 export { type TestAuthority, testAuthority } from './certificates.ts';
 export { type ControlPlaneProcess, startControlPlaneProcess } from './control-plane-process.ts';
-export { createDatabase } from './databases.ts';
+export { createDatabase, createMigratedDatabase } from './databases.ts';
 export { freePort } from './free-port.ts';
 export type { HeldCall, HeldCalls } from './held-calls.ts';
 export { httpCodecSettings } from './http-codec.ts';
@@ -44,5 +44,5 @@ export { type RunPostgres, startRunPostgres } from './run-postgres.ts';
 export type { SseEvent } from './sse-reader.ts';
 export { startTcpProxy, type TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';
 export { type ApplyOptions, startSystem, type StartSystemOptions, type System } from './system.ts';
-export { readEvents, type SystemNode } from './system-node.ts';
+export { readEvents, startFileNode, type SystemNode } from './system-node.ts';
 export { until } from './until.ts';

@@ -9,6 +9,7 @@ import type { OutcomeEvent } from '@signalbox/audit';
 
 import { freePort } from './free-port.ts';
 import { httpCodecSettings } from './http-codec.ts';
+import { nodeEnvironment } from './node-environment.ts';
 import { readEvents } from './system-node.ts';
 import { until } from './until.ts';
 
@@ -52,8 +53,7 @@ export async function startProxyProcess(options: ProxyProcessOptions): Promise<P
   const [program = '', ...args] = maxFileKib === undefined ? command : limited(maxFileKib, command);
   const child = spawn(program, args, {
     env: {
-      PATH: process.env['PATH'],
-      NODE_OPTIONS: process.env['NODE_OPTIONS'],
+      ...nodeEnvironment(),
       SIGNALBOX_PROXY_STATE: state,
       SIGNALBOX_PROXY_LISTEN: `127.0.0.1:${port}`,
       SIGNALBOX_PROXY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,

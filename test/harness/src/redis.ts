@@ -23,13 +23,15 @@ export interface TestRedis {
 /**
  * The Redis that `REDIS_URL` names, or one that this starts: `redis-server` or `valkey-server` on the path, or one that
  * is put into `.cache/` once. Undefined, and said loudly, where none can be had; in CI that is a failure.
+ * @param args more of its command line: then one is started in any case.
  */
-export async function startTestRedis(): Promise<TestRedis | undefined> {
+export async function startTestRedis(args: readonly string[] = []): Promise<TestRedis | undefined> {
   const prefix = `test-${randomBytes(6).toString('hex')}:`;
   const given = process.env['REDIS_URL'];
-  if (given !== undefined && given !== '') return { url: given, prefix, stop: () => Promise.resolve() };
+  if (given !== undefined && given !== '' && args.length === 0)
+    return { url: given, prefix, stop: () => Promise.resolve() };
   try {
-    return { ...(await startServer(await findServer())), prefix };
+    return { ...(await startServer(await findServer(), args)), prefix };
   } catch (error) {
     if (process.env['CI'] !== undefined) throw error;
     process.stderr.write(`\nSKIPPED: no Redis to test against: ${String(error).slice(0, 400)}\n\n`);
@@ -43,9 +45,9 @@ interface Server {
   readonly libraries: string;
 }
 
-async function startServer({ binary, libraries }: Server): Promise<Omit<TestRedis, 'prefix'>> {
+async function startServer({ binary, libraries }: Server, more: readonly string[]): Promise<Omit<TestRedis, 'prefix'>> {
   const port = await freePort();
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...more];
   const env = { ...process.env, ...(libraries === '' ? {} : { LD_LIBRARY_PATH: libraries }) };
   const child = spawn(binary, args, { env, stdio: ['ignore', 'ignore', 'ignore'] });
   const exited = once(child, 'exit');

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { OutcomeEvent } from '@signalbox/audit';
 import { readProxySettings, type RunningProxy, startProxy } from '@signalbox/proxy';
-import type { Clock, Logger } from '@signalbox/runtime';
+import { type Clock, jsonLogger, type Logger } from '@signalbox/runtime';
 
 import { httpCodecSettings } from './http-codec.ts';
 import { until } from './until.ts';
@@ -67,6 +68,26 @@ export async function startSystemNode(options: SystemNodeOptions): Promise<Syste
     stop: async () => {
       stopped = true;
       await proxy.stop(stopMs, 0);
+    },
+  };
+}
+
+/** A node in this process that serves a file or folder of resources and hears of no control plane. */
+export async function startFileNode(
+  config: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<SystemNode> {
+  const stateFolder = await mkdtemp(join(tmpdir(), 'signalbox-node-'));
+  const node = await startSystemNode({
+    ...{ id: 'file', stateFolder, logger: jsonLogger('silent') },
+    settings: { SIGNALBOX_PROXY_CONFIG: config, ...settings },
+  });
+  await nodeListens(node);
+  return {
+    ...node,
+    stop: async () => {
+      await node.stop();
+      await rm(stateFolder, { recursive: true, force: true });
     },
   };
 }

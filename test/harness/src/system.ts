@@ -13,7 +13,7 @@ import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { type Clock, jsonLogger, type Logger, readSettings } from '@signalbox/runtime';
 
 import { type Admin, adminClient } from './admin.ts';
-import { createDatabase } from './databases.ts';
+import { createMigratedDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
 import type { ResourceFile } from './resources.ts';
 import { nodeListens, startSystemNode, type SystemNode } from './system-node.ts';
@@ -118,7 +118,7 @@ class TestSystem implements System {
   static async create(options: StartSystemOptions): Promise<TestSystem> {
     const folder = await mkdtemp(join(tmpdir(), 'signalbox-test-'));
     const ports = { api: await freePort(), discovery: await freePort() };
-    return new TestSystem(options, { databaseUrl: await createDatabase(options.pgUrl), folder, ports });
+    return new TestSystem(options, { databaseUrl: await createMigratedDatabase(options.pgUrl), folder, ports });
   }
 
   get admin(): Admin {

@@ -1,6 +1,7 @@
 import { systemClock } from '@signalbox/runtime';
 
-const pollMs = 5;
+/** Looks take time from what is waited for: each pause is a tenth of the wait so far, within these. */
+const pauseMs = { least: 5, most: 50 };
 
 /**
  * Waits for a state that nobody announces, by looking again and again.
@@ -12,7 +13,8 @@ export async function until<T>(
   look: () => Promise<T | undefined> | T | undefined,
   withinMs = 10_000,
 ): Promise<T> {
-  const deadline = systemClock.monotonic() + withinMs;
+  const began = systemClock.monotonic();
+  const deadline = began + withinMs;
   let last: unknown = 'not there';
   do {
     try {
@@ -21,7 +23,8 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    await systemClock.sleep(pollMs);
+    const waited = systemClock.monotonic() - began;
+    await systemClock.sleep(Math.min(pauseMs.most, Math.max(pauseMs.least, waited / 10)));
   } while (systemClock.monotonic() < deadline);
   throw new Error(`waited ${withinMs} ms for ${what}: ${String(last)}`);
 }

@@ -19,7 +19,7 @@ import {
   planeProblems,
   projectEnvoy,
 } from '@signalbox/control-plane/projections';
-import { freePort, proxyReady, type ResourceFile, startProxyProcess, tenant, yaml } from '@signalbox/test-harness';
+import { freePort, type ResourceFile, startFileNode, tenant, yaml } from '@signalbox/test-harness';
 import { type EnvoyDiscovery, startEnvoyDiscovery } from './envoy-discovery.ts';
 import { startEnvoy } from './envoy-process.ts';
 
@@ -51,7 +51,7 @@ export async function startTwoDataPlanes(
   const config = join(folder, 'resources.yaml');
   await writeFile(config, yaml([...common, ...resources]));
   const discovery = await startEnvoyDiscovery(projectEnvoy('default', operator, tenants, options));
-  const proxy = await startProxyProcess({ config, env: { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder } });
+  const proxy = await startFileNode(config, { SIGNALBOX_PROXY_CERTIFICATES: certificatesFolder });
   const bootstrap = envoyBootstrap({
     nodeId: 'envoy-1',
     gateway: 'default',
@@ -66,7 +66,6 @@ export async function startTwoDataPlanes(
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await proxyReady(proxy);
     const envoy = await startEnvoy(binary, bootstrap, adminPort);
     return {
       problems: tenants.flatMap((table) => planeProblems(envoyPlane, operator, table)),

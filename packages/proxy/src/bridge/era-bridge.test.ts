@@ -66,7 +66,7 @@ class Bridge {
     const state = new MemoryState(new MemoryHub(clock, limits.nodes), 'node-1');
     const nodeCalls = new NodeCalls({ state, clock, random, logger: new MemoryLogger(), limits: limits.nodes });
     this.#bridge = new EraBridge({
-      ...{ upstream, clock, random, limits, nodeCalls },
+      ...{ upstream, clock, random, limits, nodeCalls, state },
       sessionKeys: randomSessionKeys(random),
     });
   }
@@ -434,6 +434,7 @@ describe('a legacy client at a modern server', () => {
     const bridge = new Bridge();
     const session = begun(bridge);
     const stream = bridge.send({ ...inSession(session), method: 'GET', body: undefined });
+    await settled();
     const first = bridge.upstream.last;
     first.openEvents();
     first.event({ jsonrpc: '2.0', method: 'notifications/subscriptions/acknowledged', params: {} });

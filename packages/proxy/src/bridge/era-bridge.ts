@@ -38,7 +38,7 @@ export class EraBridge implements Upstream {
 
   constructor(context: BridgeContext) {
     this.#context = context;
-    this.#sessions = new BridgedSessions(context.limits.bridge.sessions);
+    this.#sessions = new BridgedSessions(context);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
     takeRetries(context, this.#parked);
@@ -50,7 +50,7 @@ export class EraBridge implements Upstream {
     if (legacyFor !== undefined) return this.#toLegacy(request, legacyFor, handler);
     const id = valueOf(headers, 'Mcp-Session-Id');
     if (id !== undefined) {
-      const session = this.#sessions.of(id);
+      const session = this.#sessions.of(id, request.peer?.tenant ?? '');
       return session
         ? this.#inSession(id, session, request, handler)
         : this.#context.upstream.dispatch(request, handler);
@@ -71,7 +71,7 @@ export class EraBridge implements Upstream {
 
   /** A session is over, as another node has said. */
   endSession(id: string): void {
-    this.#sessions.end(id);
+    this.#sessions.forget(id);
   }
 
   /** A modern client's request for a legacy server. */
@@ -123,7 +123,8 @@ export class EraBridge implements Upstream {
       case 'logging/setLevel': {
         const level = params && memberValue(bytes, params, 'level');
         if (!level) return refused(message, handler, 'params.level is required');
-        session.level = bytes.toString('utf8', level.start, level.end);
+        const said = bytes.toString('utf8', level.start, level.end);
+        this.#sessions.change(session, () => void (session.level = said));
         return done(message, handler);
       }
       case 'resources/subscribe':
@@ -143,12 +144,17 @@ export class EraBridge implements Upstream {
     uri: string,
     handler: UpstreamHandler,
   ): UpstreamExchange {
-    const before = session.subscriptions.size;
     const { subscriptions } = this.#context.limits.bridge;
-    if (message.method === 'resources/unsubscribe') session.subscriptions.delete(uri);
-    else if (before < subscriptions || session.subscriptions.has(uri)) session.subscriptions.add(uri);
-    else return refused(message, handler, `a session has at most ${subscriptions} subscriptions`);
-    if (session.subscriptions.size !== before) for (const stream of session.streams) stream.listenAnew();
+    const isWanted = message.method === 'resources/subscribe';
+    if (isWanted && session.subscriptions.size >= subscriptions && !session.subscriptions.has(uri)) {
+      return refused(message, handler, `a session has at most ${subscriptions} subscriptions`);
+    }
+    this.#sessions.change(session, () => {
+      const before = session.subscriptions.size;
+      if (isWanted) session.subscriptions.add(uri);
+      else session.subscriptions.delete(uri);
+      if (session.subscriptions.size !== before) for (const stream of session.streams) stream.listenAnew();
+    });
     return done(message, handler);
   }
 

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { type Clock, type Logger, type Metrics, type Random, requireProtection } from '@signalbox/runtime';
 import type { SessionKeys } from '../session/session-keys.ts';
 import { MemoryHub, MemoryState } from './memory-state.ts';
-import { RedisState } from './redis/redis-state.ts';
 import { nodesLimitsOf, type NodesSettings } from './settings.ts';
 import type { SharedState } from './shared-state.ts';
 
@@ -35,6 +34,8 @@ export async function openSharedState(kit: Kit): Promise<SharedState> {
   protect(url.reveal(), settings.allowPlaintext, logger);
   const { redisUser: user, redisPassword: password } = settings;
   const address = { url, user, password, tls: await tlsOf(settings) };
+  // A node alone does without the client and the memory that it takes.
+  const { RedisState } = await import('./redis/redis-state.ts');
   return new RedisState({
     ...{ ...kit, address, self, limits, sessionKeys, prefix: settings.redisPrefix },
     connectMs: settings.redisConnectTimeout,

@@ -1,5 +1,7 @@
+import { SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { defaultRequestLimits } from '../mcp/request-limits.ts';
+import { randomSessionKeys } from '../session/session-keys.ts';
 import type { FakeExchange } from '../testing/fake-exchange.ts';
 import type { FakeUpstreamCall } from '../testing/fake-upstream.ts';
 import { isProbe, RequestPath, type RequestPathOptions } from '../testing/request-path.ts';
@@ -233,6 +235,68 @@ describe('a legacy session on two nodes', () => {
     b.send({ method: 'DELETE', headers: session });
     await delivered(b, a);
     expect((await a.request(session, 'ping')).status).toBe(404);
+  });
+});
+
+describe('nodes of which one has the next key already', () => {
+  it('open what the others have sealed: sessions, states and ids of events', async () => {
+    const random = new SeededRandom(7);
+    const [[before], [next]] = [randomSessionKeys(random), randomSessionKeys(random)];
+    const a = new RequestPath({ sessionKeys: [before, next] });
+    const { hub, clock } = a;
+    const b = new RequestPath({ hub, clock, sessionKeys: [next, before], seed: 2 });
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const session = await one.initialize();
+      expect(session['mcp-session-id']?.startsWith(one.sessionKeys[0].id)).toBe(true);
+      void other.request(session, 'ping');
+      await delivered(other);
+      expect(other.upstream.last.message.method).toBe('ping');
+      const stream = await one.request(session, 'tools/call', { name: 'echo' }, 7);
+      const call = one.upstream.last;
+      call.openEvents();
+      for (const n of [1, 2]) call.event({ jsonrpc: '2.0', method: 'notifications/message', params: { data: n } });
+      const id = /^id: (.*)$/m.exec(stream.text)?.[1] ?? '';
+      const headers = { ...session, accept: 'text/event-stream', 'last-event-id': id };
+      const resumed = other.send({ method: 'GET', headers });
+      await delivered(other, one);
+      expect(resumed.events).toMatchObject([{ params: { data: 2 } }]);
+      const { call: waiting, state } = await parked(one);
+      const heard = await retry(other, state);
+      await delivered(other, one);
+      waiting.resultEvent({ content: [] });
+      await delivered(one, other);
+      expect(heard.json).toHaveProperty('result');
+    }
+  });
+});
+
+describe('a legacy client at a modern server, on two nodes', () => {
+  const listens = ({ upstream }: RequestPath): FakeUpstreamCall[] =>
+    upstream.calls.filter(({ message }) => message.method === 'subscriptions/listen');
+
+  it('hears at one node of what it has subscribed to at the other, and gets logs at the level that it set there', async () => {
+    const { a, b } = twoNodes();
+    const session = await bridgedSession(a);
+    a.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+    await delivered(a);
+    await b.request(session, 'resources/subscribe', { uri: 'test://a' });
+    await b.request(session, 'logging/setLevel', { level: 'warning' });
+    await delivered(b, a);
+    const wanted = { notifications: { resourceSubscriptions: ['test://a'] } };
+    expect(listens(a).at(-1)?.message.params).toMatchObject(wanted);
+    await a.request(session, 'tools/call', { name: 'echo' });
+    expect(a.upstream.last.message.params).toMatchObject({ _meta: { 'io.modelcontextprotocol/logLevel': 'warning' } });
+    const { hub, clock, sessionKeys } = a;
+    const later = new RequestPath({ hub, clock, sessionKeys, seed: 3 });
+    later.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+    await delivered(later);
+    expect(listens(later).at(-1)?.message.params).toMatchObject(wanted);
+    await later.request(session, 'resources/unsubscribe', { uri: 'test://a' });
+    await delivered(later, a);
+    expect(listens(a).at(-1)?.message.params).toMatchObject({ notifications: { resourceSubscriptions: [] } });
   });
 });
 

@@ -10,6 +10,8 @@ export { operatorSet, tenantSet } from './config-sets.ts';
 export { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 export { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
 export { NodeCalls, type NodeFailure, type NodeListener } from '../nodes/node-calls.ts';
+export { openSharedState } from '../nodes/open-shared-state.ts';
 export { RedisState } from '../nodes/redis/redis-state.ts';
 export { type SharedState, SharedStateError } from '../nodes/shared-state.ts';
+export { readProxySettings } from '../settings.ts';
 export { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';

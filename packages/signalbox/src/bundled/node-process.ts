@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { leash } from './leash.ts';
 
 export interface NodeProcessOptions {
@@ -8,7 +10,7 @@ export interface NodeProcessOptions {
   /** Module to run. It must end when its standard input ends, which happens when this process is gone. */
   readonly entry: string;
   readonly args: readonly string[];
-  /** All that the child sees of the environment: it is not ours to hand on. */
+  /** All that the child sees of the environment, but for the compile cache: it is not ours to hand on. */
   readonly environment: Readonly<Record<string, string>>;
   /** What the child writes on standard error when it can be used. */
   readonly ready: string;
@@ -34,7 +36,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Run
   const [command = '', ...args] = [...(await leash('KILL')), process.execPath, options.entry, ...options.args];
   // A session of its own: Ctrl-C in the terminal is for us, and we stop it after those who use it.
   const child = spawn(command, args, {
-    env: options.environment,
+    env: { ...options.environment, ...compileCache() },
     stdio: ['pipe', 'ignore', 'pipe'],
     detached: true,
   });
@@ -52,6 +54,12 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Run
   const first = await Promise.race([ready, exited]);
   if (first !== true) throw new Error(`${options.name} did not start. It said:\n${first.trim()}`);
   return { pid: child.pid ?? 0, exited, stop: (deadline) => stop(child, deadline) };
+}
+
+/** Code that Node has compiled for this process, if it keeps any, is there for its children. */
+function compileCache(): Readonly<Record<string, string>> {
+  const ofThisNode = getCompileCacheDir();
+  return ofThisNode === undefined ? {} : { NODE_COMPILE_CACHE: dirname(ofThisNode) };
 }
 
 async function stop(child: ChildProcess, deadline?: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Secret } from '@signalbox/runtime';
+import { Secret } from '@signalbox/runtime/secret';
 import { Failure } from '../failure.ts';
 
 /** What `up` leaves for the other commands, so that they work with no variable set. Holds credentials: mode 0600. */

@@ -1,7 +1,7 @@
 import type { Cli } from '../cli.ts';
 import { usage } from '../failure.ts';
 import { scopeNamed } from '../input/scope.ts';
-import { operatorScope } from '@signalbox/config';
+import { operatorScope } from '@signalbox/config/kind';
 import type { AdminClient } from './admin-client.ts';
 
 /**

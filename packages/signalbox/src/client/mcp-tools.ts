@@ -2,10 +2,7 @@ import { Client, StreamableHTTPClientTransport, type Tool } from '@modelcontextp
 import type { Secret } from '@signalbox/runtime';
 import { Failure } from '../failure.ts';
 import { printable } from '../output/printable.ts';
-
-export const eras = ['auto', 'modern', 'legacy'] as const;
-/** How to speak to the server: `auto` asks it. */
-export type Era = (typeof eras)[number];
+import type { Era } from './mcp-era.ts';
 
 export interface ToolsRequest {
   readonly url: string;

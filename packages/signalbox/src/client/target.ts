@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { Secret } from '@signalbox/runtime';
+import { Secret } from '@signalbox/runtime/secret';
 import type { Cli } from '../cli.ts';
 import { Failure } from '../failure.ts';
 import { type CliFile, readCliFile } from './cli-file.ts';

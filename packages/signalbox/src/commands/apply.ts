@@ -12,7 +12,7 @@ import { Failure, usage } from '../failure.ts';
 import { resourcesOf } from '../input/apply-request.ts';
 import { collect, parseCount, parseDuration } from '../input/option-values.ts';
 import { locatedProblem } from '../input/located-problem.ts';
-import { readResourceFiles, type ScopeDocuments } from '../input/resource-files.ts';
+import type { ScopeDocuments } from '../input/resource-files.ts';
 import { renderChanges, summariseChanges } from '../output/change-diff.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { style } from '../output/style.ts';
@@ -97,6 +97,7 @@ interface ApplyCall {
 
 async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const client = await adminClient(cli);
+  const { readResourceFiles } = await import('../input/resource-files.ts');
   const sets = await readResourceFiles(cli, options.file, client.target.file?.variables ?? {});
   if (options.ifMatch !== undefined && sets.length > 1) {
     throw usage(`--if-match guards one scope, the files have ${sets.map(({ scope }) => scope).join(', ')}`);

@@ -11,7 +11,7 @@ import { Failure } from '../failure.ts';
 import { resourcesOf } from '../input/apply-request.ts';
 import { collect } from '../input/option-values.ts';
 import { locatedProblem } from '../input/located-problem.ts';
-import { readResourceFiles, type ScopeDocuments } from '../input/resource-files.ts';
+import type { ScopeDocuments } from '../input/resource-files.ts';
 import { renderChanges, summariseChanges } from '../output/change-diff.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
 import { examples } from '../output/examples.ts';
@@ -52,6 +52,7 @@ function trouble(error: unknown): Failure {
 
 async function diff(cli: Cli, options: DiffOptions): Promise<boolean> {
   const client = await adminClient(cli);
+  const { readResourceFiles } = await import('../input/resource-files.ts');
   const sets = await readResourceFiles(cli, options.file, client.target.file?.variables ?? {});
   const inNewTenant = withNewTenants(sets);
   const found: { readonly set: ScopeDocuments; readonly response: DiffResponse }[] = [];

@@ -1,4 +1,4 @@
-import { isKind, kinds, operatorScope } from '@signalbox/config';
+import { isKind, kinds, operatorScope } from '@signalbox/config/kind';
 import type { Resource } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';

@@ -1,4 +1,4 @@
-import { Secret } from '@signalbox/runtime';
+import { Secret } from '@signalbox/runtime/secret';
 import type { Token } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { Role, TokenForm } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { Command, Option } from 'commander';

@@ -1,9 +1,9 @@
-import { Secret } from '@signalbox/runtime';
+import { Secret } from '@signalbox/runtime/secret';
 import { Command, Option } from 'commander';
 import type { Cli } from '../cli.ts';
 import { adminClient } from '../client/admin-client.ts';
 import { routeEndpoint } from '../client/mcp-endpoint.ts';
-import { type Era, eras, listTools } from '../client/mcp-tools.ts';
+import { type Era, eras } from '../client/mcp-era.ts';
 import { findCliFile } from '../client/target.ts';
 import { usage } from '../failure.ts';
 import { emit, type Format, outputOption } from '../output/emit.ts';
@@ -57,6 +57,7 @@ async function tools(cli: Cli, options: ToolsOptions): Promise<void> {
   if (options.url !== undefined && !URL.canParse(options.url)) throw usage(`--url: "${options.url}" is not a URL`);
   const url = options.url ?? (await routeEndpoint(cli, await adminClient(cli), options.route ?? ''));
   const token = await credential(cli, url, options);
+  const { listTools } = await import('../client/mcp-tools.ts');
   const list = await listTools({ url, token, era: options.era, signal: cli.interrupted });
   await emit(cli, options.output, {
     data: { url, ...list },

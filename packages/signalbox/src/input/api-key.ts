@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type Random, Secret } from '@signalbox/runtime';
+import type { Random } from '@signalbox/runtime';
+import { Secret } from '@signalbox/runtime/secret';
 
 /** A new API key for an agent: 256 unpredictable bits, recognisable for people and for scanners of leaked secrets. */
 export function newApiKey(random: Random): Secret {

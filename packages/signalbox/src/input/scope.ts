@@ -1,4 +1,4 @@
-import { isKind, type Kind, kinds, operatorScope, scopeOfKind } from '@signalbox/config';
+import { isKind, type Kind, kinds, operatorScope, scopeOfKind } from '@signalbox/config/kind';
 import type { Target } from '../client/target.ts';
 import { usage } from '../failure.ts';
 

@@ -1,4 +1,4 @@
-import { operatorScope } from '@signalbox/config';
+import { operatorScope } from '@signalbox/config/kind';
 import type { Node } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import type { Cli } from '../cli.ts';
 import type { AdminClient } from '../client/admin-client.ts';

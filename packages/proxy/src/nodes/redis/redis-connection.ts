@@ -1,4 +1,13 @@
-import { Backoff, type Clock, type Logger, type Metrics, type Random, type Secret } from '@signalbox/runtime';
+import { isIP } from 'node:net';
+import {
+  Backoff,
+  type Clock,
+  type Counter,
+  type Logger,
+  type Metrics,
+  type Random,
+  type Secret,
+} from '@signalbox/runtime';
 import { type ChainableCommander, Redis, type RedisOptions } from 'ioredis';
 import { SharedStateError } from '../shared-state.ts';
 
@@ -38,6 +47,7 @@ export class RedisConnection {
   readonly #subscriber: Redis;
   readonly #channels = new Map<string, Set<(message: string) => void>>();
   readonly #onReady = new Set<() => void>();
+  readonly #failures: Counter;
   #pending = 0;
   #stopped = false;
   /** The present connection hears the channels that there were when it began. */
@@ -55,6 +65,10 @@ export class RedisConnection {
       for (const listener of this.#channels.get(channel) ?? []) listener(message);
     });
     const up = options.metrics.gauge('signalbox_proxy_redis_up', 'Whether Redis can be reached: 1 or 0.');
+    this.#failures = options.metrics.counter(
+      'signalbox_proxy_redis_failures_total',
+      'What could not be done because Redis was away, too slow, or refused it.',
+    );
     options.metrics.onCollect(() => up.set(this.isReady ? 1 : 0));
   }
 
@@ -82,8 +96,8 @@ export class RedisConnection {
    * @returns their answers in order. @throws SharedStateError when one could not be sent, failed, or took too long.
    */
   async run(bytes: number, add: (commands: ChainableCommander) => ChainableCommander): Promise<readonly unknown[]> {
-    if (this.#commands.status !== 'ready') throw new SharedStateError('Redis cannot be reached');
-    if (this.#pending + bytes > this.#options.pendingBytes) throw new SharedStateError('Redis is too slow');
+    if (this.#commands.status !== 'ready') throw this.#refused('Redis cannot be reached');
+    if (this.#pending + bytes > this.#options.pendingBytes) throw this.#refused('Redis is too slow');
     this.#pending += bytes;
     try {
       const answers = await add(this.#commands.pipeline()).exec();
@@ -136,11 +150,16 @@ export class RedisConnection {
     return client;
   }
 
+  #refused(why: string): SharedStateError {
+    this.#failures.add();
+    return new SharedStateError(why);
+  }
+
   #failed(error: unknown): SharedStateError {
     const text = error instanceof Error ? error.message : String(error);
     if (text === 'Command timed out') this.#renew(this.#commands);
     this.#away(error);
-    return new SharedStateError(`Redis did not do what it was asked for: ${text}`);
+    return this.#refused(`Redis did not do what it was asked for: ${text}`);
   }
 
   /** Cuts the connection: one that says nothing does not answer a polite end either. */
@@ -187,16 +206,17 @@ function optionsOf({ url, user, password, tls }: RedisAddress): RedisOptions {
     ...(password === undefined ? {} : { password: password.reveal() }),
   };
   if (text.startsWith('/')) return { path: text, ...credentials };
-  const { protocol, hostname, port, username, password: inUrl, pathname } = new URL(text);
+  const { protocol, hostname: inBrackets, port, username, password: inUrl, pathname } = new URL(text);
   const db = pathname.replace('/', '');
+  const hostname = inBrackets.replace(/^\[|\]$/g, '');
   return {
-    host: hostname.replace(/^\[|\]$/g, ''),
+    host: hostname,
     port: port === '' ? defaultPort : Number(port),
     ...(username === '' ? {} : { username: decodeURIComponent(username) }),
     ...(inUrl === '' ? {} : { password: decodeURIComponent(inUrl) }),
     ...(db === '' ? {} : { db: Number(db) }),
     ...credentials,
-    ...(protocol === 'rediss:' ? { tls: { ...tls, servername: hostname } } : {}),
+    ...(protocol === 'rediss:' ? { tls: isIP(hostname) === 0 ? { ...tls, servername: hostname } : tls } : {}),
   };
 }
 
