@@ -10,11 +10,8 @@ const everywhere = {
   env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
 };
 
-const stories = {
-  ...everywhere,
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
-};
+// Ten times what the longest of them takes alone: the machine may do other things too.
+const stories = { ...everywhere, testTimeout: 120_000, hookTimeout: 120_000 };
 const postgres = 'test/harness/src/global-setup.ts';
 
 /**

@@ -102,3 +102,20 @@ export {
   setHash,
   type SnapshotChange,
 } from './snapshot.ts';
+export { canonicalJson, type Json } from './catalog/canonical-json.ts';
+export {
+  catalogDigest,
+  type Descriptor,
+  type DescriptorFault,
+  type DescriptorKind,
+  descriptorKinds,
+  readDescriptor,
+  serverDescriptorName,
+} from './catalog/descriptor.ts';
+export { type FieldChange, fieldChanges } from './catalog/drift.ts';
+export { estimatedTokens, toolTokens, type WeighedTool } from './catalog/token-weight.ts';
+export { isMetaTool, type MetaTool, metaTools } from './federation/meta-tools.ts';
+export { type PresentedServer, presentedServers } from './federation/presented-servers.ts';
+export { backendOf } from './compile/backend.ts';
+export { rankTools, type SearchedTool, type ToolDocument, toolDocument } from './tool-search/rank.ts';
+export type { ToolSearchEntry } from './federation/federation.ts';

@@ -17,6 +17,7 @@ import {
   TlsFiles,
 } from '@signalbox/runtime';
 
+import { CatalogApi } from './api/catalog-service.ts';
 import { ConfigApi } from './api/config-service.ts';
 import { DumpApi } from './api/dump-service.ts';
 import { Explainer } from './api/explainer.ts';
@@ -29,6 +30,8 @@ import { StateStreams } from './api/state-streams.ts';
 import { StreamAccess } from './api/stream-access.ts';
 import { TenantApi } from './api/tenant-service.ts';
 import { TokenApi } from './api/token-service.ts';
+import { VirtualServerScale } from './catalog/virtual-server-scale.ts';
+import { CatalogService } from './discovery/catalog-service.ts';
 import { DiscoveryService } from './discovery/discovery-service.ts';
 import { Fleet } from './discovery/fleet.ts';
 import { FleetReporter } from './discovery/fleet-reporter.ts';
@@ -44,18 +47,27 @@ import { Publisher } from './publish/publisher.ts';
 import { ScopedSources } from './publish/scoped-sources.ts';
 import { TenantDirectory } from './publish/tenant-directory.ts';
 import { ViewSource } from './publish/view-source.ts';
-import { apiLimits, databaseOptions, discoveryLimits, planLimits } from './limits.ts';
+import {
+  apiLimits,
+  catalogLimits,
+  catalogServiceLimits,
+  databaseOptions,
+  discoveryLimits,
+  planLimits,
+} from './limits.ts';
 import { RolloutDriver } from './rollout/driver.ts';
 import { FleetNodes } from './rollout/fleet-nodes.ts';
 import { HealthCollector } from './rollout/health-collector.ts';
 import { takeBackBy } from './rollout/take-back.ts';
 import type { ControlPlaneSettings } from './settings.ts';
+import { CatalogStore } from './store/catalog-store.ts';
 import { Database } from './store/database.ts';
 import { DatabaseTime } from './store/database-time.ts';
 import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
 import { PostgresFleetStore } from './store/postgres-fleet-store.ts';
 import { PostgresStore } from './store/postgres-store.ts';
+import { RegistryStore } from './store/registry-store.ts';
 import { RememberingStore } from './store/remembering-store.ts';
 import { RolloutStore } from './store/rollout-store.ts';
 import { SnapshotFile } from './store/snapshot-file.ts';
@@ -208,6 +220,7 @@ function storeParts(base: Base) {
     onCommit: afterChange,
   });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
+  const catalogs = new CatalogStore({ ...base, database, ...catalogLimits(settings) });
   const tokens = new TokenStore({ ...base, database, cacheMs, cacheSize, maxTokens });
   let firstToken: Secret | undefined;
   const prepare = async () => {
@@ -216,7 +229,7 @@ function storeParts(base: Base) {
     else firstToken ??= await tokens.createFirst();
     await tokens.remember();
   };
-  return { database, doorbell, tail, store, tokens, prepare, afterChange, firstToken: () => firstToken };
+  return { database, doorbell, tail, store, catalogs, tokens, prepare, afterChange, firstToken: () => firstToken };
 }
 
 /** Written while the state is the newest only: an old state must not look like one of now. */
@@ -242,7 +255,7 @@ function snapshotPart(file: SnapshotFile): Part {
 
 function servedParts(
   base: Base,
-  { database, tail, tokens, prepare }: ReturnType<typeof storeParts>,
+  { database, tail, catalogs, tokens, prepare }: ReturnType<typeof storeParts>,
   snapshotFile: SnapshotFile,
 ) {
   const { settings, clock, projections } = base;
@@ -284,13 +297,17 @@ function servedParts(
     ...{ ...base, admission, credentials: tokens, directory },
     ...{ reports: new PostgresFleetStore(database), maxReportRows: settings.fleetReportRows },
   });
+  const looks = new CatalogService({
+    ...{ ...base, admission, store: catalogs, published: publisher, nodes: () => registry.connected },
+    ...catalogServiceLimits(settings),
+  });
   const discovery = new DiscoveryService({
     ...base,
     listen: listenAddress(settings.discoveryListen, 'SIGNALBOX_DISCOVERY_LISTEN'),
     source: publisher,
     views,
     admission,
-    services: [reports, questions, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
+    services: [reports, questions, looks, ...(join ? [join] : [])].map((service) => (server) => service.addTo(server)),
     observer: registry,
     limits: discoveryLimits(settings),
   });
@@ -342,7 +359,7 @@ function rolloutParts(
 
 function apiServer(
   base: Base,
-  { store: database, tokens }: ReturnType<typeof storeParts>,
+  { database: rows, store: database, catalogs, tokens }: ReturnType<typeof storeParts>,
   { feed, publisher, fleet, discovery }: ReturnType<typeof servedParts>,
   { planner, rollouts, nodes, driver }: ReturnType<typeof rolloutParts>,
 ): ApiServer {
@@ -367,10 +384,12 @@ function apiServer(
         ...{ ...watching, rollouts, driver, fleet: nodes, clock },
         ...{ pollMs: settings.watchIntervalMs, reasonLength: settings.messageLength },
       }),
+      catalogs: new CatalogApi({ ...base, catalogs, store, scale: new VirtualServerScale(catalogs, publisher) }),
       dump: new DumpApi({ published: publisher, projections, maxResources: settings.dumpResources }),
       tokens: new TokenApi({ tokens, store, families, onRevoke: (id) => void discovery.closeStreams(id) }),
     },
     tokens,
+    registry: new RegistryStore({ database: rows, published: publisher, gatewayUrls: settings.registryGateways }),
     unready: () => whyUnready(publisher),
     stalenessMs: () => feed.stalenessMs,
     ...{ bodyBytes: settings.bodyBytes, connections: settings.apiConnections, requestMs: settings.apiRequestMs },

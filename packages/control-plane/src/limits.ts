@@ -35,6 +35,24 @@ export function apiLimits(settings: ControlPlaneSettings): ApiLimits {
   return { applyResources, messageLength, problems };
 }
 
+/** What is kept of catalogs, and how often servers are looked at. */
+export function catalogLimits(settings: ControlPlaneSettings) {
+  const {
+    catalogMs: intervalMs,
+    catalogRetryMs: retryMs,
+    catalogLeaseMs: leaseMs,
+    catalogVersions: versions,
+  } = settings;
+  return { intervalMs, retryMs, leaseMs, versions };
+}
+
+/** How nodes are told which servers to look at. */
+export function catalogServiceLimits(settings: ControlPlaneSettings) {
+  const { catalogAskMs: askMs, catalogAsks: asksPerSecond, catalogClaims: claims, catalogLeaseMs: leaseMs } = settings;
+  const limits = { descriptors: settings.catalogDescriptors, bytes: settings.catalogBytes };
+  return { askMs, asksPerSecond, claims, leaseMs, limits };
+}
+
 const streamAgeJitter = 0.2;
 
 /** What bounds discovery: of a control plane, or of a relay. */

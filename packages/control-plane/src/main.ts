@@ -1,7 +1,11 @@
-import { jsonLogger, readSettings } from '@signalbox/runtime';
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 
-import { startControlPlane } from './compose.ts';
-import { controlPlaneSettings } from './settings.ts';
+// Before anything else is loaded: half of what a start costs is reading the program.
+enableCompileCache(join(import.meta.dirname, '..', '..', '..', 'node_modules', '.cache', 'compile'));
+const { jsonLogger, readSettings } = await import('@signalbox/runtime');
+const { startControlPlane } = await import('./compose.ts');
+const { controlPlaneSettings } = await import('./settings.ts');
 
 const settings = readSettings(controlPlaneSettings, process.env);
 const running = await startControlPlane({ settings, logger: jsonLogger(settings.logLevel) });

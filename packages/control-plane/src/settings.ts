@@ -1,6 +1,8 @@
 import { defaultRemovalLimits } from '@signalbox/config';
 import { choice, flag, hostPort, integer, logLevels, secret, type Settings, text } from '@signalbox/runtime';
 
+import { catalogSettings } from './catalog/settings.ts';
+
 const seconds = 1_000;
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -302,7 +304,7 @@ export const controlPlaneSettings = {
   }),
   discoveryAdmission: integer({
     name: 'SIGNALBOX_DISCOVERY_ADMISSION',
-    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '500' },
+    ...{ unit: 'streams/s', min: 1, max: 1_000_000, fallback: '750' },
     doc: 'Discovery streams that are let in a second; the others are told when to come back.',
   }),
   discoveryBurst: integer({
@@ -443,6 +445,7 @@ export const controlPlaneSettings = {
     ...{ unit: 'revisions', min: 1, max: 100, fallback: '5' },
     doc: 'Revisions of each scope of which it is remembered how fast they reached the nodes.',
   }),
+  ...catalogSettings,
 };
 
 export type ControlPlaneSettings = Settings<typeof controlPlaneSettings>;

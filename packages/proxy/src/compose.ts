@@ -17,6 +17,7 @@ import { configDump } from './admin/config-dump.ts';
 import { judgeReadiness } from './admin/readiness.ts';
 import { observeProcess } from './admin/process-metrics.ts';
 import { Activation } from './discovery/activation.ts';
+import { CatalogExplorer } from './catalog/explorer.ts';
 import { ConfigSource } from './discovery/config-source.ts';
 import { ControlPlaneConnection } from './discovery/control-plane-connection.ts';
 import { LastGood } from './discovery/last-good.ts';
@@ -39,6 +40,7 @@ import { Listeners, type OpenListener } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
+import { MemberHealth } from './federation/member-health.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
@@ -52,6 +54,7 @@ import { TimeSlice } from './table/time-slice.ts';
 import { YoungGeneration } from './table/young-generation.ts';
 import { ClientCertificates } from './upstream/client-certificates.ts';
 import { HttpClient } from './upstream/http-client.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamRetention } from './upstream-retention.ts';
 
 export interface StartProxyOptions {
@@ -182,6 +185,7 @@ interface Serving {
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
   readonly upstream: HttpClient;
+  readonly memberHealth: MemberHealth;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -205,7 +209,10 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const listeners = listenersOf(kit, requestHandlerOf(kit, { tables: current, streams, upstream, demand }));
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const shared = { tables: current, streams, upstream, demand, memberHealth };
+  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -215,7 +222,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, retention, demand, draining: false };
+  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -239,7 +246,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 
 function requestHandlerOf(
   kit: Kit,
-  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand'>,
+  shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
 ): (exchange: Exchange) => void {
   const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
@@ -285,6 +292,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
+    members: () => serving.memberHealth.reports(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,
@@ -298,14 +306,14 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(
   kit: Kit,
-  { current, demand }: Serving,
+  { current, demand, upstream }: Serving,
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
-  return controlPlaneSource(kit, { activation, slice, demand });
+  return controlPlaneSource(kit, { activation, slice, demand, upstream });
 }
 
 function fileSource(
@@ -332,7 +340,7 @@ function fileSource(
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(
   kit: Kit,
-  parts: { readonly activation: Activation; readonly slice: TimeSlice; readonly demand: TenantDemand | undefined },
+  parts: Pick<Serving, 'demand' | 'upstream'> & { readonly activation: Activation; readonly slice: TimeSlice },
 ): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
@@ -344,6 +352,7 @@ function controlPlaneSource(
   });
   let connection: ControlPlaneConnection | undefined;
   let reporter: NodeReporter | undefined;
+  let explorer: CatalogExplorer | undefined;
   return {
     name: 'discovery',
     start: async () => {
@@ -353,8 +362,11 @@ function controlPlaneSource(
       await opened.start();
       reporter = reporterOf(kit, opened);
       reporter.start();
+      explorer = settings.catalog ? explorerOf(kit, opened, parts.upstream) : undefined;
+      explorer?.start();
     },
     stop: async (deadline) => {
+      await explorer?.stop();
       await reporter?.stop();
       parts.demand?.stop();
       await connection?.stop();
@@ -373,6 +385,16 @@ function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter 
     gateway,
     intervalMs,
     send: (request) => connection.report(request),
+  });
+}
+
+function explorerOf(kit: Kit, controlPlane: ControlPlaneConnection, upstream: Upstream): CatalogExplorer {
+  const { settings, nodeId: node } = kit;
+  const { gateway, catalogAsk: askMs, catalogServers: servers, catalogAnswer: answerMs } = settings;
+  const limits = requestLimitsOf(settings);
+  return new CatalogExplorer({
+    ...kit,
+    ...{ controlPlane, upstream, node, gateway, askMs, servers, answerMs, limits },
   });
 }
 

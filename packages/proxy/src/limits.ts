@@ -3,7 +3,9 @@ import type { RemovalLimits, TableLimits } from '@signalbox/config';
 import type { HttpServerLimits } from './http/http-server.ts';
 import { defaultRequestLimits, type RequestLimits } from './mcp/request-limits.ts';
 import { bridgeLimitsOf } from './bridge/settings.ts';
+import { handleLimitsOf } from './handles/settings.ts';
 import { federationLimitsOf } from './federation/settings.ts';
+import { toolSearchLimitsOf } from './tool-search/settings.ts';
 import { nodesLimitsOf } from './nodes/settings.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Http1ClientLimits } from './upstream/http1-client.ts';
@@ -98,6 +100,8 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     keySetStaleMs: settings.keySetStale,
     sessionMs: settings.sessionAge,
     sessionIdleMs: settings.sessionIdle,
+    // Without keys of their own no other node can open them.
+    endsIdleSessions: settings.sessionKeys === undefined || settings.endIdleSessions,
     openedSessions: settings.maxSessions,
     endedSessions: settings.maxEndedSessions,
     inFlightPerSession: settings.maxInFlightPerSession,
@@ -112,7 +116,10 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     backends: settings.maxBackends,
     toolsPerBackend: settings.maxToolsPerBackend,
     bridge: bridgeLimitsOf(settings),
+    handles: handleLimitsOf(settings),
+    httpSseClients: settings.httpSseClients,
     federation: federationLimitsOf(settings),
+    toolSearch: toolSearchLimitsOf(settings),
     nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,

@@ -13,6 +13,9 @@ import {
 } from '@signalbox/runtime';
 import { defaultRemovalLimits, defaultTableLimits } from '@signalbox/config';
 import { bridgeSettings } from './bridge/settings.ts';
+import { catalogSettings } from './catalog/settings.ts';
+import { handleSettings } from './handles/settings.ts';
+import { httpSseClientSettings } from './http-sse-clients/settings.ts';
 import { federationSettings } from './federation/settings.ts';
 import { healthSettings } from './health/settings.ts';
 import { httpCodecs } from './http/http-codecs.ts';
@@ -21,6 +24,7 @@ import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { nodesSettings } from './nodes/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
+import { toolSearchSettings } from './tool-search/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -64,7 +68,7 @@ export const proxySettings = {
   adminListen: hostPort({
     name: 'SIGNALBOX_PROXY_ADMIN_LISTEN',
     fallback: '127.0.0.1:8090',
-    doc: 'Where /healthz, /readyz, /metrics and /config_dump answer. Keep it on the machine.',
+    doc: 'Where /healthz, /readyz, /metrics, /config_dump and /members answer. Keep it on the machine.',
   }),
   state: text(
     {
@@ -183,6 +187,7 @@ export const proxySettings = {
     'How long connecting to the control plane may take.',
   ),
   ...healthSettings,
+  ...catalogSettings,
   discoveryKeepaliveInterval: ms(
     'SIGNALBOX_PROXY_DISCOVERY_KEEPALIVE_INTERVAL',
     10_000,
@@ -405,8 +410,13 @@ export const proxySettings = {
   sessionIdle: ms(
     'SIGNALBOX_PROXY_SESSION_IDLE',
     request.sessionIdleMs,
-    'How long a session may go unused, as far as this node has seen; open streams and calls count as use. 0: as long as it lives.',
+    'How long a session may go unused, as far as this node, and those that it shares state with, have seen; open streams and calls count as use. 0: as long as it lives.',
   ),
+  endIdleSessions: flag({
+    name: 'SIGNALBOX_PROXY_END_IDLE_SESSIONS',
+    fallback: 'false',
+    doc: 'Whether sessions that went unused on this node are ended at their servers although another node may be using them. Always so without SIGNALBOX_SESSION_KEYS: then no other node can.',
+  }),
   maxSessions: count(
     'SIGNALBOX_PROXY_MAX_SESSIONS',
     request.openedSessions,
@@ -505,7 +515,10 @@ export const proxySettings = {
   ),
 
   ...bridgeSettings,
+  ...handleSettings,
+  ...httpSseClientSettings,
   ...federationSettings,
+  ...toolSearchSettings,
 
   // Other nodes.
   ...nodesSettings,

@@ -53,6 +53,11 @@ const groups: readonly Group[] = [
         summary: 'show what apply would change',
         load: async () => (await import('./commands/diff.ts')).diffCommand,
       },
+      {
+        name: 'import',
+        summary: 'turn a server.json of a registry into resources',
+        load: async () => (await import('./commands/import.ts')).importCommand,
+      },
       { name: 'get', summary: 'show resources', load: async () => (await import('./commands/get.ts')).getCommand },
       {
         name: 'revisions',
@@ -83,6 +88,11 @@ const groups: readonly Group[] = [
         name: 'propagation',
         summary: 'show which nodes run a revision',
         load: async () => (await import('./commands/propagation.ts')).propagationCommand,
+      },
+      {
+        name: 'catalog',
+        summary: 'show what MCP servers have, and how that has changed',
+        load: async () => (await import('./commands/catalog.ts')).catalogCommand,
       },
       {
         name: 'tools',

@@ -264,7 +264,7 @@ export class AdsStream {
 
   /** Removals wait for answers to the rest of their round, but not for ever. */
   #boundRemovals(opened: Opened): void {
-    if (this.#isClosed()) return;
+    if (this.#isClosed() || opened.context.order.late.length === 0) return;
     if (!awaitsRemoval(opened.session)) {
       this.#removing?.[Symbol.dispose]();
       this.#removing = undefined;

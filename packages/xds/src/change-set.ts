@@ -14,11 +14,14 @@ export class ChangeSet {
   static readonly none = new ChangeSet(new Map());
 
   readonly changes: ReadonlyMap<string, CollectionChange>;
+  /** Of the collections that change. */
+  readonly ids: readonly string[];
   readonly #deltas = new Map<string, ResourceDelta>();
   readonly #parts = new Map<string, ChangeSet>();
 
   constructor(changes: ReadonlyMap<string, CollectionChange>) {
     this.changes = changes;
+    this.ids = [...changes.keys()];
   }
 
   /** All changes of one type. The same object each time. */

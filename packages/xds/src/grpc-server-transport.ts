@@ -5,6 +5,7 @@ import {
   DiscoveryRequestSchema,
 } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 
+import { readAcknowledgement } from './acknowledgement.ts';
 import type { ServerTransport, ServerTransportListener } from './discovery-transport.ts';
 import type { EncodedResponse } from './encoded-response.ts';
 import { callStatus, type GrpcCall } from './grpc-call.ts';
@@ -72,13 +73,16 @@ export class GrpcServerTransport implements ServerTransport {
   }
 }
 
-const decoders: Readonly<Record<StreamVariant, (message: Buffer) => StreamRequest | undefined>> = {
-  delta: decoder(DeltaDiscoveryRequestSchema),
+type Decoder = (message: Buffer) => StreamRequest | undefined;
+
+const decodeDelta = decoder(DeltaDiscoveryRequestSchema);
+const decoders: Readonly<Record<StreamVariant, Decoder>> = {
+  delta: (message) => readAcknowledgement(message) ?? decodeDelta(message),
   state: decoder(DiscoveryRequestSchema),
 };
 
-function decoder(type: typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema) {
-  return (message: Buffer): StreamRequest | undefined => {
+function decoder(type: typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema): Decoder {
+  return (message) => {
     try {
       return fromBinary(type, message);
     } catch {

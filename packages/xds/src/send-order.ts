@@ -12,12 +12,20 @@ export interface SendOrder {
   /** Types by the one that they have to follow: see `FamilyType.followedBy`. */
   readonly leaders: ReadonlyMap<string, string>;
   readonly appliedWith: readonly string[];
+  /** All types, what closes a round last. */
+  readonly inOrder: readonly string[];
+  /** Rounds are closed by a type, and nothing else waits for answers. */
+  readonly sendsAhead: boolean;
 }
 
 export function sendOrderOf({ types, appliedWith = [] }: ResourceFamily): SendOrder {
+  const data = types.filter((type) => !type.closesRound).map((type) => type.typeUrl);
+  const closing = types.filter((type) => type.closesRound).map((type) => type.typeUrl);
   return {
-    data: types.filter((type) => !type.closesRound).map((type) => type.typeUrl),
-    closing: new Set(types.filter((type) => type.closesRound).map((type) => type.typeUrl)),
+    data,
+    closing: new Set(closing),
+    inOrder: [...data, ...closing],
+    sendsAhead: closing.length > 0 && types.every(({ awaitsEarlier, removesLate }) => !awaitsEarlier && !removesLate),
     late: types
       .filter((type) => type.removesLate)
       .map((type) => type.typeUrl)

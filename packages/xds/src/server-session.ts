@@ -39,6 +39,7 @@ import {
   subscribedEntries,
   type Subscription,
 } from './subscription.ts';
+import { usualStep } from './usual-steps.ts';
 
 export interface ServerSession {
   /** Undefined before the first request. */
@@ -47,6 +48,10 @@ export interface ServerSession {
   readonly types: ReadonlyMap<string, TypeState>;
   /** Of a family in which no type closes rounds. */
   readonly report: RoundReport;
+  /** Types of which something is owed, waiting or unanswered. If there is none the stream is at its position, and may move on. */
+  readonly unsettled: number;
+  /** It asks for everything of each of its types, has been sent something of each, and asks for nothing by name. */
+  readonly isPlain: boolean;
 }
 
 interface TypeState {
@@ -121,9 +126,16 @@ export const newServerSession: ServerSession = {
   nodeId: undefined,
   types: new Map(),
   report: RoundReport.none,
+  unsettled: 0,
+  isPlain: false,
 };
 
 export function stepServer(session: ServerSession, event: SessionEvent, context: SessionContext): SessionStep {
+  return usualStep(session, event, context) ?? wholeStep(session, event, context);
+}
+
+/** A step that looks at everything. */
+export function wholeStep(session: ServerSession, event: SessionEvent, context: SessionContext): SessionStep {
   const turn = new Turn(session, context);
   if (event.kind === 'request') turn.request(event.request);
   else if (event.kind === 'advance') turn.advance(event.changes);
@@ -143,10 +155,9 @@ export function identify(nodeId: string | undefined, { node, typeUrl }: StreamRe
   return undefined;
 }
 
-/** Nothing is owed, waiting or unanswered: the stream is at its position, and may move on. */
-export function isAtRest(session: ServerSession): boolean {
-  for (const state of session.types.values()) if (!isTypeAtRest(state)) return false;
-  return true;
+/** Nothing is owed, waiting or unanswered. */
+export function isAtRest({ unsettled }: ServerSession): boolean {
+  return unsettled === 0;
 }
 
 /** Something waits for the rest of its round to be answered before it goes. */
@@ -157,6 +168,12 @@ export function awaitsRemoval(session: ServerSession): boolean {
 
 function isTypeAtRest(state: TypeState): boolean {
   return state.inFlight === undefined && state.late === undefined && isTypeSent(state);
+}
+
+/** A wildcard and nothing else, of which something has been sent. */
+function isTypePlain({ subscription, lastNonce }: TypeState): boolean {
+  const { wildcard, globs, names } = subscription;
+  return wildcard && globs.size === 0 && names.size === 0 && lastNonce !== '';
 }
 
 function isTypeSent({ subscription, parts }: TypeState): boolean {
@@ -184,7 +201,11 @@ class Turn {
   }
 
   end(): SessionStep {
-    const session = { nodeId: this.#nodeId, types: this.#types, report: this.#report };
+    const { types } = this.#context.order;
+    let unsettled = 0;
+    for (const state of this.#types.values()) if (!isTypeAtRest(state)) unsettled += 1;
+    const isPlain = this.#everyType((state, typeUrl) => types.has(typeUrl) && isTypePlain(state));
+    const session = { nodeId: this.#nodeId, types: this.#types, report: this.#report, unsettled, isPlain };
     return { session, effects: this.#effects };
   }
 

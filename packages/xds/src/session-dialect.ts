@@ -16,6 +16,8 @@ import {
 export interface SessionDialect {
   /** Whether a request answers an older response than the last one, and therefore counts for nothing at all. */
   ignores(request: StreamRequest, lastNonce: string): boolean;
+  /** Responses say what changed, and an answer asks for nothing by itself. */
+  readonly sendsChanges: boolean;
   /** Whether leases of a type can be renewed by a response that holds nothing else. */
   renews(type: FamilyType | undefined): boolean;
   subscribe(before: Subscription | undefined, request: StreamRequest, type: FamilyType | undefined): Subscription;
@@ -31,6 +33,7 @@ interface LateResponse {
 
 /** Requests change a subscription, whatever their nonce; responses say what changed. */
 const deltaDialect: SessionDialect = {
+  sendsChanges: true,
   ignores: () => false,
   renews: () => true,
   subscribe(before, request) {
@@ -43,6 +46,7 @@ const deltaDialect: SessionDialect = {
 
 /** Requests say all that is subscribed, if they are not stale; responses say how things are. */
 const stateDialect: SessionDialect = {
+  sendsChanges: false,
   ignores: (request, lastNonce) => request.responseNonce !== lastNonce,
   // Where absence deletes, a response that renews some would delete all others.
   renews: (type) => type?.deletesByAbsence !== true,

@@ -220,6 +220,7 @@ function removedByChange({ owed }: Subscription, { removed }: ResourceDelta): Re
 
 export function coverageOf({ wildcard, globs, owed }: Subscription): Coverage {
   if (owed.wildcard) return 'all';
+  if (wildcard && owed.changes && owed.globs.size === 0 && owed.names.size === 0) return owed.changes.ids;
   const changed = [...(owed.changes?.changes.keys() ?? [])].filter((id) => wildcard || globs.has(id));
   const named = [...owed.names.keys()].flatMap((name) => parseStructuredName(name)?.collection ?? []);
   return [...new Set([...owed.globs.keys(), ...changed, ...named])];

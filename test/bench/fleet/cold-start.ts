@@ -1,6 +1,6 @@
 import { createDatabase } from '@signalbox/test-harness';
 
-import { residentBytes } from '../src/process-cost.ts';
+import { cpuUs, residentBytes } from '../src/process-cost.ts';
 import { seed, startMeasured } from './control-plane.ts';
 
 /** What it takes until a replica with nothing in memory serves. */
@@ -10,6 +10,8 @@ export interface ColdStart {
   readonly milliseconds: number;
   /** The same with hardly anything to read. */
   readonly emptyMs: number;
+  /** Processor time until then, Postgres not included. */
+  readonly cpuMs: number;
   readonly residentBytes: number;
 }
 
@@ -31,5 +33,6 @@ export async function measureColdStart(pgUrl: string, resources: number, cpuProf
   }
   await using replica = await startMeasured({ databaseUrl, operatorToken, cpuProfile });
   const { startedInMs: milliseconds, pid } = replica;
-  return { resources: tenants * resourcesPerTenant, milliseconds, emptyMs, residentBytes: residentBytes(pid) };
+  const cpuMs = cpuUs(pid) / 1_000;
+  return { resources: tenants * resourcesPerTenant, milliseconds, emptyMs, cpuMs, residentBytes: residentBytes(pid) };
 }

@@ -1,7 +1,11 @@
 // A control plane that can be looked into: started like the real one, from its settings. Asked for its memory it collects
 // garbage first, if it may.
-import { controlPlaneSettings, startControlPlane } from '@signalbox/control-plane';
-import { jsonLogger, readSettings } from '@signalbox/runtime';
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
+
+enableCompileCache(join(import.meta.dirname, '..', '..', '..', 'node_modules', '.cache', 'compile'));
+const { controlPlaneSettings, startControlPlane } = await import('@signalbox/control-plane');
+const { jsonLogger, readSettings } = await import('@signalbox/runtime');
 
 /** The first message of the process. */
 export interface ControlPlaneReady {

@@ -5,6 +5,7 @@ import postgres from 'postgres';
 import type { ControlPlaneMemory, ControlPlaneReady } from './control-plane-process.ts';
 import { nowMs } from './fleet.ts';
 import { Forked } from './forked.ts';
+import { progress } from './progress.ts';
 
 /** A control plane in a process of its own. */
 export interface MeasuredControlPlane extends AsyncDisposable {
@@ -67,11 +68,13 @@ export async function seed(
   databaseUrl: string,
   size: { readonly tenants: number; readonly resourcesPerTenant: number },
 ): Promise<void> {
+  const step = progress(`${size.tenants} tenants`);
   const names = [everyone, ...Array.from({ length: size.tenants }, (_, n) => tenantName(n))];
   const operators = [gateway(), ...names.map((name) => tenant(name))].map(plain);
   for (let at = 0; at < operators.length; at += resourcesPerApply) {
     await admin.config.apply({ scope: 'operator', resources: operators.slice(at, at + resourcesPerApply) });
   }
+  step('created');
   const resources = Array.from({ length: size.resourcesPerTenant }, (_, n) =>
     backend(everyone, `backend-${n}`, 'seed'),
   );
@@ -86,6 +89,7 @@ export async function seed(
   await sql`vacuum analyze signalbox.resource`;
   await sql`vacuum analyze signalbox.tenant`;
   await sql.end();
+  step(`given ${size.resourcesPerTenant} resources each`);
 }
 
 /** A token for nodes that see these tenants. */

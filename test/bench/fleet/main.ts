@@ -35,10 +35,15 @@ async function run(chosen: FleetOptions): Promise<void> {
     await postgres.stop();
     rmSync(folder, { recursive: true, force: true });
   };
-  const limit = setTimeout(() => {
-    console.error(`not done within ${chosen.maxSeconds} s: raise --max-seconds or measure less`);
+  const giveUp = (reason: string) => {
+    console.error(reason);
     void clean().finally(() => process.exit(1));
-  }, chosen.maxSeconds * 1_000);
+  };
+  const limit = setTimeout(
+    () => giveUp(`not done within ${chosen.maxSeconds} s: raise --max-seconds or measure less`),
+    chosen.maxSeconds * 1_000,
+  );
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => giveUp(`ended by ${signal}`));
   /** One part of the run. A part that fails is said to, and does not take the others with it. */
   const part = async <T>(name: string, measure: () => Promise<T>): Promise<T | undefined> => {
     try {

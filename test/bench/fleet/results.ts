@@ -91,6 +91,7 @@ function fleetTable({ fleets }: FleetResults): string[] {
   const rows: [title: string, of: (fleet: FleetCost) => string][] = [
     ['tenants that a node sees', ({ tenantsPerNode }) => String(tenantsPerNode + 1)],
     ['all connected and configured, s', ({ arrival }) => figure(arrival.milliseconds / 1_000)],
+    ['… CPU ms a node', ({ cpuUsPerArrival }) => figure(cpuUsPerArrival / 1_000)],
     ['… sent away first, times', ({ arrival }) => String(arrival.deferred)],
     ['… KB sent to a node', ({ nodes, arrival }) => figure(arrival.bytes / nodes / 1_000)],
     ['all reconnected, s', ({ reconnect }) => figure(reconnect.milliseconds / 1_000)],
@@ -128,7 +129,7 @@ function otherLines({ commitRate, coldStart }: FleetResults): string[] {
     ...(coldStart === undefined
       ? []
       : [
-          `- A replica reads ${coldStart.resources} resources and serves after ${figure(coldStart.milliseconds / 1_000)} s (${figure(coldStart.emptyMs / 1_000)} s with an empty database); it then has ${figure(coldStart.residentBytes / 2 ** 20)} MiB.`,
+          `- A replica reads ${coldStart.resources} resources and serves after ${figure(coldStart.milliseconds / 1_000)} s (${figure(coldStart.emptyMs / 1_000)} s with an empty database), ${figure(coldStart.cpuMs / 1_000)} s of it on a processor; it then has ${figure(coldStart.residentBytes / 2 ** 20)} MiB.`,
         ]),
   ];
 }

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** A revision for which the public suite has a frozen set of requirements. */
 export type Requirements = '2025-11-25' | '2026-07-28';
@@ -29,6 +30,19 @@ export async function runServerSuite(url: string, requirements: Requirements): P
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
   try {
     await run(['server', '--url', url, '--requirements', requirements, '-o', folder]);
+    return await readResults(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a scenario for clients of 2026-07-28 against `client.ts`. @param args of it, before the URL that the suite adds. */
+export async function runClientScenario(scenario: string, args: readonly string[]): Promise<SuiteResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
+  const client = fileURLToPath(new URL('client.ts', import.meta.url));
+  const command = [process.execPath, client, ...args].join(' ');
+  try {
+    await run(['client', '--command', command, '--scenario', scenario, '--spec-version', '2026-07-28', '-o', folder]);
     return await readResults(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -189,6 +189,22 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
     resumed.stream?.close();
   });
 
+  it('lets nobody in any more whose credential was withdrawn: not to a stream, nor to a call that waits', async () => {
+    const withKeys = (allowed: Record<string, string>) =>
+      system.apply(mcpRoute({ name: 'sdk', url: server.url, keys: allowed, rules: ['true'] }));
+    await withKeys(keys);
+    const bob = client(0, 'sdk', 'bob-key');
+    await bob.initialize();
+    const elsewhere = Object.assign(client(1, 'sdk', 'bob-key'), { session: bob.session, version: bob.version });
+    const streams = await Promise.all([bob, elsewhere].map((each) => each.get()));
+    const state = await asked(client(0, 'sdk', 'bob-key'));
+    await withKeys({ alice: 'alice-key' });
+    for (const { stream } of streams) expect(await stream?.ended).toBe('end');
+    expect((await comeBack(client(1, 'sdk', 'bob-key'), state)).status).toBe(401);
+    expect((await elsewhere.get({ 'last-event-id': 'sbe.x' })).status).toBe(401);
+    await system.apply(mcpRoute({ name: 'sdk', url: sdk.url, keys, rules: ['true'] }));
+  });
+
   it('serves on while Redis is away: what needs it fails in so many words, the rest does not notice', async () => {
     const [alice, many] = [client(0), client(0, 'many')];
     await alice.initialize();

@@ -1,6 +1,5 @@
 import { systemRandom } from '@signalbox/runtime';
-import { run } from 'signalbox/program';
-import { memoryCli } from 'signalbox/testing';
+import { memoryCli, run } from 'signalbox/testing';
 import { type CliCall, type Finished, root } from './cli-process.ts';
 
 /**

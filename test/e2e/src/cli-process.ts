@@ -34,7 +34,7 @@ export function runShell(command: string, call: CliCall = {}): Promise<Finished>
 }
 
 async function finish(command: string, args: readonly string[], call: CliCall): Promise<Finished> {
-  const options = { cwd: call.cwd ?? root, env: cleanEnvironment(call.environment), timeout: 60_000 };
+  const options = { cwd: call.cwd ?? root, env: cleanEnvironment(call.environment), timeout: 110_000 };
   const child = spawn(command, args, options);
   let out = '';
   let err = '';

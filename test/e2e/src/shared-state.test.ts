@@ -359,6 +359,20 @@ describe.skipIf(!redis)('Redis', () => {
     }
   });
 
+  it('gives a node that holds its lease a moment to hear again', async () => {
+    const { way, url: through } = await wayTo();
+    const own = `${prefix}moment:`;
+    const a = await start(redisNode(url, own, 'a'));
+    const b = await start(redisNode(through, own, 'b'));
+    const heard: string[] = [];
+    b.mail.onLetter((letter) => heard.push(letter));
+    way.close();
+    const sent = a.mail.send('b', 'after all');
+    way.open();
+    expect(await sent).toBe(true);
+    await until('the letter', () => heard.find((letter) => letter === 'after all'));
+  });
+
   it('that cannot be reached fails what needs it at once; what was to be told is told when it is back', async () => {
     const { way, url: through } = await wayTo();
     const own = `${prefix}away:`;

@@ -1,5 +1,6 @@
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { CatalogService } from '@signalbox/proto/signalbox/admin/v1/catalog_service_pb.ts';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
@@ -15,6 +16,7 @@ export interface Admin {
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
   readonly dump: Client<typeof DumpService>;
+  readonly catalogs: Client<typeof CatalogService>;
 }
 
 /** How the API is spoken; Connect over HTTP/1.1 unless told otherwise. */
@@ -35,6 +37,7 @@ export function adminClient(url: string, token: string, ca?: Buffer, protocol: A
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
     dump: createClient(DumpService, transport),
+    catalogs: createClient(CatalogService, transport),
   };
 }
 

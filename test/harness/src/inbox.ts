@@ -1,7 +1,6 @@
 import { systemClock } from '@signalbox/runtime';
 
-/** How long a test waits for something that should happen at once. Generous: two cores are shared by everything. */
-const patienceMs = 10_000;
+import { patienceMs } from './until.ts';
 
 interface Waiter {
   readonly satisfied: () => boolean;

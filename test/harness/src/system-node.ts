@@ -46,6 +46,8 @@ export async function startSystemNode(options: SystemNodeOptions): Promise<Syste
     // Tests restart control planes and want nodes back at once.
     SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MIN: '10',
     SIGNALBOX_PROXY_DISCOVERY_BACKOFF_MAX: '200',
+    // Servers of tests count who asks them.
+    SIGNALBOX_PROXY_CATALOG: 'false',
     ...httpCodecSettings(),
     ...options.settings,
   });

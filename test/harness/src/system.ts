@@ -17,7 +17,7 @@ import { createMigratedDatabase } from './databases.ts';
 import { freePort } from './free-port.ts';
 import type { ResourceFile } from './resources.ts';
 import { nodeListens, startSystemNode, type SystemNode } from './system-node.ts';
-import { until } from './until.ts';
+import { patienceMs, until } from './until.ts';
 
 export interface StartSystemOptions {
   /** The run's Postgres: `inject('pgUrl')`. The system gets a database of its own. */
@@ -224,7 +224,7 @@ class TestSystem implements System {
   }
 
   async propagation(scope: string, revision: bigint | undefined): Promise<Propagation> {
-    const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: 10_000 });
+    const reports = this.admin.config.watchPropagation({ scope, revision: revision ?? 0n }, { timeoutMs: patienceMs });
     for await (const { propagation } of reports) if (propagation?.done) return propagation;
     throw new Error(`the reports about revision ${revision} of ${scope} ended before they were done`);
   }

@@ -1,5 +1,8 @@
 import { systemClock } from '@signalbox/runtime';
 
+/** How long a test waits for what should happen at once. Generous: two cores are shared by everything. */
+export const patienceMs = 30_000;
+
 /** Looks take time from what is waited for: each pause is a tenth of the wait so far, within these. */
 const pauseMs = { least: 5, most: 50 };
 
@@ -11,7 +14,7 @@ const pauseMs = { least: 5, most: 50 };
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  withinMs = 10_000,
+  withinMs = patienceMs,
 ): Promise<T> {
   const began = systemClock.monotonic();
   const deadline = began + withinMs;

@@ -1,7 +1,11 @@
 import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
+import { digestOf } from '../digest.ts';
 import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import type { BackendEntry, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '../backend-entry.ts';
 import { givenMs } from './forwarding.ts';
+import { ProblemList } from '../problem.ts';
+import { decodeBody } from '../resource.ts';
+import type { StoredResource } from '../snapshot.ts';
 import type { Source } from './source.ts';
 
 /** A backend, which has been checked, as a table has it. */
@@ -21,6 +25,13 @@ export function compileBackend(tenant: string, { name, digest, message }: Source
     connection: Object.freeze(connection),
     http: httpVersion(message, url),
   });
+}
+
+/** A Backend by itself, whatever leads to it; undefined if it is not sound. */
+export function backendOf(tenant: string, name: string, body: Uint8Array): BackendEntry | undefined {
+  const stored: StoredResource & { readonly kind: 'Backend' } = { kind: 'Backend', name, body, digest: digestOf(body) };
+  const message = decodeBody(stored, new ProblemList({ kind: 'Backend', scope: tenant, name }));
+  return message && compileBackend(tenant, { name, digest: stored.digest, message, problems: [] });
 }
 
 /** gRPC has no other version. Without TLS nothing can be agreed on. */

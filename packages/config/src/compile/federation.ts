@@ -2,12 +2,13 @@ import {
   Instructions_Members,
   type Member,
   type NameSelection,
+  type ToolSearch,
   type UriSelection,
   type VirtualServer,
   VirtualServer_Conflicts,
   VirtualServer_PartialLists,
 } from '@signalbox/proto/signalbox/config/v1/virtual_server_pb.ts';
-import type { FederatedMember, Federation, NameMap } from '../federation/federation.ts';
+import type { FederatedMember, Federation, NameMap, ToolSearchEntry } from '../federation/federation.ts';
 import { compileGlobs } from '../federation/glob.ts';
 import type { AuthorizationTable } from '../policy/authorization.ts';
 import { maxNameLengthOf, memberKey } from '../resources/virtual-server.ts';
@@ -22,10 +23,10 @@ export interface MemberParts {
 }
 
 /** Whether a virtual server presents one member as it is, so that nothing has to be done to its messages. */
-export function isDirect({ members, instructions }: VirtualServer): boolean {
+export function isDirect({ members, instructions, toolSearch }: VirtualServer): boolean {
   const [member, ...others] = members;
-  if (member === undefined || others.length > 0 || instructions !== undefined || member.prefix !== '') return false;
-  return isWhole(member);
+  if (member === undefined || others.length > 0 || member.prefix !== '') return false;
+  return instructions === undefined && toolSearch === undefined && isWhole(member);
 }
 
 function isWhole({ tools, prompts, resources }: Member): boolean {
@@ -52,10 +53,20 @@ export function compileFederation(virtualServer: VirtualServer, parts: readonly 
       members: instructions?.members === Instructions_Members.LEAVE_OUT ? 'leave-out' : 'merge',
       maxBytes: instructions?.maxBytes || usualInstructionBytes,
     }),
+    toolSearch: virtualServer.toolSearch ? compileToolSearch(virtualServer.toolSearch) : null,
   });
 }
 
 const usualInstructionBytes = 8_192;
+const usualResults = 10;
+
+function compileToolSearch({ pinned, maxResults }: ToolSearch): ToolSearchEntry {
+  return Object.freeze({
+    pins: pinned.length > 0,
+    isPinned: compileGlobs(pinned),
+    maxResults: maxResults || usualResults,
+  });
+}
 
 /** @param alone there is only one member without prefix. */
 function compileMember(member: Member, position: number, alone: boolean, parts: MemberParts): FederatedMember {

@@ -23,6 +23,17 @@ export interface Federation {
     readonly members: 'merge' | 'leave-out';
     readonly maxBytes: number;
   };
+  /** Tools are found by search; null: they are listed. */
+  readonly toolSearch: ToolSearchEntry | null;
+}
+
+export interface ToolSearchEntry {
+  /** Whether any tool may be listed all the same. */
+  readonly pins: boolean;
+  /** Whether a tool, by its presented name, is listed all the same. */
+  readonly isPinned: (presented: string) => boolean;
+  /** Tools that one search finds at most. */
+  readonly maxResults: number;
 }
 
 export interface FederatedMember {

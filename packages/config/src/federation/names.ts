@@ -1,11 +1,12 @@
 import type { FederatedMember, Federation, MemberName, NameKind, NameMap } from './federation.ts';
+import { isMetaTool } from './meta-tools.ts';
 
 /** Between the prefix of a member and the name of its tool or prompt. */
 export const nameDelimiter = '__';
 
 /**
  * The name under which a member's tool or prompt is presented. Undefined when it is not: it is excluded, another one was
- * renamed to its name, it is too long, or the name would lead to a member whose prefix it begins with.
+ * renamed to its name, it is too long, the gateway's own, or would lead to a member whose prefix it begins with.
  */
 export function presentedName(
   federation: Federation,
@@ -18,7 +19,7 @@ export function presentedName(
   const renamed = map.renamed.get(name);
   if (renamed === undefined && map.original.has(name)) return undefined;
   const presented = withPrefix(member.prefix, renamed ?? name);
-  if (presented.length > federation.maxNameLength) return undefined;
+  if (presented.length > federation.maxNameLength || isTaken(federation, kind, presented)) return undefined;
   return member.prefix === '' && prefixOwner(federation, presented) !== undefined ? undefined : presented;
 }
 
@@ -27,10 +28,15 @@ export function presentedName(
  * prefix could have it, all of these; only their lists tell which do.
  */
 export function resolveName(federation: Federation, kind: NameKind, presented: string): readonly MemberName[] {
-  if (presented.length > federation.maxNameLength) return [];
+  if (presented.length > federation.maxNameLength || isTaken(federation, kind, presented)) return [];
   const owner = prefixOwner(federation, presented);
   if (owner !== undefined) return named(owner, kind, presented.slice(owner.prefix.length + nameDelimiter.length));
   return federation.unprefixed.flatMap((member) => named(member, kind, presented));
+}
+
+/** The gateway's own tools are in the way of members' tools of the same names. */
+function isTaken({ toolSearch }: Federation, kind: NameKind, presented: string): boolean {
+  return toolSearch !== null && kind === 'tools' && isMetaTool(presented);
 }
 
 /** A name with the prefix of its member; as it is without one. */

@@ -3,6 +3,7 @@ import {
   Instructions_Members,
   type Member,
   type NameSelection,
+  type ToolSearch,
   type VirtualServer,
   VirtualServer_Conflicts,
   VirtualServer_PartialLists,
@@ -11,7 +12,15 @@ import { withPrefix } from '../federation/names.ts';
 import type { ProblemList } from '../problem.ts';
 import { nameFault, quote, textFault } from './name.ts';
 
-const limits = { members: 32, patterns: 256, pattern: 256, renames: 256, description: 4_096, instructions: 65_536 };
+const limits = {
+  members: 32,
+  patterns: 256,
+  pattern: 256,
+  renames: 256,
+  description: 4_096,
+  instructions: 65_536,
+  results: 100,
+};
 const nameLengths = { least: 16, usual: 64, most: 128 };
 
 /** Characters that a presented name may have. */
@@ -26,7 +35,7 @@ export function memberKey(member: Member): string {
 
 /** What a VirtualServer must be by itself: members that can be told apart, and names that lead to one of them. */
 export function checkVirtualServer(virtualServer: VirtualServer, found: ProblemList): void {
-  const { members, conflicts, partialLists, maxNameLength, instructions } = virtualServer;
+  const { members, conflicts, partialLists, maxNameLength, instructions, toolSearch } = virtualServer;
   const { least, most } = nameLengths;
   if (maxNameLength !== 0 && (maxNameLength < least || maxNameLength > most)) {
     found.error('invalid-value', 'spec.maxNameLength', `must be from ${least} to ${most}, or 0`);
@@ -34,6 +43,7 @@ export function checkVirtualServer(virtualServer: VirtualServer, found: ProblemL
   checkEnum('spec.conflicts', conflicts, VirtualServer_Conflicts, found);
   checkEnum('spec.partialLists', partialLists, VirtualServer_PartialLists, found);
   if (instructions !== undefined) checkInstructions(instructions, found);
+  if (toolSearch !== undefined) checkToolSearch(toolSearch, found);
   if (members.length === 0) return found.error('missing-field', 'spec.members', 'needs one member');
   if (!found.bounded('spec.members', members, limits.members)) return;
   for (const [at, member] of members.entries()) checkMember(`spec.members[${at}]`, member, virtualServer, found);
@@ -99,6 +109,13 @@ function checkInstructions({ text, members, maxBytes }: Instructions, found: Pro
   found.check('spec.instructions.text', textFault(text.replaceAll(/[\n\t]/g, ' '), limits.instructions));
   if (maxBytes !== 0 && (maxBytes < 256 || maxBytes > limits.instructions)) {
     found.error('invalid-value', 'spec.instructions.maxBytes', `must be from 256 to ${limits.instructions}, or 0`);
+  }
+}
+
+function checkToolSearch({ pinned, maxResults }: ToolSearch, found: ProblemList): void {
+  found.checkEach('spec.toolSearch.pinned', pinned, limits.patterns, namePatternFault);
+  if (maxResults > limits.results) {
+    found.error('invalid-value', 'spec.toolSearch.maxResults', `must be from 1 to ${limits.results}, or 0`);
   }
 }
 

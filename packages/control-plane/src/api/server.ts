@@ -2,9 +2,11 @@ import { Code, ConnectError, type ConnectRouter, createContextValues } from '@co
 import { codeToHttpStatus, errorToJson } from '@connectrpc/connect/protocol-connect';
 import { compressionGzip } from '@connectrpc/connect-node';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import { CatalogService } from '@signalbox/proto/signalbox/admin/v1/catalog_service_pb.ts';
 import { ConfigService } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
 import { DumpService } from '@signalbox/proto/signalbox/admin/v1/dump_service_pb.ts';
 import { NodeService } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
+import { Permission } from '@signalbox/proto/signalbox/admin/v1/permission_pb.ts';
 import { RolloutService } from '@signalbox/proto/signalbox/admin/v1/rollout_service_pb.ts';
 import { TenantService } from '@signalbox/proto/signalbox/admin/v1/tenant_service_pb.ts';
 import { TokenService } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
@@ -15,14 +17,17 @@ import { type FastifyError, type FastifyInstance, type FastifyReply, type Fastif
 
 import { authenticate, type Caller, callerKey, type Identifier } from './authenticate.ts';
 import { permissionsByPath, requirePermission } from './authorize.ts';
+import type { CatalogApi } from './catalog-service.ts';
 import type { ConfigApi } from './config-service.ts';
 import type { DumpApi } from './dump-service.ts';
 import { toConnectError } from './errors.ts';
 import type { NodeApi } from './node-service.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { observed } from './observe.ts';
+import { addRegistry, refuseRegistry, registryPath } from './registry.ts';
 import { refusedAtGate } from './request-gate.ts';
 import type { RolloutApi } from './rollout-service.ts';
+import type { RegistryStore } from '../store/registry-store.ts';
 import type { TenantApi } from './tenant-service.ts';
 import type { TokenApi } from './token-service.ts';
 
@@ -37,7 +42,9 @@ export interface ApiServerOptions {
     readonly rollouts: RolloutApi;
     readonly tokens: TokenApi;
     readonly dump: DumpApi;
+    readonly catalogs: CatalogApi;
   };
+  readonly registry: Pick<RegistryStore, 'servers'>;
   readonly tokens: Identifier;
   /** Why this process cannot serve yet, or no longer; undefined if it can. */
   readonly unready: () => string | undefined;
@@ -53,7 +60,9 @@ export interface ApiServerOptions {
   readonly requestMs: number;
 }
 
-const services = [ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService] as const;
+const services = [
+  ...[ConfigService, TenantService, NodeService, RolloutService, TokenService, DumpService, CatalogService],
+] as const;
 const headerBytes = 16 * 1024;
 const headerCount = 100;
 const keepAliveMs = 65_000;
@@ -121,6 +130,7 @@ export class ApiServer {
     );
     http.setErrorHandler<FastifyError>((error, _request, reply) => this.#fail(error, reply));
     this.#addHealth(http);
+    addRegistry(http, { ...this.#options, callerOf: (request) => this.#callers.get(request) });
     void http.register(fastifyConnectPlugin, {
       routes: (router) => this.#addServices(router),
       grpc: true,
@@ -135,10 +145,10 @@ export class ApiServer {
   }
 
   #addServices(router: ConnectRouter): void {
-    const { config, tenants, nodes, rollouts, tokens, dump } = this.#options.services;
+    const { config, tenants, nodes, rollouts, tokens, dump, catalogs } = this.#options.services;
     router.service(ConfigService, config).service(TenantService, tenants);
     router.service(NodeService, nodes).service(RolloutService, rollouts).service(TokenService, tokens);
-    router.service(DumpService, dump);
+    router.service(DumpService, dump).service(CatalogService, catalogs);
   }
 
   /** Who calls, and whether he may, before a byte of the body is read. */
@@ -148,7 +158,8 @@ export class ApiServer {
     if (staleMs > 0) void reply.header('signalbox-staleness-seconds', String(Math.ceil(staleMs / 1_000)));
     const refused = refusedAtGate(request.raw);
     if (refused) return reply.code(refused.status).send({ code: 'invalid_argument', message: refused.reason });
-    const needed = this.#permissions.get(pathOf(request));
+    const isRegistry = registryPath.test(request.url);
+    const needed = isRegistry ? Permission.CONFIG_READ : this.#permissions.get(pathOf(request));
     if (needed === undefined) return undefined;
     try {
       const caller = await authenticate(this.#options.tokens, request.headers.authorization);
@@ -158,7 +169,9 @@ export class ApiServer {
     } catch (error) {
       const failure = toConnectError(error);
       if (failure.code === Code.Internal) this.#options.logger.error('authentication failed', { error: String(error) });
-      return sendError(reply, failure);
+      if (!isRegistry) return sendError(reply, failure);
+      if (failure.code === Code.Unauthenticated) void reply.header('www-authenticate', 'Bearer');
+      return refuseRegistry(reply, failure);
     }
   }
 

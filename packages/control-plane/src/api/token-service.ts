@@ -70,9 +70,7 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
     requireGroups(request.groups, token.role);
     const caller = callerOf(context);
     requireGrant(caller, token);
-    for (const tenant of token.tenants) {
-      if (!(await this.#parts.store.tenant(tenant))) throw noSuchScope(tenant);
-    }
+    await this.#requireTenants(token.tenants);
     const [tenant] = token.tenants;
     const scope = seesAllTenants(caller) || tenant === undefined ? operatorScope : tenant;
     const { record, credential } = await this.#parts.tokens
@@ -86,6 +84,13 @@ export class TokenApi implements ServiceImpl<typeof TokenService> {
         );
       });
     return { token: tokenMessage(record), secret: record.form === 'certificate' ? '' : credential.reveal() };
+  }
+
+  async #requireTenants(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    const known = new Set((await this.#parts.store.tenants(names)).map(({ name }) => name));
+    const missing = names.find((name) => !known.has(name));
+    if (missing !== undefined) throw noSuchScope(missing);
   }
 
   async listTokens(_request: ListTokensRequest, context: HandlerContext) {

@@ -89,7 +89,12 @@ export class NodeRecord {
 
   /** Whether it counts for a scope. What it may see since a moment ago it serves from when it was sent. */
   serves(scope: string): boolean {
-    return this.sees(scope) && (this.isFresh || this.#serving === undefined || this.#serving.has(scope));
+    return this.#isServing(scope) && this.sees(scope);
+  }
+
+  /** Of a scope that it sees: whether it counts for it. */
+  #isServing(scope: string): boolean {
+    return this.isFresh || this.#serving === undefined || this.#serving.has(scope);
   }
 
   /** Scopes that it serves, among those that are offered; null: all. */
@@ -115,10 +120,10 @@ export class NodeRecord {
     for (const scope of this.seen(offered)) if (!before.has(scope)) this.#begin(scope);
   }
 
-  /** Another revision of a scope is offered now. @param before the one that the node runs if it did not lag. */
+  /** Another revision of a scope that it sees is offered now. @param before the one that it runs if it did not lag. */
   offered(scope: string, before: bigint | undefined): void {
     if (this.isFresh || this.behind.has(scope)) return;
-    if (before === undefined || !this.serves(scope)) this.#begin(scope);
+    if (before === undefined || !this.#isServing(scope)) this.#begin(scope);
     else this.behind.set(scope, lag(before));
   }
 
@@ -137,7 +142,7 @@ export class NodeRecord {
     if (this.#sentFresh) return void this.#sentFresh.push(collections);
     for (const { id, revision } of collections) {
       if (revision === undefined || !this.sees(id)) continue;
-      if (!this.serves(id)) this.#begin(id);
+      if (!this.#isServing(id)) this.#begin(id);
       const behind = this.behind.get(id);
       if (behind) behind.sent = revision;
     }
@@ -154,9 +159,9 @@ export class NodeRecord {
     this.#sentFresh = undefined;
   }
 
-  /** It runs a revision. @returns what it ran before; 0 if that is not known. */
+  /** It runs a revision of a scope that it sees. @returns what it ran before; 0 if that is not known. */
   applied(scope: string, revision: bigint, offered: bigint): bigint {
-    const isNew = !this.serves(scope);
+    const isNew = !this.#isServing(scope);
     const behind = this.behind.get(scope);
     this.#serve(scope);
     if (revision >= offered) this.behind.delete(scope);

@@ -79,6 +79,11 @@ export class NodeRegistry implements StreamObserver {
     return this.#offered;
   }
 
+  /** How many are connected. */
+  get connected(): number {
+    return this.#byStream.size;
+  }
+
   /** How many nodes have been forgotten so far. */
   get forgotten(): number {
     return this.#forgotten;

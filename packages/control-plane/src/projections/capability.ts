@@ -33,6 +33,7 @@ export type Probe =
       /** Of the virtual server. */
       readonly members?: readonly object[];
       readonly conflicts?: string;
+      readonly toolSearch?: object;
       /** Of its policy. */
       readonly limits?: object;
       /** Empty: mcp. */

@@ -71,6 +71,7 @@ export const features: readonly Feature[] = [
     name: 'virtual servers: selection, new names, descriptions',
     probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
+  { name: 'virtual servers: tool search', probe: { kind: 'route', members: prefixed, toolSearch: {} } },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),
   rule('URIs of resources', 'resource.uri.startsWith("docs:")'),

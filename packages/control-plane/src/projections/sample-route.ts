@@ -10,6 +10,7 @@ export interface SampleRoute {
   readonly members?: readonly object[];
   /** What members without prefix do with names that several have. */
   readonly conflicts?: string;
+  readonly toolSearch?: object;
   readonly limits?: object;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
@@ -54,11 +55,16 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
   return route;
 }
 
-function mcpResources({ match, url, members = [{ backend: 'sample' }], conflicts }: SampleRoute) {
+function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {
+  const { conflicts, toolSearch } = more;
   return [
     stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
     stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
-    stored('VirtualServer', 'acme', 'sample', { members, ...(conflicts && { conflicts }) }),
+    stored('VirtualServer', 'acme', 'sample', {
+      members,
+      ...(conflicts && { conflicts }),
+      ...(toolSearch && { toolSearch }),
+    }),
     stored('Route', 'acme', 'sample', { ...place(match), mcp: { virtualServer: 'sample' } }),
   ];
 }

@@ -1,5 +1,6 @@
 import type { Change } from '@signalbox/config';
 
+import { isMcpBackend } from './mcp-backend.ts';
 import type { ScopedTransaction } from './database.ts';
 import { versionOf } from './snapshots.ts';
 
@@ -26,7 +27,8 @@ interface RemovalNote {
 }
 
 /**
- * Writes log, resources, revision, the scope's number and the request that wants it. The caller holds the scope's row and has entered it.
+ * Writes log, resources, revision, the scope's number, which servers the catalog has, and the request that wants it. The caller holds the
+ * scope's row and has entered it.
  * @returns the version that the scope has once this is committed.
  */
 export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
@@ -51,6 +53,7 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
       select ${scope}, kind, name, ${revision.revision}, coalesce(digest, ''), coalesce(body, ''), digest is null from change
       on conflict (tenant, kind, name) do update set revision = excluded.revision, digest = excluded.digest,
         body = excluded.body, deleted = excluded.deleted),
+    ${followedByCatalog(sql, scope, changes)}
     numbered as (
       update signalbox.tenant set revision = ${revision.revision},
         revised_at = moment.at, resource_count = resource_count + ${countDelta(changes)},
@@ -71,6 +74,25 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
 function columns(change: Change): { digest: string | null; body: string | null } {
   if (change.op === 'delete') return { digest: null, body: null };
   return { digest: change.after.digest, body: Buffer.from(change.after.body).toString('base64') };
+}
+
+/**
+ * Parts of the statement that let the catalog follow Backends: a node is to look at a new or changed MCP server, and of one that
+ * is gone nothing is known any more. None where nothing of this changes: a statement costs by its length.
+ */
+function followedByCatalog(sql: ScopedTransaction['sql'], scope: string, changes: readonly Change[]) {
+  const backends = changes.filter(({ kind }) => kind === 'Backend');
+  const isServer = (change: Change) => change.op !== 'delete' && isMcpBackend(change.after);
+  const looked = backends.filter(isServer).map(({ name }) => name);
+  const gone = backends.filter((change) => change.op !== 'create' && !isServer(change)).map(({ name }) => name);
+  const lookedAt = sql`cataloged as (
+      insert into signalbox.catalog (tenant, backend)
+      select ${scope}, jsonb_array_elements_text(${sql.json(looked)}::jsonb)
+      on conflict (tenant, backend) do update set due_at = clock_timestamp(), lease = null),`;
+  const forgotten = sql`uncataloged as (
+      delete from signalbox.catalog where tenant = ${scope}
+        and backend in (select jsonb_array_elements_text(${sql.json(gone)}::jsonb))),`;
+  return sql`${looked.length > 0 ? lookedAt : sql``} ${gone.length > 0 ? forgotten : sql``}`;
 }
 
 function countDelta(changes: readonly Change[]): number {

@@ -15,8 +15,8 @@ export interface ConnectOptions {
   readonly statementTimeoutMs?: number;
   /** Called when the connection has ended, for whatever reason. */
   readonly onClose?: () => void;
-  /** Called for every notification of a channel that the connection listens to. */
-  readonly onNotify?: () => void;
+  /** Called with what every notification of a channel says that the connection listens to. */
+  readonly onNotify?: (payload: string) => void;
 }
 
 /** A client of one connection, made at its first statement. */
@@ -32,7 +32,7 @@ export function connect(wanted: ConnectOptions): StoreSql {
     types: { bigint: postgres.BigInt },
     onnotice: () => undefined,
     onclose: () => onClose?.(),
-    onnotify: () => onNotify?.(),
+    onnotify: (_channel: string, payload: string) => onNotify?.(payload),
     connection: {
       application_name: 'signalbox',
       ...(role !== undefined && { role }),

@@ -21,12 +21,14 @@ const reconnect = { minMs: 50, maxMs: 5_000, stableAfterMs: 10_000 };
 const checkMs = 5_000;
 
 /**
- * Tells every replica that something was committed, never what. It may ring too often or not at all: whoever listens
+ * Tells every other replica that something was committed, never what. It may ring too often or not at all: whoever listens
  * reads the log, and also reads it from time to time without having been called.
  */
 export class Doorbell {
   readonly #options: DoorbellOptions;
   readonly #backoff: Backoff;
+  /** Says who rings: whoever does knows already. */
+  readonly #id: string;
   #onRing: (() => void) | undefined;
   #client: StoreSql | undefined;
   #coalescing: Disposable | undefined;
@@ -40,6 +42,7 @@ export class Doorbell {
 
   constructor(options: DoorbellOptions) {
     this.#options = options;
+    this.#id = options.random.uuid();
     this.#backoff = new Backoff(reconnect, options.clock, options.random);
   }
 
@@ -53,7 +56,7 @@ export class Doorbell {
     });
   }
 
-  /** Calls back at every ring, and whenever it is connected again, since rings were lost meanwhile. */
+  /** Calls back at every ring of others, and whenever it is connected again, since rings were lost meanwhile. */
   async listen(onRing: () => void): Promise<void> {
     this.#onRing = onRing;
     this.#checking ??= this.#options.clock.interval(checkMs, () => void this.#check());
@@ -74,11 +77,15 @@ export class Doorbell {
     const onClose = () => {
       if (this.#client === client) this.#lost();
     };
-    const client = connect({ url, connectTimeoutMs, onClose, onNotify: () => this.#onRing?.() });
+    const client = connect({ url, connectTimeoutMs, onClose, onNotify: (from) => this.#heard(from) });
     this.#client = client;
     await client`listen ${client(channel)}`;
     this.#backoff.succeeded();
     this.#onRing?.();
+  }
+
+  #heard(from: string): void {
+    if (from !== this.#id) this.#onRing?.();
   }
 
   /** A client that was cut off is not used again; another takes its place after a while. */
@@ -97,7 +104,7 @@ export class Doorbell {
   async #notify(): Promise<void> {
     if (this.#waiting) return void (this.#ringing = true);
     this.#ringing = false;
-    await this.#ask((client) => client`select pg_notify(${channel}, '')`);
+    await this.#ask((client) => client`select pg_notify(${channel}, ${this.#id})`);
   }
 
   async #check(): Promise<void> {

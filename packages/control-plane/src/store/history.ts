@@ -91,13 +91,17 @@ interface TenantRow extends ResourceRow {
   readonly createdAt: Date;
 }
 
-/** All tenants, or the one named. Call in the operator's scope. */
-export async function readTenants({ sql }: ScopedTransaction, name = ''): Promise<readonly TenantInfo[]> {
+/** All tenants, or of the named ones those that exist, by name. Call in the operator's scope. */
+export async function readTenants(
+  { sql }: ScopedTransaction,
+  names?: readonly string[],
+): Promise<readonly TenantInfo[]> {
+  const named = names ? sql`and t.name in (select jsonb_array_elements_text(${sql.json([...names])}::jsonb))` : sql``;
   const rows = await sql<TenantRow[]>`select t.name, t.revision, t.resource_count as "resourceCount",
       t.created_at as "createdAt", r.kind, r.digest, r.body
     from signalbox.tenant t join signalbox.resource r
       on r.tenant = ${operatorScope} and r.kind = 'Tenant' and r.name = t.name and not r.deleted
-    where t.deleted_at is null and (${name} = '' or t.name = ${name}) order by t.name`;
+    where t.deleted_at is null ${named} order by t.name`;
   return rows.map((row) => ({
     name: row.name,
     revision: row.revision,

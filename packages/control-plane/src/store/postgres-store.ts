@@ -112,12 +112,12 @@ export class PostgresStore implements ConfigStore {
   }
 
   async tenant(name: string) {
-    const [tenant] = await this.#database.read(operatorScope, (tx) => readTenants(tx, name));
+    const [tenant] = await this.tenants([name]);
     return tenant;
   }
 
-  tenants() {
-    return this.#database.read(operatorScope, (tx) => readTenants(tx));
+  tenants(names?: readonly string[]) {
+    return this.#database.read(operatorScope, (tx) => readTenants(tx, names));
   }
 
   async ping(): Promise<void> {

@@ -71,10 +71,10 @@ export class RememberingStore implements ConfigStore {
     );
   }
 
-  tenants(): Promise<readonly TenantInfo[]> {
+  tenants(names?: readonly string[]): Promise<readonly TenantInfo[]> {
     return this.#or(
-      () => this.#store.tenants(),
-      async () => this.#tenants(),
+      () => this.#store.tenants(names),
+      async () => this.#tenants().filter(({ name }) => names?.includes(name) ?? true),
     );
   }
 

@@ -21,8 +21,8 @@ export interface ConfigStore {
   /** One revision and what it changed; undefined if there is no such scope or revision. */
   revision(scope: string, revision: bigint): Promise<RevisionDetail | undefined>;
   tenant(name: string): Promise<TenantInfo | undefined>;
-  /** All that exist, by name. */
-  tenants(): Promise<readonly TenantInfo[]>;
+  /** All tenants, or of the named ones those that exist, by name. */
+  tenants(names?: readonly string[]): Promise<readonly TenantInfo[]>;
   /** The database answers. */
   ping(): Promise<void>;
 }

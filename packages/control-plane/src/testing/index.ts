@@ -21,6 +21,7 @@ export { pause, resume } from '../rollout/transition.ts';
 export type { ChangeListener, CommittedRevision, CommittedScope } from '../store/change-feed.ts';
 export { connect } from '../store/connection.ts';
 export { StoreBusy } from '../store/connection-pool.ts';
+export { CatalogStore } from '../store/catalog-store.ts';
 export { Database, type DatabaseOptions } from '../store/database.ts';
 export { DatabaseTime } from '../store/database-time.ts';
 export { Doorbell } from '../store/doorbell.ts';

@@ -28,7 +28,9 @@ async function started(readiness: () => Readiness = () => ({ ready: true, reason
   const metrics = new Metrics();
   metrics.counter('signalbox_things_total', 'Things.').add(3);
   const configDump = () => ['{"a":', '1}'];
-  const server = new AdminServer({ listen: { host: '127.0.0.1', port: 0 }, readiness, metrics, configDump });
+  const member = { tenant: 'acme', backend: 'search', condition: 'open', failures: 5, since: 0 } as const;
+  const members = () => [member];
+  const server = new AdminServer({ listen: { host: '127.0.0.1', port: 0 }, readiness, metrics, configDump, members });
   await server.start();
   servers.push(server);
   return server.url;
@@ -60,6 +62,13 @@ describe('the admin server', () => {
 
   it('sends the dump piece by piece', async () => {
     expect(await ask(`${await started()}/config_dump?full`)).toEqual({ status: 200, body: '{"a":1}' });
+  });
+
+  it('says how members of virtual servers do', async () => {
+    const { status, body } = await ask(`${await started()}/members`);
+    const since = '1970-01-01T00:00:00.000Z';
+    const member = { tenant: 'acme', backend: 'search', condition: 'open', failures: 5, since };
+    expect([status, JSON.parse(body)]).toEqual([200, { members: [member] }]);
   });
 
   it('answers nothing else, and changes nothing', async () => {

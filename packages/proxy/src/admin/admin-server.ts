@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import type { HostPort, Metrics } from '@signalbox/runtime';
+import type { MemberReport } from '../federation/member-health.ts';
 import type { Readiness } from './readiness.ts';
 
 export interface AdminServerOptions {
@@ -11,6 +12,8 @@ export interface AdminServerOptions {
   readonly metrics: Metrics;
   /** JSON in pieces. */
   readonly configDump: () => Iterable<string>;
+  /** How members of virtual servers do. */
+  readonly members: () => Iterable<MemberReport>;
 }
 
 const requestTimeoutMs = 5_000;
@@ -18,7 +21,8 @@ const maxConnections = 64;
 
 /**
  * What operators and their tools ask of a node: `/healthz` (the process runs), `/readyz` (send it requests),
- * `/metrics` (Prometheus text) and `/config_dump` (what is served). Reads only, and meant for the machine itself.
+ * `/metrics` (Prometheus text), `/config_dump` (what is served) and `/members` (how members of virtual servers do, by real
+ * calls). Reads only, and meant for the machine itself.
  */
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -71,14 +75,24 @@ export class AdminServer {
         return send(response, 200, this.#options.metrics.expose(), 'text/plain; version=0.0.4; charset=utf-8');
       case '/config_dump':
         return this.#sendConfigDump(response);
+      case '/members':
+        return this.#sendMembers(response);
       default:
-        return send(response, 404, 'try /healthz, /readyz, /metrics or /config_dump\n');
+        return send(response, 404, 'try /healthz, /readyz, /metrics, /config_dump or /members\n');
     }
   }
 
   #sendReadiness(response: ServerResponse): void {
     const readiness = this.#options.readiness();
     send(response, readiness.ready ? 200 : 503, `${JSON.stringify(readiness)}\n`, 'application/json');
+  }
+
+  #sendMembers(response: ServerResponse): void {
+    const members = [...this.#options.members()].map((member) => ({
+      ...member,
+      since: new Date(member.since).toISOString(),
+    }));
+    send(response, 200, `${JSON.stringify({ members })}\n`, 'application/json');
   }
 
   #sendConfigDump(response: ServerResponse): void {

@@ -462,6 +462,68 @@ describe('a legacy client at a modern server', () => {
     expect([stream.ended, second.aborted]).toEqual([true, true]);
   });
 
+  const annotated = {
+    name: 't',
+    inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } },
+  };
+  const toolCall = {
+    jsonrpc: '2.0',
+    id: 'c1',
+    method: 'tools/call',
+    params: { name: 't', arguments: { region: 'Zürich' } },
+  };
+
+  it('is begun by a server that takes its revision only when asked again', () => {
+    const bridge = new Bridge();
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+    const heard = bridge.send({}, { jsonrpc: '2.0', id: 'i', method: 'initialize', params });
+    const data = { supported: ['2026-07-28'], requested: 'x' };
+    const refuse = () =>
+      bridge.upstream.last.answer(
+        { jsonrpc: '2.0', id: '$id', error: { code: -32_022, message: 'no', data } },
+        { status: 400 },
+      );
+    refuse();
+    refuse();
+    expect(bridge.calls('server/discover')).toHaveLength(2);
+    bridge.upstream.last.result({ resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities: {} });
+    expect(heard.messages).toMatchObject([{ id: 'i', result: { protocolVersion: '2025-11-25' } }]);
+  });
+
+  it('sends as headers what tools want there, as lists have said, and leaves out tools that want it wrongly', () => {
+    const bridge = new Bridge();
+    const session = begun(bridge);
+    const listed = bridge.send(inSession(session), { jsonrpc: '2.0', id: 'l', method: 'tools/list' });
+    const wrong = { name: 'w', inputSchema: { properties: { a: { type: 'number', 'x-mcp-header': 'A' } } } };
+    bridge.upstream.last.result({ resultType: 'complete', tools: [annotated, wrong, { name: 'plain' }] });
+    expect(listed.messages[0]?.result).toEqual({ tools: [annotated, { name: 'plain' }] });
+    bridge.send(inSession(session), toolCall);
+    expect(bridge.upstream.last.header('mcp-param-region')).toBe('=?base64?WsO8cmljaA==?=');
+    bridge.send(inSession(session), { ...toolCall, params: { name: 't', arguments: { region: null } } });
+    expect(bridge.upstream.last.header('mcp-param-region')).toBeUndefined();
+  });
+
+  it('looks at the tools anew, and calls once more, when its server misses such a header', async () => {
+    const bridge = new Bridge();
+    const session = begun(bridge);
+    const heard = bridge.send(inSession(session), toolCall);
+    const miss = () =>
+      bridge.upstream.last.answer(
+        { jsonrpc: '2.0', id: '$id', error: { code: -32_020, message: 'missing' } },
+        { status: 400 },
+      );
+    miss();
+    await settled();
+    expect(bridge.upstream.last.message.method).toBe('tools/list');
+    bridge.upstream.last.result({ resultType: 'complete', tools: [{ name: 'other' }], nextCursor: 'next' });
+    expect(bridge.upstream.last.message).toMatchObject({ method: 'tools/list', params: { cursor: 'next' } });
+    bridge.upstream.last.result({ resultType: 'complete', tools: [annotated] });
+    expect(bridge.upstream.last.header('mcp-param-region')).toBe('=?base64?WsO8cmljaA==?=');
+    miss();
+    expect(heard.messages).toMatchObject([{ id: 'c1', error: { code: -32_603 } }]);
+    expect(bridge.calls('tools/call')).toHaveLength(2);
+  });
+
   it('is refused when it answers what nobody has asked', async () => {
     const bridge = new Bridge();
     const session = begun(bridge);

@@ -5,9 +5,11 @@ import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
 import type { BridgeContext } from './bridge-context.ts';
+import { headerOf } from './header-of.ts';
 import { askingNode, handAnswer, takeAnswers } from './legacy-client/handed-answer.ts';
 import { BridgedCall } from './legacy-client/call.ts';
 import { BridgedInitialize } from './legacy-client/initialize.ts';
+import { ToolHeaders } from './legacy-client/tool-headers.ts';
 import { type BridgedSession, BridgedSessions } from './legacy-client/session.ts';
 import { BridgedStream } from './legacy-client/stream.ts';
 import { jsonType, LocalAnswer } from './local-answer.ts';
@@ -35,9 +37,11 @@ export class EraBridge implements Upstream {
   readonly #sessions: BridgedSessions;
   readonly #legacySessions: LegacySessions;
   readonly #parked: ParkedCalls;
+  readonly #legacyParts: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders };
 
   constructor(context: BridgeContext) {
     this.#context = context;
+    this.#legacyParts = { context, toolHeaders: new ToolHeaders(context) };
     this.#sessions = new BridgedSessions(context);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
@@ -48,14 +52,14 @@ export class EraBridge implements Upstream {
   dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
     const { headers, body, legacyFor } = request;
     if (legacyFor !== undefined) return this.#toLegacy(request, legacyFor, handler);
-    const id = valueOf(headers, 'Mcp-Session-Id');
+    const id = headerOf(headers, 'Mcp-Session-Id');
     if (id !== undefined) {
       const session = this.#sessions.of(id, request.peer?.tenant ?? '');
       return session
         ? this.#inSession(id, session, request, handler)
         : this.#context.upstream.dispatch(request, handler);
     }
-    const mayBegin = body !== undefined && body.includes(initialize) && valueOf(headers, 'Mcp-Method') === undefined;
+    const mayBegin = body !== undefined && body.includes(initialize) && headerOf(headers, 'Mcp-Method') === undefined;
     const message = mayBegin ? this.#read(body) : undefined;
     if (message?.method !== 'initialize' || !message.id) return this.#context.upstream.dispatch(request, handler);
     return new BridgedInitialize(this.#context, { request, message }, handler).begin();
@@ -134,7 +138,7 @@ export class EraBridge implements Upstream {
       }
       default:
         if (message.paramsType === 'other') return refused(message, handler, 'params must be an object');
-        return new BridgedCall(this.#context, session, asked, handler).begin();
+        return new BridgedCall(this.#legacyParts, session, asked, handler).begin();
     }
   }
 
@@ -195,12 +199,6 @@ export class EraBridge implements Upstream {
 }
 
 const initialize = Buffer.from('"initialize"');
-
-/** @param name as this package writes it. */
-function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < headers.length; at += 2) if (headers[at] === name) return headers[at + 1];
-  return undefined;
-}
 
 function done(message: ScannedMessage, handler: UpstreamHandler): LocalAnswer {
   return new LocalAnswer(handler, { status: 200, headers: jsonType }, emptyAnswer(message));

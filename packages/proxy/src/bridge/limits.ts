@@ -16,6 +16,8 @@ export interface BridgeLimits {
   readonly gatherMs: number;
   /** Silence after which a session at a legacy server that modern clients share is ended, in milliseconds. */
   readonly idleMs: number;
+  /** Sessions at servers of HTTP+SSE, each with a stream of its own. */
+  readonly connections: number;
 }
 
 export const defaultBridgeLimits: BridgeLimits = Object.freeze({
@@ -27,4 +29,5 @@ export const defaultBridgeLimits: BridgeLimits = Object.freeze({
   parked: 10_000,
   gatherMs: 5,
   idleMs: 1_800_000,
+  connections: 1_000,
 });

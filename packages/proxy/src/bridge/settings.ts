@@ -50,6 +50,11 @@ export const bridgeSettings = {
     'Silence after which a session at a legacy server that requests of modern clients share is ended.',
     'ms',
   ),
+  maxHttpSseSessions: bound(
+    'SIGNALBOX_PROXY_MAX_HTTP_SSE_SESSIONS',
+    fallback.connections,
+    'Sessions at servers of HTTP+SSE (2024-11-05), each with a stream of its own. One more ends the oldest.',
+  ),
 } as const;
 
 export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): BridgeLimits {
@@ -62,5 +67,6 @@ export function bridgeLimitsOf(settings: Settings<typeof bridgeSettings>): Bridg
     parked: settings.maxParkedCalls,
     gatherMs: settings.inputGather,
     idleMs: settings.sharedSessionIdle,
+    connections: settings.maxHttpSseSessions,
   };
 }

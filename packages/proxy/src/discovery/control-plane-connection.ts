@@ -2,6 +2,13 @@ import { join } from 'node:path';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { kinds, typeUrlOf } from '@signalbox/config';
 import {
+  CatalogService,
+  type ClaimBackendsRequest,
+  type ClaimBackendsResponse,
+  type ReportCatalogRequest,
+  type ReportCatalogResponse,
+} from '@signalbox/proto/signalbox/node/v1/catalog_service_pb.ts';
+import {
   type ReportHealthRequest,
   type ReportHealthResponse,
   NodeHealthService,
@@ -113,6 +120,16 @@ export class ControlPlaneConnection {
     return this.#client.call(reportMethod, request, this.#now() + reportTimeoutMs);
   }
 
+  /** Asks which servers to look at. @throws when there is no answer. */
+  claimBackends(request: ClaimBackendsRequest): Promise<ClaimBackendsResponse> {
+    return this.#client.call(claimMethod, request, this.#now() + reportTimeoutMs);
+  }
+
+  /** Tells what a server has. @throws when it did not arrive, or was not wanted. */
+  reportCatalog(request: ReportCatalogRequest): Promise<ReportCatalogResponse> {
+    return this.#client.call(catalogMethod, request, this.#now() + catalogTimeoutMs);
+  }
+
   /** Asks for other names than before, on the present stream if there is one. */
   resubscribe(changes: readonly SubscriptionChange[]): void {
     this.#client.resubscribe(changes);
@@ -131,6 +148,11 @@ const reportMethod = serviceDefinition(NodeHealthService)['reportHealth'] as Met
   ReportHealthRequest,
   ReportHealthResponse
 >;
+
+const catalogTimeoutMs = 30_000;
+const { claimBackends, reportCatalog } = serviceDefinition(CatalogService);
+const claimMethod = claimBackends as MethodDefinition<ClaimBackendsRequest, ClaimBackendsResponse>;
+const catalogMethod = reportCatalog as MethodDefinition<ReportCatalogRequest, ReportCatalogResponse>;
 
 /** By what the node is let in. */
 interface Means {

@@ -1,4 +1,4 @@
-import { type FederatedMember, type Federation, type NameKind, resolveName } from '@signalbox/config';
+import { type FederatedMember, type Federation, metaTools, type NameKind, resolveName } from '@signalbox/config';
 import { memberValue, stringValue } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
 import { decideOfMember, type Standing } from '../mcp/authorization.ts';
@@ -19,6 +19,11 @@ import { ownerAmong } from './member-names.ts';
  * those that have more, and so on. A cursor says where each of these is; nothing is fetched ahead.
  */
 export async function answerList(call: Call, list: ListRule): Promise<void> {
+  const { toolSearch } = (call.route as RouteState).entry.mcp.federation as Federation;
+  const searched = list.member === 'tools' ? toolSearch : null;
+  // Nothing that members have would be in the list: they need not be asked.
+  if (searched?.pins === false)
+    return void call.respond(200, jsonHeaders, listAnswer(call, list, { entries: ownTools, more: [], ttlMs: 0 }));
   const positions = positionsOf(call);
   if (!positions) return call.refuse(refusals.invalidParams, { message: staleCursor });
   const asked = await Promise.all(
@@ -36,13 +41,18 @@ export async function answerList(call: Call, list: ListRule): Promise<void> {
   noteMissing(call, missing, asked);
   const federation = call.route?.entry.mcp.federation as Federation;
   if (missing.length === asked.length || (missing.length > 0 && federation.partialLists === 'fail')) {
-    return refuseForMissing(call, asked);
+    return refuseForMissing(call, failuresOf(asked));
   }
   const judge = await judgeFor(call, list);
   if (call.ended) return;
-  call.respond(200, jsonHeaders, mergedAnswer(call, list, { federation, asked, judge, missing }));
+  const shown = searched ? { ...judge, shows: searched.isPinned } : judge;
+  const own = searched && asked.every(({ cursor }) => cursor === undefined) ? ownTools : none;
+  call.respond(200, jsonHeaders, mergedAnswer(call, list, { federation, asked, judge: shown, missing, own }));
 }
 
+/** What the gateway lists first where tools are found by search. They are its own: no rule is about them. */
+const ownTools = metaTools.map((tool) => Buffer.from(JSON.stringify(tool)));
+const none: readonly Buffer[] = [];
 const staleCursor = 'The cursor is unknown, or the configuration has changed since; list again from the start';
 
 interface AskedPage {
@@ -86,14 +96,24 @@ function noteMissing(call: Call, missing: readonly MemberState[], asked: readonl
   for (const { state } of asked) session.answered(state, !missing.includes(state));
 }
 
-function refuseForMissing(call: Call, asked: readonly AskedPage[]): void {
-  const members = asked.flatMap(({ state, page }) =>
+interface MissingMember {
+  readonly member: string;
+  readonly reason: string;
+}
+
+function failuresOf(asked: readonly AskedPage[]): readonly MissingMember[] {
+  return asked.flatMap(({ state, page }) =>
     page.kind === 'failure' ? [{ member: state.member.key, reason: page.reason }] : [],
   );
+}
+
+/** Refuses to answer what some members have not told their part of. */
+export function refuseForMissing(call: Call, members: readonly MissingMember[]): void {
   call.refuse(refusals.membersMissing, { data: { members } });
 }
 
-async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
+/** What decides about entries of lists for a call. */
+export async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
   const route = call.route as RouteState;
   const federation = route.entry.mcp.federation as Federation;
   const standing: Standing = { route, credential: call.credential as Credential };
@@ -103,6 +123,7 @@ async function judgeFor(call: Call, list: ListRule): Promise<EntryJudge> {
     allowed: (subject, own) => decideOfMember(call, standing, subject, own).allowed,
     isSound: (member, name, bytes, element) =>
       isSoundTool(call, list, { backend: member.backend, name, bytes, element }),
+    shows: () => true,
     owns: (member, presented) => {
       const candidates = resolveName(federation, kind, presented);
       const owner = ownerAmong(federation, candidates, ({ key }) => names.get(key));
@@ -137,10 +158,12 @@ interface Merge {
   readonly asked: readonly AskedPage[];
   readonly judge: EntryJudge;
   readonly missing: readonly MemberState[];
+  /** Entries of the gateway's own, before those of members. */
+  readonly own: readonly Buffer[];
 }
 
-function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, missing }: Merge): Buffer {
-  const entries: Buffer[] = [];
+function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, missing, own }: Merge): Buffer {
+  const entries: Buffer[] = [...own];
   const next = new Map<string, string>();
   let ttlMs = Number.POSITIVE_INFINITY;
   for (const { state, page } of asked) {
@@ -151,18 +174,29 @@ function mergedAnswer(call: Call, list: ListRule, { federation, asked, judge, mi
     if (cursor !== undefined) next.set(state.member.key, cursor);
     ttlMs = Math.min(ttlMs, ttlOf(bytes, result));
   }
-  const tail = [
+  const more = [
     ...(next.size === 0
       ? []
       : [`"nextCursor":${JSON.stringify(call.services.listCursors.seal({ ...walkOf(call), members: next }))}`]),
     ...(missing.length === 0
       ? []
       : [`"_meta":${JSON.stringify({ [missingKey]: missing.map(({ member }) => member.key) })}`]),
-    // What is left of a list is for this caller alone (MCP 2026-07-28, caching).
-    ...(call.era === 'modern'
-      ? [`"resultType":"complete","ttlMs":${Number.isFinite(ttlMs) ? ttlMs : 0},"cacheScope":"private"`]
-      : []),
   ];
+  return listAnswer(call, list, { entries, more, ttlMs: Number.isFinite(ttlMs) ? ttlMs : 0 });
+}
+
+interface ListParts {
+  readonly entries: readonly Buffer[];
+  /** Members of the result, as raw JSON. */
+  readonly more: readonly string[];
+  /** How long it is fresh, for clients of the modern era. */
+  readonly ttlMs: number;
+}
+
+function listAnswer(call: Call, list: ListRule, { entries, more, ttlMs }: ListParts): Buffer {
+  // What is left of a list is for this caller alone (MCP 2026-07-28, caching).
+  const caching = call.era === 'modern' ? [`"resultType":"complete","ttlMs":${ttlMs},"cacheScope":"private"`] : [];
+  const tail = [...more, ...caching];
   const head = `{"jsonrpc":"2.0","id":${call.clientId},"result":{"${list.member}":[`;
   return Buffer.concat([
     Buffer.from(head),

@@ -1,6 +1,7 @@
 import { type SseEvent, type SseHandler, SseParser } from '../http/sse.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import { scanBody } from '../json/scan.ts';
+import type { RequestLimits } from '../mcp/request-limits.ts';
 import type { Services } from '../mcp/services.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 
@@ -9,6 +10,12 @@ export type Asked =
   | { readonly kind: 'answer'; readonly head: UpstreamHead; readonly message: ScannedMessage }
   /** It could not be asked, did not answer in time, or not as MCP. `reason` is for people. */
   | { readonly kind: 'failure'; readonly reason: string; readonly error?: UpstreamError; readonly status?: number };
+
+/** What waiting for an answer needs. */
+export interface AskingServices {
+  readonly clock: Services['clock'];
+  readonly limits: Pick<RequestLimits, 'eventBytes' | 'heldAnswerBytes' | 'responseScan'>;
+}
 
 /** How a question is sent: to `Upstream.dispatch`, or through a leg. */
 export type Send = (handler: UpstreamHandler) => UpstreamExchange;
@@ -19,7 +26,7 @@ export type Send = (handler: UpstreamHandler) => UpstreamExchange;
  *
  * @param id raw JSON of the id that the answer must bear.
  */
-export function askMember(services: Services, id: string, deadlineMs: number, send: Send): Promise<Asked> {
+export function askMember(services: AskingServices, id: string, deadlineMs: number, send: Send): Promise<Asked> {
   return new Promise((resolve) => {
     const question = new Question(services, id, resolve);
     const timer = services.clock.timer(deadlineMs, () => question.giveUp(`no answer within ${deadlineMs} ms`));
@@ -33,7 +40,7 @@ class Question implements UpstreamHandler, SseHandler {
   exchange: UpstreamExchange | undefined;
   onDone: () => void = () => undefined;
   done = false;
-  readonly #services: Services;
+  readonly #services: AskingServices;
   readonly #id: string;
   readonly #resolve: (asked: Asked) => void;
   #head: UpstreamHead | undefined;
@@ -41,7 +48,7 @@ class Question implements UpstreamHandler, SseHandler {
   #bytes = 0;
   #events: SseParser | undefined;
 
-  constructor(services: Services, id: string, resolve: (asked: Asked) => void) {
+  constructor(services: AskingServices, id: string, resolve: (asked: Asked) => void) {
     this.#services = services;
     this.#id = id;
     this.#resolve = resolve;

@@ -4,6 +4,7 @@ import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import { decideFor, type Standing } from '../mcp/authorization.ts';
 import type { Call, CallTarget } from '../mcp/call.ts';
+import type { MethodRule } from '../mcp/codec/codec.ts';
 import { refusals } from '../mcp/errors.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
@@ -15,17 +16,26 @@ import { locate, type Located } from './locate.ts';
 import { MemberAnswer } from './member-answer.ts';
 import { sendToMember } from './member-exchange.ts';
 
-/** Sends a request about one tool, prompt or resource to the member that has it, under the name that it has there. */
-export function callMember(call: Call): void {
+/**
+ * Sends a request about one tool, prompt or resource to the member that has it, under the name that it has there.
+ * @param parameters `Mcp-Param-*` headers in place of the client's.
+ */
+export function callMember(call: Call, parameters?: readonly string[]): void {
   const message = call.message as ScannedMessage;
   const target = call.target as CallTarget;
-  const key = call.rule?.subject === 'resource' ? 'uri' : 'name';
+  const key = keyOf(call.rule?.subject);
   const name = message.params && memberValue(message.bytes, message.params, key);
   if (!name) return call.refuse(refusals.internal);
   if (call.method === 'resources/subscribe') federatedSession(call).member(target.state).subscribed(target.own, true);
   if (call.method === 'resources/unsubscribe')
     federatedSession(call).member(target.state).subscribed(target.own, false);
-  send(call, target, name, target.own);
+  send(call, target, name, { name: target.own, parameters });
+}
+
+/** Member of `params` that names the subject. */
+function keyOf(subject: MethodRule['subject'] | undefined): string {
+  if (subject === 'task') return 'taskId';
+  return subject === 'resource' ? 'uri' : 'name';
 }
 
 /** `resources/unsubscribe` is nobody's subject: who may not read a resource may still let go of it. */
@@ -37,7 +47,7 @@ export function unsubscribe(call: Call): void {
   const uri = params && memberValue(bytes, params, 'uri');
   if (!uri) return call.refuse(refusals.invalidParams);
   federatedSession(call).member(located.state).subscribed(located.own, false);
-  send(call, located, uri, undefined);
+  send(call, located, uri, {});
 }
 
 /** Sends `completion/complete` to the member whose prompt or template it is about, if its client may see that. */
@@ -56,7 +66,7 @@ export async function completeAtMember(call: Call): Promise<void> {
     call.decision = 'deny';
     return call.refuse(refusals.invalidParams, { message: `Unknown ${kind}: ${text}` });
   }
-  send(call, located, span, undefined);
+  send(call, located, span, {});
 }
 
 interface Reference {
@@ -76,11 +86,18 @@ function completed(bytes: Buffer, reference: Span): Reference | undefined {
   return span === undefined || text === undefined ? undefined : { kind, text, span };
 }
 
+interface ModernParts {
+  /** What `Mcp-Name` says; absent for methods without. */
+  readonly name?: string | undefined;
+  /** `Mcp-Param-*` headers; absent: those of the client. */
+  readonly parameters?: readonly string[] | undefined;
+}
+
 /**
  * @param place where the presented name stands in the message.
- * @param name what `Mcp-Name` says on the modern era; undefined for methods without.
+ * @param modern what headers of the modern era say.
  */
-function send(call: Call, { state, own }: CallTarget, place: Span, name: string | undefined): void {
+function send(call: Call, { state, own }: CallTarget, place: Span, { name, parameters }: ModernParts): void {
   const { services, exchange } = call;
   const { bytes, id } = call.message as ScannedMessage;
   if (!id) return call.refuse(refusals.internal);
@@ -91,15 +108,15 @@ function send(call: Call, { state, own }: CallTarget, place: Span, name: string 
   const standing: Standing = { route: call.route as RouteState, credential: call.credential as Credential };
   const answer = new Answer(call, standing, rewriter);
   call.session?.begin(answer);
-  const edits: Edit[] = [
-    { ...id, text: upstreamId },
-    { ...place, text: JSON.stringify(own) },
-  ];
+  const edits: Edit[] = [...call.edits, { ...id, text: upstreamId }, { ...place, text: JSON.stringify(own) }];
   const body = splice(
     bytes,
     edits.sort((a, b) => a.start - b.start),
   );
-  const headers = withTrace(call, call.era === 'modern' ? exchange.head.withPrefix('mcp-param-') : none);
+  const headers = withTrace(
+    call,
+    call.era === 'modern' ? (parameters ?? exchange.head.withPrefix('mcp-param-')) : none,
+  );
   const repeatable = call.rule?.repeatable ?? false;
   exchange.onClientGone(() => answer.clientGone());
   answer.upstream = sendToMember(

@@ -9,13 +9,14 @@ import { endings, type Refusal } from '../mcp/errors.ts';
 import { EventRelay, eventHeaders, type Farewell, type StreamRole } from '../mcp/event-relay.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import { type Edit, splice } from '../mcp/splice.ts';
-import { completeListen, renameSubscription } from '../mcp/subscriptions-listen.ts';
+import { completeListen, ownTaskIds, renameSubscription } from '../mcp/subscriptions-listen.ts';
 import { withTrace } from '../mcp/upstream-request.ts';
 import { ChangeDebounce, type ChangeKind, changeKinds } from './change-debounce.ts';
 import { legFor } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
 import { MemberFeed } from './member-feed.ts';
 import type { MemberRequest, MemberState } from './member-leg.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /**
  * A `subscriptions/listen` at a federation: each member is asked for what it can tell of, and the client hears all of
@@ -98,18 +99,27 @@ export class FederatedListen implements StreamRole {
     for (const state of members) {
       if (this.#feeds.has(state.backend.key)) continue;
       const uris = this.#resources.filter(({ member }) => member === state.member.key).map(({ own }) => own);
-      if (this.#wants.size === 0 && uris.length === 0) continue;
-      this.#feeds.set(state.backend.key, this.#feedOf(state, uris).open());
+      const tasks = this.#tasksOf(state);
+      if (this.#wants.size === 0 && uris.length === 0 && tasks.length === 0) continue;
+      this.#feeds.set(state.backend.key, this.#feedOf(state, { uris, tasks }).open());
     }
   }
 
-  #feedOf(state: MemberState, uris: readonly string[]): MemberFeed {
+  /** Tasks that the client asks about, by the member's names. */
+  #tasksOf(state: MemberState): readonly string[] {
+    const { bytes } = this.#call.message as ScannedMessage;
+    const filter = filterOf(this.#call);
+    const list = filter && memberValue(bytes, filter, 'taskIds');
+    return list ? ownTaskIds(this.#call, state, bytes, list) : [];
+  }
+
+  #feedOf(state: MemberState, about: Subscribed): MemberFeed {
     const call = this.#call;
     const leg = legFor(call, state);
     const events = new MemberEvents(call, leg);
     let id = '';
     const request = (): MemberRequest => {
-      const made = listenRequest(call, uris);
+      const made = listenRequest(call, about);
       ({ id } = made);
       return made.request;
     };
@@ -124,11 +134,11 @@ export class FederatedListen implements StreamRole {
     const method = methodOf(event.data);
     const changed = changeOf(method);
     if (changed !== undefined) {
-      this.#call.services.memberNames.changed(backend.key, changed);
+      noteListChanged(this.#call.services, backend.key, changed);
       return this.#change(member.key, changed);
     }
     // Acknowledgements were given for all members together; what ends a member's subscription does not end ours.
-    if (method !== 'notifications/resources/updated') return;
+    if (method !== 'notifications/resources/updated' && method !== 'notifications/tasks') return;
     const words = events.present(event, this.#standing, (own) => own);
     if (words === undefined) return;
     this.#relay.send(renameSubscription(Buffer.from(words as string), upstreamId, this.#call.clientId));
@@ -146,7 +156,14 @@ export class FederatedListen implements StreamRole {
   #acknowledged(): string {
     const lists = [...this.#wants].map((kind) => `"${kind}ListChanged":true`);
     const uris = this.#resources.map(({ presented }) => JSON.stringify(presented)).join(',');
-    const notifications = [...lists, ...(uris === '' ? [] : [`"resourceSubscriptions":[${uris}]`])].join(',');
+    const tasks = this.#standing.route.members.flatMap((state) => this.#tasksOf(state));
+    const filter = filterOf(this.#call);
+    const asked = filter && memberValue((this.#call.message as ScannedMessage).bytes, filter, 'taskIds');
+    const notifications = [
+      ...lists,
+      ...(uris === '' ? [] : [`"resourceSubscriptions":[${uris}]`]),
+      ...(tasks.length === 0 || !asked ? [] : [`"taskIds":${textOf(this.#call, asked)}`]),
+    ].join(',');
     const params = `{"notifications":{${notifications}},"_meta":{"${metaKeys.subscriptionId}":${this.#call.clientId}}}`;
     const method = 'notifications/subscriptions/acknowledged';
     return encodeEvent({ data: `{"jsonrpc":"2.0","method":"${method}","params":${params}}` });
@@ -159,6 +176,12 @@ export class FederatedListen implements StreamRole {
   }
 }
 
+/** What a member is asked to tell of beside its lists, by its own names. */
+interface Subscribed {
+  readonly uris: readonly string[];
+  readonly tasks: readonly string[];
+}
+
 interface WatchedResource {
   readonly presented: string;
   readonly own: string;
@@ -167,6 +190,10 @@ interface WatchedResource {
 
 function filterOf({ message }: Call): Span | undefined {
   return message?.params && memberValue(message.bytes, message.params, 'notifications');
+}
+
+function textOf({ message }: Call, { start, end }: Span): string {
+  return (message as ScannedMessage).bytes.toString('utf8', start, end);
 }
 
 function isTrue({ message }: Call, filter: Span | undefined, key: string): boolean {
@@ -188,13 +215,18 @@ function watchedResources(call: Call, standing: Standing, filter: Span | undefin
 }
 
 /** The client's request under an id of its own for this member, with the member's URIs. */
-function listenRequest(call: Call, uris: readonly string[]): { readonly id: string; readonly request: MemberRequest } {
+function listenRequest(
+  call: Call,
+  { uris, tasks }: Subscribed,
+): { readonly id: string; readonly request: MemberRequest } {
   const { bytes, id: clientId } = call.message as ScannedMessage;
   const filter = filterOf(call);
   const id = call.services.requestIds.mint(bytes, clientId as Span, undefined);
   const list = filter && memberValue(bytes, filter, 'resourceSubscriptions');
   const edits: Edit[] = [{ ...(clientId as Span), text: id }];
+  const taskIds = filter && memberValue(bytes, filter, 'taskIds');
   if (list) edits.push({ ...list, text: JSON.stringify(uris) });
+  if (taskIds) edits.push({ ...taskIds, text: JSON.stringify(tasks) });
   const body = splice(
     bytes,
     edits.sort((a, b) => a.start - b.start),

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-import type { BackendEntry } from '@signalbox/config';
 import type { FederationFacts, MemberFacts, SessionFacts } from '../session/sealed-session.ts';
+import { backendDigest } from '../mcp/endpoint.ts';
 import type { Services } from '../mcp/services.ts';
 import { MemberSession } from './member-session.ts';
 import type { MemberState } from './member-leg.ts';
@@ -70,11 +69,6 @@ export class FederatedSession {
   }
 }
 
-/** How a member's backend is known in sealed ids: another URL is another backend. */
-function backendDigest({ key }: BackendEntry): string {
-  return createHash('sha256').update(key).digest('base64url').slice(0, digestLength);
-}
-
 /** Facts of the members that have begun a session. */
 export function memberFactsOf(sessions: readonly MemberSession[]): readonly MemberFacts[] {
   return sessions.flatMap(({ state, opened }) =>
@@ -82,5 +76,4 @@ export function memberFactsOf(sessions: readonly MemberSession[]): readonly Memb
   );
 }
 
-const digestLength = 12;
 const noFacts: FederationFacts = { capabilities: '{}', clientInfo: '{}', members: [] };

@@ -13,6 +13,7 @@ import { federatedSession } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
 import { MemberFeed } from './member-feed.ts';
 import type { MemberSession } from './member-session.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /**
  * The GET stream of a session with a federation: what all members say unasked, on one stream. Changes of lists are
@@ -58,7 +59,9 @@ export class FederatedStream implements StreamRole {
     const { session } = call;
     const end = (): void => this.#relay.finish(undefined, endings.terminated);
     session?.onEnded(end);
+    if (resume?.kind !== 'call') session?.opened(call);
     call.onEnded = () => {
+      session?.closed(call);
       session?.forget(end);
       this.#stop();
     };
@@ -145,7 +148,7 @@ export class FederatedStream implements StreamRole {
     const { data } = event;
     const changed = data === undefined ? undefined : changeOf(methodOf(data));
     if (changed !== undefined) {
-      this.#call.services.memberNames.changed(state.backend.key, changed);
+      noteListChanged(this.#call.services, state.backend.key, changed);
       if (event.id !== undefined) this.#seen.set(state.member.key, event.id);
       return this.#changes.changed(state.member.key, changed);
     }
@@ -160,7 +163,9 @@ export class FederatedStream implements StreamRole {
     return sharedEventId(this.#seen);
   }
 
+  /** Each message goes to one of a session's streams. */
   #allChanged(): void {
+    if (this.#call.session?.speaksOn(this.#call) !== true) return;
     for (const kind of changeKinds) this.#changes.changed('', kind);
   }
 

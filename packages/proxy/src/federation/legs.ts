@@ -16,7 +16,12 @@ export function legFor(call: Call, state: MemberState): MemberLeg {
 
 /** The session of a legacy call with the members. */
 export function federatedSession(call: Call): FederatedSession {
-  return call.services.federatedSessions.of(call.services, call.session as Session);
+  return federatedOf(call.services, call.session as Session);
+}
+
+/** A session with the members. */
+export function federatedOf(services: Services, session: Session): FederatedSession {
+  return services.federatedSessions.of(services, session);
 }
 
 /** What this node knows of sessions with federations; it lives as long as the session is remembered. */

@@ -26,6 +26,8 @@ export interface EntryJudge {
   allowed(subject: McpSubject, own: OwnSubject): boolean;
   /** Whether nothing is wrong about an entry itself. */
   isSound(member: FederatedMember, name: string, bytes: Buffer, element: Span): boolean;
+  /** Whether a tool or prompt is in this list at all, by its presented name. */
+  shows(presented: string): boolean;
   /** Whether a name that several members may have is this member's. */
   owns(member: FederatedMember, presented: string): boolean;
   /** An entry is left out because its name, with its prefix, is too long. */
@@ -87,6 +89,7 @@ function present(
     if (own.length + member.prefix.length + 2 > federation.maxNameLength) judge.tooLong(member, own);
     return undefined;
   }
+  if (!judge.shows(presented)) return undefined;
   const owners = member.prefix === '' ? resolveName(federation, kind, presented).length : 1;
   return owners === 1 || judge.owns(member, presented) ? presented : undefined;
 }

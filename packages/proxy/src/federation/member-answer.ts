@@ -1,10 +1,12 @@
 import { wrapUri } from '@signalbox/config';
 import type { SseEvent } from '../http/sse.ts';
+import { handleEdits, mayHoldHandles } from '../handles/answer-handles.ts';
 import { scanBody } from '../json/scan.ts';
 import type { MemberRewrite } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
 import type { Edit } from '../mcp/splice.ts';
+import { isUnwantedLog } from '../mcp/wanted-logs.ts';
 import { callEventId } from './event-ids.ts';
 import { MemberEvents } from './member-events.ts';
 import type { MemberLeg } from './member-leg.ts';
@@ -22,7 +24,7 @@ export class MemberAnswer implements MemberRewrite {
   }
 
   touches(bytes: Buffer): boolean {
-    return this.#leg.state.member.wrapsUris && mayHoldUris(bytes);
+    return this.#mayHoldUris(bytes) || mayHoldHandles(this.#call, bytes);
   }
 
   edits(answer: Buffer): readonly Edit[] | undefined {
@@ -30,7 +32,14 @@ export class MemberAnswer implements MemberRewrite {
     const scanned = scanBody(answer, this.#call.services.limits.responseScan);
     const { member } = this.#leg.state;
     if (scanned.kind !== 'message') return undefined;
-    return answerUriEdits(answer, scanned.message, (uri) => wrapUri(member, uri));
+    const uris = this.#mayHoldUris(answer)
+      ? answerUriEdits(answer, scanned.message, (uri) => wrapUri(member, uri))
+      : [];
+    return [...uris, ...handleEdits(this.#call, this.#leg.state, scanned.message)];
+  }
+
+  #mayHoldUris(bytes: Buffer): boolean {
+    return this.#leg.state.member.wrapsUris && mayHoldUris(bytes);
   }
 
   eventId(id: string): string {
@@ -38,6 +47,7 @@ export class MemberAnswer implements MemberRewrite {
   }
 
   event(event: SseEvent, standing: Standing): Buffer | string | undefined {
+    if (isUnwantedLog(this.#call, event)) return undefined;
     this.#events ??= new MemberEvents(this.#call, this.#leg);
     return this.#events.present(event, standing, (id) => this.eventId(id));
   }

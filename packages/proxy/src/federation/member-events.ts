@@ -1,5 +1,6 @@
 import { wrapUri } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import { handleEdits } from '../handles/answer-handles.ts';
 import { memberValue, stringValue } from '../json/members.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
 import { scanBody } from '../json/scan.ts';
@@ -14,6 +15,7 @@ import type { ChangeKind } from './change-debounce.ts';
 import { sendToMember } from './member-exchange.ts';
 import type { MemberLeg } from './member-leg.ts';
 import { answerUriEdits } from './result-uris.ts';
+import { noteListChanged } from './list-changed.ts';
 
 /** What a member says on a stream, as its client may see it. What is not understood goes on unchanged. */
 export class MemberEvents {
@@ -48,7 +50,8 @@ export class MemberEvents {
     if (scanned.kind !== 'message') return [];
     const { message } = scanned;
     if (message.method === undefined) return this.#answer(message, standing);
-    return message.id ? this.#request(message, message.id) : this.#notification(message, standing);
+    const edits = message.id ? this.#request(message, message.id) : this.#notification(message, standing);
+    return edits && [...edits, ...handleEdits(this.#call, this.#leg.state, message)];
   }
 
   /**
@@ -92,7 +95,7 @@ export class MemberEvents {
     const { state } = this.#leg;
     const { key } = state.member;
     const changed = changeOf(method);
-    if (changed !== undefined) this.#call.services.memberNames.changed(state.backend.key, changed);
+    if (changed !== undefined) noteListChanged(this.#call.services, state.backend.key, changed);
     if (!params) return [];
     if (method === 'notifications/message') {
       const logger = textEdit(bytes, params, 'logger', (text) => `${key}/${text}`);

@@ -43,6 +43,16 @@ describe('the health of a member', () => {
     expect(health.conditionOf(two)).toBe('reachable');
   });
 
+  it('is told to operators, with the time of the last change', async () => {
+    health.answered(one, 200);
+    const [{ since } = { since: 0 }] = health.reports();
+    await clock.advance(500);
+    health.failed(one);
+    health.failed(one);
+    const at = { tenant: 'acme', backend: 'one', condition: 'degraded', failures: 2, since: since + 500 };
+    expect([...health.reports()]).toEqual([at]);
+  });
+
   it('keeps requests away after failures in a row, but for one in a while, which decides', async () => {
     for (const status of [500, 503, 502]) health.answered(one, status);
     expect([health.conditionOf(one), health.admits(one)]).toEqual(['open', false]);

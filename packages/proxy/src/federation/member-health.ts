@@ -9,7 +9,21 @@ import type { FederationLimits } from './limits.ts';
  */
 export type MemberCondition = 'reachable' | 'degraded' | 'open' | 'needs-auth';
 
+/** A member as operators see it. */
+export interface MemberReport {
+  readonly tenant: string;
+  readonly backend: string;
+  readonly condition: MemberCondition;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** When it came to this condition, milliseconds since the epoch. */
+  readonly since: number;
+}
+
 interface Record {
+  readonly tenant: string;
+  readonly backend: string;
+  since: number;
   condition: MemberCondition;
   /** In a row. */
   failures: number;
@@ -37,6 +51,13 @@ export class MemberHealth {
     this.#metrics = metrics;
     this.#limits = limits;
     this.#maxBackends = maxBackends;
+  }
+
+  /** All that are remembered, in the order of their first call. */
+  *reports(): Generator<MemberReport, void, void> {
+    for (const { tenant, backend, condition, failures, since } of this.#records.values()) {
+      yield { tenant, backend, condition, failures, since };
+    }
   }
 
   conditionOf({ key }: BackendEntry): MemberCondition {
@@ -70,12 +91,13 @@ export class MemberHealth {
     this.#become(backend, record, 'open');
   }
 
-  #recordOf({ key }: BackendEntry): Record {
+  #recordOf({ key, tenant, name: backend }: BackendEntry): Record {
     const known = this.#records.get(key);
     if (known) return known;
     const oldest = this.#records.keys().next();
     if (this.#records.size >= this.#maxBackends && !oldest.done) this.#records.delete(oldest.value);
-    const added: Record = { condition: 'reachable', failures: 0, retryAt: 0 };
+    const since = this.#clock.now();
+    const added: Record = { tenant, backend, since, condition: 'reachable', failures: 0, retryAt: 0 };
     this.#records.set(key, added);
     return added;
   }
@@ -90,6 +112,7 @@ export class MemberHealth {
       condition,
     });
     record.condition = condition;
+    record.since = this.#clock.now();
     this.#transitionsTo(condition).add();
   }
 

@@ -9,7 +9,7 @@ describe('what members can do together', () => {
         capabilities: {
           tools: {},
           resources: { subscribe: false },
-          tasks: { list: {} },
+          tasks: { list: {}, cancel: {} },
           experimental: { a: { x: 1 } },
         },
       }),
@@ -26,7 +26,8 @@ describe('what members can do together', () => {
       resources: { subscribe: true, listChanged: true },
       experimental: { a: { x: 1, y: 2 }, b: {} },
       unknown: { z: 3 },
-      extensions: { 'io.modelcontextprotocol/ui': {} },
+      tasks: { cancel: {} },
+      extensions: { 'io.modelcontextprotocol/tasks': {}, 'io.modelcontextprotocol/ui': {} },
     });
   });
 });

@@ -15,13 +15,11 @@ export interface MemberGreeting {
 export function mergeCapabilities(greetings: readonly MemberGreeting[]): Readonly<Record<string, unknown>> {
   let merged: Record<string, unknown> = {};
   for (const { capabilities } of greetings) merged = mergeRecords(merged, recordOf(capabilities));
-  delete merged['tasks'];
+  const { list: _, ...tasks } = recordOf(merged['tasks']);
+  if (merged['tasks'] !== undefined) merged['tasks'] = tasks;
   for (const list of ['tools', 'prompts', 'resources']) {
     if (merged[list] !== undefined) merged[list] = { ...recordOf(merged[list]), listChanged: true };
   }
-  const extensions = recordOf(merged['extensions']);
-  delete extensions[tasksExtension];
-  if (merged['extensions'] !== undefined) merged['extensions'] = extensions;
   return merged;
 }
 
@@ -35,8 +33,6 @@ export function mergeInstructions({ instructions }: Federation, greetings: reado
   }
   return cut(parts.join('\n\n'), instructions.maxBytes);
 }
-
-const tasksExtension = 'io.modelcontextprotocol/tasks';
 
 /** Never within a character. */
 function cut(text: string, maxBytes: number): string {

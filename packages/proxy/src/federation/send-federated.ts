@@ -1,9 +1,11 @@
 import type { Standing } from '../mcp/authorization.ts';
-import type { Call } from '../mcp/call.ts';
+import type { Call, CallTarget } from '../mcp/call.ts';
 import { endings, refusals } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import type { Credential } from '../session/credential.ts';
+import { answerMetaTool } from '../tool-search/answer-meta-tool.ts';
+import { parameterHeaders } from '../tool-search/parameter-headers.ts';
 import { answerDiscover } from './answer-discover.ts';
 import { answerInitialize } from './answer-initialize.ts';
 import { answerList } from './answer-list.ts';
@@ -34,6 +36,7 @@ export function sendFederated(call: Call): void {
 
 function sendRequest(call: Call): void {
   const { rule } = call;
+  if (call.metaTool) return later(call, answerMetaTool(call));
   if (rule?.list) return later(call, answerList(call, rule.list));
   switch (call.method) {
     case 'initialize':
@@ -51,8 +54,17 @@ function sendRequest(call: Call): void {
     case 'subscriptions/listen':
       return new FederatedListen(call, standingOf(call)).open();
     default:
-      return call.target ? callMember(call) : call.refuse(refusals.internal);
+      if (!call.target) return call.refuse(refusals.internal);
+      return call.isUnwrapped && call.era === 'modern'
+        ? later(call, callUnwrapped(call, call.target))
+        : callMember(call);
   }
+}
+
+/** The headers that the client would have sent had it known the tool. */
+async function callUnwrapped(call: Call, target: CallTarget): Promise<void> {
+  const headers = await parameterHeaders(call, target);
+  if (!call.ended) callMember(call, headers);
 }
 
 /** The answer is made while others are waited for; a client that leaves meanwhile ends the call. */

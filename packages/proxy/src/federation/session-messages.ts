@@ -1,4 +1,5 @@
 import { memberValue } from '../json/members.ts';
+import { relatedTaskEdits } from '../handles/client-answer.ts';
 import type { ScannedMessage, Span } from '../json/message.ts';
 import { type Call, jsonHeaders } from '../mcp/call.ts';
 import { cancelElsewhere, cancelledForUpstream, cancelledMethod } from '../mcp/cancelled.ts';
@@ -6,7 +7,7 @@ import { refusals } from '../mcp/errors.ts';
 import { Forwarded } from '../mcp/forwarded.ts';
 import { GuardedHandler } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
-import { spliceText } from '../mcp/splice.ts';
+import { splice, spliceText } from '../mcp/splice.ts';
 import { askFor } from './ask-list.ts';
 import { federatedSession } from './legs.ts';
 import { ignored } from './member-events.ts';
@@ -40,7 +41,15 @@ export function forwardResponse(call: Call): void {
   const leg = id && memberOf(call, id);
   // Nobody has asked this: it is an answer of another session, or made up.
   if (!id || !leg) return call.refuse(refusals.invalidParams, { message: 'No request of this session has this id' });
-  forward(call, leg.leg, spliceText(bytes, id, leg.id));
+  const edits = [...relatedTaskEdits(call), { ...id, text: leg.id }];
+  forward(
+    call,
+    leg.leg,
+    splice(
+      bytes,
+      edits.toSorted((a, b) => a.start - b.start),
+    ),
+  );
 }
 
 /** A client's notification: about one request or answer to the member that is meant, any other to all. */

@@ -19,6 +19,8 @@ export interface MemberRewrite {
   touches(bytes: Buffer): boolean;
   /** Changes of a whole answer, in no order; undefined when it is not a strict JSON-RPC answer. */
   edits(answer: Buffer): readonly Edit[] | undefined;
+  /** Events keep their ids, and those that it does not touch stay as they came. */
+  readonly keepsEvents?: boolean;
   /** Id of an event, as the client sees it. */
   eventId(id: string): string;
   /** Any event but the answer, as the client sees it; undefined when it is not for the client. */
@@ -96,7 +98,7 @@ export class AnswerRewriter {
   rewriteEvent(event: SseEvent, standing: Standing): Rewritten | undefined {
     const { raw, data } = event;
     if (data === undefined || raw.indexOf(this.upstreamId, 0, 'latin1') < 0) return undefined;
-    const line = this.inspects || this.member ? undefined : onlyDataLine(raw);
+    const line = this.inspects || this.#changes(raw) ? undefined : onlyDataLine(raw);
     if (line) {
       const json = raw.subarray(line.start, line.end);
       const id = findAnswerId(json, this.upstreamId, this.#call.services.limits.responseScan);
@@ -106,6 +108,16 @@ export class AnswerRewriter {
     }
     const answer = this.rewrite(Buffer.from(data, 'utf8'), standing);
     return answer && { bytes: reencode(event, answer.bytes, this.member), version: answer.version };
+  }
+
+  /** Whether an event may become another one by more than its id. */
+  #changes(raw: Buffer): boolean {
+    return this.member !== undefined && (this.member.keepsEvents !== true || this.member.touches(raw));
+  }
+
+  /** Whether a large answer may go on unread, by how it begins. */
+  mayPass(first: Buffer): boolean {
+    return !this.inspects && !this.#changes(first);
   }
 
   #rewriteOfMember(body: Buffer, id: Span, member: MemberRewrite): Rewritten | undefined {

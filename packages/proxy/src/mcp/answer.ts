@@ -146,8 +146,8 @@ export class Answer implements UpstreamHandler, InFlight, SeesTables {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
-    const passes = !this.#rewriter.inspects && !this.#rewriter.member && this.#head?.status === 200;
-    if (passes && this.#held > wholeAnswerBytes) this.#beginPass();
+    const isLarge = this.#held > wholeAnswerBytes && this.#head?.status === 200;
+    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass();
     else if (this.#held > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 

@@ -82,9 +82,16 @@ export function subjectOf(call: Call, standing: Standing): McpSubject | undefine
       return message.name === undefined ? undefined : { kind: 'prompt', name: message.name };
     case 'resource':
       return message.uri === undefined ? undefined : { kind: 'resource', uri: message.uri };
+    case 'task':
+      return call.subject;
     case 'none':
       return undefined;
   }
+}
+
+/** What a task is about: the tool whose call it is. */
+export function taskSubject(tool: string): McpSubject {
+  return { kind: 'tool', name: tool, args: noArgs };
 }
 
 /** What an entry of a list is about. */
@@ -111,7 +118,12 @@ function inputOf(call: Call, standing: Standing, subject: McpSubject, backend: s
   return {
     principal: standing.credential.principal,
     ...{ tenant: entry.tenant, backend, subject },
-    mcp: { method: call.method, era: call.era === 'modern' ? 'modern' : 'legacy', version: call.version },
+    // What search finds is what a list would show.
+    mcp: {
+      method: call.metaTool ? 'tools/list' : call.method,
+      era: call.era === 'modern' ? 'modern' : 'legacy',
+      version: call.version,
+    },
     request: { host: head.host, path: head.path },
     session: call.sessionName,
     nowMs: call.services.clock.now(),

@@ -1,5 +1,6 @@
 import type { McpSubject } from '@signalbox/config';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
+import { scanBody } from '../json/scan.ts';
 import type { InFlight } from '../session/sessions.ts';
 import type { AnswerRewriter } from './answer-rewriter.ts';
 import type { Standing } from './authorization.ts';
@@ -33,11 +34,23 @@ export class CallRole implements StreamRole {
 
   forward(event: SseEvent, standing: Standing): Buffer | string | undefined {
     if (event.id !== undefined) this.#resumable = true;
-    const answer = this.#rewriter.rewriteEvent(event, standing);
+    const answer = this.#answered ? undefined : this.#rewriter.rewriteEvent(event, standing);
     if (answer) this.#answered = true;
     if (answer) return answer.bytes;
+    if (this.#isStray(event)) {
+      this.#call.services.requestMetrics.strayAnswers.add();
+      return undefined;
+    }
     const { member } = this.#rewriter;
     return member ? member.event(event, standing) : event.raw;
+  }
+
+  /** An answer to another request, or to this one again: nobody on this stream waits for it. */
+  #isStray({ data, dataBytes }: SseEvent): boolean {
+    if (data === undefined || dataBytes === undefined || dataBytes.length === 0 || data.includes('"method"'))
+      return false;
+    const scanned = scanBody(dataBytes, this.#call.services.limits.responseScan);
+    return scanned.kind === 'message' && (scanned.message.hasResult || scanned.message.hasError);
   }
 
   farewell({ refusal, message, revision }: Farewell): string {

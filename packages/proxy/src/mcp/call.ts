@@ -6,6 +6,7 @@ import type { BodyWriter, Exchange } from '../http/exchange.ts';
 import { traceIdOf } from '../http/trace-id.ts';
 import type { ScannedMessage } from '../json/message.ts';
 import type { Credential } from '../session/credential.ts';
+import type { AnsweredTool } from '../tool-search/unwrap-call.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
 import type { OpenCall } from '../table/open-calls.ts';
@@ -13,6 +14,7 @@ import type { Era, MethodRule } from './codec/codec.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
+import type { Edit } from './splice.ts';
 
 /** What kind of message a POST carries; `get` and `delete` are the other two HTTP methods. */
 export type MessageKind = 'request' | 'notification' | 'response' | 'batch' | 'get' | 'delete' | 'none';
@@ -55,10 +57,18 @@ export class Call implements OpenCall {
   subject: McpSubject | undefined;
   /** Of a federation: the member that the message is for. */
   target: CallTarget | undefined;
+  /** Name of its task as the server has it; undefined for what is not about a task. */
+  ownName: string | undefined;
+  /** What changes in the request on its way, beside its id and presented names: handles become the server's own. */
+  readonly edits: Edit[] = [];
   /** How that member is spoken to; set when the message is on its way. */
   leg: MemberLeg | undefined;
   /** A modern request whose upstream speaks only the legacy era. */
   isForLegacy = false;
+  /** A tool of the gateway's own that it answers itself: where tools are found by search. */
+  metaTool: AnsweredTool | undefined;
+  /** It came through `call_tool`: the client was not shown the tool. */
+  isUnwrapped = false;
   /** Tool or prompt that the body names. */
   toolName = '';
   decision: OutcomeDecision = 'none';
@@ -254,7 +264,12 @@ export function originOf(exchange: Exchange): string {
 
 function decisionOf(refusal: Refusal): OutcomeDecision {
   if (refusal.status === 401) return 'unauthenticated';
-  const denied: readonly Refusal[] = [refusals.unknownTool, refusals.unknownPrompt, refusals.unknownResource];
+  const denied: readonly Refusal[] = [
+    refusals.unknownTool,
+    refusals.unknownPrompt,
+    refusals.unknownResource,
+    refusals.unknownTask,
+  ];
   if (denied.includes(refusal)) return 'deny';
   return refusal.code === codes.internal || refusal.status >= 500 ? 'none' : 'invalid';
 }

@@ -4,12 +4,9 @@ import { legacyCodec } from './codec/rev2025-11-25.ts';
 import { modernCodec } from './codec/rev2026-07-28.ts';
 import { type Edit, withoutMember } from './splice.ts';
 
-/** Extension of the modern era that the gateway does not carry: its handles would have to be sealed. */
-const tasksExtension = 'io.modelcontextprotocol/tasks';
-
 /**
  * Edits that take out of the result of `initialize` or `server/discover` what the gateway does not carry, so that no
- * client is promised a method that will be refused: tasks of both eras, and revisions that the gateway does not know.
+ * client is promised a method that will be refused: lists of tasks, and revisions that the gateway does not know.
  *
  * @param result the `result` member, in bytes that have passed `scanBody`.
  */
@@ -17,9 +14,8 @@ export function capabilityEdits(bytes: Buffer, result: Span): readonly Edit[] {
   const edits: Edit[] = [];
   const capabilities = memberValue(bytes, result, 'capabilities');
   if (capabilities) {
-    edits.push(...withoutMember(bytes, capabilities, 'tasks'));
-    const extensions = memberValue(bytes, capabilities, 'extensions');
-    if (extensions) edits.push(...withoutMember(bytes, extensions, tasksExtension));
+    const tasks = memberValue(bytes, capabilities, 'tasks');
+    if (tasks) edits.push(...withoutMember(bytes, tasks, 'list'));
   }
   const versions = memberValue(bytes, result, 'supportedVersions');
   if (versions) edits.push({ ...versions, text: JSON.stringify(knownVersions(bytes, versions)) });

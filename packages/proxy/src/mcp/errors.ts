@@ -62,6 +62,12 @@ export const refusals = {
   invalidEnvelope: refusal('invalid_envelope', 400, codes.invalidParams, 'params._meta is not a valid envelope'),
   headerMismatch: refusal('header_mismatch', 400, codes.headerMismatch, 'Headers and body disagree'),
   unsupportedVersion: refusal('unsupported_version', 400, codes.unsupportedVersion, 'Unsupported protocol version'),
+  missingCapability: refusal(
+    'missing_capability',
+    400,
+    codes.missingCapability,
+    'The client has not declared a capability that this needs',
+  ),
   unsupportedLegacyVersion: refusal('unsupported_version', 400, codes.server, 'Unsupported protocol version'),
   modernUpstream: refusal('modern_upstream', 200, codes.invalidParams, 'Unsupported protocol version'),
   unknownMethod: refusal('unknown_method', 200, codes.methodNotFound, 'Method not found'),
@@ -74,6 +80,7 @@ export const refusals = {
   sharedStateAway: refusal('shared_state_away', 503, codes.server, 'What nodes share cannot be reached; try again'),
   // Policy: worded exactly as for a name that does not exist.
   unknownTool: refusal('denied', 200, codes.invalidParams, 'Unknown tool'),
+  unknownTask: refusal('denied', 200, codes.invalidParams, 'Unknown task'),
   unknownPrompt: refusal('denied', 200, codes.invalidParams, 'Unknown prompt'),
   unknownResource: refusal('denied', 200, codes.invalidParams, 'Resource not found'),
   // Limits: as a result where a tool was called.

@@ -177,9 +177,11 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler, LiveSt
   onTick(): void {
     if (this.#closed) return;
     const { route, credential } = this.#standing;
-    if (credential.expiresAt <= this.#call.services.clock.now()) {
+    const { services, session } = this.#call;
+    if (credential.expiresAt <= services.clock.now()) {
       return this.#withdraw(refusals.credentialExpired, route.revision);
     }
+    if (session && this.#writer) services.sessions.inUse(session);
     this.#quietTicks += 1;
     this.#log?.tick();
     const first = this.#writer && this.#log?.prime();

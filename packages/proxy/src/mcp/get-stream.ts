@@ -1,4 +1,5 @@
 import type { McpSubject } from '@signalbox/config';
+import { AnswerHandles } from '../handles/answer-handles.ts';
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import { findAnswerId } from './answer-id.ts';
@@ -80,7 +81,11 @@ export class GetStream implements UpstreamHandler {
     const { session } = this.#call;
     const end = () => this.#relay.finish(undefined, endings.terminated);
     session?.onEnded(end);
-    this.#call.onEnded = () => session?.forget(end);
+    session?.opened(this.#call);
+    this.#call.onEnded = () => {
+      session?.closed(this.#call);
+      session?.forget(end);
+    };
   }
 
   #refuse(status: number): void {
@@ -109,7 +114,9 @@ export class GetRole implements StreamRole {
     const { raw, data } = event;
     if (data === undefined) return raw;
     if (data.includes(updatedMethod) && this.#hidesUpdate(data, standing)) return undefined;
-    return data.includes(mintedMarker) ? this.#giveBack(event, data, standing) : raw;
+    if (data.includes(mintedMarker)) return this.#giveBack(event, data, standing);
+    // Tasks go by the names that the client has of them.
+    return data.includes('"taskId') ? new AnswerHandles(this.#call, standing.route).event(event) : raw;
   }
 
   farewell({ message, refusal, revision }: Farewell): string {
@@ -118,7 +125,9 @@ export class GetRole implements StreamRole {
     return encodeEvent({ data: `{"jsonrpc":"2.0","method":"notifications/message","params":${params}}` });
   }
 
-  toolsChanged(): string {
+  /** Each message goes to one of a session's streams. */
+  toolsChanged(): string | undefined {
+    if (this.#call.session?.speaksOn(this.#call) !== true) return undefined;
     return encodeEvent({ data: '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}' });
   }
 

@@ -54,6 +54,7 @@ export function isSoundTool(call: Call, list: ListRule, { backend, name, bytes, 
   if (call.era !== 'modern' || list.member !== 'tools' || !mayHoldAnnotations(bytes)) return true;
   const fault = headerAnnotationFault(bytes, element);
   if (fault !== undefined) call.services.hiddenNames.badAnnotations(backend, name, fault);
+  else call.services.paramHeaders.saw(backend.key, name, bytes, element);
   return fault === undefined;
 }
 

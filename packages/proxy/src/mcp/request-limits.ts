@@ -1,5 +1,7 @@
+import { defaultHandleLimits, type HandleLimits } from '../handles/limits.ts';
 import { type BridgeLimits, defaultBridgeLimits } from '../bridge/limits.ts';
 import { defaultFederationLimits, type FederationLimits } from '../federation/limits.ts';
+import { defaultToolSearchLimits, type ToolSearchLimits } from '../tool-search/limits.ts';
 import { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 import { requestScanLimits, responseScanLimits, type ScanLimits } from '../json/scan.ts';
 
@@ -37,6 +39,8 @@ export interface RequestLimits {
   readonly sessionMs: number;
   /** How long a legacy session may go unused; 0: as long as it lives. */
   readonly sessionIdleMs: number;
+  /** Sessions that went unused are ended at their servers too. */
+  readonly endsIdleSessions: boolean;
   /** Opened session ids that are remembered. */
   readonly openedSessions: number;
   /** Ended sessions whose ids are remembered as ended. */
@@ -64,8 +68,13 @@ export interface RequestLimits {
   readonly toolsPerBackend: number;
   /** Between clients and servers of different eras. */
   readonly bridge: BridgeLimits;
+  readonly handles: HandleLimits;
+  /** Clients of 2024-11-05 (HTTP+SSE) are served. */
+  readonly httpSseClients: boolean;
   /** Of virtual servers of several members. */
   readonly federation: FederationLimits;
+  /** Of virtual servers whose tools are found by search. */
+  readonly toolSearch: ToolSearchLimits;
   /** Of what nodes share. */
   readonly nodes: NodesLimits;
   /** Allowances of rate limits that are remembered, all policies together. */
@@ -94,6 +103,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   keySetStaleMs: 86_400_000,
   sessionMs: 43_200_000,
   sessionIdleMs: 1_800_000,
+  endsIdleSessions: true,
   openedSessions: 20_000,
   endedSessions: 20_000,
   inFlightPerSession: 256,
@@ -108,7 +118,10 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   backends: 10_000,
   toolsPerBackend: 10_000,
   bridge: defaultBridgeLimits,
+  handles: defaultHandleLimits,
+  httpSseClients: false,
   federation: defaultFederationLimits,
+  toolSearch: defaultToolSearchLimits,
   nodes: defaultNodesLimits,
   rateLimitBuckets: 100_000,
   cardBytes: 1_048_576,

@@ -9,11 +9,15 @@ export class RequestMetrics {
   readonly #durations: Histogram;
   /** Upstream answers that nobody waited for, or that were not MCP. */
   readonly upstreamInvalid: Counter;
+  /** Answers on the streams of upstreams to requests that those streams are not about. */
+  readonly strayAnswers: Counter;
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
     this.#durations = metrics.histogram('signalbox_request_duration_seconds', 'From arrival to the last byte');
     this.upstreamInvalid = metrics.counter('signalbox_upstream_invalid_total', 'Upstream answers that were not MCP');
+    const stray = 'Answers of upstreams on streams of other requests, dropped';
+    this.strayAnswers = metrics.counter('signalbox_upstream_stray_answers_total', stray);
   }
 
   ended(era: Era | '', decision: OutcomeDecision, durationMs: number): void {

@@ -8,8 +8,10 @@ import { ListCursors } from '../federation/list-cursor.ts';
 import { MemberHealth } from '../federation/member-health.ts';
 import { MemberIds } from '../federation/member-ids.ts';
 import { MemberNames } from '../federation/member-names.ts';
-import { EraBridge } from '../bridge/era-bridge.ts';
+import { createBridges } from '../bridge/bridges.ts';
+import { Handles } from '../handles/handles.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { SseClients } from '../http-sse-clients/sse-clients.ts';
 import { LocalRateLimit } from '../limits/local-rate-limit.ts';
 import { NodeCalls } from '../nodes/node-calls.ts';
 import type { SharedState } from '../nodes/shared-state.ts';
@@ -21,6 +23,8 @@ import { Sessions } from '../session/sessions.ts';
 import { TokenVerifier } from '../session/token-verifier.ts';
 import type { Admission, TableSource } from '../table/admission.ts';
 import type { OpenStreams } from '../table/open-streams.ts';
+import { MemberTools } from '../tool-search/member-tools.ts';
+import { ToolIndex } from '../tool-search/tool-index.ts';
 import { SpareBuffers } from '../upstream/spare-buffers.ts';
 import type { Upstream, UpstreamRequest } from '../upstream/upstream.ts';
 import { hearCancellations } from './cancelled.ts';
@@ -28,6 +32,7 @@ import { Catalog } from './catalog.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { ParamHeaders } from './param-headers.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -44,6 +49,8 @@ export interface RequestPathDeps {
   readonly recorder: Recorder;
   readonly streams: OpenStreams;
   readonly sessionKeys: SessionKeys;
+  /** How members of virtual servers do; undefined: nobody else looks at it. */
+  readonly memberHealth?: MemberHealth | undefined;
   /** What this node shares with others. */
   readonly state: SharedState;
   /** Loads tenants when they are asked for; undefined: all that there are have been. */
@@ -70,10 +77,15 @@ export interface Services extends RequestPathDeps {
   readonly eras: EraProbe;
   readonly memberHealth: MemberHealth;
   readonly memberNames: MemberNames;
+  readonly memberTools: MemberTools;
+  readonly toolIndex: ToolIndex;
   readonly memberIds: MemberIds;
   readonly hiddenNames: HiddenNames;
   readonly listCursors: ListCursors;
   readonly federatedSessions: FederatedSessions;
+  readonly paramHeaders: ParamHeaders;
+  readonly handles: Handles;
+  readonly sseClients: SseClients;
   readonly catalog: Catalog;
   readonly keepAlive: KeepAlive;
   readonly requestIds: RequestIds;
@@ -94,7 +106,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
   const { connectMs, headMs, callMs, streamMs } = limits;
   const tokens = new TokenVerifier({ keySets: new KeySets(deps), clock, limits });
   const nodeCalls = new NodeCalls({ ...deps, limits: limits.nodes });
-  const bridge = new EraBridge({ ...deps, nodeCalls });
+  const bridges = createBridges({ ...deps, nodeCalls });
   const federatedSessions = new FederatedSessions();
   const sessions = new Sessions({
     seal: new SessionSeal(sessionKeys, random),
@@ -105,7 +117,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     maxEnded: limits.endedSessions,
     maxInFlight: limits.inFlightPerSession,
     onEndedElsewhere: (session) => {
-      bridge.endSession(session.facts.upstreamId);
+      bridges.endSession(session.facts.upstreamId);
       federatedSessions.endedElsewhere(session);
     },
   });
@@ -114,19 +126,24 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     ...deps,
     nodeCalls,
     resumption: new Resumption({ ...deps, nodeCalls, limits: limits.nodes }),
-    upstream: bridge,
+    upstream: bridges.upstream,
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     routes: new RouteStates(tokens),
     tokens,
     sessions,
     eras: new EraProbe(deps),
-    memberHealth: new MemberHealth(deps, limits.federation, limits.backends),
+    memberHealth: deps.memberHealth ?? new MemberHealth(deps, limits.federation, limits.backends),
     memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
+    memberTools: new MemberTools(limits.toolSearch),
+    toolIndex: new ToolIndex(),
     memberIds: new MemberIds(sessionKeys),
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),
     federatedSessions,
+    paramHeaders: new ParamHeaders(limits),
+    handles: new Handles(deps, limits.handles),
+    sseClients: new SseClients(limits.httpSseClients, random),
     catalog: new Catalog(limits.backends, limits.toolsPerBackend),
     keepAlive: new KeepAlive(clock, limits.keepAliveMs),
     requestIds: new RequestIds(random),

@@ -6,6 +6,7 @@ import type { AnswerRewriter } from './answer-rewriter.ts';
 import { decideFor, type Standing } from './authorization.ts';
 import type { Call } from './call.ts';
 import { metaKeys } from './codec/rev2026-07-28.ts';
+import { backendDigest, type Endpoint } from './endpoint.ts';
 import { errorMessage, type Refusal, refusals } from './errors.ts';
 import type { Farewell, StreamRole } from './event-relay.ts';
 import type { Edit } from './splice.ts';
@@ -15,7 +16,7 @@ export interface ListenFilter {
   readonly toolsListChanged: boolean;
   /** Resources that it may watch. */
   readonly resources: readonly McpSubject[];
-  /** Take the other resources out of the request. */
+  /** Take the other resources out of the request, and name tasks as the server does. */
   readonly edits: readonly Edit[];
 }
 
@@ -37,8 +38,24 @@ export function listenFilter(call: Call, message: ScannedMessage, standing: Stan
   return {
     toolsListChanged: tools !== undefined && bytes.toString('latin1', tools.start, tools.end) === 'true',
     resources: kept.map(({ subject }) => subject),
-    edits: list && kept.length < asked.length ? [{ ...list, text }] : [],
+    edits: [...(list && kept.length < asked.length ? [{ ...list, text }] : []), ...taskEdits(call, bytes, filter)],
   };
+}
+
+/** Tasks that the caller has at this server, by its own names; others are nobody's. */
+function taskEdits(call: Call, bytes: Buffer, filter: Span): readonly Edit[] {
+  const list = memberValue(bytes, filter, 'taskIds');
+  return list ? [{ ...list, text: JSON.stringify(ownTaskIds(call, call.route as Endpoint, bytes, list)) }] : [];
+}
+
+/** The server's names of those tasks of a list that are the caller's and the server's. */
+export function ownTaskIds(call: Call, { backend }: Endpoint, bytes: Buffer, list: Span): readonly string[] {
+  const principal = call.credential?.principal.id ?? '';
+  return arrayElements(bytes, list).flatMap((span) => {
+    const id = stringValue(bytes, span);
+    const place = id === undefined ? undefined : call.services.handles.openTask(id, principal);
+    return place?.backend === backendDigest(backend) ? [place.own] : [];
+  });
 }
 
 /** The stream of a `subscriptions/listen`: every message on it names the client's own request id as its subscription. */
@@ -55,12 +72,17 @@ export class ListenRole implements StreamRole {
     this.watched = filter.resources;
   }
 
-  forward(event: SseEvent, standing: Standing): Buffer {
+  forward(event: SseEvent, standing: Standing): Buffer | undefined {
     const answer = this.#rewriter.rewriteEvent(event, standing);
     if (answer) this.#answered = true;
     this.#acknowledged ||= event.data !== undefined;
-    const bytes = answer?.bytes ?? event.raw;
-    return renameSubscription(bytes, this.#rewriter.upstreamId, this.#rewriter.clientId);
+    const told = answer
+      ? answer.bytes
+      : this.#rewriter.member
+        ? this.#rewriter.member.event(event, standing)
+        : event.raw;
+    if (told === undefined) return undefined;
+    return renameSubscription(Buffer.from(told as string), this.#rewriter.upstreamId, this.#rewriter.clientId);
   }
 
   farewell({ message, revision }: Farewell): string {

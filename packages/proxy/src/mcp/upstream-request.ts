@@ -1,6 +1,7 @@
 import type { UpstreamRequest } from '../upstream/upstream.ts';
 import type { Call } from './call.ts';
 import type { Endpoint } from './endpoint.ts';
+import { encodeHeaderValue } from './header-value.ts';
 
 /** A POST to the route's backend. */
 export function postRequest(
@@ -74,7 +75,7 @@ export function modernHeaders(call: Call): readonly string[] {
   const { head } = call.exchange;
   const headers = ['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'];
   headers.push('MCP-Protocol-Version', call.version, 'Mcp-Method', call.method);
-  const name = head.header('mcp-name');
+  const name = call.ownName === undefined ? head.header('mcp-name') : encodeHeaderValue(call.ownName);
   if (name !== undefined) headers.push('Mcp-Name', name);
   headers.push(...head.withPrefix('mcp-param-'));
   return withTrace(call, headers);

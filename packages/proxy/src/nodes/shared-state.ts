@@ -20,7 +20,7 @@ export interface SharedState {
 export interface Mail {
   /**
    * @returns false when no such node is there (any more).
-   * @throws SharedStateError when the shared state cannot be reached.
+   * @throws SharedStateError when the shared state cannot be reached, or the node hears nothing at the moment.
    */
   send(node: string, letter: string): Promise<boolean>;
   /** To all other nodes. @throws SharedStateError when the shared state cannot be reached. */

@@ -163,6 +163,18 @@ describe('a token', () => {
     }
   });
 
+  it('is not verified with keys that it names itself: nothing is fetched for it', async () => {
+    const path = new RequestPath(inline());
+    const now = Math.floor(path.clock.now() / 1000);
+    const forged = await new SignJWT({ sub: 'carol', iat: now, exp: now + 60 })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k9', jku: 'http://169.254.169.254/jwks', x5u: 'http://127.0.0.1/x' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .sign(strangers.privateKey);
+    expect((await post(path, `Bearer ${forged}`)).status).toBe(401);
+    expect(path.upstream.calls).toEqual([]);
+  });
+
   it('is verified once, and again when its expiry or a minute has passed', async () => {
     const path = new RequestPath(inline());
     const now = Math.floor(path.clock.now() / 1000);

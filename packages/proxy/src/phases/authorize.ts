@@ -8,6 +8,7 @@ import { modernCodec } from '../mcp/codec/rev2026-07-28.ts';
 import { refusals } from '../mcp/errors.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import type { Credential } from '../session/credential.ts';
+import { authorizeTask } from './authorize-task.ts';
 import { refuse, type Step } from './step.ts';
 
 /**
@@ -35,7 +36,15 @@ function authorizeRequest(call: Call): Step | Promise<Step> {
   const { rule } = call;
   if (!rule) return refuse(call, call.era === 'modern' ? refusals.unknownModernMethod : refusals.unknownMethod);
   if (rule.subject === 'none') return allow(call);
-  return authorizeSubject(call, rule);
+  if (rule.subject === 'task') return authorizeTask(call);
+  return call.metaTool ? allowMetaTool(call, call.metaTool) : authorizeSubject(call, rule);
+}
+
+/** A tool of the gateway's own shows what the caller may see, and does nothing. It counts like any other. */
+function allowMetaTool(call: Call, name: string): Step {
+  call.toolName = name;
+  call.subject = { kind: 'tool', name };
+  return allow(call);
 }
 
 function authorizeSubject(call: Call, rule: MethodRule): Step | Promise<Step> {

@@ -240,7 +240,7 @@ describe('a modern request', () => {
     });
   });
 
-  it.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'tasks/get', 'no/such', 'constructor'])(
+  it.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'tasks/list', 'no/such', 'constructor'])(
     'of a method that the era does not have is 404 with -32601: %s',
     async (method) => {
       const path = new RequestPath();

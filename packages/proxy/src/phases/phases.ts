@@ -3,16 +3,21 @@ import type { Exchange } from '../http/exchange.ts';
 import { Call } from '../mcp/call.ts';
 import { endings } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
+import { endIdleSessions } from '../mcp/idle-sessions.ts';
 import { createServices, type RequestPathDeps } from '../mcp/services.ts';
 import { admit } from './admit.ts';
 import { admitSession } from './admit-session.ts';
 import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
+import { checkParamHeaders } from './check-param-headers.ts';
 import { classify } from './classify.ts';
+import { openHandles } from './open-handles.ts';
+import { openSseClient } from './open-sse-client.ts';
 import { readBody } from './read-body.ts';
 import { reserve } from './reserve.ts';
 import { sendUpstream } from './send-upstream.ts';
 import { splitBatch } from './split-batch.ts';
+import { unwrapCall } from '../tool-search/unwrap-call.ts';
 import type { Phase } from './step.ts';
 
 /**
@@ -25,9 +30,13 @@ const phases: readonly Phase[] = [
   authenticate, // who calls, before anything of the body is read
   readBody, // bounded
   classify, // strict parse, once; era and kind of message, or the exact error
+  (call) => openSseClient(call, (more) => run(new Call(call.services, more), 0)), // 2024-11-05, where it is served
   admitSession, // legacy: open the sealed session, bound to this principal and route
   (call) => splitBatch(call, (item) => run(new Call(call.services, item), 0)), // each message by itself
+  (call) => (unwrapCall(call) ? 'continue' : 'stop'), // tool search: call_tool becomes the call that it stands for
   authorize, // the one decide()
+  checkParamHeaders, // what headers repeat of arguments
+  openHandles, // what a server gave for the retry, back in its own words
   reserve, // a token of every limit
   sendUpstream, // under our own id; the answer ends the call
 ];
@@ -36,7 +45,8 @@ const phases: readonly Phase[] = [
 export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
   const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
   const serve = createForwarder(services);
-  return (exchange) => run(new Call(services, exchange), 0);
+  endIdleSessions(services);
+  return (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0);
 }
 
 function run(call: Call, from: number): void {

@@ -1,4 +1,7 @@
 import { sendFederated } from '../federation/send-federated.ts';
+import { AnswerHandles, mayAnswerHandles } from '../handles/answer-handles.ts';
+import { clientAnswer } from '../handles/client-answer.ts';
+import type { ScannedMessage, Span } from '../json/message.ts';
 import { Answer } from '../mcp/answer.ts';
 import { AnswerRewriter } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
@@ -42,7 +45,7 @@ export function sendUpstream(call: Call): Step | Promise<Step> {
     case 'notification':
       return sendNotification(call);
     case 'response':
-      return forward(call, call.body as Buffer);
+      return forward(call, clientAnswer(call));
     case 'get':
       return openStream(call);
     case 'delete':
@@ -80,24 +83,28 @@ function sendRequest(call: Call): Step {
   if (!message || !id) return refuse(call, refusals.internal);
   const standing: Standing = { route, credential: call.credential as Credential };
   const upstreamId = services.requestIds.mint(message.bytes, id, call.subject);
-  const rewriter = new AnswerRewriter(call, { request: message.bytes, id }, upstreamId);
+  const handles = mayAnswerHandles(call) ? new AnswerHandles(call, route) : undefined;
+  const rewriter = new AnswerRewriter(call, { request: message.bytes, id }, upstreamId, handles);
   const answer = new Answer(call, standing, rewriter);
   call.session?.begin(answer);
-  let body: Buffer;
   if (call.rule?.special === 'listen') {
     answer.listens = listenFilter(call, message, standing);
-    body = splice(
-      message.bytes,
-      [...answer.listens.edits, { ...id, text: upstreamId }].sort((a, b) => a.start - b.start),
-    );
-  } else {
-    body = spliceAscii(message.bytes, id, upstreamId);
+    call.edits.push(...answer.listens.edits);
   }
+  const body =
+    call.edits.length === 0 ? spliceAscii(message.bytes, id, upstreamId) : edited(call, message, id, upstreamId);
   call.exchange.onClientGone(() => answer.clientGone());
   const request = postRequest(call, route, requestHeaders(call), body);
   call.watchTables(answer);
   answer.upstream = services.upstream.dispatch(request, new GuardedHandler(call, answer));
   return 'stop';
+}
+
+function edited(call: Call, { bytes }: ScannedMessage, id: Span, upstreamId: string): Buffer {
+  return splice(
+    bytes,
+    [...call.edits, { ...id, text: upstreamId }].toSorted((a, b) => a.start - b.start),
+  );
 }
 
 function requestHeaders(call: Call): readonly string[] {

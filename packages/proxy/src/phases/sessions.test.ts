@@ -130,6 +130,59 @@ describe('a legacy session', () => {
       expect(path.upstream.last.message.method).toBe('ping');
     });
 
+    it('is ended at its server, a while after, without anybody asking for it', async () => {
+      const path = new RequestPath({ limits: { ...idle.limits, endsIdleSessions: true } });
+      await path.initialize();
+      const other = await path.initialize({ key: 'bob-key', upstreamSession: 'upstream-2' });
+      await path.clock.advance(40_000);
+      await path.request(other, 'ping');
+      path.upstream.last.result({});
+      await path.clock.advance(30_000);
+      const ended = () => path.upstream.calls.filter(({ request }) => request.method === 'DELETE');
+      expect(ended().map((call) => call.header('mcp-session-id'))).toEqual(['upstream-1']);
+      await path.clock.advance(60_000);
+      expect(ended().map((call) => call.header('mcp-session-id'))).toEqual(['upstream-1', 'upstream-2']);
+      await path.clock.advance(600_000);
+      expect(ended()).toHaveLength(2);
+    });
+
+    it('is ended at every member that has begun one', async () => {
+      const path = new RequestPath({
+        federated: {
+          members: [
+            { backend: 'tools', prefix: 'a' },
+            { backend: 'more', prefix: 'b' },
+          ],
+        },
+        limits: { ...idle.limits, endsIdleSessions: true },
+      });
+      let begun = 0;
+      path.upstream.onCall = (call) => {
+        if (call.message.method !== 'initialize') return call.answer('', { status: 202 });
+        begun += 1;
+        const result = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 's', version: '1' } };
+        call.result(result, { 'mcp-session-id': `member-${begun}` });
+      };
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+      const exchange = await path.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params });
+      await path.settled();
+      expect(exchange.headers['mcp-session-id']).toBeDefined();
+      await path.clock.advance(62_000);
+      const ended = path.upstream.calls.filter(({ request }) => request.method === 'DELETE');
+      expect(ended.map((call) => [call.request.origin, call.header('mcp-session-id')])).toEqual([
+        ['http://127.0.0.1:3001', 'member-1'],
+        ['http://127.0.0.1:3002', 'member-2'],
+      ]);
+    });
+
+    it('is left alone at its server where another node may be using it', async () => {
+      const path = new RequestPath(idle);
+      await path.initialize();
+      const sent = path.upstream.calls.length;
+      await path.clock.advance(600_000);
+      expect(path.upstream.calls).toHaveLength(sent);
+    });
+
     it('is in use while a call or a GET stream of it is open', async () => {
       const path = new RequestPath(idle);
       const session = await path.initialize();
@@ -236,18 +289,23 @@ describe('a legacy session', () => {
     for (const { headers } of [failed, strange]) expect(headers['mcp-session-id']).toBeUndefined();
   });
 
-  it('does not promise tasks, which the gateway does not carry', async () => {
+  it('does not promise lists of tasks, which cannot be told apart by caller', async () => {
     const path = new RequestPath();
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
     const exchange = await path.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
-    const capabilities = { tasks: { list: {} }, tools: { listChanged: true }, logging: {}, experimental: { x: 1 } };
+    const capabilities = {
+      tasks: { list: {}, cancel: {} },
+      tools: { listChanged: true },
+      logging: {},
+      experimental: { x: 1 },
+    };
     path.upstream.last.result({ protocolVersion: '2025-11-25', capabilities, serverInfo: { name: 's' }, other: [1] });
     expect(exchange.json).toEqual({
       jsonrpc: '2.0',
       id: 1,
       result: {
         protocolVersion: '2025-11-25',
-        capabilities: { tools: { listChanged: true }, logging: {}, experimental: { x: 1 } },
+        capabilities: { tasks: { cancel: {} }, tools: { listChanged: true }, logging: {}, experimental: { x: 1 } },
         serverInfo: { name: 's' },
         other: [1],
       },
@@ -302,6 +360,39 @@ describe('a legacy session', () => {
       id: 1,
       error: { code: -32602, data: { supported: ['2026-07-28'], requested: '2025-11-25' } },
     });
+  });
+
+  it('speaks its own version: another one is refused with 400, none stands for it', async () => {
+    const path = new RequestPath();
+    const session = await path.initialize({ version: '2025-06-18' });
+    const sent = path.upstream.calls.length;
+    for (const version of ['1999-01-01', '2025-11-25', '2025-03-26']) {
+      const refused = await path.request({ ...session, 'mcp-protocol-version': version }, 'ping');
+      expect([refused.status, refused.json]).toMatchObject([400, { error: { code: -32000 } }]);
+    }
+    expect(path.upstream.calls).toHaveLength(sent);
+    const silent = await path.request({ ...session, 'mcp-protocol-version': '' }, 'ping');
+    expect(path.upstream.last.header('mcp-protocol-version')).toBe('2025-06-18');
+    path.upstream.last.result({});
+    expect(silent.status).toBe(200);
+  });
+
+  it('gets one answer when a cancellation and its result cross, and the request is in flight no more', async () => {
+    const path = new RequestPath();
+    const session = await path.initialize();
+    const cancel = () =>
+      path.post('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}', session);
+    const exchange = await path.request(session, 'tools/call', { name: 'echo' }, 7);
+    const call = path.upstream.last;
+    const cancelled = cancel();
+    call.result({ content: [] });
+    await cancelled;
+    call.end();
+    expect([exchange.answers, exchange.json]).toMatchObject([1, { id: 7, result: { content: [] } }]);
+    expect(path.events.filter(({ method }) => method === 'tools/call')).toHaveLength(1);
+    const sent = path.upstream.calls.length;
+    expect((await cancel()).status).toBe(202);
+    expect(path.upstream.calls).toHaveLength(sent);
   });
 
   it('gets a cancellation through to the request that it names, under the id that the upstream knows', async () => {

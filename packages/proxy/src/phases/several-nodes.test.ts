@@ -1,6 +1,7 @@
 import { SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { defaultRequestLimits } from '../mcp/request-limits.ts';
+import { SharedStateError } from '../nodes/shared-state.ts';
 import { randomSessionKeys } from '../session/session-keys.ts';
 import type { FakeExchange } from '../testing/fake-exchange.ts';
 import type { FakeUpstreamCall } from '../testing/fake-upstream.ts';
@@ -192,16 +193,39 @@ describe('a legacy session on two nodes', () => {
     for (const path of [b, later]) expect((await path.request(session, 'ping')).status).toBe(404);
   });
 
-  it('has been unused on one node only for that node: the other one goes on with it', async () => {
-    const { a, b } = twoNodes({ limits: { sessionIdleMs: 1_000 } });
+  it('has been used when any node has used it, by requests or an open stream', async () => {
+    const { a, b } = twoNodes({ limits: { sessionIdleMs: 60_000 } });
     const session = await a.initialize();
-    await a.clock.advance(800);
+    await a.clock.advance(50_000);
     void b.request(session, 'ping');
-    await a.clock.advance(800);
-    expect((await a.request(session, 'ping')).status).toBe(404);
-    void b.request(session, 'ping');
-    await delivered(a, b);
-    expect(b.upstream.last.message.method).toBe('ping');
+    await a.clock.advance(50_000);
+    void a.request(session, 'ping', undefined, 'at a');
+    await delivered(a);
+    expect(a.upstream.last.message.method).toBe('ping');
+    const stream = b.send({ method: 'GET', headers: { ...session, accept: 'text/event-stream' } });
+    b.upstream.last.openEvents();
+    await a.clock.advance(180_000);
+    void a.request(session, 'ping', undefined, 'again');
+    await delivered(a);
+    expect(a.upstream.calls.filter(({ message }) => message.method === 'ping')).toHaveLength(2);
+    expect(stream.ended).toBe(false);
+  });
+
+  it('has not been used when no node has, and where nobody can say so', async () => {
+    const { a, b } = twoNodes({ limits: { sessionIdleMs: 60_000 } });
+    const [session, other] = [await a.initialize(), await a.initialize({ upstreamSession: 'upstream-2' })];
+    await a.clock.advance(50_000);
+    for (const each of [session, other]) {
+      void b.request(each, 'ping');
+      await delivered(b);
+      b.upstream.last.result({});
+    }
+    const get = () => Promise.reject(new SharedStateError('away'));
+    Object.assign(a.state, { records: { get, put: get, delete: get } });
+    await a.clock.advance(20_000);
+    expect((await a.request(other, 'ping')).status).toBe(404);
+    await b.clock.advance(60_000);
+    expect((await b.request(session, 'ping')).status).toBe(404);
   });
 
   it('can cancel at one node what it has begun at the other', async () => {

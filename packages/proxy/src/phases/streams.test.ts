@@ -95,6 +95,18 @@ describe('the event stream of a call', () => {
     expect(path.events.at(-1)).toMatchObject({ error: 'upstream_failed' });
   });
 
+  it('has one answer, the first under its id; others of the upstream are nobody’s', async () => {
+    const { stream, upstream, path } = await openCall();
+    const beside = await path.request(await path.initialize(), 'tools/call', { name: 'echo' }, 'call-1');
+    upstream.event({ jsonrpc: '2.0', id: 'sb.nobody', result: { stray: 1 } });
+    upstream.resultEvent({ content: [] });
+    upstream.resultEvent({ content: ['again'] });
+    upstream.end();
+    expect(stream.events).toEqual([{ jsonrpc: '2.0', id: 'call-1', result: { content: [] } }]);
+    expect(path.metrics.expose()).toMatch(/signalbox_upstream_stray_answers_total 2/);
+    expect(beside.answered).toBe(false);
+  });
+
   it('ends with an error when an event exceeds the bound', async () => {
     const { stream, upstream } = await openCall({ limits: { eventBytes: 1_000 } });
     upstream.data(`data: ${'x'.repeat(2_000)}`);
@@ -210,6 +222,29 @@ describe('a GET stream', () => {
     path.upstream.last.event({ result: { secret: 1 }, jsonrpc: '2.0', id: call.message.id }, 'event-5');
     expect(stream.events).toMatchObject([{ id: 'call-1', error: { message: 'Permission was withdrawn' } }]);
     expect(stream.text).not.toContain('secret');
+  });
+
+  it('is one of several of its session, and what the gateway says goes on exactly one', async () => {
+    const { path, session, stream: first } = await openGet();
+    await listTools(path, session, 'echo', 'other');
+    const second = get(path, session);
+    path.upstream.last.openEvents();
+    await path.swap({ revision: 2, deny: ['tool.name == "other"'] });
+    expect([first.events, second.events]).toEqual([[listChanged], []]);
+    first.leave();
+    await path.swap({ revision: 3 });
+    expect(second.events).toEqual([listChanged]);
+  });
+
+  it.each([
+    [404, 404, -32001],
+    [400, 400, -32603],
+  ])('cannot be resumed where the upstream says %i, having no such events any more: %i', async (said, status, code) => {
+    const { path, session } = await openGet();
+    const resumed = get(path, session, { 'last-event-id': 'long ago' });
+    expect(path.upstream.last.header('last-event-id')).toBe('long ago');
+    path.upstream.last.head(said);
+    expect([resumed.status, resumed.json]).toMatchObject([status, { error: { code } }]);
   });
 
   it('is served by the gateway alone when the upstream has none', async () => {

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import type { Random } from '@signalbox/runtime';
 import type { SessionKey, SessionKeys } from './session-keys.ts';
 
@@ -19,8 +19,18 @@ export class Seal {
   }
 
   seal(text: string): string {
+    return this.#sealed(text, this.#random.bytes(nonceBytes));
+  }
+
+  /** Equal texts give equal letters for as long as the newest key is the same: for names that clients compare. */
+  sealAlike(text: string): string {
     const [{ id, key }] = this.#keys;
-    const nonce = this.#random.bytes(nonceBytes);
+    const nonce = createHmac('sha256', key).update(this.#context(id)).update('\n').update(text).digest();
+    return this.#sealed(text, nonce.subarray(0, nonceBytes));
+  }
+
+  #sealed(text: string, nonce: Buffer): string {
+    const [{ id, key }] = this.#keys;
     const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(this.#context(id));
     const sealed = Buffer.concat([nonce, cipher.update(text), cipher.final(), cipher.getAuthTag()]);
     return `${id}.${sealed.toString('base64url')}`;

@@ -1,14 +1,14 @@
 import { type Clock, Roster, type Rostered } from '@signalbox/runtime';
 import type { MemberLeg } from '../federation/member-leg.ts';
-import type { SharedState } from '../nodes/shared-state.ts';
+import type { RecordKey, SharedState } from '../nodes/shared-state.ts';
 import { readRecord, type SessionFacts, type SessionReference, type SessionSeal } from './sealed-session.ts';
 
 export interface SessionsOptions {
   readonly seal: SessionSeal;
   /** Where other nodes hear of what ends here, and what does not fit into an id is kept. */
-  readonly state: Pick<SharedState, 'endings' | 'records'>;
+  readonly state: Pick<SharedState, 'self' | 'endings' | 'records'>;
   readonly clock: Clock;
-  /** Milliseconds after which a session that is not used expires on this node; 0: never. */
+  /** Milliseconds after which a session that is not used, on any node, expires; 0: never. */
   readonly idleMs: number;
   /** Opened ids that are remembered. */
   readonly maxOpened: number;
@@ -32,6 +32,15 @@ export interface InFlight extends Rostered {
   cancel(): void;
 }
 
+interface SessionOrigin {
+  /** Requests that can be cancelled at a time. */
+  readonly maxInFlight: number;
+  /** Its facts did not fit into its id. */
+  readonly isReferred: boolean;
+  /** It begins here. */
+  readonly isNew: boolean;
+}
+
 /** An open legacy session, as this node sees it. */
 export class Session {
   readonly facts: SessionFacts;
@@ -43,17 +52,23 @@ export class Session {
   used = false;
   readonly #inFlight = new Roster<InFlight>();
   readonly #listeners = new Set<() => void>();
+  /** Its GET streams on this node, the oldest first. */
+  readonly #streams = new Set<object>();
   readonly #clock: Clock;
   readonly #maxInFlight: number;
   /** When this node last had to do with it, by the monotonic clock. */
   #usedAt: number;
+  /** When other nodes were last told that it is used here, by the monotonic clock. */
+  #toldAt: number;
 
-  constructor(facts: SessionFacts, clock: Clock, maxInFlight: number, isReferred: boolean) {
+  constructor(facts: SessionFacts, clock: Clock, { maxInFlight, isReferred, isNew }: SessionOrigin) {
     this.facts = facts;
     this.isReferred = isReferred;
     this.#clock = clock;
     this.#maxInFlight = maxInFlight;
     this.#usedAt = clock.monotonic();
+    // Nodes that have not seen it need not be told, and nobody else has seen a new one.
+    this.#toldAt = isNew ? clock.monotonic() : -Infinity;
     const session = facts.upstreamId === '' ? [] : ['Mcp-Session-Id', facts.upstreamId];
     this.headers = [
       ...['Content-Type', 'application/json', 'Accept', 'application/json, text/event-stream'],
@@ -65,6 +80,14 @@ export class Session {
   touch(): void {
     this.used = true;
     this.#usedAt = this.#clock.monotonic();
+  }
+
+  /** It is used; @returns whether that is to be told: so often, in milliseconds. */
+  tells(everyMs: number): boolean {
+    const now = this.#clock.monotonic();
+    if (now - this.#toldAt < everyMs) return false;
+    this.#toldAt = now;
+    return true;
   }
 
   /** Nothing of it is open on this node, and nothing was for so many milliseconds. */
@@ -102,6 +125,20 @@ export class Session {
     this.#usedAt = this.#clock.monotonic();
   }
 
+  /** A GET stream of it has opened; `closed` follows. */
+  opened(stream: object): void {
+    this.#streams.add(stream);
+  }
+
+  closed(stream: object): void {
+    this.#streams.delete(stream);
+  }
+
+  /** Whether a GET stream is the one that carries what the gateway itself has to say. */
+  speaksOn(stream: object): boolean {
+    return this.#streams.values().next().value === stream;
+  }
+
   close(): void {
     const listeners = [...this.#listeners];
     this.#listeners.clear();
@@ -136,7 +173,7 @@ export class Sessions {
   create(facts: SessionFacts): string | Promise<string> {
     const { seal, state, clock } = this.#options;
     const { id, record } = seal.seal(facts);
-    const session = this.#sessionOf(facts, record !== undefined);
+    const session = this.#sessionOf(facts, { isReferred: record !== undefined, isNew: true });
     if (record === undefined) {
       this.#remember(id, session);
       return id;
@@ -163,6 +200,19 @@ export class Sessions {
     return session instanceof Promise ? session.then((loaded) => this.#usable(id, loaded)) : this.#usable(id, session);
   }
 
+  /** Gives up sessions that are idle or have expired, so many at most. @returns them: their servers still keep them. */
+  takeIdle(max: number): readonly Session[] {
+    const { idleMs, clock } = this.#options;
+    const taken: Session[] = [];
+    for (const [id, session] of this.#opened) {
+      if (taken.length === max) break;
+      if (!session.isIdle(idleMs) && session.facts.expiresAt > clock.now()) continue;
+      this.end(id, session);
+      taken.push(session);
+    }
+    return taken;
+  }
+
   /** From now on the id opens nothing, on any node. */
   end(id: string, session: Session): void {
     const { name, tenant, expiresAt } = session.facts;
@@ -172,20 +222,40 @@ export class Sessions {
     if (session.isReferred) void records.delete({ tenant, session: name });
   }
 
-  #usable(id: string, session: Session | undefined): Session | undefined {
+  /** A session is used, or something of it is open. Other nodes hear of it now and then, without anybody waiting. */
+  inUse(session: Session): void {
+    const { idleMs, state } = this.#options;
+    if (idleMs === 0 || !session.tells(idleMs / toldPerIdle)) return;
+    const lifeMs = idleMs * (1 + 1 / toldPerIdle);
+    state.records.put(useOf(session), state.self, lifeMs).catch(() => undefined);
+  }
+
+  #usable(id: string, session: Session | undefined): Session | undefined | Promise<Session | undefined> {
     if (!session) return undefined;
     if (session.facts.expiresAt <= this.#options.clock.now()) {
       this.#forget(id, session);
       return undefined;
     }
     const { idleMs } = this.#options;
-    // Another node may be using it: only this one gives it up.
-    if (idleMs > 0 && session.isIdle(idleMs)) {
-      this.#end(id, session);
-      return undefined;
-    }
+    if (idleMs > 0 && session.isIdle(idleMs)) return this.#unlessIdleElsewhere(id, session);
     session.touch();
+    this.inUse(session);
     return session;
+  }
+
+  /** A session that was not used here may have been used at another node. When nobody can say, it was not. */
+  async #unlessIdleElsewhere(id: string, session: Session): Promise<Session | undefined> {
+    const { state, idleMs } = this.#options;
+    const node = await state.records.get(useOf(session)).catch(() => undefined);
+    const isUsed = (node !== undefined && node !== state.self) || !session.isIdle(idleMs);
+    if (isUsed && !this.#ended.has(session.facts.name)) {
+      session.touch();
+      this.inUse(session);
+      return session;
+    }
+    // Only this node gives it up: another one may be about to use it.
+    this.#end(id, session);
+    return undefined;
   }
 
   #end(id: string, session: Session): void {
@@ -213,7 +283,7 @@ export class Sessions {
     const facts = this.#options.seal.open(id);
     if (!facts || this.#ended.has(facts.name) || facts.expiresAt <= this.#options.clock.now()) return undefined;
     if (!('route' in facts)) return this.#load(id, facts);
-    const session = this.#sessionOf(facts);
+    const session = this.#sessionOf(facts, { isReferred: false, isNew: false });
     this.#remember(id, session);
     return session;
   }
@@ -228,7 +298,7 @@ export class Sessions {
       .then((record) => {
         const facts = record === undefined ? undefined : readRecord(reference, record);
         if (!facts || this.#ended.has(name)) return undefined;
-        const session = this.#sessionOf(facts, true);
+        const session = this.#sessionOf(facts, { isReferred: true, isNew: false });
         this.#remember(id, session);
         return session;
       })
@@ -237,8 +307,9 @@ export class Sessions {
     return loading;
   }
 
-  #sessionOf(facts: SessionFacts, isReferred = false): Session {
-    return new Session(facts, this.#options.clock, this.#options.maxInFlight, isReferred);
+  #sessionOf(facts: SessionFacts, origin: Omit<SessionOrigin, 'maxInFlight'>): Session {
+    const { clock, maxInFlight } = this.#options;
+    return new Session(facts, clock, { ...origin, maxInFlight });
   }
 
   #remember(id: string, session: Session): void {
@@ -260,4 +331,12 @@ export class Sessions {
       this.#opened.set(id, session);
     }
   }
+}
+
+/** How often within the idle time other nodes are told that a session is used. */
+const toldPerIdle = 4;
+
+/** Where it is said which node used a session last. */
+function useOf({ facts: { tenant, name } }: Session): RecordKey {
+  return { tenant, session: `use-${name}` };
 }

@@ -168,7 +168,8 @@ export class RequestPath {
     const random = new SeededRandom(options.seed ?? 1);
     this.#options = options;
     this.sessionKeys = options.sessionKeys ?? randomSessionKeys(random);
-    const limits = { ...defaultRequestLimits, ...options.limits };
+    // Nothing runs by itself unless a test is about it.
+    const limits = { ...defaultRequestLimits, endsIdleSessions: false, ...options.limits };
     this.hub = options.hub ?? new MemoryHub(clock, limits.nodes);
     this.state = new MemoryState(this.hub, `node-${this.hub.nodes.size + 1}`);
     const maxStreams = options.maxStreams ?? 100;
@@ -272,7 +273,7 @@ export class RequestPath {
 
   /** Answers a waiting era probe: the upstream is modern. */
   async answerProbe(): Promise<void> {
-    const probe = this.upstream.calls.find((call) => isProbe(call));
+    const probe = this.upstream.calls.findLast((call) => isProbe(call));
     probe?.result({ supportedVersions: [modernVersion], capabilities: {}, resultType: 'complete' });
     await this.settled();
   }

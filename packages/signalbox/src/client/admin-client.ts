@@ -2,6 +2,10 @@ import { createRegistry, type DescMessage, type JsonValue, type Message, toJson 
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import {
+  CatalogService,
+  file_signalbox_admin_v1_catalog_service,
+} from '@signalbox/proto/signalbox/admin/v1/catalog_service_pb.ts';
+import {
   ConfigService,
   file_signalbox_admin_v1_config_service,
 } from '@signalbox/proto/signalbox/admin/v1/config_service_pb.ts';
@@ -38,6 +42,7 @@ export interface AdminClient {
   readonly tenants: Client<typeof TenantService>;
   readonly tokens: Client<typeof TokenService>;
   readonly dump: Client<typeof DumpService>;
+  readonly catalogs: Client<typeof CatalogService>;
 }
 
 /** Longest wait for an answer, in milliseconds; streams have none, their caller ends them. */
@@ -64,6 +69,7 @@ export function adminClientFor(target: Target, clock: Clock): AdminClient {
     tenants: createClient(TenantService, transport),
     tokens: createClient(TokenService, transport),
     dump: createClient(DumpService, transport),
+    catalogs: createClient(CatalogService, transport),
   };
 }
 
@@ -86,6 +92,7 @@ const deadline =
   };
 
 const registry = createRegistry(
+  file_signalbox_admin_v1_catalog_service,
   file_signalbox_admin_v1_config_service,
   file_signalbox_admin_v1_dump_service,
   file_signalbox_admin_v1_node_service,

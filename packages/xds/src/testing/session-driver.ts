@@ -1,3 +1,5 @@
+import { deepStrictEqual } from 'node:assert';
+
 import { create, fromBinary } from '@bufbuild/protobuf';
 import {
   DeltaDiscoveryRequestSchema,
@@ -13,11 +15,12 @@ import {
   type ServerSession,
   type SessionEffect,
   type SessionEvent,
-  stepServer,
+  wholeStep,
 } from '../server-session.ts';
 import { dialects } from '../session-dialect.ts';
 import type { StreamEnd } from '../stream-end.ts';
 import { StreamPosition } from '../stream-position.ts';
+import { usualStep } from '../usual-steps.ts';
 import { MemorySource, testFamily } from './memory-source.ts';
 
 /** A response as a test wants to see it. */
@@ -47,6 +50,8 @@ export class SessionDriver {
   family: ResourceFamily = testFamily;
   readonly source = new MemorySource();
   readonly effects: SessionEffect[] = [];
+  /** Steps that were of the usual sort. */
+  usualSteps = 0;
   session: ServerSession = newServerSession;
   readonly #newest = new Map<string, Collection>();
   readonly #visible: 'all' | ReadonlySet<string>;
@@ -139,13 +144,19 @@ export class SessionDriver {
 
   #step(event: SessionEvent): void {
     if (this.#end) throw new Error(`the server has ended the stream: ${this.#end.message}`);
-    const { session, effects } = stepServer(this.session, event, {
+    const context = {
       dialect: dialects.delta,
       order: sendOrderOf(this.family),
       collections: this.#position,
       encoder: this.#encoder,
       limits: { maxTypesPerStream: 4, maxNamesPerStream: 6 },
-    });
+    };
+    const step = wholeStep(this.session, event, context);
+    const usual = usualStep(this.session, event, context);
+    // Whatever is tested by way of this driver: the short way leads to the same place.
+    if (usual) deepStrictEqual(usual, step);
+    const { session, effects } = step;
+    if (usual) this.usualSteps += 1;
     this.session = session;
     this.effects.push(...effects);
     for (const effect of effects) {

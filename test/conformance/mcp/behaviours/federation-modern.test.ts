@@ -217,7 +217,7 @@ describe('a virtual server of several members of the modern era', () => {
     stream!.close();
   });
 
-  it('23. Members of the other era are presented to a client of this one, beside members of its own and alone.', async () => {
+  it('31. Members of the other era are presented to a client of this one, beside members of its own and alone.', async () => {
     const legacy = await startMemberServer({ tools: ['old'] });
     await present({}, { two: legacy.url });
     expect(await client.toolNamesModern()).toEqual(['one__search', 'one__echo', 'one__link', 'one__hold', 'two__old']);
@@ -229,7 +229,7 @@ describe('a virtual server of several members of the modern era', () => {
     await legacy.stop();
   });
 
-  it('23. A client of the legacy era has a session with members of this one.', async () => {
+  it('26. A client of the legacy era has a session with members of this one.', async () => {
     const legacy = await startMemberServer({ tools: ['old'] });
     await present({}, { two: legacy.url });
     expect((await client.initialize()).status).toBe(200);
@@ -250,6 +250,164 @@ describe('a virtual server of several members of the modern era', () => {
       cursor = page.nextCursor;
     } while (cursor !== undefined);
     expect(names).toEqual(['one__a', 'two__search', 'one__b', 'one__c']);
+  });
+
+  describe('whose tools are found by search', () => {
+    const forecast = {
+      ...{ name: 'get_forecast', title: 'Forecast', description: 'The weather of the next days' },
+      inputSchema: { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } } },
+    };
+    const metaNames = ['find_tools', 'describe_tool', 'call_tool'];
+    const search = async (rules: readonly string[] = ['true'], toolSearch: ResourceFile = {}): Promise<void> => {
+      one.become({ tools: ['search', forecast, 'echo', { name: 'rain', description: 'Rain of the next days' }] });
+      const keys = { alice: 'alice-key' };
+      const backends = { one: one.url, two: two.url };
+      await system.apply(federatedRoute({ name: 'all', backends, keys, rules, spec: { toolSearch } }));
+    };
+    const textOf = ({ result }: any): string => result.content[0].text;
+    const found = async (args: Record<string, unknown> = {}): Promise<any> =>
+      JSON.parse(textOf(await client.callModern('find_tools', args)));
+
+    it('lists the tools of search and those that are pinned, in both eras.', async () => {
+      await search(['true'], { pinned: ['*__echo'] });
+      expect(await client.toolNamesModern()).toEqual([...metaNames, 'one__echo']);
+      await client.initialize();
+      expect(await client.toolNames()).toEqual([...metaNames, 'one__echo']);
+      const { tools } = JSON.parse(textOf(await client.call('find_tools', { query: 'weather' })));
+      expect(tools).toEqual([{ name: 'one__get_forecast', title: 'Forecast', description: forecast.description }]);
+    });
+
+    it('finds by words, best first, and tells how many there are.', async () => {
+      await search(['true'], { maxResults: 2 });
+      const { tools, ...counts } = await found({ query: 'rain in the next days' });
+      expect(tools.map(({ name }: any) => name)).toEqual(['one__rain', 'one__get_forecast']);
+      expect(counts).toEqual({ matches: 2, total: 5 });
+      expect((await found({})).tools.map(({ name }: any) => name)).toEqual(['one__search', 'one__get_forecast']);
+      expect((await found({ query: 'city', limit: 1 })).tools).toMatchObject([{ name: 'one__get_forecast' }]);
+      expect(await found({ query: 'banana' })).toEqual({ tools: [], matches: 0, total: 5 });
+    });
+
+    it('describes a tool as a list would show it.', async () => {
+      await search();
+      const described = textOf(await client.callModern('describe_tool', { name: 'one__get_forecast' }));
+      expect(described).toBe(JSON.stringify({ ...forecast, name: 'one__get_forecast' }));
+    });
+
+    it('48. Neither finds, nor describes, nor calls what the caller may not see.', async () => {
+      await search(['tool.name == "one__rain"', 'tool.name == "one__echo" && args.text == "hi"']);
+      const { tools, total } = await found();
+      expect([tools.map(({ name }: any) => name), total]).toEqual([['one__echo', 'one__rain'], 2]);
+      expect((await found({ query: 'forecast' })).tools).toEqual([]);
+      for (const name of ['one__get_forecast', 'one__nothing', 'call_tool', 'find_tools ']) {
+        expect(await client.callModern('describe_tool', { name })).toMatchObject({
+          result: { isError: true, content: [{ text: `Unknown tool: ${name}` }] },
+        });
+        expect(await client.callModern('call_tool', { name, arguments: {} })).toMatchObject({
+          error: { code: -32602, message: `Unknown tool: ${name}` },
+        });
+      }
+      const said = await client.callModern('call_tool', { name: 'one__echo', arguments: { text: 'no' } });
+      expect(said).toMatchObject({ error: { message: 'Unknown tool: one__echo' } });
+      expect(one.requests.of('tools/call')).toHaveLength(0);
+    });
+
+    it('48. Calls what it has found: the same bytes under the real name, which the event names, too.', async () => {
+      await search(['tool.name == "one__echo" && args.text == "hi"']);
+      const body =
+        '{"jsonrpc":"2.0","id":"q","method":"tools/call","params":{"arguments":{"arguments":{"text":"hi","n":1.10e1},"name":"one__echo"},' +
+        `"name":"call_tool","_meta":{"io.modelcontextprotocol/protocolVersion":"${modernVersion}","io.modelcontextprotocol/clientCapabilities":{},"x":1}}}`;
+      const headers = { 'mcp-protocol-version': modernVersion, 'mcp-method': 'tools/call', 'mcp-name': 'call_tool' };
+      const answer = await finalMessage(await client.post(body, headers));
+      expect(answer).toMatchObject({ id: 'q', result: { content: [{ text: 'hi' }] } });
+      const [sent] = one.requests.of('tools/call');
+      expect(sent?.headers['mcp-name']).toBe('echo');
+      expect(sent?.body).toContain('"params":{"arguments":{"text":"hi","n":1.10e1},"name":"echo","_meta":{');
+      expect(sent?.body).toContain('"x":1}');
+      await untilTrue('the event of the real tool', async () =>
+        (await system.node(0).events()).some(
+          ({ tool, decision, rule, backend }) =>
+            tool === 'one__echo' && decision === 'allow' && rule !== '' && backend === 'one',
+        ),
+      );
+      const direct = await client.callModern('one__echo', { text: 'hi' });
+      expect(direct).toMatchObject({ result: { content: [{ text: 'hi' }] } });
+    });
+
+    it('19. Sends the parameter headers of a tool that its client was not shown.', async () => {
+      const region = { type: 'string', 'x-mcp-header': 'Region' };
+      const place = { type: 'object', properties: { floor: { type: 'integer', 'x-mcp-header': 'Floor' } } };
+      const absent = { type: 'boolean', 'x-mcp-header': 'Absent' };
+      await search();
+      one.become({
+        tools: [{ name: 'enter', inputSchema: { type: 'object', properties: { region, place, absent } } }],
+      });
+      const args = { region: 'Zürich', place: { floor: 3 }, absent: null };
+      expect(await client.callModern('call_tool', { name: 'one__enter', arguments: args })).toHaveProperty('result');
+      const headers = one.requests.of('tools/call')[0]?.headers ?? {};
+      expect(Object.entries(headers).filter(([name]) => name.startsWith('mcp-param-'))).toEqual([
+        ['mcp-param-region', `=?base64?${Buffer.from('Zürich').toString('base64')}?=`],
+        ['mcp-param-floor', '3'],
+      ]);
+    });
+
+    it('tells the model what is wrong with a call that names nothing.', async () => {
+      await search();
+      for (const args of [{}, { name: 1 }, { name: 'one__echo', arguments: [] }]) {
+        expect(await client.callModern('call_tool', args)).toMatchObject({ result: { isError: true } });
+      }
+      expect(await client.callModern('find_tools', { query: 1 })).toMatchObject({ result: { isError: true } });
+      expect(await client.callModern('describe_tool')).toMatchObject({ result: { isError: true } });
+      expect(textOf(await client.callModern('call_tool', { name: 'find_tools' }))).toContain('"total":5');
+    });
+
+    it('presents what it remembers of a member as the configuration says now.', async () => {
+      await search();
+      expect((await found({ query: 'rain' })).tools).toMatchObject([{ name: 'one__rain' }]);
+      const asked = one.requests.of('tools/list').length;
+      const tools = { rename: { rain: 'downpour' }, exclude: ['echo'] };
+      await system.apply(
+        federatedRoute({
+          ...{ name: 'all', keys: { alice: 'alice-key' }, rules: ['true'], backends: { one: one.url, two: two.url } },
+          spec: { members: [{ backend: 'one', prefix: 'first', tools }], toolSearch: {} },
+        }),
+      );
+      expect(await found()).toMatchObject({ total: 3 });
+      expect((await found({ query: 'downpour' })).tools).toMatchObject([{ name: 'first__downpour' }]);
+      const described = textOf(await client.callModern('describe_tool', { name: 'first__downpour' }));
+      expect(described).toContain('"name":"first__downpour"');
+      expect(one.requests.of('tools/list')).toHaveLength(asked);
+    });
+
+    it('hears of new tools when the member says that its list changed.', async () => {
+      await search();
+      await found();
+      const notifications = { toolsListChanged: true };
+      const listening = await client.modern('subscriptions/listen', { notifications });
+      await untilTrue('the member to be listened to', () => one.streams() > 0);
+      one.become({ tools: ['fresh'] });
+      one.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+      await untilTrue('the fresh tool', async () => (await found({ query: 'fresh' })).tools.length === 1);
+      expect(await found()).toMatchObject({ total: 2 });
+      listening.stream?.close();
+    });
+
+    it('47. Says which members it could not ask.', async () => {
+      await search();
+      await two.stop();
+      expect(await found()).toMatchObject({ total: 4, missing: ['two'] });
+      await two.start();
+    });
+
+    it('gives its own names to no tool of a member.', async () => {
+      two.become({ tools: ['find_tools', 'other'] });
+      await system.apply(
+        federatedRoute({
+          ...{ name: 'all', keys: { alice: 'alice-key' }, rules: ['true'], backends: { one: one.url, two: two.url } },
+          spec: { members: [{ backend: 'two' }], toolSearch: { pinned: ['*'] } },
+        }),
+      );
+      expect(await client.toolNamesModern()).toEqual([...metaNames, 'other']);
+    });
   });
 });
 

@@ -581,7 +581,7 @@ describe('a virtual server of several members', () => {
     await one.requests.first('a change of roots', ({ rpcMethod }) => rpcMethod === 'notifications/roots/list_changed');
   });
 
-  it('39. With no member that answers there is no session, and the answer says why.', async () => {
+  it('47. With no member that answers there is no session, and the answer says why.', async () => {
     await present();
     await Promise.all([one, two, three].map((member) => member.stop()));
     const client = new RawMcpClient({ url: system.endpoint('acme', 'all'), token: 'alice-key' });

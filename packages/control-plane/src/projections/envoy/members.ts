@@ -35,6 +35,7 @@ export function memberProblems({ mcp }: McpRouteEntry): readonly string[] {
     ...(members.some(({ prefix }) => prefix === '')
       ? ['Envoy cannot present members without prefix beside others']
       : []),
+    ...(federation.toolSearch === null ? [] : ['Envoy has no search for tools']),
     ...(members.every(({ isWhole }) => isWhole) ? [] : ['Envoy cannot select, rename or describe what members have']),
     ...backends,
   ];
@@ -48,8 +49,8 @@ export function isFederated(route: RouteEntry): boolean {
 export function presentsMembers(route: RouteEntry): boolean {
   const federation = route.kind === 'mcp' ? route.mcp.federation : null;
   if (federation === null) return true;
-  const { members } = federation;
-  return members.length > 1 && members.every(({ prefix, isWhole }) => prefix !== '' && isWhole);
+  const { members, toolSearch } = federation;
+  return toolSearch === null && members.length > 1 && members.every(({ prefix, isWhole }) => prefix !== '' && isWhole);
 }
 
 /**

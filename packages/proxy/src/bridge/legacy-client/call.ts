@@ -18,6 +18,7 @@ import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { resultKind, toLegacyAnswer } from './to-legacy.ts';
 import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
+import type { ToolHeaders } from './tool-headers.ts';
 import { WholeRequest } from '../whole-request.ts';
 
 /**
@@ -30,6 +31,7 @@ import { WholeRequest } from '../whole-request.ts';
  */
 export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener {
   readonly #context: BridgeContext;
+  readonly #toolHeaders: ToolHeaders;
   readonly #session: BridgedSession;
   readonly #request: UpstreamRequest;
   readonly #message: ScannedMessage;
@@ -49,15 +51,20 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   /** Raw JSON of what the server wants back. */
   #state: string | undefined;
   #patience: Disposable | undefined;
+  /** The round that was sent last. */
+  #sent: Round | undefined;
+  /** Its server's tools were looked at for this call. */
+  #learned = false;
 
   constructor(
-    context: BridgeContext,
+    { context, toolHeaders }: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders },
     session: BridgedSession,
     { request, message }: { readonly request: UpstreamRequest; readonly message: ScannedMessage },
     handler: UpstreamHandler,
   ) {
     super();
     this.#context = context;
+    this.#toolHeaders = toolHeaders;
     this.#session = session;
     this.#request = request;
     this.#message = message;
@@ -111,15 +118,34 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   }
 
   onAnswer(message: ScannedMessage): void {
-    if (this.#over) return;
+    if (this.#over || this.#learnsHeaders(message)) return;
     switch (message.result ? resultKind(message) : 'complete') {
       case 'complete':
-        return this.#deliver(toLegacyAnswer(message, this.#id, this.#message.method ?? ''));
+        return this.#complete(message);
       case 'input_required':
         return this.#ask(message, message.result as Span);
       case 'unknown':
         return this.#fail(codes.internal, 'The server answered with a kind of result that the client cannot take');
     }
+  }
+
+  #complete(answer: ScannedMessage): void {
+    const { method = '' } = this.#message;
+    const shown = method === 'tools/list' ? this.#toolHeaders.saw(this.#request, answer) : answer;
+    this.#deliver(toLegacyAnswer(shown, this.#id, method));
+  }
+
+  /** The server misses headers of a call: its tools are looked at anew, and the call is made once more. */
+  #learnsHeaders({ bytes, error }: ScannedMessage): boolean {
+    const code = error && memberValue(bytes, error, 'code');
+    if (!code || this.#learned || this.#message.method !== 'tools/call') return false;
+    if (Number(text(bytes, code)) !== codes.headerMismatch) return false;
+    this.#learned = true;
+    this.#reading?.forget();
+    this.#toolHeaders.refresh(this.#request, this.#session.facts, () => {
+      if (!this.#over) this.#send(this.#sent && { ...this.#sent, id: `${this.#sent.id.slice(0, -1)}.h"` });
+    });
+    return true;
   }
 
   onOther(head: UpstreamHead, body: Buffer): void {
@@ -139,6 +165,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   }
 
   #send(round: Round | undefined): void {
+    this.#sent = round;
     const { facts, level } = this.#session;
     const { limits, upstream } = this.#context;
     const reading = new ServerAnswer(this, limits);
@@ -147,7 +174,10 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#exchange = upstream.dispatch(
       {
         ...this.#request,
-        headers: modernRequestHeaders(this.#message, traceOf(this.#request.headers)),
+        headers: modernRequestHeaders(this.#message, [
+          ...this.#toolHeaders.of(this.#request, this.#message),
+          ...traceOf(this.#request.headers),
+        ]),
         body: toModernBody(this.#message, facts, { level, round }),
       },
       reading,

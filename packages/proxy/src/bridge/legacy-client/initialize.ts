@@ -1,6 +1,6 @@
-import { memberValue, stringValue } from '../../json/members.ts';
+import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
-import { isModernVersion, metaKeys } from '../../mcp/codec/rev2026-07-28.ts';
+import { isModernVersion, metaKeys, modernCodec } from '../../mcp/codec/rev2026-07-28.ts';
 import { legacyCodec } from '../../mcp/codec/rev2025-11-25.ts';
 import { codes } from '../../mcp/errors.ts';
 import { splice, withoutMember } from '../../mcp/splice.ts';
@@ -19,7 +19,7 @@ import { metaMembers, modernRequestHeaders } from './to-modern.ts';
 import { WholeRequest } from '../whole-request.ts';
 
 /** Characters of a session id: what does not fit into a header with the rest is kept where other nodes find it. */
-const maxSessionId = 8_192;
+const maxSessionId = 8_128;
 
 /**
  * A legacy client's `initialize`. It goes to the server as it came: one that speaks both eras is spoken to in the
@@ -162,6 +162,7 @@ class Discovery implements AnswerListener {
   readonly #request: UpstreamRequest;
   readonly #message: ScannedMessage;
   readonly #onFound: (found: Found | undefined) => void;
+  #retried = false;
 
   constructor(
     context: BridgeContext,
@@ -190,7 +191,12 @@ class Discovery implements AnswerListener {
 
   onMessage(): void {}
 
-  onAnswer({ bytes, result }: ScannedMessage): void {
+  onAnswer(message: ScannedMessage): void {
+    const { bytes, result } = message;
+    if (!this.#retried && offersVersion(message)) {
+      this.#retried = true;
+      return this.begin();
+    }
     const versions = result && memberValue(bytes, result, 'supportedVersions');
     const named = versions ? [...text(bytes, versions).matchAll(/"([^"]*)"/g)].map(([, version = '']) => version) : [];
     this.#onFound(result && named.some(isModernVersion) ? { bytes, result } : undefined);
@@ -205,15 +211,22 @@ class Discovery implements AnswerListener {
   }
 }
 
-/** What an `initialize` says, with the revision that the gateway settles on: the client's if it is one, else the newest. */
+/** A server that refuses the revision, and names it among those that it speaks, is asked once more. */
+function offersVersion({ bytes, error }: ScannedMessage): boolean {
+  const code = error && memberValue(bytes, error, 'code');
+  const data = error && memberValue(bytes, error, 'data');
+  const supported = data && memberValue(bytes, data, 'supported');
+  if (!code || !supported || Number(text(bytes, code)) !== codes.unsupportedVersion) return false;
+  return modernCodec.versions.some((version) => text(bytes, supported).includes(`"${version}"`));
+}
+
+/** What an `initialize` says, with the newest revision: older ones are the matter of whoever asks here (revisions/). */
 function clientFacts({ bytes, params }: ScannedMessage): ClientFacts {
   const member = (name: string) => params && memberValue(bytes, params, name);
-  const asked = member('protocolVersion');
-  const version = (asked && stringValue(bytes, asked)) ?? '';
   const able = member('capabilities');
   const info = member('clientInfo');
   return {
-    version: legacyCodec.versions.includes(version) ? version : (legacyCodec.versions[0] as string),
+    version: legacyCodec.versions[0] as string,
     capabilities: able ? withoutTasks(bytes.subarray(able.start, able.end)) : '{}',
     clientInfo: info ? text(bytes, info) : '{"name":"unknown","version":"0"}',
   };

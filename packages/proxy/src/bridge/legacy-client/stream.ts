@@ -109,7 +109,9 @@ export class BridgedStream extends WholeRequest implements UpstreamExchange {
   }
 
   onNotification(event: string): void {
-    if (!this.#over) this.#handler.onData(Buffer.from(event), false);
+    // Every stream of the session hears of it; each message goes to one of them.
+    const [speaks] = this.#session.streams;
+    if (!this.#over && speaks === this) this.#handler.onData(Buffer.from(event), false);
   }
 
   /** A listen is over; the stream is when the newest one is. */

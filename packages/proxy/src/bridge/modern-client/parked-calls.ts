@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { ScannedMessage } from '../../json/message.ts';
-import { splice, withoutMembers } from '../../mcp/splice.ts';
+import { requestDigest } from '../../mcp/request-digest.ts';
 import { Seal } from '../../session/seal.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import type { ModernCall } from './call.ts';
@@ -87,14 +86,3 @@ export class ParkedCalls {
     return { node, name, caller, digest, expiresAtMs };
   }
 }
-
-/** What a request is about: method and params without what changes from round to round. */
-function requestDigest({ bytes, method = '', params }: ScannedMessage): string {
-  const hash = createHash('sha256').update(`${method}\n`);
-  if (!params) return hash.digest('base64url');
-  const kept = splice(bytes, withoutMembers(bytes, params, changing));
-  const end = params.end - (bytes.length - kept.length);
-  return hash.update(kept.subarray(params.start, end)).digest('base64url');
-}
-
-const changing: ReadonlySet<string> = new Set(['inputResponses', 'requestState', '_meta']);

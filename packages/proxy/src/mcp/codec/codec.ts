@@ -4,8 +4,11 @@ export type Era = 'legacy' | 'modern';
 /** What the gateway does with requests of a method. Methods that an era does not have are absent from its table. */
 export interface MethodRule {
   readonly name: string;
-  /** Whom policy asks about: the subject of `decide`, taken from `params.name` or `params.uri`. */
-  readonly subject: 'tool' | 'prompt' | 'resource' | 'none';
+  /**
+   * Whom policy asks about: the subject of `decide`, taken from `params.name` or `params.uri`; of a task, the tool whose
+   * call it is, from `params.taskId`.
+   */
+  readonly subject: 'tool' | 'prompt' | 'resource' | 'task' | 'none';
   /** The list in the result whose entries policy filters. */
   readonly list?: ListRule;
   /** What else is special about its way through the gateway. */
@@ -48,6 +51,11 @@ export const subjectMethods: readonly MethodRule[] = [
   { name: 'prompts/get', subject: 'prompt', repeatable: true },
   { name: 'resources/read', subject: 'resource', repeatable: true },
 ];
+
+/** A method about a task that a call has become: what policy says of the tool counts. */
+export function taskMethod(name: string): MethodRule {
+  return { name, subject: 'task', repeatable: name !== 'tasks/update' };
+}
 
 /** A method of the protocol itself: everyone who is authenticated may use it. */
 export function protocolMethod(name: string): MethodRule {

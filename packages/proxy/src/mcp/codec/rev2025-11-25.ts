@@ -1,8 +1,8 @@
-import { type EraCodec, listMethods, methodTable, protocolMethod, subjectMethods } from './codec.ts';
+import { type EraCodec, listMethods, methodTable, protocolMethod, subjectMethods, taskMethod } from './codec.ts';
 
 /**
- * The legacy era, 2025-11-25 and before: sessions, GET stream, requests in both directions. Its tasks are not carried;
- * `initialize` answers say so (see initialize.ts).
+ * The legacy era, 2025-11-25 and before: sessions, GET stream, requests in both directions. `tasks/list` is not carried:
+ * what it lists cannot be told apart by caller; `initialize` answers say so (see capabilities.ts).
  */
 export const legacyCodec: EraCodec = {
   era: 'legacy',
@@ -13,6 +13,9 @@ export const legacyCodec: EraCodec = {
     { name: 'initialize', subject: 'none', special: 'initialize', repeatable: false },
     { name: 'resources/subscribe', subject: 'resource', repeatable: true },
     { name: 'resources/unsubscribe', subject: 'none', repeatable: true },
+    taskMethod('tasks/get'),
+    taskMethod('tasks/result'),
+    taskMethod('tasks/cancel'),
     protocolMethod('ping'),
     protocolMethod('logging/setLevel'),
     protocolMethod('completion/complete'),

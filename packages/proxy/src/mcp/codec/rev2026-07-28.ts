@@ -1,4 +1,4 @@
-import { type EraCodec, listMethods, methodTable, protocolMethod, subjectMethods } from './codec.ts';
+import { type EraCodec, listMethods, methodTable, protocolMethod, subjectMethods, taskMethod } from './codec.ts';
 
 /** The modern era, from 2026-07-28: stateless, POST only, everything about a request in its `_meta`. */
 export const modernCodec: EraCodec = {
@@ -8,6 +8,10 @@ export const modernCodec: EraCodec = {
     ...subjectMethods,
     ...listMethods,
     { name: 'subscriptions/listen', subject: 'none', special: 'listen', repeatable: true },
+    // Of the extension io.modelcontextprotocol/tasks.
+    taskMethod('tasks/get'),
+    taskMethod('tasks/update'),
+    taskMethod('tasks/cancel'),
     protocolMethod('server/discover'),
     protocolMethod('completion/complete'),
   ),

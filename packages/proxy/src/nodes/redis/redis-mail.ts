@@ -1,6 +1,6 @@
 import type { Clock } from '@signalbox/runtime';
 import type { NodesLimits } from '../limits.ts';
-import type { Mail } from '../shared-state.ts';
+import { type Mail, SharedStateError } from '../shared-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import type { RedisSeal } from './redis-seal.ts';
@@ -48,9 +48,14 @@ export class RedisMail implements Mail {
     this.#onLetter = listener;
   }
 
+  /** A node that holds its lease and hears nothing is connecting anew: it is given a moment. */
   async send(node: string, letter: string): Promise<boolean> {
-    const receivers = await this.#publish(this.#parts.keys.mail(node), letter);
-    return receivers > 0;
+    for (let attempt = 1; ; attempt += 1) {
+      if ((await this.#publish(this.#parts.keys.mail(node), letter)) > 0) return true;
+      if (!(await this.isPresent(node))) return false;
+      if (attempt === maxAttempts) throw new SharedStateError('the other node hears nothing at the moment');
+      await this.#parts.clock.sleep(betweenAttemptsMs);
+    }
   }
 
   async broadcast(letter: string): Promise<void> {
@@ -91,7 +96,8 @@ export class RedisMail implements Mail {
       await redis.run(0, (commands) => commands.set(keys.node(self), '1', 'PX', limits.leaseMs));
       await this.#publish(keys.mail(self), '');
     } catch {
-      // The next renewal tries again.
+      // The next renewal tries again; what was not sent cannot be heard.
+      this.#unheard = 0;
     }
   }
 }
@@ -99,5 +105,7 @@ export class RedisMail implements Mail {
 /** How often a lease is renewed before it would run out. */
 const renewals = 3;
 const maxUnheard = 2;
+const maxAttempts = 10;
+const betweenAttemptsMs = 50;
 /** A letter that is older was kept back by somebody; clocks of nodes may differ by as much. */
 const maxAgeMs = 120_000;

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/virtual_server.proto.
  */
 export const file_signalbox_config_v1_virtual_server: GenFile = /*@__PURE__*/
-  fileDesc("CihzaWduYWxib3gvY29uZmlnL3YxL3ZpcnR1YWxfc2VydmVyLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIqkDCg1WaXJ0dWFsU2VydmVyEiwKB21lbWJlcnMYASADKAsyGy5zaWduYWxib3guY29uZmlnLnYxLk1lbWJlchI/Cgljb25mbGljdHMYAiABKA4yLC5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuQ29uZmxpY3RzEkYKDXBhcnRpYWxfbGlzdHMYAyABKA4yLy5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuUGFydGlhbExpc3RzEhcKD21heF9uYW1lX2xlbmd0aBgEIAEoDRI3CgxpbnN0cnVjdGlvbnMYBSABKAsyIS5zaWduYWxib3guY29uZmlnLnYxLkluc3RydWN0aW9ucyJMCglDb25mbGljdHMSGQoVQ09ORkxJQ1RTX1VOU1BFQ0lGSUVEEAASCgoGUFJFRklYEAESDAoIUFJJT1JJVFkQAhIKCgZSRUZVU0UQAyJBCgxQYXJ0aWFsTGlzdHMSHQoZUEFSVElBTF9MSVNUU19VTlNQRUNJRklFRBAAEggKBE9NSVQQARIICgRGQUlMEAIixwEKBk1lbWJlchIPCgdiYWNrZW5kGAEgASgJEg4KBnByZWZpeBgCIAEoCRIxCgV0b29scxgDIAEoCzIiLnNpZ25hbGJveC5jb25maWcudjEuTmFtZVNlbGVjdGlvbhIzCgdwcm9tcHRzGAQgASgLMiIuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uEjQKCXJlc291cmNlcxgFIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVXJpU2VsZWN0aW9uIqECCg1OYW1lU2VsZWN0aW9uEg8KB2luY2x1ZGUYASADKAkSDwoHZXhjbHVkZRgCIAMoCRI+CgZyZW5hbWUYAyADKAsyLi5zaWduYWxib3guY29uZmlnLnYxLk5hbWVTZWxlY3Rpb24uUmVuYW1lRW50cnkSSgoMZGVzY3JpcHRpb25zGAQgAygLMjQuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uLkRlc2NyaXB0aW9uc0VudHJ5Gi0KC1JlbmFtZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMwoRRGVzY3JpcHRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIwCgxVcmlTZWxlY3Rpb24SDwoHaW5jbHVkZRgBIAMoCRIPCgdleGNsdWRlGAIgAygJIqkBCgxJbnN0cnVjdGlvbnMSDAoEdGV4dBgBIAEoCRI6CgdtZW1iZXJzGAIgASgOMikuc2lnbmFsYm94LmNvbmZpZy52MS5JbnN0cnVjdGlvbnMuTWVtYmVycxIRCgltYXhfYnl0ZXMYAyABKA0iPAoHTWVtYmVycxIXChNNRU1CRVJTX1VOU1BFQ0lGSUVEEAASCQoFTUVSR0UQARINCglMRUFWRV9PVVQQAmIGcHJvdG8z");
+  fileDesc("CihzaWduYWxib3gvY29uZmlnL3YxL3ZpcnR1YWxfc2VydmVyLnByb3RvEhNzaWduYWxib3guY29uZmlnLnYxIt8DCg1WaXJ0dWFsU2VydmVyEiwKB21lbWJlcnMYASADKAsyGy5zaWduYWxib3guY29uZmlnLnYxLk1lbWJlchI/Cgljb25mbGljdHMYAiABKA4yLC5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuQ29uZmxpY3RzEkYKDXBhcnRpYWxfbGlzdHMYAyABKA4yLy5zaWduYWxib3guY29uZmlnLnYxLlZpcnR1YWxTZXJ2ZXIuUGFydGlhbExpc3RzEhcKD21heF9uYW1lX2xlbmd0aBgEIAEoDRI3CgxpbnN0cnVjdGlvbnMYBSABKAsyIS5zaWduYWxib3guY29uZmlnLnYxLkluc3RydWN0aW9ucxI0Cgt0b29sX3NlYXJjaBgGIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuVG9vbFNlYXJjaCJMCglDb25mbGljdHMSGQoVQ09ORkxJQ1RTX1VOU1BFQ0lGSUVEEAASCgoGUFJFRklYEAESDAoIUFJJT1JJVFkQAhIKCgZSRUZVU0UQAyJBCgxQYXJ0aWFsTGlzdHMSHQoZUEFSVElBTF9MSVNUU19VTlNQRUNJRklFRBAAEggKBE9NSVQQARIICgRGQUlMEAIixwEKBk1lbWJlchIPCgdiYWNrZW5kGAEgASgJEg4KBnByZWZpeBgCIAEoCRIxCgV0b29scxgDIAEoCzIiLnNpZ25hbGJveC5jb25maWcudjEuTmFtZVNlbGVjdGlvbhIzCgdwcm9tcHRzGAQgASgLMiIuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uEjQKCXJlc291cmNlcxgFIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuVXJpU2VsZWN0aW9uIqECCg1OYW1lU2VsZWN0aW9uEg8KB2luY2x1ZGUYASADKAkSDwoHZXhjbHVkZRgCIAMoCRI+CgZyZW5hbWUYAyADKAsyLi5zaWduYWxib3guY29uZmlnLnYxLk5hbWVTZWxlY3Rpb24uUmVuYW1lRW50cnkSSgoMZGVzY3JpcHRpb25zGAQgAygLMjQuc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lU2VsZWN0aW9uLkRlc2NyaXB0aW9uc0VudHJ5Gi0KC1JlbmFtZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMwoRRGVzY3JpcHRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIwCgxVcmlTZWxlY3Rpb24SDwoHaW5jbHVkZRgBIAMoCRIPCgdleGNsdWRlGAIgAygJIqkBCgxJbnN0cnVjdGlvbnMSDAoEdGV4dBgBIAEoCRI6CgdtZW1iZXJzGAIgASgOMikuc2lnbmFsYm94LmNvbmZpZy52MS5JbnN0cnVjdGlvbnMuTWVtYmVycxIRCgltYXhfYnl0ZXMYAyABKA0iPAoHTWVtYmVycxIXChNNRU1CRVJTX1VOU1BFQ0lGSUVEEAASCQoFTUVSR0UQARINCglMRUFWRV9PVVQQAiIxCgpUb29sU2VhcmNoEg4KBnBpbm5lZBgBIAMoCRITCgttYXhfcmVzdWx0cxgCIAEoDWIGcHJvdG8z");
 
 /**
  * Tools, prompts and resources of MCP backends, presented as one MCP server.
@@ -54,6 +54,14 @@ export type VirtualServer = Message<"signalbox.config.v1.VirtualServer"> & {
    * @generated from field: signalbox.config.v1.Instructions instructions = 5;
    */
   instructions?: Instructions | undefined;
+
+  /**
+   * Tools are found by search instead of being listed: tools/list shows find_tools, describe_tool and call_tool in their
+   * place, which are then names of no other tool. Absent: all are listed.
+   *
+   * @generated from field: signalbox.config.v1.ToolSearch tool_search = 6;
+   */
+  toolSearch?: ToolSearch | undefined;
 };
 
 /**
@@ -322,4 +330,30 @@ export type Instructions_Members = (typeof Instructions_Members)[keyof typeof In
  */
 export const Instructions_MembersSchema: GenEnum<Instructions_Members> = /*@__PURE__*/
   enumDesc(file_signalbox_config_v1_virtual_server, 4, 0);
+
+/**
+ * @generated from message signalbox.config.v1.ToolSearch
+ */
+export type ToolSearch = Message<"signalbox.config.v1.ToolSearch"> & {
+  /**
+   * Patterns of tools that are listed all the same, as clients name them. `*` stands for any characters.
+   *
+   * @generated from field: repeated string pinned = 1;
+   */
+  pinned: string[];
+
+  /**
+   * Tools that one search finds at most, 1 to 100. 0: 10.
+   *
+   * @generated from field: uint32 max_results = 2;
+   */
+  maxResults: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.ToolSearch.
+ * Use `create(ToolSearchSchema)` to create a new message.
+ */
+export const ToolSearchSchema: GenMessage<ToolSearch> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_virtual_server, 5);
 
