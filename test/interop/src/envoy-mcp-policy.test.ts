@@ -76,6 +76,14 @@ describe.skipIf(binary === '')('a stock Envoy enforces what our proxy does', () 
     expect({ ours, envoys }).toEqual({ ours: verdict, envoys: verdict });
   });
 
+  it('denies a text that is too long to be matched against a pattern, as our proxy does', async () => {
+    const params = { name: 'open', arguments: { path: `/tmp/${'a'.repeat(66_000)}` } };
+    for (const url of [planes.ours('paths'), planes.envoys('paths')]) {
+      const call = () => new RawMcpClient({ url }).modern('tools/call', params, headersOf('nobody'));
+      expect(await verdictOf('tools/call', call)).toBe('deny');
+    }
+  });
+
   const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"${modernVersion}","io.modelcontextprotocol/clientCapabilities":{}}`;
 
   it.each([

@@ -39,6 +39,8 @@ class World {
   });
   incomplete: string | undefined;
   outage = false;
+  /** How far the database's clock is ahead of ours, in milliseconds. */
+  aheadMs = 0;
   /** Runs between what a driver reads and what it writes. */
   meanwhile: () => Promise<void> = async () => undefined;
   taken: TakenBack = 'done';
@@ -52,7 +54,7 @@ class World {
         underWay: async () => {
           if (this.outage) throw Object.assign(new Error('gone'), { code: 'CONNECTION_CLOSED' });
           const underWay = [...this.rows.values()].filter(({ endedAtMs }) => endedAtMs === undefined);
-          return { nowMs: this.clock.now(), rollouts: underWay };
+          return { nowMs: this.clock.now() + this.aheadMs, rollouts: underWay };
         },
         change: async (change) => this.#change(change),
         report: async (_replica, stages) => void this.said.push(...stages.map(({ candidate }) => candidate)),
@@ -135,6 +137,25 @@ describe('drivers of rollouts', () => {
     expect(world.events[0]).toBe('acme stage-started 1');
     await driver.stop();
   });
+
+  it.each([3_600_000, -3_600_000])(
+    'begin the time of a stage again when the clock of the database jumps by %i ms',
+    async (jumpMs) => {
+      const world = new World();
+      const soaking = { ...plan, stages: plan.stages.map((stage) => ({ ...stage, soakMs: 2_000 })) };
+      world.rows.set('acme', { ...rollout('acme'), plan: soaking });
+      const { driver } = world.driver();
+      driver.start();
+      await world.clock.advance(1_000);
+      expect(world.events).toEqual(['acme stage-started 1', 'acme stage-settled 1']);
+      world.aheadMs = jumpMs;
+      await world.clock.advance(1_000);
+      expect(world.events.slice(2)).toEqual(['acme stage-settled 1']);
+      await world.clock.advance(2_000);
+      expect(world.events.slice(3, 4)).toEqual(['acme stage-started 2']);
+      await driver.stop();
+    },
+  );
 
   it('go on with the others when one rollout fails them', async () => {
     const world = new World();

@@ -44,6 +44,9 @@ export interface RolloutDriverOptions {
   readonly intervalMs: number;
 }
 
+/** An answer of the database may be so much late, and no jump. */
+const leastJumpMs = 15_000;
+
 /**
  * Moves rollouts on. Every replica has one, and none leads: each looks at the same rows, decides the same way and writes a
  * decision only on top of the version that it has seen. Without the database every rollout stays where it is.
@@ -57,6 +60,8 @@ export class RolloutDriver {
   #following: Disposable | undefined;
   /** Since when nodes are watched, in the database's time. */
   #sinceMs: number | undefined;
+  /** What time it was in the database when it was asked last, and in ours, which does not jump. */
+  #lastLook: { readonly databaseMs: number; readonly monotonicMs: number } | undefined;
   #failing = false;
 
   constructor(options: RolloutDriverOptions) {
@@ -115,6 +120,7 @@ export class RolloutDriver {
     this.#following[Symbol.dispose]();
     this.#following = undefined;
     this.#sinceMs = undefined;
+    this.#lastLook = undefined;
     this.#options.health.follow([]);
     this.#underWay.clear();
     void this.#options.store.sweep().catch(() => undefined);
@@ -125,14 +131,36 @@ export class RolloutDriver {
     this.#following ??= fleet.follow();
     await this.#guarded('what nodes say cannot be shared', () => this.#share());
     const { nowMs, rollouts } = await store.underWay();
+    const jumpMs = this.#jumpOf(nowMs);
+    if (jumpMs !== 0) this.#sinceMs = nowMs;
     this.#sinceMs ??= nowMs;
     health.follow(rollouts);
     this.#underWay.clear();
     for (const { state } of rollouts) this.#underWay.set(state, (this.#underWay.get(state) ?? 0) + 1);
     for (const rollout of rollouts) {
       const what = `the rollout of ${rollout.scope} cannot be moved on`;
-      await this.#guarded(what, () => this.#moveOn(rollout, nowMs));
+      const isOff = jumpMs !== 0 && rollout.state === 'running' && rollout.settledSinceMs !== undefined;
+      await this.#guarded(what, () => (isOff ? this.#soakAgain(rollout, nowMs) : this.#moveOn(rollout, nowMs)));
     }
+  }
+
+  /** By how much the database's clock has jumped since the last look; 0 if it has not. */
+  #jumpOf(databaseMs: number): number {
+    const before = this.#lastLook;
+    const monotonicMs = this.#options.clock.monotonic();
+    this.#lastLook = { databaseMs, monotonicMs };
+    if (!before) return 0;
+    const jumpMs = databaseMs - before.databaseMs - (monotonicMs - before.monotonicMs);
+    if (Math.abs(jumpMs) < leastJumpMs) return 0;
+    this.#options.logger.warn('the clock of the database has jumped: the time of every stage begins again', { jumpMs });
+    return jumpMs;
+  }
+
+  /** What a stage has shown is told by a clock that nobody can believe: it has to show it again. */
+  async #soakAgain(rollout: Rollout, nowMs: number): Promise<void> {
+    const settled = transition(rollout, { kind: 'settle', members: rollout.members }, { nowMs, actor: '' });
+    const detail = 'again: the clock of the database has jumped';
+    await this.#write({ ...settled, event: { ...settled.event, detail } });
   }
 
   async #share(): Promise<void> {
