@@ -165,10 +165,4 @@ describe.each(['own', 'node'])('routes beside MCP, over the codec %s,', (codec) 
     const agent = { scope: 'acme', route: 'planner', principal: { subject: 'alice' } };
     expect(await system.admin.config.explain(agent)).toMatchObject({ allowed: true, rule: 'policy/planner/0' });
   });
-
-  it('refuse a gRPC route at the write, on a gateway that our proxy serves', async () => {
-    const grpc = forwardRoute({ name: 'greeter', kind: 'grpc', url: 'http://127.0.0.1:1', keys, rules: ['true'] });
-    const problems = await system.refused(grpc);
-    expect(problems).toMatchObject([{ code: 'unenforceable', kind: 'Route', name: 'greeter', field: 'spec.grpc' }]);
-  });
 });
