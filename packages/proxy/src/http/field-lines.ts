@@ -5,11 +5,14 @@ import { fieldName, HeaderField } from './field.ts';
  * tokens with the colon right behind them, no continuation lines, no control characters.
  *
  * Peers send most lines again with every message. A line that stands where it stood in the message before is compared
- * and not read again, and its text is the same object, which maps then find faster.
+ * and not read again, and its text is the same object, which maps then find faster. Once it is known to be sent again it
+ * gets memory of its own: a slice would keep the whole head that it first stood in.
  */
 export class FieldLines {
   readonly #lines: string[] = [];
   readonly #fields: HeaderField[] = [];
+  /** Of each line, whether it is a copy. */
+  readonly #isOwn: boolean[] = [];
   readonly #isServer: boolean;
 
   /** @param isServer no blank may stand behind what says how long a body is: not everyone reads requests with one alike. */
@@ -28,7 +31,9 @@ export class FieldLines {
     for (let at = start; at < text.length; count += 1) {
       const known = lines[count];
       let end = known === undefined ? -1 : at + known.length;
-      if (end < 0 || text.slice(at, end) !== known || !endsLine(text, end)) {
+      if (known !== undefined && text.slice(at, end) === known && endsLine(text, end)) {
+        if (this.#isOwn[count] !== true) this.#own(count, known);
+      } else {
         const found = text.indexOf('\r\n', at);
         end = found < 0 ? text.length : found;
         const problem = this.#take(count, text, at, end);
@@ -55,12 +60,22 @@ export class FieldLines {
     if (notInLine.test(line)) return 'the head has a bare line break or a control character';
     this.#lines[position] = line;
     this.#fields[position] = new HeaderField(name, withoutBlanks(text, colon + 1, end));
+    this.#isOwn[position] = false;
     return undefined;
+  }
+
+  #own(position: number, line: string): void {
+    const copy = Buffer.from(line, 'latin1').toString('latin1');
+    const { name } = this.#fields[position] as HeaderField;
+    this.#lines[position] = copy;
+    this.#fields[position] = new HeaderField(name, withoutBlanks(copy, name.length + 1, copy.length));
+    this.#isOwn[position] = true;
   }
 
   #forgetFrom(count: number): void {
     this.#lines.length = count;
     this.#fields.length = count;
+    this.#isOwn.length = count;
   }
 }
 
