@@ -23,7 +23,6 @@ const wireStories = [
   'bad-input',
   'drain-on-sigterm',
   'hot-swap-keeps-streams',
-  'http-and-a2a-routes',
   'outcome-events',
   'sdk-clients',
   'sessions',
