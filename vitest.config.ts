@@ -11,7 +11,7 @@ const everywhere = {
 };
 
 // Ten times what the longest of them takes alone: the machine may do other things too.
-const stories = { ...everywhere, testTimeout: 120_000, hookTimeout: 120_000 };
+const stories = { ...everywhere, testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 30_000 } } };
 const postgres = 'test/harness/src/global-setup.ts';
 
 /**

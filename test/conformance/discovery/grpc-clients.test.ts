@@ -75,7 +75,7 @@ function channelTo(service: string): Client {
 function call(over: Client): Promise<string> {
   return new Promise((resolve, reject) => {
     const answered = (error: ServiceError | null, value?: Buffer) => (error ? reject(error) : resolve(String(value)));
-    const options = { deadline: Date.now() + 5_000 };
+    const options = { deadline: Date.now() + 30_000 };
     over.makeUnaryRequest(path, same, same, Buffer.alloc(0), new Metadata(), options, answered);
   });
 }

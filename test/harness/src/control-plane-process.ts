@@ -17,7 +17,7 @@ export interface ControlPlaneProcess extends AsyncDisposable {
 const main = fileURLToPath(new URL('../../../packages/control-plane/src/main.ts', import.meta.url));
 
 /** A process of Node on a machine that others use as well. */
-const startMs = 45_000;
+const startMs = 100_000;
 
 /** Starts a replica on a database that has an operator, and waits until it serves. */
 export async function startControlPlaneProcess(

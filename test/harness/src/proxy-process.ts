@@ -42,7 +42,7 @@ export interface ProxyProcess {
 const main = fileURLToPath(new URL('../../../packages/proxy/src/main.ts', import.meta.url));
 
 /** A machine that does other things too takes its time to start a process. */
-const startMs = 60_000;
+const startMs = 100_000;
 
 /** Starts it without waiting: see {@link proxyReady}. */
 export async function startProxyProcess(options: ProxyProcessOptions): Promise<ProxyProcess> {
