@@ -3,6 +3,7 @@ import {
   mcpRoute,
   policy,
   type ResourceFile,
+  startControlPlaneProcess,
   startRunPostgres,
   startSystem,
   type System,
@@ -52,10 +53,13 @@ const routes = 10_000;
 const swaps = 10;
 const resourcesPerApply = 2_500;
 
-/** Both need a control plane: it runs in this process, the node in one of its own. */
+/** Control plane and node are processes of their own, as they are anywhere else; the client is this one. */
 export async function measureConfiguration(): Promise<{ propagation: PropagationCost; swap: SwapCost }> {
   const postgres = await startRunPostgres();
   const system = await startSystem({ pgUrl: postgres.url, nodes: 0 });
+  await system.stopControlPlane();
+  const addresses = { api: new URL(system.apiUrl).host, discovery: system.discoveryAddress };
+  const controlPlane = await startControlPlaneProcess(system.databaseUrl, {}, addresses);
   const probe = await startProbe(system.nodeSettings());
   try {
     await system.apply([
@@ -68,6 +72,7 @@ export async function measureConfiguration(): Promise<{ propagation: Propagation
     return { propagation, swap: await measureSwap(system, probe) };
   } finally {
     await probe.process.stop();
+    await controlPlane.kill();
     await system.stop();
     await postgres.stop();
   }

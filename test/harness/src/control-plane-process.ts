@@ -19,18 +19,23 @@ const main = fileURLToPath(new URL('../../../packages/control-plane/src/main.ts'
 /** A process of Node on a machine that others use as well. */
 const startMs = 100_000;
 
-/** Starts a replica on a database that has an operator, and waits until it serves. */
+/**
+ * Starts a replica on a database that has an operator, and waits until it serves.
+ * @param addresses where, `host:port`; anywhere free without them.
+ */
 export async function startControlPlaneProcess(
   databaseUrl: string,
   env: Readonly<Record<string, string>> = {},
+  addresses?: { readonly api: string; readonly discovery: string },
 ): Promise<ControlPlaneProcess> {
-  const [apiPort, discoveryPort] = [await freePort(), await freePort()];
+  const api = addresses?.api ?? `127.0.0.1:${await freePort()}`;
+  const discovery = addresses?.discovery ?? `127.0.0.1:${await freePort()}`;
   const child = spawn(process.execPath, [main], {
     env: {
       ...nodeEnvironment(),
       DATABASE_URL: databaseUrl,
-      SIGNALBOX_API_LISTEN: `127.0.0.1:${apiPort}`,
-      SIGNALBOX_DISCOVERY_LISTEN: `127.0.0.1:${discoveryPort}`,
+      SIGNALBOX_API_LISTEN: api,
+      SIGNALBOX_DISCOVERY_LISTEN: discovery,
       SIGNALBOX_LOG_LEVEL: 'warn',
       ...env,
     },
@@ -39,7 +44,7 @@ export async function startControlPlaneProcess(
   let output = '';
   child.stderr.on('data', (chunk: Buffer) => void (output = (output + chunk.toString('utf8')).slice(-64_000)));
   const ended = once(child, 'exit');
-  const apiUrl = `http://127.0.0.1:${apiPort}`;
+  const apiUrl = `http://${api}`;
   const kill = async () => {
     child.kill('SIGKILL');
     await ended;
@@ -54,5 +59,5 @@ export async function startControlPlaneProcess(
     await kill();
     throw error;
   }
-  return { apiUrl, discoveryPort, kill, [Symbol.asyncDispose]: kill };
+  return { apiUrl, discoveryPort: Number(discovery.split(':').at(-1)), kill, [Symbol.asyncDispose]: kill };
 }
