@@ -49,7 +49,7 @@ export async function measureChanges(
     const dueMs = before.atMs + (n * 1_000) / perSecond;
     const waitMs = dueMs - nowMs();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    pending.push(commit(plane, scope(n), n));
+    pending.push(commit(plane, scope(n)));
   }
   const commits = (await Promise.all(pending)).filter((each) => each !== undefined);
   const deliveries = await fleet.ask<Deliveries>({ ask: 'deliveries', commits, withinMs: arriveWithinMs });
@@ -73,10 +73,10 @@ export async function idleCost({ pid }: MeasuredControlPlane): Promise<number> {
   return ((cpuUs(pid) - before) * 1_000) / idleMs;
 }
 
-/** Undefined: it was refused. */
-async function commit({ admin }: MeasuredControlPlane, scope: string, n: number): Promise<Commit | undefined> {
+/** Something that was never there before: what changes nothing is no revision, and nobody hears of it. Undefined: refused. */
+async function commit({ admin }: MeasuredControlPlane, scope: string): Promise<Commit | undefined> {
   const startedMs = nowMs();
-  const resources = [backend(scope, 'backend-0', `change-${n}`)];
+  const resources = [backend(scope, 'backend-0', `change-${startedMs}`)];
   try {
     const { revision } = await admin.config.apply({ scope, resources });
     return { scope, revision: Number(revision), startedMs, answeredMs: nowMs() };
