@@ -119,7 +119,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     handles: handleLimitsOf(settings),
     httpSseClients: settings.httpSseClients,
     federation: federationLimitsOf(settings),
-    toolSearch: toolSearchLimitsOf(settings),
+    toolSearch: toolSearchLimitsOf(settings, settings.slice),
     nodes: nodesLimitsOf(settings),
     rateLimitBuckets: settings.maxRateLimitBuckets,
     cardBytes: settings.maxCardBytes,

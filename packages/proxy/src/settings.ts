@@ -266,7 +266,7 @@ export const proxySettings = {
   slice: ms(
     'SIGNALBOX_PROXY_SLICE',
     1,
-    'Longest time that compiling tables and re-checking streams hold up requests at once.',
+    'Longest time that compiling tables, re-checking streams and reading lists for search hold up requests at once.',
   ),
   lastGoodRetry: ms(
     'SIGNALBOX_PROXY_LAST_GOOD_RETRY',

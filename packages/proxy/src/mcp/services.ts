@@ -141,7 +141,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     memberHealth: deps.memberHealth ?? new MemberHealth(deps, limits.federation, limits.backends),
     memberNames: new MemberNames(limits.backends, limits.toolsPerBackend),
     memberTools: new MemberTools(limits.toolSearch),
-    toolIndex: new ToolIndex(),
+    toolIndex: new ToolIndex(clock, limits.toolSearch.sliceMs),
     memberIds: new MemberIds(sessionKeys),
     hiddenNames: new HiddenNames(deps),
     listCursors: new ListCursors(sessionKeys, random),

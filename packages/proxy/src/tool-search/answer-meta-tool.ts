@@ -33,7 +33,7 @@ export async function answerMetaTool(call: Call): Promise<void> {
   const lists = asked.flatMap(({ state, tools }) => (tools ? [{ state, tools }] : []));
   const search: Search = { call, federation, lists, judge, missing };
   if (call.metaTool === 'describe_tool') describe(search);
-  else find(search);
+  else await find(search);
 }
 
 interface Search {
@@ -47,12 +47,13 @@ interface Search {
 /** Characters of a description that search answers: the rest is for `describe_tool`. */
 const summaryLength = 300;
 
-function find(search: Search): void {
+async function find(search: Search): Promise<void> {
   const { call, federation, missing } = search;
   const { query, limit } = argumentsOf(call);
   if (query !== undefined && typeof query !== 'string')
     return respondWithText(call, 'query must be a text', { isError: true });
-  const visible = visibleTools(search);
+  const visible = await visibleTools(search);
+  if (call.ended) return;
   const ranked =
     query === undefined || query.trim() === ''
       ? [...visible.keys()]
@@ -70,13 +71,15 @@ function find(search: Search): void {
   respondWithText(call, JSON.stringify(answer));
 }
 
-function visibleTools({ call, federation, lists, judge }: Search): readonly IndexedTool[] {
-  return lists
-    .flatMap(({ state: { member }, tools }) => call.services.toolIndex.of(federation, member, tools, { list, judge }))
-    .filter(({ member, own, document: { name } }) => {
-      if (member.prefix === '' && federation.unprefixed.length > 1 && !judge.owns(member, name)) return false;
-      return judge.allowed({ kind: 'tool', name }, { member, subject: { kind: 'tool', name: own } });
-    });
+async function visibleTools({ call, federation, lists, judge }: Search): Promise<readonly IndexedTool[]> {
+  const { toolIndex } = call.services;
+  const indexed = await Promise.all(
+    lists.map(({ state: { member }, tools }) => toolIndex.of(federation, member, tools, { list, judge })),
+  );
+  return indexed.flat().filter(({ member, own, document: { name } }) => {
+    if (member.prefix === '' && federation.unprefixed.length > 1 && !judge.owns(member, name)) return false;
+    return judge.allowed({ kind: 'tool', name }, { member, subject: { kind: 'tool', name: own } });
+  });
 }
 
 function summaryOf({ document: { name }, title, description }: IndexedTool) {

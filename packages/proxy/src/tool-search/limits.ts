@@ -8,6 +8,8 @@ export interface ToolSearchLimits {
   readonly lists: number;
   /** Bytes of these together. */
   readonly listBytes: number;
+  /** How long reading a list for search may hold up requests at once. */
+  readonly sliceMs: number;
 }
 
 export const defaultToolSearchLimits: ToolSearchLimits = Object.freeze({
@@ -15,4 +17,5 @@ export const defaultToolSearchLimits: ToolSearchLimits = Object.freeze({
   listPages: 100,
   lists: 1_000,
   listBytes: 134_217_728,
+  sliceMs: 1,
 });

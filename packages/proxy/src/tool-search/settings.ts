@@ -30,11 +30,12 @@ export const toolSearchSettings = {
   ),
 } as const;
 
-export function toolSearchLimitsOf(settings: Settings<typeof toolSearchSettings>): ToolSearchLimits {
+export function toolSearchLimitsOf(settings: Settings<typeof toolSearchSettings>, sliceMs: number): ToolSearchLimits {
   return {
     listMs: settings.toolSearchAge,
     listPages: settings.maxToolSearchPages,
     lists: settings.maxToolSearchLists,
     listBytes: settings.maxToolSearchBytes,
+    sliceMs,
   };
 }
