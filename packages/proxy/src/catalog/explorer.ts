@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { status } from '@grpc/grpc-js';
 import { backendOf } from '@signalbox/config';
 import {
   type ClaimBackendsRequest,
@@ -11,6 +10,7 @@ import {
   ReportCatalogRequestSchema,
 } from '@signalbox/proto/signalbox/node/v1/catalog_service_pb.ts';
 import type { Clock, Counter, Logger, Metrics, Random } from '@signalbox/runtime';
+import { isUnimplemented } from '../discovery/unimplemented.ts';
 import { placeOf } from '../mcp/endpoint.ts';
 import { EraProbe } from '../mcp/era-probe.ts';
 import type { RequestLimits } from '../mcp/request-limits.ts';
@@ -154,8 +154,4 @@ function contentsOf({ era, protocolVersion, descriptors }: Exploration & { reado
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-function isUnimplemented(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === status.UNIMPLEMENTED;
 }

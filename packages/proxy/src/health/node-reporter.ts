@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { status } from '@grpc/grpc-js';
 import {
   type ReportHealthRequest,
   ReportHealthRequestSchema,
@@ -7,6 +6,7 @@ import {
 } from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import type { Clock, Counter, Logger, Metrics, Random } from '@signalbox/runtime';
 
+import { isUnimplemented } from '../discovery/unimplemented.ts';
 import type { OutcomeCounter, OutcomeCounts } from './outcome-counts.ts';
 
 export interface NodeReporterOptions {
@@ -81,10 +81,6 @@ export class NodeReporter {
       return undefined;
     }
   }
-}
-
-function isUnimplemented(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === status.UNIMPLEMENTED;
 }
 
 function tenantReport({ tenant, revision, requests, denials, upstreamErrors, latency }: OutcomeCounts) {
