@@ -64,9 +64,9 @@ export class AnswerRewriter {
     return this.#id.end - this.#id.start - this.upstreamId.length;
   }
 
-  /** The bytes with the client's id in place of the minted one. */
-  restoreId(bytes: Buffer, at: Span): Buffer {
-    return spliceBytes(bytes, at, { source: this.#request, from: this.#id });
+  /** The bytes with the client's id in place of the minted one, written into `memory` if it has room. */
+  restoreId(bytes: Buffer, at: Span, memory?: Buffer): Buffer {
+    return spliceBytes(bytes, at, { source: this.#request, from: this.#id }, memory);
   }
 
   /**

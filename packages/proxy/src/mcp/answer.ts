@@ -77,9 +77,10 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
   }
 
   onData(chunk: Buffer, lent: boolean): boolean {
+    if (this.#pass) return this.#pass.push(chunk, lent);
     if (lent && this.#rewriteWhole(chunk)) return false;
+    if (this.#passesAtOnce(chunk)) return this.#beginPass().push(chunk, lent);
     const kept = lent ? Buffer.from(chunk) : chunk;
-    if (this.#pass) return this.#pass.push(kept);
     if (this.#events) this.#events.push(kept);
     else if (this.#initialize) this.#initialize.push(kept);
     else if (!this.#call.ended) this.#hold(kept);
@@ -167,13 +168,22 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#heldBytes += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
     const isLarge = this.#heldBytes > wholeAnswerBytes && this.#head?.status === 200;
-    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass();
+    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass().push(this.#takeHeld(), false);
     else if (this.#heldBytes > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 
-  #beginPass(): void {
-    const begun = { first: this.#takeHeld(), contentLength: this.#head?.contentLength };
-    this.#pass = new PassThrough(this.#call, this.#rewriter, this.upstream, begun);
+  /** A large answer, by its announced length, of which enough has come to see its id, goes on from its first piece. */
+  #passesAtOnce(first: Buffer): boolean {
+    const { contentLength = 0, status } = this.#head as UpstreamHead;
+    if (contentLength <= this.#call.services.limits.wholeAnswerBytes || status !== 200 || this.#heldBytes > 0)
+      return false;
+    if (this.#events || this.#initialize || this.#call.ended) return false;
+    return first.length >= this.#rewriter.upstreamId.length + idRoom && this.#rewriter.mayPass(first);
+  }
+
+  #beginPass(): PassThrough {
+    this.#pass = new PassThrough(this.#call, this.#rewriter, this.upstream, this.#head?.contentLength);
+    return this.#pass;
   }
 
   #takeHeld(): Buffer {
@@ -235,6 +245,9 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
 function isWithdrawn(refusal: Refusal): boolean {
   return refusal === refusals.permissionWithdrawn || refusal === refusals.credentialWithdrawn;
 }
+
+/** Bytes in front of an id at the head of an answer, and some. */
+const idRoom = 128;
 
 /** Answers up to this size, in bytes, are cheaper in memory of their own. */
 const smallBytes = 4_096;
