@@ -1,5 +1,6 @@
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { Span } from '../json/message.ts';
+import type { PieceRewriter } from '../json/string-rewriter.ts';
 import { findAnswerId } from './answer-id.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -19,6 +20,10 @@ export interface MemberRewrite {
   touches(bytes: Buffer): boolean;
   /** Changes of a whole answer, in no order; undefined when it is not a strict JSON-RPC answer. */
   edits(answer: Buffer): readonly Edit[] | undefined;
+  /** Whether a large answer may go on in pieces, by how it begins. */
+  mayPass(first: Buffer): boolean;
+  /** Makes the changes in an answer that goes on in pieces; without it there are none. */
+  pieces?(): PieceRewriter | undefined;
   /** Events keep their ids, and those that it does not touch stay as they came. */
   readonly keepsEvents?: boolean;
   /** Id of an event, as the client sees it. */
@@ -64,9 +69,14 @@ export class AnswerRewriter {
     return this.#id.end - this.#id.start - this.upstreamId.length;
   }
 
-  /** The bytes with the client's id in place of the minted one, written into `memory` if it has room. */
-  restoreId(bytes: Buffer, at: Span, memory?: Buffer): Buffer {
-    return spliceBytes(bytes, at, { source: this.#request, from: this.#id }, memory);
+  /** Raw JSON of the client's id, in bytes that do not change. */
+  get clientIdBytes(): Buffer {
+    return this.#request.subarray(this.#id.start, this.#id.end);
+  }
+
+  /** The bytes with the client's id in place of the minted one. */
+  restoreId(bytes: Buffer, at: Span): Buffer {
+    return spliceBytes(bytes, at, { source: this.#request, from: this.#id });
   }
 
   /**
@@ -115,9 +125,9 @@ export class AnswerRewriter {
     return this.member !== undefined && (this.member.keepsEvents !== true || this.member.touches(raw));
   }
 
-  /** Whether a large answer may go on unread, by how it begins. */
+  /** Whether a large answer may go on in pieces, by how it begins. */
   mayPass(first: Buffer): boolean {
-    return !this.inspects && !this.#changes(first);
+    return !this.inspects && this.member?.mayPass(first) !== false;
   }
 
   #rewriteOfMember(body: Buffer, id: Span, member: MemberRewrite): Rewritten | undefined {
