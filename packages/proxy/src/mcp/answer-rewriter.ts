@@ -97,6 +97,9 @@ export class AnswerRewriter {
     if (!this.inspects) return { bytes: this.restoreId(body, id), version: undefined };
     const inspected = inspectResult(this.#call, standing, body);
     if (!inspected) return undefined;
+    if (inspected.isPlainList) {
+      this.#call.services.listMemory.remember({ call: this.#call, standing }, body, id, inspected.edits);
+    }
     const edits = [...inspected.edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
     return { bytes: splice(body, edits), version: inspected.version };
   }

@@ -10,6 +10,7 @@ import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
 import { answerInitialize, InitializeEvents } from './initialize.ts';
+import type { ExpectedList } from './list-memory.ts';
 import { PassThrough } from './pass-through.ts';
 import { recheck } from './recheck.ts';
 import { type ListenFilter, ListenRole } from './subscriptions-listen.ts';
@@ -39,6 +40,8 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
   #isOver = false;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
+  /** A list that was seen before: what came so far is the same. */
+  #expected: ExpectedList | undefined;
   /** Memory that it was written into, to be used again. */
   #memory: Buffer | undefined;
   #pass: PassThrough | undefined;
@@ -71,12 +74,13 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#head = head;
     if (this.#call.ended || head.status !== 200) return;
     const type = head.header('content-type') ?? '';
-    if (type.startsWith('application/json')) return;
+    if (type.startsWith('application/json')) return this.#expectList();
     if (type.startsWith('text/event-stream')) this.#openEvents(head);
     else this.#giveUp(refusals.upstreamInvalid);
   }
 
   onData(chunk: Buffer, lent: boolean): boolean {
+    if (this.#expected && this.#isExpected(this.#expected, chunk)) return true;
     if (this.#pass) return this.#pass.push(chunk, lent);
     if (lent && this.#rewriteWhole(chunk)) return false;
     if (this.#passesAtOnce(chunk)) return this.#beginPass().push(chunk, lent);
@@ -93,6 +97,7 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
     else if (this.#rewritten) this.#sendWhole(this.#rewritten);
+    else if (this.#expected) this.#finishExpected(this.#expected);
     else if (this.#initialize?.answered === true) return;
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
@@ -155,6 +160,31 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     if (chunk.length > smallBytes) this.#memory = this.#call.services.answerBuffers.take();
     this.#rewritten = this.#rewriter.rewriteId(chunk, this.#memory);
     return this.#rewritten !== undefined;
+  }
+
+  #expectList(): void {
+    const call = this.#call;
+    if (call.rule?.list === undefined) return;
+    this.#expected = call.services.listMemory.expect(call, this.#standing, this.upstreamId);
+  }
+
+  #isExpected(expected: ExpectedList, chunk: Buffer): boolean {
+    if (expected.push(chunk)) return true;
+    this.#expected = undefined;
+    this.#hold(expected.received);
+    return false;
+  }
+
+  #finishExpected(expected: ExpectedList): void {
+    const call = this.#call;
+    if (!expected.isWhole(this.#standing)) return this.#finishHeld(expected.received);
+    const { before, behind } = expected.shown;
+    const id = this.#rewriter.clientIdBytes;
+    const writer = call.stream(200, jsonHeaders, before.length + id.length + behind.length);
+    // What is long is written as it is: it is remembered, and never changes.
+    writer.write(before.length < behind.length ? Buffer.concat([before, id]) : before);
+    writer.end(before.length < behind.length ? behind : Buffer.concat([id, behind]));
+    call.end('');
   }
 
   #sendWhole(answer: Buffer): void {

@@ -16,7 +16,7 @@ import { type AnswerMemory, answerWith } from '../answer-memory.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { questionId } from './handed-answer.ts';
 import type { BridgedSession, ClientFacts } from './session.ts';
-import { eventType, headOf, jsonType } from '../local-answer.ts';
+import { eventType, headOf } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { needsTasks, type TaskListener, TaskWait, withTasks } from './task-wait.ts';
 import { legacyEdits, resultKind } from './to-legacy.ts';
