@@ -2,6 +2,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:http2';
 import type { Readable } from 'node:stream';
 import {
+  federatedRoute,
   gateway,
   jsonAnswer,
   mcpRoute,
@@ -54,10 +55,11 @@ const beyondSockets: [number, readonly string[]] = [24_000_000, ['a', 'h']];
 
 // Answers travel in memory that is used again: no client may ever see the bytes of another, however late it reads.
 describe.each([
-  ['HTTP/1.1', send, [...small, beyondSockets]],
+  ['HTTP/1.1', send, [...small, beyondSockets], { route: 'raw', tool: 'large' }],
+  ['HTTP/1.1, at a member of a virtual server,', send, [small.at(-1)!], { route: 'all', tool: 'one__large' }],
   // What the window of a stream does not let pass is held.
-  ['HTTP/2', sendHttp2, small],
-] as const)('clients of %s that read late', (_protocol, sendRequest, sizes) => {
+  ['HTTP/2', sendHttp2, small, { route: 'raw', tool: 'large' }],
+] as const)('clients of %s that read late', (_protocol, sendRequest, sizes, { route, tool }) => {
   let upstream: RawUpstream;
   let system: System;
 
@@ -73,7 +75,11 @@ describe.each([
     });
     const settings = { SIGNALBOX_PROXY_HTTP2: 'always' };
     system = await startSystem({ pgUrl: inject('pgUrl'), settings });
-    await system.apply([gateway(), tenant(), ...mcpRoute({ name: 'raw', url: upstream.url, keys, rules: ['true'] })]);
+    const backends = { one: upstream.url, two: upstream.url };
+    await system.apply([
+      ...[gateway(), tenant(), ...mcpRoute({ name: 'raw', url: upstream.url, keys, rules: ['true'] })],
+      ...federatedRoute({ name: 'all', backends, keys, rules: ['true'] }),
+    ]);
   });
 
   afterAll(async () => {
@@ -84,7 +90,7 @@ describe.each([
   /** Sends a call; nothing of the body is read until `read` is called. */
   async function begin(id: number, letter: string, size: number): Promise<{ read(): Promise<string> }> {
     const params = {
-      ...{ name: 'large', arguments: { letter, size } },
+      ...{ name: tool, arguments: { letter, size } },
       _meta: {
         'io.modelcontextprotocol/protocolVersion': modernVersion,
         'io.modelcontextprotocol/clientCapabilities': {},
@@ -93,10 +99,10 @@ describe.each([
     const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params });
     const headers = {
       ...{ 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
-      ...{ 'mcp-protocol-version': modernVersion, 'mcp-method': 'tools/call', 'mcp-name': 'large' },
+      ...{ 'mcp-protocol-version': modernVersion, 'mcp-method': 'tools/call', 'mcp-name': tool },
       ...{ authorization: 'Bearer alice-key', 'content-length': Buffer.byteLength(body) },
     };
-    const response = await sendRequest(system.endpoint('acme', 'raw'), headers, body);
+    const response = await sendRequest(system.endpoint('acme', route), headers, body);
     return {
       read: () => {
         const chunks: Buffer[] = [];
