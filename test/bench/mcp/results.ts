@@ -86,8 +86,8 @@ function aims({ costs, sessions }: Results): readonly Aim[] {
     {
       title: `tools/list of ${listedTools} tools`,
       aim: '≥ 2,000/s',
-      measured: costs.get(`list/${list.title}`)?.callsPerSecond,
-      text: (measured) => `${measured.toFixed(0)}/s`,
+      measured: 1e6 / (cpu('list', list) ?? Number.NaN) || undefined,
+      text: (measured) => `${measured.toFixed(0)}/s of a full core`,
       met: (measured) => measured >= 2_000,
     },
     {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage } from '../../json/message.ts';
 import { scanBody } from '../../json/scan.ts';
@@ -54,7 +54,7 @@ export class LegacySessions {
   shared(place: SessionPlace): LegacySession | Promise<LegacySession | UpstreamError> {
     const { origin, target, poolKey } = place.request;
     const parts = [poolKey, origin, target, place.caller, place.claims.capabilities, place.claims.clientInfo];
-    const key = createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+    const key = hash('sha256', JSON.stringify(parts), 'base64url');
     const pooled = this.#pool.get(key) ?? this.#add(key, place);
     pooled.usedAtMs = this.#context.clock.monotonic();
     if (pooled.session) return pooled.session;
