@@ -41,6 +41,7 @@ import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
+import { MemberReports } from './federation/member-reports.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
@@ -186,6 +187,7 @@ interface Serving {
   readonly listeners: Listeners;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
+  readonly members: MemberReports;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -200,8 +202,12 @@ function servingOf(kit: Kit): Serving {
   const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
   const limits = { http1: http1ClientLimitsOf(settings), http2: http2ClientLimitsOf(settings) };
   const upstream = new HttpClient({ ...limits, clock, metrics, certificates });
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const members = new MemberReports({ health: memberHealth, tables: current, clock, metrics });
   const retention = new UpstreamRetention({
     upstream,
+    health: memberHealth,
     delayMs: retentionDelayMs,
     sliceMs: settings.slice,
     clock,
@@ -209,8 +215,6 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const { federation, backends } = requestLimitsOf(settings);
-  const memberHealth = new MemberHealth(kit, federation, backends);
   const shared = { tables: current, streams, upstream, demand, memberHealth };
   const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
   current.observe({
@@ -222,7 +226,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
+  return { current, streams, listeners, upstream, memberHealth, members, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -292,7 +296,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
-    members: () => serving.memberHealth.reports(),
+    members: () => serving.members.list(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,
@@ -306,14 +310,14 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(
   kit: Kit,
-  { current, demand, upstream }: Serving,
+  { current, ...serving }: Serving,
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
-  return controlPlaneSource(kit, { activation, slice, demand, upstream });
+  return controlPlaneSource(kit, { activation, slice, ...serving });
 }
 
 function fileSource(
@@ -340,7 +344,10 @@ function fileSource(
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(
   kit: Kit,
-  parts: Pick<Serving, 'demand' | 'upstream'> & { readonly activation: Activation; readonly slice: TimeSlice },
+  parts: Pick<Serving, 'demand' | 'upstream' | 'memberHealth' | 'members'> & {
+    readonly activation: Activation;
+    readonly slice: TimeSlice;
+  },
 ): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
@@ -360,7 +367,7 @@ function controlPlaneSource(
       connection = opened;
       await subscriber.restore(await lastGood.load());
       await opened.start();
-      reporter = reporterOf(kit, opened);
+      reporter = reporterOf(kit, opened, parts);
       reporter.start();
       explorer = settings.catalog ? explorerOf(kit, opened, parts.upstream) : undefined;
       explorer?.start();
@@ -375,17 +382,21 @@ function controlPlaneSource(
   };
 }
 
-function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter {
+function reporterOf(
+  kit: Kit,
+  connection: ControlPlaneConnection,
+  { memberHealth, members }: Pick<Serving, 'memberHealth' | 'members'>,
+): NodeReporter {
   const { settings, nodeId: node, recorder: counter } = kit;
-  const { gateway, reportMs: intervalMs } = settings;
-  return new NodeReporter({
+  const { gateway, reportMs: intervalMs, reportMembers: maxMembers } = settings;
+  const reporter = new NodeReporter({
     ...kit,
-    counter,
-    node,
-    gateway,
-    intervalMs,
+    ...{ counter, node, gateway, intervalMs, maxMembers },
+    members: () => members.list(),
     send: (request) => connection.report(request),
   });
+  memberHealth.onChange(() => reporter.soon());
+  return reporter;
 }
 
 function explorerOf(kit: Kit, controlPlane: ControlPlaneConnection, upstream: Upstream): CatalogExplorer {

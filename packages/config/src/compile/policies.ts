@@ -2,7 +2,12 @@ import type { PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_p
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
 import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
-import { compileRulesSteps, type ExpressionMemo, makeAuthorizationTable } from '../policy/compile-rules.ts';
+import {
+  compileRulesSteps,
+  type ExpressionMemo,
+  makeAuthorizationTable,
+  quarantineRule,
+} from '../policy/compile-rules.ts';
 import { compileBounds, compileLimits, tightest } from '../policy/compile-limits.ts';
 import { type CallBounds, type LimitEntry, noBounds } from '../policy/limits.ts';
 import { type Problem, ProblemList } from '../problem.ts';
@@ -20,6 +25,8 @@ export interface CompiledPolicy {
   /** Undefined when any number of calls may come. */
   readonly limits: LimitEntry | undefined;
   readonly bounds: CallBounds;
+  /** Denies everything of the backend that the policy is on; undefined: none. */
+  readonly quarantine: CompiledRule | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -57,6 +64,7 @@ function* compilePolicySteps(
     rules,
     limits: message.limits && compileLimits(scope, name, message.limits),
     bounds: message.limits ? compileBounds(name, message.limits) : noBounds,
+    quarantine: message.quarantine && quarantineRule(name),
     problems: found.problems,
   };
 }
@@ -183,7 +191,10 @@ function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicie
   return Object.freeze({
     key,
     authentication: authentication ?? nobody,
-    authorization: makeAuthorizationTable(policies.flatMap((policy) => policy.rules)),
+    authorization: makeAuthorizationTable(
+      policies.flatMap((policy) => policy.rules),
+      policies.find((policy) => policy.quarantine !== undefined)?.quarantine,
+    ),
     limits: Object.freeze(policies.flatMap((policy) => policy.limits ?? [])),
     bounds: tightest(policies.map((policy) => policy.bounds)),
   });

@@ -9,6 +9,8 @@ import type { RuleIndex } from './rule-index.ts';
 export interface AuthorizationTable {
   readonly digest: string;
   readonly rules: readonly CompiledRule[];
+  /** What everything is answered with, whatever the rules say; undefined: the rules decide. */
+  readonly quarantine: Decision | undefined;
   /** Some rule reads the arguments of a call: only then are they parsed. */
   readonly readsArgs: boolean;
   /** Finds the rules that may match a subject, without looking at all. */

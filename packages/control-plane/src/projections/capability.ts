@@ -36,6 +36,7 @@ export type Probe =
       readonly toolSearch?: object;
       /** Of its policy. */
       readonly limits?: object;
+      readonly quarantined?: boolean;
       /** Empty: mcp. */
       readonly protocol?: 'http' | 'grpc' | 'a2a';
       /** More of the spec of the route, and of a backend that is not of MCP. */

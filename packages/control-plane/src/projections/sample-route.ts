@@ -12,6 +12,8 @@ export interface SampleRoute {
   readonly conflicts?: string;
   readonly toolSearch?: object;
   readonly limits?: object;
+  /** The backend `sample` is in quarantine. */
+  readonly quarantined?: boolean;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
   /** More of the spec of the route, and of a backend that is not of MCP. */
@@ -47,13 +49,19 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
   };
   const resources = [...(sample.protocol === undefined ? mcpResources(sample) : forwardResources(sample))];
   const { table, problems } = compileTenant(
-    makeSnapshot('acme', 1n, [...resources, stored('Policy', 'acme', 'sample', policy)]),
+    makeSnapshot('acme', 1n, [
+      ...resources,
+      stored('Policy', 'acme', 'sample', policy),
+      ...(sample.quarantined === true ? [stored('Policy', 'acme', 'quarantine', quarantine)] : []),
+    ]),
     operator.table,
   );
   const route = table?.routes.get('sample');
   if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
   return route;
 }
+
+const quarantine = { target: { backend: 'sample' }, quarantine: { reason: 'a sample' } };
 
 function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {
   const { conflicts, toolSearch, route } = more;

@@ -71,7 +71,18 @@ const table: RoutingTable = {
     tenants: new Map([['acme', { name: 'acme', pathPrefixes: ['/acme'] }]]),
     ownerOf: () => undefined,
   },
-  tenants: new Map([['acme', { tenant: 'acme', revision: 7n, hash: 'set', routes: new Map([['assistant', route]]) }]]),
+  tenants: new Map([
+    [
+      'acme',
+      {
+        tenant: 'acme',
+        revision: 7n,
+        hash: 'set',
+        routes: new Map([['assistant', route]]),
+        quarantined: new Set<string>(),
+      },
+    ],
+  ]),
   match: () => undefined,
 };
 

@@ -11,7 +11,7 @@ import { ChangeDebounce, type ChangeKind, changeKinds } from './change-debounce.
 import { callEventId, readEventId, sharedEventId } from './event-ids.ts';
 import { federatedSession } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
-import { MemberFeed } from './member-feed.ts';
+import { isHeard, MemberFeed } from './member-feed.ts';
 import type { MemberSession } from './member-session.ts';
 import { noteListChanged } from './list-changed.ts';
 
@@ -104,7 +104,7 @@ export class FederatedStream implements StreamRole {
   }
 
   #openFeeds(): void {
-    const { members } = this.#standing.route;
+    const members = this.#standing.route.members.filter(isHeard);
     for (const [key, { backend, feed }] of this.#feeds) {
       if (members.some(({ member }) => member.key === key && member.backend.key === backend)) continue;
       feed.stop();
