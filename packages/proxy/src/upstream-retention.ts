@@ -1,6 +1,6 @@
 import type { BackendEntry, RouteEntry, RoutingTable } from '@signalbox/config';
 import type { Clock, Logger } from '@signalbox/runtime';
-import type { TableObserver } from './table/current-table.ts';
+import type { TableObserver } from './table/admission.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import type { Upstream } from './upstream/upstream.ts';
 

@@ -79,6 +79,11 @@ const groups: readonly Group[] = [
         summary: 'keep a backend away from everybody, and release it',
         load: async () => (await import('./commands/quarantine.ts')).quarantineCommand,
       },
+      {
+        name: 'revoke',
+        summary: 'refuse tokens of callers that have not expired',
+        load: async () => (await import('./commands/revoke.ts')).revokeCommand,
+      },
     ],
   },
   {

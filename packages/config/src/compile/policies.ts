@@ -9,6 +9,7 @@ import {
   quarantineRule,
 } from '../policy/compile-rules.ts';
 import { compileBounds, compileLimits, tightest } from '../policy/compile-limits.ts';
+import { compileRevocation, type RevocationEntry, withRevocations } from '../policy/revocations.ts';
 import { type CallBounds, type LimitEntry, noBounds } from '../policy/limits.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { stepSize } from '../steps.ts';
@@ -25,6 +26,7 @@ export interface CompiledPolicy {
   /** Undefined when any number of calls may come. */
   readonly limits: LimitEntry | undefined;
   readonly bounds: CallBounds;
+  readonly revocations: readonly RevocationEntry[];
   /** Denies everything of the backend that the policy is on; undefined: none. */
   readonly quarantine: CompiledRule | undefined;
   readonly problems: readonly Problem[];
@@ -64,6 +66,7 @@ function* compilePolicySteps(
     rules,
     limits: message.limits && compileLimits(scope, name, message.limits),
     bounds: message.limits ? compileBounds(name, message.limits) : noBounds,
+    revocations: message.revocations.map(compileRevocation),
     quarantine: message.quarantine && quarantineRule(name),
     problems: found.problems,
   };
@@ -190,7 +193,10 @@ function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicie
   const authentication = policies.findLast((policy) => policy.authentication !== undefined)?.authentication;
   return Object.freeze({
     key,
-    authentication: authentication ?? nobody,
+    authentication: withRevocations(
+      authentication ?? nobody,
+      policies.flatMap((policy) => policy.revocations),
+    ),
     authorization: makeAuthorizationTable(
       policies.flatMap((policy) => policy.rules),
       policies.find((policy) => policy.quarantine !== undefined)?.quarantine,

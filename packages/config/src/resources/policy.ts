@@ -8,6 +8,7 @@ import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
 import { checkLimits } from './limits.ts';
 import { nameFault, textFault } from './name.ts';
+import { checkRevocations } from './revocation.ts';
 import { checkRollout } from './rollout.ts';
 
 const limits = { rules: 500, reason: 256 };
@@ -23,14 +24,15 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
   if (policy.limits !== undefined) checkLimits(policy.limits, found);
   if (policy.quarantine !== undefined) checkQuarantine(policy, policy.quarantine, found);
+  checkRevocations(policy.revocations, found);
+  if (policy.revocations.length > 0 && policy.target?.kind.case !== 'tenant') {
+    found.error('invalid-value', 'spec.revocations', 'goes with the target tenant: {} only');
+  }
   if (policy.rollout !== undefined) checkTenantRollout(policy, policy.rollout, found);
-  const { authentication, limits: allowances, quarantine, rollout } = policy;
-  if (!authentication && !allowances && !quarantine && !rollout && rules.length === 0) {
-    found.warn(
-      'missing-field',
-      'spec',
-      'has no effect: add authentication, authorization, limits, quarantine or rollout',
-    );
+  const { authentication, limits: allowances, quarantine, revocations, rollout } = policy;
+  if (!authentication && !allowances && !quarantine && !rollout && rules.length + revocations.length === 0) {
+    const parts = 'authentication, authorization, limits, quarantine, revocations or rollout';
+    found.warn('missing-field', 'spec', `has no effect: add ${parts}`);
   }
 }
 

@@ -37,6 +37,7 @@ export type Probe =
       /** Of its policy. */
       readonly limits?: object;
       readonly quarantined?: boolean;
+      readonly revocations?: readonly object[];
       /** Empty: mcp. */
       readonly protocol?: 'http' | 'grpc' | 'a2a';
       /** More of the spec of the route, and of a backend that is not of MCP. */

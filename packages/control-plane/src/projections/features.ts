@@ -57,6 +57,10 @@ export const features: readonly Feature[] = [
     probe: { kind: 'route', authentication: { jwt: [jwt({ inline: sampleKeySet })] } },
   },
   {
+    name: 'JWT, revoked ones are refused',
+    probe: { kind: 'route', revocations: [{ subjects: ['a'] }] },
+  },
+  {
     name: 'API keys',
     probe: { kind: 'route', authentication: { apiKeys: [{ subject: 'a', sha256: 'a'.repeat(64) }] } },
   },

@@ -12,6 +12,8 @@ export interface SampleRoute {
   readonly conflicts?: string;
   readonly toolSearch?: object;
   readonly limits?: object;
+  /** Tokens are revoked. */
+  readonly revocations?: readonly object[];
   /** The backend `sample` is in quarantine. */
   readonly quarantined?: boolean;
   /** Empty: mcp. */
@@ -46,6 +48,7 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
     authentication: authentication ?? anyone,
     authorization: authorization ?? [{ effect: 'ALLOW', when: 'true' }],
     ...(limits && { limits }),
+    ...(sample.revocations && { revocations: sample.revocations }),
   };
   const resources = [...(sample.protocol === undefined ? mcpResources(sample) : forwardResources(sample))];
   const { table, problems } = compileTenant(

@@ -33,6 +33,7 @@ const route: RouteEntry = {
   authentication: {
     source: 'policy/open',
     digest: 'd2',
+    revocations: null,
     apiKeys: new Map([['5e884898hidden', { subject: 'robot', groups: ['ops'] }]]),
     jwt: new Map([
       [

@@ -4,6 +4,7 @@ import { Call } from '../mcp/call.ts';
 import { endings } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
 import { endIdleSessions } from '../mcp/idle-sessions.ts';
+import { endWithdrawnSessions } from '../mcp/withdrawn-sessions.ts';
 import { createServices, type RequestPathDeps } from '../mcp/services.ts';
 import { admit } from './admit.ts';
 import { admitSession } from './admit-session.ts';
@@ -46,6 +47,7 @@ export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange
   const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
   const serve = createForwarder(services);
   endIdleSessions(services);
+  endWithdrawnSessions(services);
   return (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0);
 }
 

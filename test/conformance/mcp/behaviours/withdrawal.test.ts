@@ -2,9 +2,11 @@ import {
   federatedRoute,
   finalMessage,
   gateway,
+  type JwtIssuer,
   type MemberServer,
   RawMcpClient,
   type ResourceFile,
+  startJwtIssuer,
   startMemberServer,
   startSystem,
   type System,
@@ -24,6 +26,7 @@ describe('what is withdrawn', () => {
   beforeAll(async () => {
     system = await startSystem({
       pgUrl: inject('pgUrl'),
+      nodes: 2,
       controlPlane: { SIGNALBOX_NODE_REPORT_IDLE: '200' },
       settings: {
         SIGNALBOX_PROXY_FAN_OUT_TIMEOUT: '1000',
@@ -67,6 +70,72 @@ describe('what is withdrawn', () => {
     expect((await held).message).toMatchObject({ id: 1, error: { code: -32000, data: { reason: 'revoked' } } });
     await one.requests.first('the cancellation', ({ rpcMethod }) => rpcMethod === 'notifications/cancelled');
     expect(await client.call('one__search')).toHaveProperty('result');
+  });
+
+  describe('a token that is revoked', () => {
+    let issuer: JwtIssuer;
+
+    beforeAll(async () => {
+      issuer = await startJwtIssuer();
+    });
+
+    afterAll(() => issuer.stop());
+
+    const connectWith = async (token: string, node = 0): Promise<RawMcpClient> => {
+      const client = new RawMcpClient({ url: system.endpoint('acme', 'all', node), token });
+      clients.push(client);
+      expect((await client.initialize()).status).toBe(200);
+      return client;
+    };
+    const revoke = (revocation: ResourceFile) =>
+      system.apply([resource('Policy', 'revoked', { target: { tenant: {} }, revocations: [revocation] })]);
+    const lift = () => system.remove('acme', [['Policy', 'revoked']]);
+    const presentToTokens = () =>
+      system.apply(
+        federatedRoute({ name: 'all', backends: { one: one.url, two: two.url }, jwt: issuer, rules: ['true'] }),
+      );
+
+    it('60. is refused by every node, what is open with it ends with the reason, and others of its subject go on.', async () => {
+      await presentToTokens();
+      const token = await issuer.token('alice', { claims: { jti: 't-1' } });
+      const other = await connectWith(await issuer.token('alice', { claims: { jti: 't-2' } }));
+      const client = await connectWith(token);
+      const elsewhere = await connectWith(token, 1);
+      const streams = await Promise.all([client.get(), elsewhere.get(), other.get()]);
+      const held = client.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'one__hold' } });
+      await one.held.atLeast(1);
+      await revoke({ tokenIds: ['t-1'], reason: 'it was in a log file' });
+      expect((await held).message).toMatchObject({ id: 1, error: { data: { reason: 'revoked' } } });
+      expect([await streams[0].stream?.ended, await streams[1].stream?.ended]).toEqual(['end', 'end']);
+      expect([(await client.rpc('ping')).status, (await elsewhere.rpc('ping')).status]).toEqual([401, 401]);
+      expect(await other.call('one__search')).toHaveProperty('result');
+      expect(streams[2].stream?.isOver()).toBe(false);
+      await lift();
+      expect(await client.call('one__search')).toHaveProperty('result');
+    });
+
+    it('3. takes the sessions of its subject along, here and at the members, when no token of it is accepted.', async () => {
+      await presentToTokens();
+      const bob = await connectWith(await issuer.token('bob'));
+      const before = two.sessions().length;
+      await connectWith(await issuer.token('alice'));
+      expect(two.sessions()).toHaveLength(before + 1);
+      await revoke({ issuer: issuer.issuer, subjects: ['alice'] });
+      await untilTrue('the end of her session', () => two.sessions().length === before);
+      expect(await bob.call('two__search')).toHaveProperty('result');
+      await lift();
+    });
+
+    it('60. may be one that was issued before: new ones of the subject are accepted.', async () => {
+      await presentToTokens();
+      const [early, late] = [-10, 10].map((seconds) => Math.floor(Date.now() / 1_000) + seconds);
+      const old = await connectWith(await issuer.token('alice'));
+      await revoke({ subjects: ['alice'], issuedBefore: new Date(Number(late) * 1_000).toISOString() });
+      expect((await old.rpc('ping')).status).toBe(401);
+      await revoke({ subjects: ['alice'], issuedBefore: new Date(Number(early) * 1_000).toISOString() });
+      expect((await old.rpc('ping')).status).toBe(200);
+      await lift();
+    });
   });
 
   describe('a member in quarantine', () => {
