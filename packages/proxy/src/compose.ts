@@ -44,7 +44,7 @@ import { MemberHealth } from './federation/member-health.ts';
 import { MemberReports } from './federation/member-reports.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
-import { createRequestHandler } from './phases/phases.ts';
+import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
@@ -184,6 +184,7 @@ function recorderOf(
 interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
+  readonly requests: Pick<RequestHandler, 'leave'>;
   readonly listeners: Listeners;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
@@ -216,7 +217,8 @@ function servingOf(kit: Kit): Serving {
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
   const shared = { tables: current, streams, upstream, demand, memberHealth };
-  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
+  const requests = requestHandlerOf(kit, shared);
+  const listeners = listenersOf(kit, requests.handle);
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -226,7 +228,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, memberHealth, members, retention, demand, draining: false };
+  return { current, streams, requests, listeners, upstream, memberHealth, members, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -251,7 +253,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 function requestHandlerOf(
   kit: Kit,
   shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
-): (exchange: Exchange) => void {
+): RequestHandler {
   const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
     ...shared,
@@ -424,6 +426,9 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
   });
 }
 
+/** Servers have this long to hear that sessions are over, in milliseconds. */
+const leaveMs = 1_000;
+
 interface Stopping {
   readonly acceptMs: number;
   /** When requests that are still in flight are cut off. */
@@ -442,7 +447,11 @@ async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, dead
     acceptMs: Math.min(stopping.acceptMs, stopping.requestsMs),
     spreadMs: Math.min(settings.drainSpread, stopping.requestsMs / 2),
   };
-  const { listeners: intake, streams } = serving;
+  const { listeners: intake, streams, requests } = serving;
   stopping.cutOff = await drainRequests({ intake, streams, times, clock, logger }, requestsEnd.signal);
+  const left = new AbortController();
+  const late = clock.sleep(leaveMs, AbortSignal.any([left.signal, deadline])).catch(() => undefined);
+  await Promise.race([requests.leave(), late]);
+  left.abort();
   serving.retention.stop();
 }
