@@ -42,9 +42,10 @@ import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
+import { MemberReports } from './federation/member-reports.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
-import { createRequestHandler } from './phases/phases.ts';
+import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
@@ -185,9 +186,11 @@ function recorderOf(
 interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
+  readonly requests: Pick<RequestHandler, 'leave'>;
   readonly listeners: Listeners;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
+  readonly members: MemberReports;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -202,8 +205,12 @@ function servingOf(kit: Kit): Serving {
   const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
   const limits = { http1: http1ClientLimitsOf(settings), http2: http2ClientLimitsOf(settings) };
   const upstream = new HttpClient({ ...limits, clock, metrics, certificates });
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const members = new MemberReports({ health: memberHealth, tables: current, clock, metrics });
   const retention = new UpstreamRetention({
     upstream,
+    health: memberHealth,
     delayMs: retentionDelayMs,
     sliceMs: settings.slice,
     clock,
@@ -211,10 +218,9 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const { federation, backends } = requestLimitsOf(settings);
-  const memberHealth = new MemberHealth(kit, federation, backends);
   const shared = { tables: current, streams, upstream, demand, memberHealth };
-  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
+  const requests = requestHandlerOf(kit, shared);
+  const listeners = listenersOf(kit, requests.handle);
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -224,7 +230,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
+  return { current, streams, requests, listeners, upstream, memberHealth, members, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -249,7 +255,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 function requestHandlerOf(
   kit: Kit,
   shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
-): (exchange: Exchange) => void {
+): RequestHandler {
   const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
     ...shared,
@@ -294,7 +300,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
-    members: () => serving.memberHealth.reports(),
+    members: () => serving.members.list(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,
@@ -308,14 +314,14 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(
   kit: Kit,
-  { current, demand, upstream }: Serving,
+  { current, ...serving }: Serving,
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
-  return controlPlaneSource(kit, { activation, slice, demand, upstream });
+  return controlPlaneSource(kit, { activation, slice, ...serving });
 }
 
 function fileSource(
@@ -342,7 +348,10 @@ function fileSource(
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(
   kit: Kit,
-  parts: Pick<Serving, 'demand' | 'upstream'> & { readonly activation: Activation; readonly slice: TimeSlice },
+  parts: Pick<Serving, 'demand' | 'upstream' | 'memberHealth' | 'members'> & {
+    readonly activation: Activation;
+    readonly slice: TimeSlice;
+  },
 ): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
@@ -362,7 +371,7 @@ function controlPlaneSource(
       connection = opened;
       await subscriber.restore(await lastGood.load());
       await opened.start();
-      reporter = reporterOf(kit, opened);
+      reporter = reporterOf(kit, opened, parts);
       reporter.start();
       explorer = settings.catalog ? explorerOf(kit, opened, parts.upstream) : undefined;
       explorer?.start();
@@ -377,17 +386,21 @@ function controlPlaneSource(
   };
 }
 
-function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter {
+function reporterOf(
+  kit: Kit,
+  connection: ControlPlaneConnection,
+  { memberHealth, members }: Pick<Serving, 'memberHealth' | 'members'>,
+): NodeReporter {
   const { settings, nodeId: node, recorder: counter } = kit;
-  const { gateway, reportMs: intervalMs } = settings;
-  return new NodeReporter({
+  const { gateway, reportMs: intervalMs, reportMembers: maxMembers } = settings;
+  const reporter = new NodeReporter({
     ...kit,
-    counter,
-    node,
-    gateway,
-    intervalMs,
+    ...{ counter, node, gateway, intervalMs, maxMembers },
+    members: () => members.list(),
     send: (request) => connection.report(request),
   });
+  memberHealth.onChange(() => reporter.soon());
+  return reporter;
 }
 
 function explorerOf(kit: Kit, controlPlane: ControlPlaneConnection, upstream: Upstream): CatalogExplorer {
@@ -415,6 +428,9 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
   });
 }
 
+/** Servers have this long to hear that sessions are over, in milliseconds. */
+const leaveMs = 1_000;
+
 interface Stopping {
   readonly acceptMs: number;
   /** When requests that are still in flight are cut off. */
@@ -433,7 +449,11 @@ async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, dead
     acceptMs: Math.min(stopping.acceptMs, stopping.requestsMs),
     spreadMs: Math.min(settings.drainSpread, stopping.requestsMs / 2),
   };
-  const { listeners: intake, streams } = serving;
+  const { listeners: intake, streams, requests } = serving;
   stopping.cutOff = await drainRequests({ intake, streams, times, clock, logger }, requestsEnd.signal);
+  const left = new AbortController();
+  const late = clock.sleep(leaveMs, AbortSignal.any([left.signal, deadline])).catch(() => undefined);
+  await Promise.race([requests.leave(), late]);
+  left.abort();
   serving.retention.stop();
 }

@@ -100,6 +100,7 @@ export const refusals = {
   // Virtual servers of several members.
   otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
   membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
+  quarantined: refusal('quarantined', 200, codes.internal, 'The server behind this name is in quarantine'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

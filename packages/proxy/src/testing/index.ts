@@ -15,3 +15,7 @@ export { RedisState } from '../nodes/redis/redis-state.ts';
 export { type SharedState, SharedStateError } from '../nodes/shared-state.ts';
 export { readProxySettings } from '../settings.ts';
 export { randomSessionKeys, type SessionKeys } from '../session/session-keys.ts';
+// How envelopes are read and forwarded, for comparison with how others read them.
+export type { ScannedMessage } from '../json/message.ts';
+export { requestScanLimits, scanBody } from '../json/scan.ts';
+export { spliceAscii } from '../mcp/splice.ts';
