@@ -1,3 +1,4 @@
+import type { Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
@@ -36,11 +37,12 @@ import {
   tableLimitsOf,
   tenantDemandLimitsOf,
 } from './limits.ts';
-import { Listeners, type OpenListener } from './listeners.ts';
+import { Listeners, type OpenListener, type SocketSource } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
+import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler } from './phases/phases.ts';
@@ -64,6 +66,16 @@ export interface StartProxyOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger: Logger;
+  /** It is one of several workers. */
+  readonly worker?: WorkerSeat;
+}
+
+/** What ties a proxy to the other workers of its machine. */
+interface WorkerSeat {
+  /** Where listening sockets come from that another worker gave up. */
+  readonly sockets: SocketSource;
+  /** What workers share when there is no Redis. */
+  readonly state: StateChannel;
 }
 
 /** A proxy that runs. */
@@ -74,6 +86,8 @@ export interface RunningProxy {
   readonly adminUrl: string;
   readonly nodeId: string;
   readonly table: TableSource;
+  /** Gives its listening sockets to another process, and accepts nothing more. `stop` comes next. */
+  handOver(give: (address: string, socket: Server) => Promise<void>): Promise<void>;
   /**
    * Stops without breaking calls, within the deadline in milliseconds; the settings' own unless given. `acceptMs` is how
    * long it still accepts. @returns false if something was cut off.
@@ -112,6 +126,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     adminUrl: admin.url,
     nodeId: kit.nodeId,
     table: serving.current,
+    handOver: (give) => serving.listeners.handOver(give),
     stop: async (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
       serving.draining = true;
       Object.assign(stopping, { acceptMs, requestsMs: requestShare(deadlineMs) });
@@ -135,10 +150,11 @@ interface Kit {
   readonly sessionKeys: SessionKeys;
   /** With other nodes. */
   readonly shared: SharedState;
+  readonly worker: WorkerSeat | undefined;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
+  const { settings, logger, worker, clock = systemClock, random = systemRandom } = options;
   const metrics = new Metrics();
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
@@ -163,9 +179,9 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   if (!given) {
     logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
   }
-  const shared = await openSharedState({ ...kit, sessionKeys: given });
+  const shared = await openSharedState({ ...kit, sessionKeys: given, workers: worker?.state });
   const sessionKeys = given ?? randomSessionKeys(random);
-  return { ...kit, sessionKeys, shared, tls: isSecure ? await open() : undefined };
+  return { ...kit, worker, sessionKeys, shared, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -272,6 +288,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     gateway: settings.gateway,
     address: settings.address,
     replacement: settings.listen,
+    sharing: kit.worker?.sockets,
     createServer: (judgeHost) =>
       createHttpServer(
         settings.httpCodec,

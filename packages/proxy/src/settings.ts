@@ -25,6 +25,7 @@ import { nodesSettings } from './nodes/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
 import { toolSearchSettings } from './tool-search/settings.ts';
+import { workerSettings } from './workers/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -38,6 +39,8 @@ export const proxySettings = {
     options: logLevels,
     doc: 'Least severe log line that is written.',
   }),
+
+  ...workerSettings,
 
   // What to serve, and where.
   config: text(
