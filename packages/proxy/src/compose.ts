@@ -46,6 +46,9 @@ import { MemberHealth } from './federation/member-health.ts';
 import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
+import { Overload } from './overload/overload.ts';
+import { ProcessPressure } from './overload/process-pressure.ts';
+import { overloadLimitsOf } from './overload/settings.ts';
 import { createRequestHandler } from './phases/phases.ts';
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
@@ -115,6 +118,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     { name: 'shared state', start: () => kit.shared.start(), stop: () => kit.shared.stop() },
     sourceOf(kit, serving, options.environment ?? {}),
     { name: 'upstream', stop: () => serving.upstream.close() },
+    { name: 'overload', start: () => serving.overload.start(), stop: () => serving.overload.stop() },
     {
       name: 'requests',
       start: () => serving.listeners.settled(),
@@ -202,6 +206,7 @@ interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
   readonly listeners: Listeners;
+  readonly overload: Overload;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
   readonly retention: UpstreamRetention;
@@ -230,7 +235,12 @@ function servingOf(kit: Kit): Serving {
   const { federation, backends } = requestLimitsOf(settings);
   const memberHealth = new MemberHealth(kit, federation, backends);
   const shared = { tables: current, streams, upstream, demand, memberHealth };
-  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
+  const handle = requestHandlerOf(kit, shared);
+  const openCalls = () => listeners.inFlight - streams.size;
+  const overload = overloadOf(kit, openCalls);
+  const listeners: Listeners = listenersOf(kit, (exchange) => {
+    if (overload.admits(exchange)) handle(exchange);
+  });
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -240,7 +250,7 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
+  return { current, streams, listeners, overload, upstream, memberHealth, retention, demand, draining: false };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -280,6 +290,13 @@ function requestHandlerOf(
     metrics,
     logger,
   });
+}
+
+function overloadOf(kit: Kit, openCalls: () => number): Overload {
+  const limits = overloadLimitsOf(kit.settings);
+  const pressure = new ProcessPressure(kit.clock, limits.checkMs);
+  const onRefused = refusalRecorder({ ...kit, node: kit.nodeId, gateway: kit.settings.gateway });
+  return new Overload({ ...kit, limits, openCalls, onRefused, pressure: () => pressure.read() });
 }
 
 function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listeners {

@@ -51,6 +51,8 @@ export interface RefusedRequest {
   readonly method: string;
   /** Status that it was answered with; 0 when the connection was closed without an answer. */
   readonly status: number;
+  /** Name of the error; absent: what is read is no request. */
+  readonly error?: string;
 }
 
 /** Where HTTP/2 is spoken beside HTTP/1.1. */
