@@ -44,8 +44,6 @@ import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
 import { MemberReports } from './federation/member-reports.ts';
-import { openSharedState } from './nodes/open-shared-state.ts';
-import type { SharedState } from './nodes/shared-state.ts';
 import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
 import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
@@ -53,7 +51,7 @@ import type { SharedState } from './nodes/shared-state.ts';
 import { Overload } from './overload/overload.ts';
 import { ProcessPressure } from './overload/process-pressure.ts';
 import { overloadLimitsOf } from './overload/settings.ts';
-import { createRequestHandler } from './phases/phases.ts';
+
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
