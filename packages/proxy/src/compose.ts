@@ -242,12 +242,10 @@ function servingOf(kit: Kit): Serving {
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
   const shared = { tables: current, streams, upstream, demand, memberHealth };
   const requests = requestHandlerOf(kit, shared);
-  const listeners = listenersOf(kit, requests.handle);
-  const handle = requestHandlerOf(kit, shared);
   const openCalls = () => listeners.inFlight - streams.size;
   const overload = overloadOf(kit, openCalls);
   const listeners: Listeners = listenersOf(kit, (exchange) => {
-    if (overload.admits(exchange)) handle(exchange);
+    if (overload.admits(exchange)) requests.handle(exchange);
   });
   current.observe({
     onSwap: (_previous, next) => {
@@ -258,8 +256,10 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, requests, listeners, upstream, memberHealth, members, retention, demand, draining: false };
-  return { current, streams, listeners, overload, upstream, memberHealth, retention, demand, draining: false };
+  return {
+    ...{ current, streams, requests, listeners, overload, upstream },
+    ...{ memberHealth, members, retention, demand, draining: false },
+  };
 }
 
 /** Idle connections that no table names may stay open this long. */
