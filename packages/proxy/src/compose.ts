@@ -49,7 +49,7 @@ import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
 import { Overload } from './overload/overload.ts';
-import { ProcessPressure } from './overload/process-pressure.ts';
+import { memoryShare } from './overload/memory-share.ts';
 import { overloadLimitsOf } from './overload/settings.ts';
 
 import { refusalRecorder } from './phases/record-refused.ts';
@@ -303,9 +303,8 @@ function requestHandlerOf(
 
 function overloadOf(kit: Kit, openCalls: () => number): Overload {
   const limits = overloadLimitsOf(kit.settings);
-  const pressure = new ProcessPressure(kit.clock, limits.checkMs);
   const onRefused = refusalRecorder({ ...kit, node: kit.nodeId, gateway: kit.settings.gateway });
-  return new Overload({ ...kit, limits, openCalls, onRefused, pressure: () => pressure.read() });
+  return new Overload({ ...kit, limits, openCalls, onRefused, memoryShare, onTurnEnd: setImmediate });
 }
 
 function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listeners {

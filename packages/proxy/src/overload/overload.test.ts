@@ -10,11 +10,13 @@ const limits: OverloadLimits = { checkMs: 50, delayMs: 100, memoryShare: 0.9, ca
 function fixture(more: Partial<OverloadLimits> = {}) {
   const clock = new ManualClock();
   const metrics = new Metrics();
-  const state = { loopDelayMs: 0, memoryShare: 0.5, calls: 0 };
+  const state = { memoryShare: 0.5, calls: 0 };
+  let endTurn: () => void = () => undefined;
   const refused: RefusedRequest[] = [];
   const overload = new Overload({
     limits: { ...limits, ...more },
-    pressure: () => state,
+    memoryShare: () => state.memoryShare,
+    onTurnEnd: (callback) => void (endTurn = callback),
     openCalls: () => state.calls,
     onRefused: (each) => void refused.push(each),
     ...{ clock, metrics },
@@ -26,45 +28,43 @@ function fixture(more: Partial<OverloadLimits> = {}) {
   };
   /** How many of a hundred are let in. */
   const percent = () => Array.from({ length: 100 }, () => ask().isIn).filter(Boolean).length;
-  return { clock, metrics, state, refused, overload, ask, percent };
+  return { clock, metrics, state, refused, overload, ask, percent, endTurn: () => endTurn() };
 }
 
 describe('a node under load', () => {
-  it('lets everybody in while the event loop is in time', async () => {
-    const { clock, state, percent } = fixture();
-    state.loopDelayMs = 100;
-    await clock.advance(1_000);
-    expect(percent()).toBe(100);
+  it('lets everybody in whose turn of the event loop is not late, and refuses who comes behind', async () => {
+    const { clock, ask, metrics } = fixture();
+    expect(ask().isIn).toBe(true);
+    await clock.advance(100);
+    expect(ask().isIn).toBe(true);
+    await clock.advance(1);
+    expect([ask().isIn, ask().isIn]).toEqual([false, false]);
+    expect(metrics.expose()).toContain('signalbox_proxy_overload_refused_total{reason="delay"} 2');
   });
 
-  it('lets fewer in the later the event loop is, and never nobody', async () => {
-    const { clock, state, percent } = fixture();
-    state.loopDelayMs = 125;
-    await clock.advance(50);
-    expect(percent()).toBe(80);
-    state.loopDelayMs = 5_000;
-    await clock.advance(50);
-    expect(percent()).toBe(40);
+  it('lets everybody in again with the next turn', async () => {
+    const { clock, ask, endTurn } = fixture();
+    ask();
     await clock.advance(5_000);
-    expect(percent()).toBe(2);
+    expect(ask().isIn).toBe(false);
+    endTurn();
+    expect(ask().isIn).toBe(true);
+    await clock.advance(100);
+    expect(ask().isIn).toBe(true);
   });
 
-  it('lets everybody in again within two seconds after the pressure is gone', async () => {
-    const { clock, state, percent } = fixture();
-    state.loopDelayMs = 5_000;
-    await clock.advance(5_000);
-    state.loopDelayMs = 10;
-    await clock.advance(1_000);
-    expect(percent()).toBe(100);
-  });
-
-  it('lets fewer in when memory runs short, in the end nobody', async () => {
-    const { clock, state, metrics, percent } = fixture({ held: 1 });
+  it('lets fewer in when memory runs short, in the end nobody, and everybody again within half a second', async () => {
+    const { clock, state, metrics, percent, endTurn } = fixture({ held: 1 });
     state.memoryShare = 0.95;
     await clock.advance(50);
     expect(percent()).toBe(50);
     await clock.advance(1_000);
+    endTurn();
     expect(percent()).toBeLessThanOrEqual(1);
+    state.memoryShare = 0.5;
+    await clock.advance(500);
+    endTurn();
+    expect(percent()).toBe(100);
     expect(metrics.expose()).toMatch(/overload_refused_total\{reason="memory"\} 1\d\d/);
   });
 

@@ -2,7 +2,6 @@ import type { Clock, Counter, Metrics } from '@signalbox/runtime';
 import type { Exchange } from '../http/exchange.ts';
 import type { RefusedRequest } from '../http/http-server.ts';
 import { errorMessage, refusals } from '../mcp/errors.ts';
-import type { Pressure } from './process-pressure.ts';
 
 /** Times in milliseconds. */
 export interface OverloadLimits {
@@ -17,8 +16,10 @@ export interface OverloadLimits {
 
 export interface OverloadOptions {
   readonly limits: OverloadLimits;
-  /** Asked once in `checkMs`. */
-  readonly pressure: () => Pressure;
+  /** Memory in use, from 0 to 1. Asked once in `checkMs`. */
+  readonly memoryShare: () => number;
+  /** Calls back when the present turn of the event loop has done its work. */
+  readonly onTurnEnd: (callback: () => void) => void;
   /** Requests under way, beside open streams. */
   readonly openCalls: () => number;
   /** Records a request that was refused. */
@@ -34,15 +35,20 @@ interface Held {
 
 type Reason = 'delay' | 'memory' | 'calls';
 
-/** Least share that is let in while the event loop is late: how it does is seen by those. */
-const leastShare = 0.02;
 /** What a check without pressure adds to the share: all are let in again after ten. */
 const recovery = 0.1;
 
 /**
- * Lets in as many new requests as the node can serve in time. Above the bounds the share that is let in falls with each
- * check, in proportion to how late the event loop is; below them it rises again. Requests that are under way and open
- * streams are not touched, nor is the admin port; a request that ends a session or goes on with a stream always comes in.
+ * Lets in as many new requests as the node can serve in time.
+ *
+ * 1. A turn of the event loop begins with what is ready. A request that is looked at when the turn has gone on for longer
+ *    than the bound has waited for as long, and what comes behind it would wait longer: it is refused. So the loop is
+ *    never idle while somebody waits, turns stay short, and all are let in again with the first short one.
+ * 2. While memory is short the share of requests that are let in is halved with each check; then it rises again.
+ * 3. Requests under way have a bound.
+ *
+ * Requests that are under way and open streams are not touched, nor is the admin port; a request that ends a session or
+ * goes on with a stream always comes in.
  *
  * Refusing costs, too: a 503 that is sent at once lets its client send the next request at once. So it waits for a while,
  * during which its connection asks for nothing; that bounds what refusals cost by the number of connections.
@@ -52,13 +58,17 @@ export class Overload {
   readonly #refused: Readonly<Record<Reason, Counter>>;
   readonly #held: Held[] = [];
   #share = 1;
-  #reason: Reason = 'delay';
   /** What is left of the share for the next request: each that is let in takes 1. */
   #credit = 0;
   /** Requests under way at the last count, and how many were let in since. */
   #counted = 0;
   #admitted = 0;
   #checks: Disposable | undefined;
+  /** When the first request of this turn was looked at; undefined: none was. */
+  #turnBegan: number | undefined;
+  readonly #turnEnded = (): void => {
+    this.#turnBegan = undefined;
+  };
 
   constructor(options: OverloadOptions) {
     this.#options = options;
@@ -66,7 +76,7 @@ export class Overload {
     const help = 'Requests refused because the node was overloaded, by what was short.';
     const counter = (reason: Reason) => metrics.counter('signalbox_proxy_overload_refused_total', help, { reason });
     this.#refused = { delay: counter('delay'), memory: counter('memory'), calls: counter('calls') };
-    const share = metrics.gauge('signalbox_proxy_overload_share', 'Share of new requests that are let in; 1: all.');
+    const share = metrics.gauge('signalbox_proxy_overload_share', 'Share of new requests that memory allows; 1: all.');
     const open = metrics.gauge('signalbox_proxy_calls_open', 'Requests under way, beside open streams.');
     metrics.onCollect(() => {
       share.set(this.#share);
@@ -105,23 +115,27 @@ export class Overload {
       // The request that is judged is one of them.
       if (this.#counted > limits.calls) return 'calls';
     }
+    if (this.#isLate()) return 'delay';
     if (this.#share >= 1) return undefined;
     this.#credit += this.#share;
-    if (this.#credit < 1) return this.#reason;
+    if (this.#credit < 1) return 'memory';
     this.#credit -= 1;
     return undefined;
   }
 
+  #isLate(): boolean {
+    const { clock, limits, onTurnEnd } = this.#options;
+    const now = clock.monotonic();
+    if (this.#turnBegan === undefined) {
+      this.#turnBegan = now;
+      onTurnEnd(this.#turnEnded);
+    }
+    return now - this.#turnBegan > limits.delayMs;
+  }
+
   #check(): void {
-    const { pressure, limits, clock } = this.#options;
-    const { loopDelayMs, memoryShare } = pressure();
-    if (memoryShare > limits.memoryShare) {
-      this.#reason = 'memory';
-      this.#share /= 2;
-    } else if (loopDelayMs > limits.delayMs) {
-      this.#reason = 'delay';
-      this.#share = Math.max(leastShare, this.#share * Math.max(0.5, limits.delayMs / loopDelayMs));
-    } else this.#share = Math.min(1, this.#share + recovery);
+    const { memoryShare, limits, clock } = this.#options;
+    this.#share = memoryShare() > limits.memoryShare ? this.#share / 2 : Math.min(1, this.#share + recovery);
     this.#answerHeld(clock.monotonic() - limits.holdMs);
   }
 

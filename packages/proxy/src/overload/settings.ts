@@ -6,13 +6,13 @@ export const overloadSettings = {
   overloadCheck: bound(
     'SIGNALBOX_PROXY_OVERLOAD_CHECK',
     50,
-    'How often a node looks at how busy it is, and answers requests that it has refused for it.',
+    'How often a node looks at its memory, and answers requests that it has refused.',
     'ms',
   ),
   overloadDelay: bound(
     'SIGNALBOX_PROXY_OVERLOAD_DELAY',
     100,
-    'Delay of the event loop above which fewer new requests are let in, until it is below again. The rest: 503.',
+    'How long a request may have waited for others in its turn of the event loop to be let in. Beyond: 503.',
     'ms',
   ),
   overloadMemory: integer({
