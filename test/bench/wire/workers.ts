@@ -1,6 +1,6 @@
 import type { JwtIssuer } from '@signalbox/test-harness';
 
-import { medianOf } from '../src/calls.ts';
+import { medianOf } from '../src/rounds.ts';
 import { runLoad } from '../src/load.ts';
 import { otherCore } from '../src/machine.ts';
 import { cpuUs } from '../src/process-cost.ts';
