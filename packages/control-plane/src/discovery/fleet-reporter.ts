@@ -241,7 +241,8 @@ function reportedScope({ offered }: FleetReporterOptions['registry'], scope: str
 
 /** All that is told of a node but the scopes that it serves. */
 function summaryOf(record: NodeRecord): Omit<ReportedNode, 'scopes'> {
-  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, behind } = record;
+  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, told, behind } =
+    record;
   const { node, identity, remoteAddress, family } = stream;
   const isLost = behind.size > maxLags;
   return {
@@ -252,6 +253,7 @@ function summaryOf(record: NodeRecord): Omit<ReportedNode, 'scopes'> {
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
+    ...(told.members.length > 0 && { members: told.members, membersLeftOut: told.leftOut }),
     isFresh: record.isFresh || isLost,
     behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
   };

@@ -71,6 +71,11 @@ export class EraBridge implements Upstream {
     return new BridgedInitialize(this.#context, { request, message }, handler).begin();
   }
 
+  /** The node stops: no session is left at a server that nobody else knows. */
+  leave(): Promise<void> {
+    return this.#legacySessions.leave();
+  }
+
   retain(origins: ReadonlySet<string>): void {
     this.#context.upstream.retain(origins);
   }

@@ -273,11 +273,16 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
 }
 
 function isWithdrawn(refusal: Refusal): boolean {
-  return refusal === refusals.permissionWithdrawn || refusal === refusals.credentialWithdrawn;
+  return withdrawals.includes(refusal);
 }
 
 /** Bytes in front of an id at the head of an answer, and some. */
 const idRoom = 128;
+const withdrawals: readonly Refusal[] = [
+  refusals.permissionWithdrawn,
+  refusals.credentialWithdrawn,
+  refusals.quarantined,
+];
 
 /** Answers up to this size, in bytes, are cheaper in memory of their own. */
 const smallBytes = 4_096;

@@ -71,6 +71,8 @@ export type ServeOther = (exchange: Exchange, admission: Admission, entry: Forwa
 /** What all requests of a node share: the dependencies, and what is remembered from one request to the next. */
 export interface Services extends RequestPathDeps {
   readonly serveOther: ServeOther;
+  /** The node stops: servers are told what nobody will come back for. */
+  readonly leave: () => Promise<void>;
   readonly routes: RouteStates;
   readonly rateLimit: LocalRateLimit;
   readonly concurrency: LocalConcurrency;
@@ -134,6 +136,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     nodeCalls,
     resumption: new Resumption({ ...deps, nodeCalls, limits: limits.nodes }),
     upstream: bridges.upstream,
+    leave: () => bridges.leave(),
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     concurrency: new LocalConcurrency(metrics),
