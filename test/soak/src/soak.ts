@@ -40,6 +40,8 @@ export interface SoakResult {
 }
 
 const keys = { soak: 'soak-key' };
+/** Time that a node has to stop in order. */
+const stopMs = 10_000;
 /** Sessions that the gateway began by itself end this long after they were used last. */
 const idleMs = 3_000;
 
@@ -167,7 +169,7 @@ async function keepRestarting(system: System, nodes: SystemNode[], { random, opt
     if (signal.aborted) return;
     const at = Math.floor(random.fraction() * nodes.length);
     const node = nodes[at] as SystemNode;
-    await node.stop();
+    await node.stop(stopMs);
     await wait(200);
     nodes[at] = await system.startNode({}, node.id, node.stateFolder);
     counts.restarts += 1;
