@@ -1,3 +1,4 @@
+import type { Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
@@ -37,15 +38,20 @@ import {
   tableLimitsOf,
   tenantDemandLimitsOf,
 } from './limits.ts';
-import { Listeners, type OpenListener } from './listeners.ts';
+import { Listeners, type OpenListener, type SocketSource } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
 import { MemberReports } from './federation/member-reports.ts';
+import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
+import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
-import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
+import { Overload } from './overload/overload.ts';
+import { memoryShare } from './overload/memory-share.ts';
+import { overloadLimitsOf } from './overload/settings.ts';
+
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
@@ -66,6 +72,16 @@ export interface StartProxyOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger: Logger;
+  /** It is one of several workers. */
+  readonly worker?: WorkerSeat;
+}
+
+/** What ties a proxy to the other workers of its machine. */
+interface WorkerSeat {
+  /** Where listening sockets come from that another worker gave up. */
+  readonly sockets: SocketSource;
+  /** What workers share when there is no Redis. */
+  readonly state: StateChannel;
 }
 
 /** A proxy that runs. */
@@ -76,6 +92,8 @@ export interface RunningProxy {
   readonly adminUrl: string;
   readonly nodeId: string;
   readonly table: TableSource;
+  /** Gives its listening sockets to another process, and accepts nothing more. `stop` comes next. */
+  handOver(give: (address: string, socket: Server) => Promise<void>): Promise<void>;
   /**
    * Stops without breaking calls, within the deadline in milliseconds; the settings' own unless given. `acceptMs` is how
    * long it still accepts. @returns false if something was cut off.
@@ -102,6 +120,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     { name: 'shared state', start: () => kit.shared.start(), stop: () => kit.shared.stop() },
     sourceOf(kit, serving, options.environment ?? {}),
     { name: 'upstream', stop: () => serving.upstream.close() },
+    { name: 'overload', start: () => serving.overload.start(), stop: () => serving.overload.stop() },
     {
       name: 'requests',
       start: () => serving.listeners.settled(),
@@ -115,6 +134,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     adminUrl: admin.url,
     nodeId: kit.nodeId,
     table: serving.current,
+    handOver: (give) => serving.listeners.handOver(give),
     stop: async (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
       serving.draining = true;
       Object.assign(stopping, { acceptMs, requestsMs: requestShare(deadlineMs) });
@@ -138,10 +158,11 @@ interface Kit {
   readonly sessionKeys: SessionKeys;
   /** With other nodes. */
   readonly shared: SharedState;
+  readonly worker: WorkerSeat | undefined;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
+  const { settings, logger, worker, clock = systemClock, random = systemRandom } = options;
   const metrics = new Metrics();
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
@@ -166,9 +187,9 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   if (!given) {
     logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
   }
-  const shared = await openSharedState({ ...kit, sessionKeys: given });
+  const shared = await openSharedState({ ...kit, sessionKeys: given, workers: worker?.state });
   const sessionKeys = given ?? randomSessionKeys(random);
-  return { ...kit, sessionKeys, shared, tls: isSecure ? await open() : undefined };
+  return { ...kit, worker, sessionKeys, shared, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -188,6 +209,7 @@ interface Serving {
   readonly streams: OpenStreamsRegistry;
   readonly requests: Pick<RequestHandler, 'leave'>;
   readonly listeners: Listeners;
+  readonly overload: Overload;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
   readonly members: MemberReports;
@@ -220,7 +242,11 @@ function servingOf(kit: Kit): Serving {
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
   const shared = { tables: current, streams, upstream, demand, memberHealth };
   const requests = requestHandlerOf(kit, shared);
-  const listeners = listenersOf(kit, requests.handle);
+  const openCalls = () => listeners.inFlight - streams.size;
+  const overload = overloadOf(kit, openCalls);
+  const listeners: Listeners = listenersOf(kit, (exchange) => {
+    if (overload.admits(exchange)) requests.handle(exchange);
+  });
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -230,7 +256,10 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, requests, listeners, upstream, memberHealth, members, retention, demand, draining: false };
+  return {
+    ...{ current, streams, requests, listeners, overload, upstream },
+    ...{ memberHealth, members, retention, demand, draining: false },
+  };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -272,6 +301,12 @@ function requestHandlerOf(
   });
 }
 
+function overloadOf(kit: Kit, openCalls: () => number): Overload {
+  const limits = overloadLimitsOf(kit.settings);
+  const onRefused = refusalRecorder({ ...kit, node: kit.nodeId, gateway: kit.settings.gateway });
+  return new Overload({ ...kit, limits, openCalls, onRefused, memoryShare, onTurnEnd: setImmediate });
+}
+
 function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listeners {
   const { settings, clock, logger, metrics } = kit;
   const limits = httpServerLimitsOf(settings);
@@ -280,6 +315,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     gateway: settings.gateway,
     address: settings.address,
     replacement: settings.listen,
+    sharing: kit.worker?.sockets,
     createServer: (judgeHost) =>
       createHttpServer(
         settings.httpCodec,

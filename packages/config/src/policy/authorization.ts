@@ -13,6 +13,8 @@ export interface AuthorizationTable {
   readonly quarantine: Decision | undefined;
   /** Some rule reads the arguments of a call: only then are they parsed. */
   readonly readsArgs: boolean;
+  /** Some rule reads `now` or `session`: what a caller sees of a list may change from one request to the next. */
+  readonly readsMoment: boolean;
   /** Finds the rules that may match a subject, without looking at all. */
   readonly index: RuleIndex;
 }

@@ -79,6 +79,7 @@ export function makeAuthorizationTable(
     digest: digestOf(JSON.stringify(rules.map(({ id, effect, when }) => [id, effect, when]))),
     rules: Object.freeze([...rules]),
     readsArgs: rules.some((rule) => rule.expression.readsArgs),
+    readsMoment: rules.some((rule) => rule.expression.readsMoment),
     index: indexRules(rules),
   });
 }

@@ -29,6 +29,7 @@ export const codes = {
 /** Everything that the gateway itself answers requests with, by where on the path it is found. */
 export const refusals = {
   // Before anyone is authenticated.
+  overloaded: refusal('overloaded', 503, codes.server, 'The gateway is overloaded; try again'),
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
   tenantAbsent: refusal('tenant_absent', 404, codes.server, 'Nothing is served at this path'),

@@ -34,6 +34,7 @@ import type { UsualTimeouts } from './endpoint.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { ListMemory } from './list-memory.ts';
 import { ParamHeaders } from './param-headers.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -97,6 +98,8 @@ export interface Services extends RequestPathDeps {
   readonly eventIds: EventIds;
   readonly requestMetrics: RequestMetrics;
   readonly isoTimes: IsoTimes;
+  /** What callers saw of lists. */
+  readonly listMemory: ListMemory;
   /** Memory that answers are rewritten into. */
   readonly answerBuffers: SpareBuffers;
 }
@@ -158,6 +161,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     eventIds: new EventIds(clock.now(), random.bytes(3).toString('hex')),
     requestMetrics: new RequestMetrics(metrics),
     isoTimes: new IsoTimes(),
+    listMemory: new ListMemory(limits.listMemoryBytes),
     answerBuffers: new SpareBuffers(),
   };
 }

@@ -9,6 +9,9 @@ export { operatorSet, tenantSet } from './config-sets.ts';
 // What nodes share, for the tests that hold for every implementation.
 export { defaultNodesLimits, type NodesLimits } from '../nodes/limits.ts';
 export { MemoryHub, MemoryState } from '../nodes/memory-state.ts';
+export { StateHub } from '../nodes/between-workers/state-hub.ts';
+export type { StateAnswer, StateRequest } from '../nodes/between-workers/state-messages.ts';
+export { WorkerState } from '../nodes/between-workers/worker-state.ts';
 export { NodeCalls, type NodeFailure, type NodeListener } from '../nodes/node-calls.ts';
 export { openSharedState } from '../nodes/open-shared-state.ts';
 export { RedisState } from '../nodes/redis/redis-state.ts';
