@@ -12,7 +12,12 @@ export interface BackendEntry {
   readonly tls: UpstreamTlsEntry | null;
   readonly connection: ConnectionEntry;
   readonly http: HttpVersion;
+  /** Of an MCP server; `auto` for other kinds. */
+  readonly transport: McpTransport;
 }
+
+/** How an MCP server is spoken to; `auto`: that is found out. */
+export type McpTransport = 'auto' | 'streamable-http' | 'http-sse';
 
 /** Version of HTTP that is spoken to a backend; `negotiated`: HTTP/2 if its TLS handshake agrees on it (ALPN), else 1.1. */
 export type HttpVersion = 'http1' | 'http2' | 'negotiated';

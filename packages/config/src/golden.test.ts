@@ -151,6 +151,7 @@ function describeDestination(route: RouteEntry): object {
     return {
       leadsTo: `${route.mcp.virtualServer}, ${backend.name}, ${backend.url}`,
       ...(backend.http === 'http1' ? {} : { http: backend.http }),
+      ...(backend.transport === 'auto' ? {} : { transport: backend.transport }),
       ...(isPlain(route.forwarding) ? {} : { forwarding: JSON.stringify(route.forwarding) }),
       ...(federation === null ? {} : { federation: describeFederation(federation) }),
     };

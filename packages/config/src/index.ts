@@ -9,7 +9,14 @@ export {
   type RemovalLimits,
 } from './removal-guard.ts';
 export type { Snapshot, StoredResource } from './snapshot.ts';
-export type { BackendEntry, BackendKind, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from './backend-entry.ts';
+export type {
+  BackendEntry,
+  BackendKind,
+  ConnectionEntry,
+  HttpVersion,
+  McpTransport,
+  UpstreamTlsEntry,
+} from './backend-entry.ts';
 export type { Forwarding, ForwardingTimeouts, HeaderChanges, RetryEntry } from './forwarding.ts';
 export type { CallBounds, LimitEntry, LimitPartition } from './policy/limits.ts';
 export type {

@@ -465,7 +465,7 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
 }
 
 /** Servers have this long to hear that sessions are over, in milliseconds. */
-const leaveMs = 1_000;
+const leaveMs = 5_000;
 
 interface Stopping {
   readonly acceptMs: number;

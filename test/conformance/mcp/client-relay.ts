@@ -4,8 +4,8 @@ import { readBody, startHttpFixture } from '@signalbox/test-harness';
 
 /**
  * Stands where backends are configured, one place for each scenario, and hands on what comes there to the server that the
- * suite has started for it: so one gateway serves all scenarios. It refuses `initialize` as a server of the modern era
- * alone does: those of the suite speak both, and what is looked at is how the gateway speaks the modern one.
+ * suite has started for it: so one gateway serves all scenarios. At the modern era it refuses `initialize` as a server of
+ * that era alone does: those of the suite speak both, and what is looked at is how the gateway speaks this one.
  */
 export interface ClientRelay {
   /** Where a scenario's backend is. */
@@ -15,7 +15,7 @@ export interface ClientRelay {
   stop(): Promise<void>;
 }
 
-export async function startClientRelay(): Promise<ClientRelay> {
+export async function startClientRelay(era: 'legacy' | 'modern'): Promise<ClientRelay> {
   const targets = new Map<string, string>();
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const [, kind, scenario = ''] = (request.url ?? '').split('/');
@@ -26,10 +26,11 @@ export async function startClientRelay(): Promise<ClientRelay> {
     }
     const target = targets.get(scenario);
     if (target === undefined) return void response.writeHead(502).end();
-    if (body.includes('"method":"initialize"')) return void response.writeHead(400, json).end(refusal);
+    if (era === 'modern' && body.includes('"method":"initialize"'))
+      return void response.writeHead(400, json).end(refusal);
     const { host } = new URL(target);
     const sent = httpRequest(target, { method: request.method, headers: { ...request.headers, host } }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      response.writeHead(answer.statusCode ?? 502, answer.headers).flushHeaders();
       answer.pipe(response);
     });
     sent.on('error', () => response.destroy());

@@ -37,12 +37,16 @@ export async function runServerSuite(url: string, requirements: Requirements): P
 }
 
 /** Runs a scenario for clients of 2026-07-28 against `client.ts`. @param args of it, before the URL that the suite adds. */
-export async function runClientScenario(scenario: string, args: readonly string[]): Promise<SuiteResult> {
+export async function runClientScenario(
+  revision: string,
+  scenario: string,
+  args: readonly string[],
+): Promise<SuiteResult> {
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-conformance-'));
   const client = fileURLToPath(new URL('client.ts', import.meta.url));
   const command = [process.execPath, client, ...args].join(' ');
   try {
-    await run(['client', '--command', command, '--scenario', scenario, '--spec-version', '2026-07-28', '-o', folder]);
+    await run(['client', '--command', command, '--scenario', scenario, '--spec-version', revision, '-o', folder]);
     return await readResults(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -20,8 +20,8 @@ export interface SystemNode {
   endpoint(tenant: string, route: string): string;
   /** Outcome events on disk so far. */
   events(): Promise<readonly OutcomeEvent[]>;
-  /** Stops without waiting for clients to leave. */
-  stop(): Promise<void>;
+  /** Stops without waiting for clients to leave, or in order within a time, in milliseconds. */
+  stop(deadlineMs?: number): Promise<void>;
 }
 
 export interface SystemNodeOptions {
@@ -67,9 +67,9 @@ export async function startSystemNode(options: SystemNodeOptions): Promise<Syste
       return `http://127.0.0.1:${listener.port}/${tenant}/${route}/mcp`;
     },
     events: () => readEvents(join(stateFolder, 'events.jsonl')),
-    stop: async () => {
+    stop: async (deadlineMs = stopMs) => {
       stopped = true;
-      await proxy.stop(stopMs, 0);
+      await proxy.stop(deadlineMs, 0);
     },
   };
 }

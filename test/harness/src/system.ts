@@ -249,7 +249,10 @@ class TestSystem implements System {
       logger: this.#logger,
       clock: this.#options.clock,
     });
-    this.#nodes.push(node);
+    // One that is back takes its own place: nothing of what it was before is kept.
+    const before = this.#nodes.findIndex((known) => known.id === id && known.stopped());
+    if (before < 0) this.#nodes.push(node);
+    else this.#nodes[before] = node;
     if (this.#controlPlane && this.#scopes.has('operator')) await nodeListens(node);
     return node;
   }

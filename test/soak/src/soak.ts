@@ -40,8 +40,10 @@ export interface SoakResult {
 }
 
 const keys = { soak: 'soak-key' };
+/** Time that a node has to stop in order. */
+const stopMs = 10_000;
 /** Sessions that the gateway began by itself end this long after they were used last. */
-const idleMs = 3_000;
+const idleMs = 30_000;
 
 /** Mixed traffic over two nodes while the configuration changes and nodes restart: see README.md. */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
@@ -167,7 +169,7 @@ async function keepRestarting(system: System, nodes: SystemNode[], { random, opt
     if (signal.aborted) return;
     const at = Math.floor(random.fraction() * nodes.length);
     const node = nodes[at] as SystemNode;
-    await node.stop();
+    await node.stop(stopMs);
     await wait(200);
     nodes[at] = await system.startNode({}, node.id, node.stateFolder);
     counts.restarts += 1;
@@ -191,6 +193,6 @@ async function keepMeasuring(memory: MemoryCurve, tally: Tally, options: SoakOpt
 async function whatIsLeft(servers: readonly SoakServer[]): Promise<SoakResult['leaked']> {
   const sum = (of: (server: SoakServer) => number): number => servers.reduce((total, server) => total + of(server), 0);
   const left = () => ({ sessions: sum((server) => server.sessions()), open: sum((server) => server.open()) });
-  for (let waited = 0; waited < 5 * idleMs && left().sessions + left().open > 0; waited += 100) await wait(100);
+  for (let waited = 0; waited < 3 * idleMs && left().sessions + left().open > 0; waited += 100) await wait(100);
   return left();
 }

@@ -1,7 +1,11 @@
 import { type UpstreamTls, UpstreamTls_Verification } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import { digestOf } from '../digest.ts';
-import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
-import type { BackendEntry, ConnectionEntry, HttpVersion, UpstreamTlsEntry } from '../backend-entry.ts';
+import {
+  type Backend,
+  Backend_HttpVersion,
+  McpBackend_Transport,
+} from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import type { BackendEntry, ConnectionEntry, HttpVersion, UpstreamTlsEntry, McpTransport } from '../backend-entry.ts';
 import { givenMs } from './forwarding.ts';
 import { ProblemList } from '../problem.ts';
 import { decodeBody } from '../resource.ts';
@@ -41,6 +45,7 @@ export function compileBackend(tenant: string, source: Source<'Backend'>): Backe
     tls: tlsEntry(tls),
     connection: Object.freeze(connection),
     http: httpVersion(message, url),
+    transport: kind.case === 'mcp' ? transportOf(kind.value.transport) : 'auto',
   });
 }
 
@@ -53,6 +58,11 @@ export function backendOf(tenant: string, name: string, body: Uint8Array): Backe
   const stored: StoredResource & { readonly kind: 'Backend' } = { kind: 'Backend', name, body, digest: digestOf(body) };
   const message = decodeBody(stored, new ProblemList({ kind: 'Backend', scope: tenant, name }));
   return message && compileBackend(tenant, { name, digest: stored.digest, message, problems: [] });
+}
+
+function transportOf(transport: McpBackend_Transport): McpTransport {
+  if (transport === McpBackend_Transport.HTTP_SSE) return 'http-sse';
+  return transport === McpBackend_Transport.STREAMABLE_HTTP ? 'streamable-http' : 'auto';
 }
 
 /** gRPC has no other version. Without TLS nothing can be agreed on. */

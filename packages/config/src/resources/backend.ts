@@ -1,4 +1,8 @@
-import { type Backend, Backend_HttpVersion } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import {
+  type Backend,
+  Backend_HttpVersion,
+  McpBackend_Transport,
+} from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { UpstreamTls_Verification, type UpstreamTls } from '@signalbox/proto/signalbox/config/v1/upstream_tls_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { certificatesFault } from './certificates.ts';
@@ -8,6 +12,9 @@ import { nameFault } from './name.ts';
 import { urlFault } from './url.ts';
 
 const verifications: readonly UpstreamTls_Verification[] = Object.values(UpstreamTls_Verification);
+const transports: readonly McpBackend_Transport[] = Object.values(McpBackend_Transport).filter(
+  (value) => typeof value === 'number',
+);
 const httpVersions: readonly Backend_HttpVersion[] = Object.values(Backend_HttpVersion);
 const limits = { certificates: 64 * 1024, connections: 10_000, pending: 100_000 };
 
@@ -23,6 +30,9 @@ export function checkBackend(backend: Backend, found: ProblemList): void {
   if (kind.case === 'grpc') found.check('spec.grpc.url', pathFaultOf(url));
   if (kind.case === 'a2a' && kind.value.cardUrl !== '') {
     found.check('spec.a2a.cardUrl', cardUrlFault(kind.value.cardUrl, url));
+  }
+  if (kind.case === 'mcp' && !transports.includes(kind.value.transport)) {
+    found.error('invalid-value', 'spec.mcp.transport', 'must be AUTO, STREAMABLE_HTTP or HTTP_SSE');
   }
   checkHttp(backend, found);
   if (tls !== undefined) checkTls(tls, url, found);

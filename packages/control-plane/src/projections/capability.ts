@@ -37,6 +37,7 @@ export type Probe =
       /** Of its policy. */
       readonly limits?: object;
       readonly quarantined?: boolean;
+      readonly transport?: string;
       readonly revocations?: readonly object[];
       /** Empty: mcp. */
       readonly protocol?: 'http' | 'grpc' | 'a2a';

@@ -84,6 +84,7 @@ export const features: readonly Feature[] = [
     probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
   { name: 'virtual servers: tool search', probe: { kind: 'route', members: prefixed, toolSearch: {} } },
+  { name: 'MCP: servers of HTTP+SSE', probe: { kind: 'route', transport: 'HTTP_SSE' } },
   { name: 'quarantine of a backend', probe: { kind: 'route', quarantined: true } },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),

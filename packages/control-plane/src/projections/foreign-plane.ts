@@ -61,6 +61,13 @@ export function gatewayDifferences(plane: ForeignPlane, operator: OperatorTable)
 export const revokedTokens =
   'cannot tell revoked tokens, and then accepts none: deny them by a rule about principal.claims.jti or principal.subject instead';
 
+/** Whether some MCP server behind a route is said to speak HTTP+SSE, which only our own proxy does. */
+export function speaksHttpSse(route: RouteEntry): boolean {
+  if (route.kind !== 'mcp') return false;
+  const members = route.mcp.federation?.members ?? [route.mcp.member];
+  return members.some(({ backend }) => backend.transport === 'http-sse');
+}
+
 /** A problem of a route with a data plane: by the route's own strictness an error or a warning. */
 export function unenforceable(route: RouteEntry, plane: string, message: string): Problem {
   const isRestricted = route.unenforceable === 'restrict';

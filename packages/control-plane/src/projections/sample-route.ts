@@ -11,6 +11,8 @@ export interface SampleRoute {
   /** What members without prefix do with names that several have. */
   readonly conflicts?: string;
   readonly toolSearch?: object;
+  /** Of the MCP server. */
+  readonly transport?: string;
   readonly limits?: object;
   /** Tokens are revoked. */
   readonly revocations?: readonly object[];
@@ -67,9 +69,11 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
 const quarantine = { target: { backend: 'sample' }, quarantine: { reason: 'a sample' } };
 
 function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {
-  const { conflicts, toolSearch, route } = more;
+  const { conflicts, toolSearch, transport, route } = more;
   return [
-    stored('Backend', 'acme', 'sample', { mcp: { url: url ?? 'http://127.0.0.1/mcp' } }),
+    stored('Backend', 'acme', 'sample', {
+      mcp: { url: url ?? 'http://127.0.0.1/mcp', ...(transport && { transport }) },
+    }),
     stored('Backend', 'acme', 'other', { mcp: { url: 'http://127.0.0.2/mcp' } }),
     stored('VirtualServer', 'acme', 'sample', {
       members,

@@ -23,7 +23,16 @@ const route: RouteEntry = {
     federation: null,
     member: {
       backend: {
-        ...{ tenant: 'acme', name: 'weather', key: 'k', kind: 'mcp', cardUrl: '', http: 'http1', tls: null },
+        ...{
+          tenant: 'acme',
+          name: 'weather',
+          key: 'k',
+          kind: 'mcp',
+          cardUrl: '',
+          http: 'http1',
+          transport: 'auto',
+          tls: null,
+        },
         url: 'http://127.0.0.1:3001/mcp?token=hidden',
         connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },
       },

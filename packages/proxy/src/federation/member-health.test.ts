@@ -14,6 +14,7 @@ const backend = (name: string): BackendEntry => ({
     url: 'http://a/mcp',
     cardUrl: '',
     http: 'http1',
+    transport: 'auto',
     tls: null,
   },
   connection: { connectMs: null, idleMs: null, maxConnections: null, maxPending: null },

@@ -9,6 +9,7 @@ import { CallRole, type CallUnderWay } from './call-stream.ts';
 import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
+import { endAtServer } from './idle-sessions.ts';
 import { answerInitialize, InitializeEvents } from './initialize.ts';
 import type { ExpectedList } from './list-memory.ts';
 import { PassThrough } from './pass-through.ts';
@@ -72,7 +73,8 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
 
   onHead(head: UpstreamHead): void {
     this.#head = head;
-    if (this.#call.ended || head.status !== 200) return;
+    if (this.#call.ended) return this.#endUnheard(head);
+    if (head.status !== 200) return;
     const type = head.header('content-type') ?? '';
     if (type.startsWith('application/json')) return this.#expectList();
     if (type.startsWith('text/event-stream')) this.#openEvents(head);
@@ -122,6 +124,13 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#chunks = [];
     if (this.#events) this.#events.clientGone(error);
     else this.#call.end(error);
+  }
+
+  /** The client left before it was told its session: nobody will end it. */
+  #endUnheard(head: UpstreamHead): void {
+    const { services, rule, version } = this.#call;
+    if (rule?.special !== 'initialize' || head.status !== 200) return;
+    endAtServer(services, this.#standing.route, head.header('mcp-session-id') ?? '', version);
   }
 
   #upstreamEnded(): void {

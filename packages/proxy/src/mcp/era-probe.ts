@@ -41,6 +41,8 @@ export class EraProbe {
 
   /** The verdict, when there is one. Starts another probe when it is past the horizon. */
   known(endpoint: BackendPlace): Era | undefined {
+    // That transport has no other era.
+    if (endpoint.backend.transport === 'http-sse') return 'legacy';
     const verdict = this.#verdicts.get(endpoint.backend.key);
     if (verdict?.era === undefined) return undefined;
     const age = this.#options.clock.monotonic() - verdict.at;

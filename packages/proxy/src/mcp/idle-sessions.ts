@@ -1,5 +1,6 @@
 import { federatedOf } from '../federation/legs.ts';
 import type { Session } from '../session/sessions.ts';
+import type { RouteState } from './route-state.ts';
 import type { Services } from './services.ts';
 
 /** How often unused sessions are looked for, as a part of the time that they may go unused. */
@@ -30,12 +31,17 @@ export function endAtServers(services: Services, session: Session): void {
     for (const member of federated.begun(route.members)) void member.terminate();
     return federated.end();
   }
-  if (upstreamId === '') return;
+  endAtServer(services, route, upstreamId, version);
+}
+
+/** Tells a server that a session is over; what it says to that does not matter. @param id the server's name of it. */
+export function endAtServer(services: Services, route: RouteState, id: string, version: string): void {
+  if (id === '') return;
   const { origin, target, backend: peer, bounds } = route;
   services.upstream.dispatch(
     {
       ...{ origin, target, peer, poolKey: peer.key, method: 'DELETE', body: undefined, safeToResend: true },
-      headers: ['Mcp-Session-Id', upstreamId, 'MCP-Protocol-Version', version],
+      headers: ['Mcp-Session-Id', id, 'MCP-Protocol-Version', version],
       timeouts: bounds.message,
     },
     { onHead: () => undefined, onData: () => undefined, onEnd: () => undefined, onError: () => undefined },

@@ -2,6 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { tableOf, RequestPath } from '../testing/request-path.ts';
 
 describe('a legacy session', () => {
+  it('is ended at its server when its client left before it was told', async () => {
+    const path = new RequestPath();
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+    const headers = { authorization: 'Bearer alice-key' };
+    const exchange = await path.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers);
+    const begun = path.upstream.last;
+    exchange.leave();
+    begun.result({ protocolVersion: '2025-11-25', capabilities: {}, serverInfo: {} }, { 'mcp-session-id': 'unheard' });
+    await path.settled();
+    const { request } = path.upstream.last;
+    expect([request.method, path.upstream.last.header('mcp-session-id')]).toEqual(['DELETE', 'unheard']);
+  });
+
   it('is required after initialize: 400 without an id', async () => {
     const path = new RequestPath();
     for (const method of ['tools/list', 'tools/call', 'ping']) {

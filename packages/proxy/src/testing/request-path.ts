@@ -12,7 +12,7 @@ import {
   type RoutingTable,
 } from '@signalbox/config';
 import { AuthorizationRule_Effect } from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
-import { BackendSchema } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
+import { BackendSchema, McpBackend_Transport } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { GatewaySchema } from '@signalbox/proto/signalbox/config/v1/gateway_pb.ts';
 import { PolicySchema } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
 import { RouteSchema } from '@signalbox/proto/signalbox/config/v1/route_pb.ts';
@@ -43,6 +43,7 @@ export interface TableOptions {
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
   readonly backendUrl?: string;
+  readonly transport?: McpBackend_Transport;
   readonly routes?: readonly string[];
   /** The operator's set names the tenant, whose own set is not here. */
   readonly withoutTenant?: boolean;
@@ -65,9 +66,14 @@ export function tableOf(options: TableOptions = {}): RoutingTable {
     encodeResource('Tenant', 'acme', create(TenantSchema, {})),
   ]);
   const { revision = 1, backendUrl = 'http://127.0.0.1:3001/mcp', routes = ['assistant'] } = options;
+  const { transport = McpBackend_Transport.AUTO } = options;
   const { federated = { members: [{ backend: 'tools' }] } } = options;
   const tenant = makeSnapshot('acme', BigInt(revision), [
-    encodeResource('Backend', 'tools', create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl } } })),
+    encodeResource(
+      'Backend',
+      'tools',
+      create(BackendSchema, { kind: { case: 'mcp', value: { url: backendUrl, transport } } }),
+    ),
     encodeResource('Backend', 'more', create(BackendSchema, { kind: { case: 'mcp', value: { url: moreUrl } } })),
     encodeResource('VirtualServer', 'assistant', create(VirtualServerSchema, federated)),
     encodeResource('Policy', 'access', policyOf(options)),

@@ -1,4 +1,4 @@
-import type { ConnectionEntry, HeaderChanges, HttpVersion, UpstreamTlsEntry } from '@signalbox/config';
+import type { ConnectionEntry, HeaderChanges, HttpVersion, McpTransport, UpstreamTlsEntry } from '@signalbox/config';
 
 /** The way to upstream servers: bounded connection pools, no redirects. */
 export interface Upstream {
@@ -53,6 +53,8 @@ export interface UpstreamPeer {
   readonly connection: ConnectionEntry;
   /** Version of HTTP that is spoken; undefined: HTTP/1.1. */
   readonly http?: HttpVersion;
+  /** How an MCP server is spoken to; undefined: that is found out. */
+  readonly transport?: McpTransport;
   /** What becomes of the header fields of whatever is sent there. */
   readonly requestHeaders?: HeaderChanges;
 }

@@ -37,6 +37,13 @@ describe('import', () => {
     ]);
   });
 
+  it('takes a remote of HTTP+SSE where there is no newer one, and says so in the Backend', async () => {
+    const { status, out } = await imported({ ...weather, remotes: weather.remotes.slice(0, 1) }, '-o', 'json');
+    expect(status).toBe(0);
+    expect(out).toContain('"transport": "HTTP_SSE"');
+    expect(out).toContain('https://weather.example.com/sse');
+  });
+
   it('takes the answer of a registry, and names and places of one’s own', async () => {
     const { out } = await imported(
       { server: weather, _meta: {} },
@@ -86,7 +93,6 @@ describe('import', () => {
       { ...weather, remotes: [], packages: [{ registryType: 'npm', identifier: '@example/weather' }] },
       'a package (npm @example/weather)',
     ],
-    ['HTTP+SSE', { ...weather, remotes: weather.remotes.slice(0, 1) }, 'HTTP+SSE of 2024-11-05 only'],
     ['nothing', { ...weather, remotes: undefined }, 'it has no remotes'],
     [
       'a server that needs a header',

@@ -23,8 +23,8 @@ interface ImportOptions {
 }
 
 const details = `
-Prints a Backend, a VirtualServer and a Route for the server's remote of type streamable-http. There is no Policy among them:
-until you write one, nobody may call. Packages and remotes of HTTP+SSE are refused, and so are servers that need a header.
+Prints a Backend, a VirtualServer and a Route for the server's remote of type streamable-http, or without one of type sse. There is
+no Policy among them: until you write one, nobody may call. Packages are refused, and so are servers that need a header.
 `;
 
 /** `import`: a `server.json` of the MCP Registry as resources. */
@@ -57,7 +57,13 @@ async function importServer(cli: Cli, file: string, options: ImportOptions): Pro
   const name = options.name ?? nameOf(server.name);
   const path = options.path ?? `/${tenant}/${name}`;
   const documents = [
-    document('Backend', { tenant, name }, { mcp: { url: server.url } }),
+    document(
+      'Backend',
+      { tenant, name },
+      {
+        mcp: { url: server.url, ...(server.isHttpSse && { transport: 'HTTP_SSE' }) },
+      },
+    ),
     document('VirtualServer', { tenant, name }, { members: [{ backend: name }] }),
     document('Route', { tenant, name }, { gateway: options.gateway, match: { path }, mcp: { virtualServer: name } }),
   ];

@@ -6,6 +6,8 @@ export interface ImportedServer {
   readonly name: string;
   readonly version: string;
   readonly url: string;
+  /** It speaks HTTP+SSE, and nothing newer. */
+  readonly isHttpSse: boolean;
   /** What the server says that it can also be told, which is not carried; for people. */
   readonly notes: readonly string[];
 }
@@ -27,7 +29,7 @@ interface Transport {
 /**
  * Reads a `server.json` of the MCP Registry, or the answer of a registry that holds one.
  * @param variables values for the variables of its URL.
- * @throws Failure if it is none, or nothing in it can be reached over Streamable HTTP.
+ * @throws Failure if it is none, or nothing in it can be reached over HTTP.
  */
 export function readServerJson(text: string, file: string, variables: ReadonlyMap<string, string>): ImportedServer {
   const server = serverOf(text, file);
@@ -36,11 +38,13 @@ export function readServerJson(text: string, file: string, variables: ReadonlyMa
     throw new Failure(`${file}: name must be <namespace>/<name>, such as com.example/weather`);
   }
   const transports = listOf(remotes) as readonly Transport[];
-  const remote = transports.find(({ type }) => type === 'streamable-http');
-  if (!remote) throw new Failure(`${file}: ${whyNone(server, transports)}`);
+  const remote =
+    transports.find(({ type }) => type === 'streamable-http') ?? transports.find(({ type }) => type === 'sse');
+  if (!remote) throw new Failure(`${file}: ${whyNone(server)}`);
   return {
     ...{ name, version: typeof version === 'string' ? version : '' },
     url: urlOf(remote, file, variables),
+    isHttpSse: remote.type === 'sse',
     notes: headerNotes(remote, file),
   };
 }
@@ -59,10 +63,7 @@ function serverOf(text: string, file: string): Readonly<Record<string, unknown>>
 }
 
 /** What to do with a server that has no remote of the kind that there must be. */
-function whyNone({ packages }: Readonly<Record<string, unknown>>, remotes: readonly Transport[]): string {
-  if (remotes.some(({ type }) => type === 'sse')) {
-    return 'its remotes speak HTTP+SSE of 2024-11-05 only: Signalbox reaches servers over Streamable HTTP; ask the publisher for such an endpoint';
-  }
+function whyNone({ packages }: Readonly<Record<string, unknown>>): string {
   const [first] = listOf(packages) as readonly { readonly registryType?: unknown; readonly identifier?: unknown }[];
   if (first) {
     return `it is a package (${String(first.registryType)} ${String(first.identifier)}) to run by yourself: start it behind Streamable HTTP, and name that URL in a Backend`;

@@ -58,10 +58,15 @@ describe('tasks of a virtual server', () => {
       expect(begun.message?.result).toMatchObject({ resultType: 'task', status: 'working' });
       return String(begun.message?.result?.['taskId']);
     };
-    const about = async (method: string, taskId: string, node = 1, token = 'alice-key', more: object = {}) =>
-      finalMessage(
-        await at(node, 'new', token).modern(method, { taskId, ...more, _meta: extension }, { 'mcp-name': taskId }),
-      );
+    const about = async (
+      method: string,
+      taskId: string,
+      { node = 1, token = 'alice-key' }: { readonly node?: number; readonly token?: string } = {},
+    ) => {
+      const input = method === 'tasks/update' ? { inputResponses: {} } : {};
+      const params = { taskId, ...input, _meta: extension };
+      return finalMessage(await at(node, 'new', token).modern(method, params, { 'mcp-name': taskId }));
+    };
 
     it('51. A task lives at its member, through any node, under an id of its own though members name theirs alike.', async () => {
       const [one, two] = [await begin('n-one'), await begin('n-two')];
@@ -76,7 +81,7 @@ describe('tasks of a virtual server', () => {
           status: 'completed',
           result: { content: [{ text: `${name} did it` }] },
         });
-        expect(await about('tasks/update', id, 0, 'alice-key', { inputResponses: {} })).toHaveProperty('result');
+        expect(await about('tasks/update', id, { node: 0 })).toHaveProperty('result');
         expect(await about('tasks/cancel', id)).toHaveProperty('result');
         const heard = member(name).heard.filter(({ method }) => method.startsWith('tasks/') && method !== 'tasks/list');
         expect(heard).toEqual(
@@ -89,7 +94,7 @@ describe('tasks of a virtual server', () => {
       const id = await begin('n-one');
       const before = member('n-one').heard.length;
       for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
-        expect(await about(method, id, 0, 'bob-key')).toMatchObject(unknown);
+        expect(await about(method, id, { node: 0, token: 'bob-key' })).toMatchObject(unknown);
         expect(await about(method, 'task-1')).toMatchObject(unknown);
       }
       await system.apply([policy({ name: 'new', keys, rules: ['tool.name != "n-one__job"'] })]);
@@ -105,7 +110,7 @@ describe('tasks of a virtual server', () => {
       expect(await about('tasks/get', one)).toMatchObject(unknown);
       expect(await about('tasks/get', two)).toMatchObject({ result: { taskId: two } });
       await present('new', members.slice(0, 2));
-      expect(await about('tasks/get', one, 0)).toMatchObject({ result: { taskId: one } });
+      expect(await about('tasks/get', one, { node: 0 })).toMatchObject({ result: { taskId: one } });
     });
   });
 

@@ -1,6 +1,6 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
 import { ratesOf, streamTimeoutProblems, unboundable } from '../call-bounds.ts';
-import { revokedTokens, type RoutePlace, unenforceable } from '../foreign-plane.ts';
+import { revokedTokens, type RoutePlace, speaksHttpSse, unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
@@ -53,6 +53,7 @@ function unservable(route: RouteEntry, places: LimitPlaces): readonly string[] {
       ({ id }) =>
         `agentgateway cannot count as ${id} asks: an allowance for each caller or tool, or one too small to share`,
     ),
+    ...(speaksHttpSse(route) ? ['agentgateway gets no MCP servers that speak HTTP+SSE from here'] : []),
     ...backendProblems(route),
     ...forwardingProblems(route),
     ...unboundable(route, 'agentgateway'),

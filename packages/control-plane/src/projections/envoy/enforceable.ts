@@ -1,5 +1,6 @@
 import type { RouteEntry } from '@signalbox/config';
 import { unboundable } from '../call-bounds.ts';
+import { speaksHttpSse } from '../foreign-plane.ts';
 import { isFederated, presentsMembers } from './members.ts';
 import { backendsOf } from './upstream.ts';
 
@@ -16,6 +17,7 @@ export function unenforceableParts(route: RouteEntry): readonly string[] {
   const isTimed = timeouts.backendRequestMs !== null || timeouts.idleMs !== null;
   return [
     ...unboundable(route, 'Envoy'),
+    ...(speaksHttpSse(route) ? ['Envoy cannot call an MCP server over HTTP+SSE'] : []),
     ...(isFederated(route) && isChanged ? ['Envoy cannot change header fields for members of a virtual server'] : []),
     ...(isFederated(route) && isTimed
       ? ['Envoy has one timeout for members of a virtual server, timeouts.request']

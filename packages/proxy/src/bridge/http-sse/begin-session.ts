@@ -23,6 +23,8 @@ export interface Beginning {
 export interface Opener {
   /** The server is known to speak HTTP+SSE. */
   readonly isKnown: boolean;
+  /** Somebody says so: nothing else is tried. */
+  readonly isDeclared: boolean;
   /** A connection, which is nobody's until it is kept. */
   connect(): SseConnection;
   /** The server speaks HTTP+SSE. @returns the name of its session. */
@@ -109,7 +111,8 @@ export class BeginSession extends WholeRequest implements UpstreamExchange, Upst
       if (!failure) return this.#initialize(connection);
       this.#connection = undefined;
       this.#opener.forget();
-      if (this.#refusal) this.#refuse();
+      if (this.#opener.isDeclared) this.#beginning.handler.onError(failure);
+      else if (this.#refusal) this.#refuse();
       // It was of this transport before: what it is now shows when it is posted to.
       else this.#exchange = this.#context.upstream.dispatch(this.#beginning.request, this.#beginning.handler);
     });

@@ -28,7 +28,11 @@ export class HttpSseServers implements Upstream {
     const id = headerOf(request.headers, 'Mcp-Session-Id');
     if (id?.startsWith(mark) === true) return this.#inSession(id, request, handler);
     const { body } = request;
-    const mayBegin = id === undefined && body !== undefined && body.includes(initialize);
+    const mayBegin =
+      id === undefined &&
+      request.peer?.transport !== 'streamable-http' &&
+      body !== undefined &&
+      body.includes(initialize);
     const scanned = mayBegin ? scanBody(body, this.#context.limits.requestScan) : undefined;
     if (scanned?.kind !== 'message' || scanned.message.method !== 'initialize' || !scanned.message.id) {
       return this.#context.upstream.dispatch(request, handler);
@@ -53,9 +57,11 @@ export class HttpSseServers implements Upstream {
     const { clock, limits, random } = this.#context;
     const key = JSON.stringify([request.poolKey, request.origin, request.target]);
     const foundAt = this.#known.get(key);
+    const isDeclared = request.peer?.transport === 'http-sse';
     const id = mark + random.bytes(15).toString('base64url');
     return new BeginSession(this.#context, beginning, {
-      isKnown: foundAt !== undefined && clock.monotonic() - foundAt < limits.eraHorizonMs,
+      isKnown: isDeclared || (foundAt !== undefined && clock.monotonic() - foundAt < limits.eraHorizonMs),
+      isDeclared,
       connect: () => new SseConnection(this.#context, request, () => void this.#sessions.delete(id)),
       keep: (connection) => {
         this.#know(key, foundAt);

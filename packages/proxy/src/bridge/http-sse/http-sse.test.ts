@@ -1,3 +1,4 @@
+import { McpBackend_Transport } from '@signalbox/proto/signalbox/config/v1/backend_pb.ts';
 import { describe, expect, it } from 'vitest';
 import type { FakeUpstreamCall } from '../../testing/fake-upstream.ts';
 import { RequestPath, type RequestPathOptions } from '../../testing/request-path.ts';
@@ -93,6 +94,34 @@ describe('a server of 2024-11-05', () => {
     expect(exchange.json).toEqual({ jsonrpc: '2.0', id: 'mine', result: { content: [] } });
     await server.begin('bob-key');
     expect(server.path.upstream.calls.filter(({ request }) => request.target === '/mcp')).toHaveLength(3);
+  });
+
+  it('is never posted to at its url when its transport is declared, by clients of either era', async () => {
+    const server = new OldServer({ transport: McpBackend_Transport.HTTP_SSE });
+    const asked = () =>
+      server.path.upstream.calls
+        .filter(({ request }) => request.target === '/mcp')
+        .map(({ request }) => request.method);
+    await server.begin();
+    expect(asked()).toEqual(['GET']);
+    const exchange = await server.modern({ name: 'echo' }, { id: 'm' });
+    await server.path.settled();
+    server.say({ jsonrpc: '2.0', id: server.last.message.id, result: { content: [] } });
+    expect(exchange.json).toMatchObject({ id: 'm', result: { content: [] } });
+    expect(asked()).toEqual(['GET', 'GET']);
+  });
+
+  it('is not looked for where the transport is declared to be the other one', async () => {
+    const server = new OldServer({ transport: McpBackend_Transport.STREAMABLE_HTTP });
+    await expect(server.begin()).rejects.toThrow('no session');
+    expect(server.streams).toEqual([]);
+  });
+
+  it('that is declared, and offers no stream, is an error and nothing else is tried', async () => {
+    const server = new OldServer({ transport: McpBackend_Transport.HTTP_SSE });
+    server.path.upstream.onCall = (call) => queueMicrotask(() => call.answer('', { status: 404 }));
+    await expect(server.begin()).rejects.toThrow('no session');
+    expect(server.path.upstream.calls.map(({ request }) => request.method)).toEqual(['GET']);
   });
 
   it('serves a modern client, with progress and cancellation', async () => {

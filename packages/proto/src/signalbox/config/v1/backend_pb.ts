@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/backend.proto.
  */
 export const file_signalbox_config_v1_backend: GenFile = /*@__PURE__*/
-  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEihQQKB0JhY2tlbmQSLgoDbWNwGAEgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5NY3BCYWNrZW5kSAASMAoEaHR0cBgCIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSHR0cEJhY2tlbmRIABIwCgRncnBjGAMgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5HcnBjQmFja2VuZEgAEi4KA2EyYRgEIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuQTJhQmFja2VuZEgAEi0KA3RscxgKIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuVXBzdHJlYW1UbHMSNgoIdGltZW91dHMYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmRUaW1lb3V0cxI6Cgtjb25uZWN0aW9ucxgMIAEoCzIlLnNpZ25hbGJveC5jb25maWcudjEuQ29ubmVjdGlvbkxpbWl0cxI+CgxodHRwX3ZlcnNpb24YDSABKA4yKC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmQuSHR0cFZlcnNpb24iSwoLSHR0cFZlcnNpb24SHAoYSFRUUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEgkKBUhUVFAxEAISCQoFSFRUUDIQA0IGCgRraW5kIhkKCk1jcEJhY2tlbmQSCwoDdXJsGAEgASgJIhoKC0h0dHBCYWNrZW5kEgsKA3VybBgBIAEoCSIaCgtHcnBjQmFja2VuZBILCgN1cmwYASABKAkiKwoKQTJhQmFja2VuZBILCgN1cmwYASABKAkSEAoIY2FyZF91cmwYAiABKAliBnByb3RvMw", [file_signalbox_config_v1_connections, file_signalbox_config_v1_upstream_tls]);
+  fileDesc("CiFzaWduYWxib3gvY29uZmlnL3YxL2JhY2tlbmQucHJvdG8SE3NpZ25hbGJveC5jb25maWcudjEihQQKB0JhY2tlbmQSLgoDbWNwGAEgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5NY3BCYWNrZW5kSAASMAoEaHR0cBgCIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuSHR0cEJhY2tlbmRIABIwCgRncnBjGAMgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5HcnBjQmFja2VuZEgAEi4KA2EyYRgEIAEoCzIfLnNpZ25hbGJveC5jb25maWcudjEuQTJhQmFja2VuZEgAEi0KA3RscxgKIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuVXBzdHJlYW1UbHMSNgoIdGltZW91dHMYCyABKAsyJC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmRUaW1lb3V0cxI6Cgtjb25uZWN0aW9ucxgMIAEoCzIlLnNpZ25hbGJveC5jb25maWcudjEuQ29ubmVjdGlvbkxpbWl0cxI+CgxodHRwX3ZlcnNpb24YDSABKA4yKC5zaWduYWxib3guY29uZmlnLnYxLkJhY2tlbmQuSHR0cFZlcnNpb24iSwoLSHR0cFZlcnNpb24SHAoYSFRUUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEgkKBUhUVFAxEAISCQoFSFRUUDIQA0IGCgRraW5kIqwBCgpNY3BCYWNrZW5kEgsKA3VybBgBIAEoCRI8Cgl0cmFuc3BvcnQYAiABKA4yKS5zaWduYWxib3guY29uZmlnLnYxLk1jcEJhY2tlbmQuVHJhbnNwb3J0IlMKCVRyYW5zcG9ydBIZChVUUkFOU1BPUlRfVU5TUEVDSUZJRUQQABIICgRBVVRPEAESEwoPU1RSRUFNQUJMRV9IVFRQEAISDAoISFRUUF9TU0UQAyIaCgtIdHRwQmFja2VuZBILCgN1cmwYASABKAkiGgoLR3JwY0JhY2tlbmQSCwoDdXJsGAEgASgJIisKCkEyYUJhY2tlbmQSCwoDdXJsGAEgASgJEhAKCGNhcmRfdXJsGAIgASgJYgZwcm90bzM", [file_signalbox_config_v1_connections, file_signalbox_config_v1_upstream_tls]);
 
 /**
  * Something upstream that the tenant calls.
@@ -128,7 +128,7 @@ export const Backend_HttpVersionSchema: GenEnum<Backend_HttpVersion> = /*@__PURE
   enumDesc(file_signalbox_config_v1_backend, 0, 0);
 
 /**
- * An MCP server that speaks Streamable HTTP, in either era.
+ * An MCP server, in either era.
  *
  * @generated from message signalbox.config.v1.McpBackend
  */
@@ -139,6 +139,13 @@ export type McpBackend = Message<"signalbox.config.v1.McpBackend"> & {
    * @generated from field: string url = 1;
    */
   url: string;
+
+  /**
+   * How it is spoken to. Empty: AUTO.
+   *
+   * @generated from field: signalbox.config.v1.McpBackend.Transport transport = 2;
+   */
+  transport: McpBackend_Transport;
 };
 
 /**
@@ -147,6 +154,46 @@ export type McpBackend = Message<"signalbox.config.v1.McpBackend"> & {
  */
 export const McpBackendSchema: GenMessage<McpBackend> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_backend, 1);
+
+/**
+ * @generated from enum signalbox.config.v1.McpBackend.Transport
+ */
+export const McpBackend_Transport = {
+  /**
+   * @generated from enum value: TRANSPORT_UNSPECIFIED = 0;
+   */
+  TRANSPORT_UNSPECIFIED: 0,
+
+  /**
+   * Found out: Streamable HTTP, and where it refuses that without a word of JSON-RPC, HTTP+SSE.
+   *
+   * @generated from enum value: AUTO = 1;
+   */
+  AUTO: 1,
+
+  /**
+   * @generated from enum value: STREAMABLE_HTTP = 2;
+   */
+  STREAMABLE_HTTP: 2,
+
+  /**
+   * That of 2024-11-05: a GET at the url opens the stream, which names where to post. Nothing is posted to the url.
+   *
+   * @generated from enum value: HTTP_SSE = 3;
+   */
+  HTTP_SSE: 3,
+} as const;
+
+/**
+ * @generated from enum signalbox.config.v1.McpBackend.Transport
+ */
+export type McpBackend_Transport = (typeof McpBackend_Transport)[keyof typeof McpBackend_Transport] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.config.v1.McpBackend.Transport.
+ */
+export const McpBackend_TransportSchema: GenEnum<McpBackend_Transport> = /*@__PURE__*/
+  enumDesc(file_signalbox_config_v1_backend, 1, 0);
 
 /**
  * A service that speaks HTTP.
