@@ -111,9 +111,9 @@ function describeFederation(federation: Federation): unknown {
 }
 
 function describeRoute(route: RouteEntry): unknown {
-  const { gateway, endpoint, authentication, authorization, limits, bounds, revision } = route;
+  const { gateway, endpoint, authentication, authorization, limits, bounds } = route;
   return {
-    endpoint: `${endpoint} on ${gateway} at revision ${revision}`,
+    endpoint: `${endpoint} on ${gateway}`,
     ...describeDestination(route),
     authentication: [
       `from ${authentication.source}`,

@@ -100,6 +100,7 @@ export {
   makeSnapshot,
   makeSnapshotSteps,
   setHash,
+  snapshotOfSteps,
   type SnapshotChange,
 } from './snapshot.ts';
 export { canonicalJson, type Json } from './catalog/canonical-json.ts';

@@ -44,24 +44,35 @@ export interface ProblemSubject {
   readonly name: string;
 }
 
-/** Collects the problems of one resource. */
+/** Collects the problems of one resource, or of several of a scope one after the other. */
 export class ProblemList {
   readonly problems: Problem[] = [];
   /** Whether one of them is an error. */
   refused = false;
-  readonly #subject: ProblemSubject;
+  readonly #scope: string;
+  #kind: string;
+  #name: string;
 
-  constructor(subject: ProblemSubject) {
-    this.#subject = { kind: subject.kind, scope: subject.scope, name: subject.name };
+  constructor({ kind, scope, name }: ProblemSubject) {
+    this.#kind = kind;
+    this.#scope = scope;
+    this.#name = name;
+  }
+
+  /** Goes on with another resource of the scope. */
+  about(kind: string, name: string): this {
+    this.#kind = kind;
+    this.#name = name;
+    return this;
   }
 
   error(code: ProblemCode, field: string, message: string): void {
     this.refused = true;
-    this.problems.push({ severity: 'error', code, ...this.#subject, field, message });
+    this.problems.push(this.#problem('error', code, field, message));
   }
 
   warn(code: ProblemCode, field: string, message: string): void {
-    this.problems.push({ severity: 'warning', code, ...this.#subject, field, message });
+    this.problems.push(this.#problem('warning', code, field, message));
   }
 
   /** An error, if there is a fault: `list.check('spec.port', portFault(port))`. */
@@ -86,6 +97,10 @@ export class ProblemList {
     if (list.length <= limit) return true;
     this.error('limit-exceeded', field, `has ${list.length} entries; at most ${limit} are allowed`);
     return false;
+  }
+
+  #problem(severity: Problem['severity'], code: ProblemCode, field: string, message: string): Problem {
+    return { severity, code, kind: this.#kind, scope: this.#scope, name: this.#name, field, message };
   }
 }
 

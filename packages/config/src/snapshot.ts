@@ -45,8 +45,16 @@ export function* makeSnapshotSteps(
     byKey.set(resourceKey(resource), resource);
     if (byKey.size % stepSize === 0) yield;
   }
-  const entries = yield* sortSteps([...byKey], ([key]) => key);
-  return yield* freezeSteps(scope, revision, entries);
+  return yield* snapshotOfSteps(scope, revision, byKey);
+}
+
+/** A snapshot of the resources that a map, which may change later, has by `<Kind>/<name>`. */
+export function* snapshotOfSteps(
+  scope: string,
+  revision: bigint,
+  byKey: ReadonlyMap<string, StoredResource>,
+): Generator<void, Snapshot> {
+  return yield* freezeSteps(scope, revision, [...byKey.keys()], (key) => byKey.get(key));
 }
 
 /** The snapshot after some changes, in their order. Deleting what is not there changes nothing. */
@@ -56,7 +64,7 @@ export function applyChanges(snapshot: Snapshot, revision: bigint, changes: Iter
 
 /** {@link applyChanges}, pausing. */
 export function* applyChangesSteps(
-  snapshot: Snapshot,
+  { scope, resources }: Snapshot,
   revision: bigint,
   changes: Iterable<SnapshotChange>,
 ): Generator<void, Snapshot> {
@@ -65,13 +73,13 @@ export function* applyChangesSteps(
     if ('put' in change) changed.set(resourceKey(change.put), change.put);
     else changed.set(resourceKey(change.delete), undefined);
   }
-  const entries: [string, StoredResource][] = [];
-  for (const entry of snapshot.resources) {
-    if (!changed.has(entry[0])) entries.push(entry);
-    if (entries.length % (4 * stepSize) === 0) yield;
+  const keys: string[] = [];
+  for (const key of resources.keys()) {
+    if (!changed.has(key)) keys.push(key);
+    if (keys.length % (4 * stepSize) === 0) yield;
   }
-  for (const [key, resource] of changed) if (resource !== undefined) entries.push([key, resource]);
-  return yield* freezeSteps(snapshot.scope, revision, yield* sortSteps(entries, ([key]) => key));
+  for (const [key, resource] of changed) if (resource !== undefined) keys.push(key);
+  return yield* freezeSteps(scope, revision, keys, (key) => changed.get(key) ?? resources.get(key));
 }
 
 /** Hash of a set of resources, as in the Manifest: over the sorted lines `<Kind>/<name> <digest>`. */
@@ -84,16 +92,18 @@ export function resourceKey(resource: { readonly kind: Kind; readonly name: stri
   return `${resource.kind}/${resource.name}`;
 }
 
-/** `entries` in order. */
+/** @param resourceOf the resource of each of the keys. */
 function* freezeSteps(
   scope: string,
   revision: bigint,
-  entries: readonly (readonly [string, StoredResource])[],
+  keys: readonly string[],
+  resourceOf: (key: string) => StoredResource | undefined,
 ): Generator<void, Snapshot> {
   const resources = new Map<string, StoredResource>();
   const digest = new DigestBuilder();
   let lines = '';
-  for (const [key, resource] of entries) {
+  for (const key of yield* sortSteps(keys, itself)) {
+    const resource = resourceOf(key) as StoredResource;
     resources.set(key, resource);
     lines += `${key} ${resource.digest}\n`;
     if (resources.size % (4 * stepSize) !== 0) continue;
@@ -103,4 +113,8 @@ function* freezeSteps(
   }
   digest.add(lines);
   return Object.freeze({ scope, revision, hash: digest.finish(), resources });
+}
+
+function itself(key: string): string {
+  return key;
 }

@@ -75,8 +75,8 @@ export interface TenantTable {
 }
 
 /**
- * One route with everything a request on it needs, so that nothing else is looked up.
- * `digest` covers all of it but the revision: equal digests mean that nothing about this route changed.
+ * One route with everything a request on it needs, so that nothing else is looked up. Tables of several revisions share
+ * it while nothing about it changes. `digest` covers all of it: equal digests mean that nothing changed.
  */
 export type RouteEntry = McpRouteEntry | ForwardRouteEntry;
 
@@ -96,8 +96,6 @@ interface RouteFacts {
   readonly tenant: string;
   readonly name: string;
   readonly gateway: string;
-  /** Revision of the tenant that the table was compiled from. */
-  readonly revision: bigint;
   readonly digest: string;
   /** Path of the endpoint: of an MCP route its path + `/mcp`; of others its path, below which everything is theirs. */
   readonly endpoint: string;

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 
 import { CertificateAuthority } from '@signalbox/certificates';
 import {
+  boundYoungSpace,
   type Clock,
   type HostPort,
   Lifecycle,
@@ -101,6 +102,7 @@ export interface RunningControlPlane {
  * @throws if the database cannot be used or an address is taken; nothing is left running then.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
+  boundYoungSpace();
   const { settings, logger, clock = systemClock, random = systemRandom, projections = allProjections } = options;
   const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
 import {
+  boundYoungSpace,
   type Clock,
   Lifecycle,
   type Logger,
@@ -87,6 +88,7 @@ export interface RunningProxy {
  * @throws Error when the settings, the state folder, the admin address or the configuration files cannot be used.
  */
 export async function startProxy(options: StartProxyOptions): Promise<RunningProxy> {
+  boundYoungSpace();
   const kit = await kitOf(options);
   const serving = servingOf(kit);
   const { settings, clock, logger } = kit;

@@ -23,3 +23,4 @@ export {
   text,
 } from './settings.ts';
 export { TlsFiles, type TlsFilesOptions, type TlsMaterial } from './tls-files.ts';
+export { boundYoungSpace } from './young-space.ts';

@@ -6,10 +6,27 @@ import { givenMs } from './forwarding.ts';
 import { ProblemList } from '../problem.ts';
 import { decodeBody } from '../resource.ts';
 import type { StoredResource } from '../snapshot.ts';
+import { stepSize } from '../steps.ts';
 import type { Source } from './source.ts';
 
+/** Compiles all backends; one with the same content in `previous` is taken from there. */
+export function* compileBackendsSteps(
+  tenant: string,
+  sources: ReadonlyMap<string, Source<'Backend'>>,
+  previous: ReadonlyMap<string, BackendEntry>,
+): Generator<void, ReadonlyMap<string, BackendEntry>> {
+  const compiled = new Map<string, BackendEntry>();
+  for (const source of sources.values()) {
+    const same = previous.get(source.name);
+    compiled.set(source.name, same?.key === keyOf(tenant, source) ? same : compileBackend(tenant, source));
+    if (compiled.size % stepSize === 0) yield;
+  }
+  return compiled;
+}
+
 /** A backend, which has been checked, as a table has it. */
-export function compileBackend(tenant: string, { name, digest, message }: Source<'Backend'>): BackendEntry {
+export function compileBackend(tenant: string, source: Source<'Backend'>): BackendEntry {
+  const { name, message } = source;
   const { kind, tls, timeouts, connections } = message;
   const connection: ConnectionEntry = {
     connectMs: givenMs(timeouts?.connect),
@@ -19,12 +36,16 @@ export function compileBackend(tenant: string, { name, digest, message }: Source
   };
   const url = kind.value?.url ?? '';
   return Object.freeze({
-    ...{ tenant, name, key: `${tenant}/${name}@${digest}`, kind: kind.case ?? 'mcp', url },
+    ...{ tenant, name, key: keyOf(tenant, source), kind: kind.case ?? 'mcp', url },
     cardUrl: kind.case === 'a2a' ? kind.value.cardUrl || new URL('/.well-known/agent-card.json', url).href : '',
     tls: tlsEntry(tls),
     connection: Object.freeze(connection),
     http: httpVersion(message, url),
   });
+}
+
+function keyOf(tenant: string, { name, digest }: Source<'Backend'>): string {
+  return `${tenant}/${name}@${digest}`;
 }
 
 /** A Backend by itself, whatever leads to it; undefined if it is not sound. */

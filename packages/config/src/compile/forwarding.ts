@@ -6,6 +6,7 @@ import { durationMs } from '../resources/duration.ts';
 /** What a route says about forwarding, which has been checked. */
 export function compileForwarding(route: Route): Forwarding {
   const { requestHeaderModifier, responseHeaderModifier, timeouts, retry } = route;
+  if (!requestHeaderModifier && !responseHeaderModifier && !timeouts && !retry) return asItIs;
   return Object.freeze({
     requestHeaders: headerChanges(requestHeaderModifier),
     responseHeaders: headerChanges(responseHeaderModifier),
@@ -17,6 +18,14 @@ export function compileForwarding(route: Route): Forwarding {
     retry: retryEntry(retry),
   });
 }
+
+/** Most routes say nothing. */
+const asItIs: Forwarding = Object.freeze({
+  requestHeaders: null,
+  responseHeaders: null,
+  timeouts: Object.freeze({ requestMs: null, backendRequestMs: null, idleMs: null }),
+  retry: null,
+});
 
 /** Milliseconds, or null for what is not given. */
 export function givenMs(text: string | undefined): number | null {

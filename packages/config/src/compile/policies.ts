@@ -1,4 +1,5 @@
 import type { PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import { digestOf } from '../digest.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
 import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
@@ -65,6 +66,8 @@ function* compilePolicySteps(
 export interface AppliedPolicies {
   /** Names and contents: equal keys mean equal policies. */
   readonly key: string;
+  /** Hash of what follows from them: equal ones may come from different policies. */
+  readonly digest: string;
   readonly authentication: AuthenticationTable;
   readonly authorization: AuthorizationTable;
   readonly limits: readonly LimitEntry[];
@@ -84,6 +87,8 @@ interface Group {
   readonly policies: CompiledPolicy[];
   key: string;
 }
+
+const noPolicies: Readonly<Group> = Object.freeze({ policies: [], key: '' });
 
 /** Policies by target. Routes under the same policies share one result. */
 export class PolicyTree {
@@ -126,22 +131,16 @@ export class PolicyTree {
   }
 
   /** Narrowest authentication, and all rules from the broadest target to the narrowest. */
-  applyTo(targets: PolicyTargets): AppliedPolicies {
-    const groups = [
-      this.#tenant,
-      this.#route.get(targets.route),
-      targets.virtualServer === undefined ? undefined : this.#virtualServer.get(targets.virtualServer),
-      targets.backend === undefined ? undefined : this.#backend.get(targets.backend),
-    ].filter((group) => group !== undefined);
-    const key = groups.map((group) => group.key).join('');
+  applyTo({ route, virtualServer, backend }: PolicyTargets): AppliedPolicies {
+    const ofRoute = this.#route.get(route) ?? noPolicies;
+    const ofServer = (virtualServer === undefined ? undefined : this.#virtualServer.get(virtualServer)) ?? noPolicies;
+    const ofBackend = (backend === undefined ? undefined : this.#backend.get(backend)) ?? noPolicies;
+    const key = this.#tenant.key + ofRoute.key + ofServer.key + ofBackend.key;
     let applied = this.applied.get(key);
     if (applied === undefined) {
-      applied =
-        this.#known.get(key) ??
-        merge(
-          key,
-          groups.flatMap((group) => group.policies),
-        );
+      const groups = [this.#tenant, ofRoute, ofServer, ofBackend];
+      const policies = groups.flatMap((group) => group.policies);
+      applied = this.#known.get(key) ?? merge(key, policies);
       this.applied.set(key, applied);
     }
     return applied;
@@ -179,12 +178,11 @@ function groupIn(groups: Map<string, Group>, name: string): Group {
 
 /** `policies` from the broadest target to the narrowest. */
 function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicies {
-  const authentication = policies.findLast((policy) => policy.authentication !== undefined)?.authentication;
-  return Object.freeze({
-    key,
-    authentication: authentication ?? nobody,
-    authorization: makeAuthorizationTable(policies.flatMap((policy) => policy.rules)),
-    limits: Object.freeze(policies.flatMap((policy) => policy.limits ?? [])),
-    bounds: tightest(policies.map((policy) => policy.bounds)),
-  });
+  const authentication = policies.findLast((policy) => policy.authentication !== undefined)?.authentication ?? nobody;
+  const authorization = makeAuthorizationTable(policies.flatMap((policy) => policy.rules));
+  const limits = Object.freeze(policies.flatMap((policy) => policy.limits ?? []));
+  const bounds = tightest(policies.map((policy) => policy.bounds));
+  const content = [authentication.source, authentication.digest, authorization.digest, limits, bounds];
+  const digest = digestOf(JSON.stringify(content));
+  return Object.freeze({ key, digest, authentication, authorization, limits, bounds });
 }

@@ -20,44 +20,50 @@ export function* checkReferencesSteps(
 ): Generator<void, void> {
   const set = new ReferencedSet(snapshot, sources, operator);
   for (const source of sources.VirtualServer.values()) {
-    problems.push(...virtualServer(source, set));
+    virtualServer(source, set);
     if (set.checked % stepSize === 0) yield;
   }
   for (const source of sources.Route.values()) {
-    problems.push(...route(source, set));
+    route(source, set);
     if (set.checked % stepSize === 0) yield;
   }
   for (const source of sources.Policy.values()) {
-    problems.push(...policy(source, set));
+    policy(source, set);
     if (set.checked % stepSize === 0) yield;
   }
+  problems.push(...set.problems);
 }
 
 class ReferencedSet {
   readonly operator: OperatorTable;
   /** Resources looked at so far. */
   checked = 0;
-  readonly #snapshot: Snapshot;
+  readonly tenant: string;
   readonly #sources: Sources;
+  /** Its resources, the faulty ones too. */
+  readonly #resources: Snapshot['resources'];
+  readonly #found: ProblemList;
 
-  constructor(snapshot: Snapshot, sources: Sources, operator: OperatorTable) {
+  constructor({ scope, resources }: Snapshot, sources: Sources, operator: OperatorTable) {
     this.operator = operator;
-    this.#snapshot = snapshot;
+    this.tenant = scope;
     this.#sources = sources;
+    this.#resources = resources;
+    this.#found = new ProblemList({ kind: '', scope, name: '' });
   }
 
-  get tenant(): string {
-    return this.#snapshot.scope;
+  get problems(): readonly Problem[] {
+    return this.#found.problems;
   }
 
   problemsOf(kind: Kind, name: string): ProblemList {
     this.checked += 1;
-    return new ProblemList({ kind, scope: this.tenant, name });
+    return this.#found.about(kind, name);
   }
 
   /** Adds an error unless the tenant has the resource. */
   require(kind: Kind, name: string, field: string, found: ProblemList): void {
-    if (this.#snapshot.resources.has(resourceKey({ kind, name }))) return;
+    if (this.#sources[kind].has(name) || this.#resources.has(resourceKey({ kind, name }))) return;
     found.error('dangling-reference', field, `tenant ${this.tenant} has no ${kind} ${quote(name)}`);
   }
 
@@ -70,15 +76,14 @@ class ReferencedSet {
   }
 }
 
-function virtualServer({ name, message }: Source<'VirtualServer'>, set: ReferencedSet): readonly Problem[] {
+function virtualServer({ name, message }: Source<'VirtualServer'>, set: ReferencedSet): void {
   const found = set.problemsOf('VirtualServer', name);
   for (const [at, member] of message.members.entries()) {
     set.requireBackend('mcp', member.backend, `spec.members[${at}].backend`, found);
   }
-  return found.problems;
 }
 
-function route({ name, message }: Source<'Route'>, set: ReferencedSet): readonly Problem[] {
+function route({ name, message }: Source<'Route'>, set: ReferencedSet): void {
   const found = set.problemsOf('Route', name);
   checkGateway(message.gateway, message.match?.hostnames ?? [], set, found);
   checkPrefix(message.match?.path ?? '', set, found);
@@ -88,7 +93,6 @@ function route({ name, message }: Source<'Route'>, set: ReferencedSet): readonly
   } else if (destination.case !== undefined) {
     set.requireBackend(destination.case, destination.value.backend, `spec.${destination.case}.backend`, found);
   }
-  return found.problems;
 }
 
 function checkGateway(name: string, hostnames: readonly string[], set: ReferencedSet, found: ProblemList): void {
@@ -113,7 +117,7 @@ function checkPrefix(path: string, set: ReferencedSet, found: ProblemList): void
   found.error('invalid-value', 'spec.match.path', message);
 }
 
-function policy({ name, message }: Source<'Policy'>, set: ReferencedSet): readonly Problem[] {
+function policy({ name, message }: Source<'Policy'>, set: ReferencedSet): void {
   const found = set.problemsOf('Policy', name);
   const target = message.target?.kind;
   switch (target?.case) {
@@ -130,5 +134,4 @@ function policy({ name, message }: Source<'Policy'>, set: ReferencedSet): readon
     case undefined:
       break;
   }
-  return found.problems;
 }

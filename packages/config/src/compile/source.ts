@@ -2,7 +2,7 @@ import { type Kind, scopeOfKind } from '../kind.ts';
 import type { MessageOf } from '../messages.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { decodeBody } from '../resource.ts';
-import { resourceKey, type Snapshot, type StoredResource } from '../snapshot.ts';
+import type { Snapshot, StoredResource } from '../snapshot.ts';
 import { sortSteps } from '../sort-steps.ts';
 import { stepSize } from '../steps.ts';
 
@@ -23,13 +23,17 @@ export function* decodeSteps(
   previous: Sources | undefined,
   problems: Problem[],
 ): Generator<void, Sources> {
-  const sources = emptySources();
+  const { scope, resources } = snapshot;
+  const shared = previous && (yield* unchangedKindsSteps(snapshot, previous));
+  const sources = { ...emptySources(), ...shared };
   let count = 0;
-  for (const stored of yield* inOrderSteps(snapshot)) {
-    const source = reuse(stored, previous) ?? decode(stored, snapshot.scope, problems);
+  // A snapshot has the order of its keys already, which costs little to see.
+  for (const key of yield* sortSteps([...resources.keys()], (same) => same)) {
+    const stored = resources.get(key) as StoredResource;
+    const source = reuse(stored, previous) ?? decode(stored, scope, problems);
     if (source !== undefined) {
-      (sources[stored.kind] as Map<string, Source<Kind>>).set(stored.name, source);
-      problems.push(...source.problems);
+      if (!shared?.[stored.kind]) (sources[stored.kind] as Map<string, Source<Kind>>).set(stored.name, source);
+      for (const problem of source.problems) problems.push(problem);
     }
     count += 1;
     if (count % stepSize === 0) yield;
@@ -37,9 +41,18 @@ export function* decodeSteps(
   return sources;
 }
 
-/** The resources in the order of kind and name. A snapshot has that order already, which costs little to see. */
-function inOrderSteps(snapshot: Snapshot): Generator<void, StoredResource[]> {
-  return sortSteps([...snapshot.resources.values()], resourceKey);
+/** Of the kinds with as many resources as before, all with the same content: what was decoded of them. */
+function* unchangedKindsSteps({ resources }: Snapshot, previous: Sources): Generator<void, Partial<Sources>> {
+  const same = new Map<Kind, number>();
+  let count = 0;
+  for (const stored of resources.values()) {
+    const reusable = reuse(stored, previous) !== undefined;
+    same.set(stored.kind, reusable ? (same.get(stored.kind) ?? 0) + 1 : Number.NaN);
+    count += 1;
+    if (count % (4 * stepSize) === 0) yield;
+  }
+  const unchanged = Object.entries(previous).filter(([kind, { size }]) => (same.get(kind as Kind) ?? 0) === size);
+  return Object.fromEntries(unchanged) as Partial<Sources>;
 }
 
 function emptySources(): Sources {
@@ -58,6 +71,8 @@ function reuse(stored: StoredResource, previous: Sources | undefined): Source<Ki
   return source?.digest === stored.digest ? source : undefined;
 }
 
+const none: readonly Problem[] = Object.freeze([]);
+
 /** Adds the problems itself when there is no source to carry them. */
 function decode(stored: StoredResource, scope: string, problems: Problem[]): Source<Kind> | undefined {
   const { kind, name, digest } = stored;
@@ -66,7 +81,8 @@ function decode(stored: StoredResource, scope: string, problems: Problem[]): Sou
     found.error('wrong-scope', '', `a ${kind} cannot belong to ${scope}`);
   }
   const message = found.refused ? undefined : decodeBody(stored, found);
-  if (message !== undefined) return { name, digest, message, problems: found.problems };
+  if (message !== undefined)
+    return { name, digest, message, problems: found.problems.length === 0 ? none : found.problems };
   problems.push(...found.problems);
   return undefined;
 }

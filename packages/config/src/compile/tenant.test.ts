@@ -59,12 +59,21 @@ describe('compiling a tenant', () => {
     const changed = applyChanges(snapshot, 2n, [{ put: route('acme/b', '/acme/c') }]);
     const after = tableOf(compileTenant(changed, operator, before));
     const [a, b] = [before.routes.get('a'), after.routes.get('a')];
-    expect(b).toEqual({ ...a, revision: 2n });
-    expect(b?.authorization).toBe(a?.authorization);
-    expect(b?.kind === 'mcp' && b.mcp).toBe(a?.kind === 'mcp' && a.mcp);
+    expect(b).toBe(a);
     expect(after.routes.get('b')?.digest).not.toBe(before.routes.get('b')?.digest);
     const again = tableOf(compileTenant(changed, operatorTable('acme', 'beta'), after));
     expect(again.routes.get('a')).toBe(b);
+  });
+
+  it('shares what a route leads to when a policy above it changes', () => {
+    const snapshot = makeSnapshot('acme', 1n, [...basics('acme'), route('acme/a', '/acme/a')]);
+    const before = tableOf(compileTenant(snapshot, operator));
+    const denying = policy('more', { tenant: {} }, ['DENY tool.name == "x"']);
+    const after = tableOf(compileTenant(applyChanges(snapshot, 2n, [{ put: denying }]), operator, before));
+    const [a, b] = [before.routes.get('a'), after.routes.get('a')];
+    expect(b?.digest).not.toBe(a?.digest);
+    expect(b?.kind === 'mcp' && b.mcp).toBe(a?.kind === 'mcp' && a.mcp);
+    expect(b?.condition).toBe(a?.condition);
   });
 
   it('changes the digest of a route with anything that a request on it can notice', () => {
@@ -146,10 +155,12 @@ describe('compiling a tenant', () => {
 function summary({ table, problems }: Compiled<TenantTable>): unknown {
   if (table === undefined) return { problems };
   const { tenant, revision, hash, routes } = table;
-  const entries = [...routes.values()].map(({ authentication, authorization, ...entry }) => ({
-    ...entry,
-    authentication,
-    authorization: { digest: authorization.digest, rules: authorization.rules.map(({ id, when }) => [id, when]) },
+  const entries = [...routes.values()].map((entry) => ({
+    ...Object.fromEntries(Object.entries(entry)),
+    authorization: {
+      digest: entry.authorization.digest,
+      rules: entry.authorization.rules.map(({ id, when }) => [id, when]),
+    },
   }));
   return { tenant, revision, hash, entries, problems };
 }

@@ -1,15 +1,18 @@
+import type { BackendEntry } from '../backend-entry.ts';
 import { PathIndex } from '../match/path-index.ts';
 import { hasErrors, type Problem, ProblemList } from '../problem.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { drain, stepSize } from '../steps.ts';
 import type { OperatorTable, RouteEntry, RouteRequest, TenantTable } from '../table.ts';
+import { compileBackendsSteps } from './backend.ts';
 import type { Compiled } from './compiled.ts';
 import { defaultTableLimits, sizeProblems, type TableLimits } from './limits.ts';
 import { type AppliedPolicies, type CompiledPolicy, compilePoliciesSteps, PolicyTree } from './policies.ts';
 import { checkReferencesSteps } from './references.ts';
 import { rolloutProblems } from './rollout.ts';
-import { type CompiledRoute, compileRoute, type RouteContext, routeProblems } from './route.ts';
+import { checkRoute, type CompiledRoute, compileRoute, type RouteContext } from './route.ts';
 import { decodeSteps, type Sources } from './source.ts';
+import { type CompiledVirtualServer, compileVirtualServersSteps } from './virtual-servers.ts';
 
 /** {@link compileTenantSteps} without pauses. */
 export function compileTenant(
@@ -41,11 +44,20 @@ export function* compileTenantSteps(
   const tree = new PolicyTree(policies.values(), earlier.applied);
   problems.push(...tree.conflicts(snapshot.scope), ...rolloutProblems(sources.Policy.values(), snapshot.scope));
   if (hasErrors(problems)) return { problems };
-  const { scope: tenant, revision } = snapshot;
-  const context: RouteContext = { tenant, revision, sources, policies: tree, earlier: earlier.routes };
-  const compiled = yield* compileRoutesSteps(context, limits, problems);
+  const { scope: tenant } = snapshot;
+  const backends = yield* compileBackendsSteps(tenant, sources.Backend, earlier.backends);
+  const shared = { backends, policies: tree };
+  const virtualServers = yield* compileVirtualServersSteps(
+    tenant,
+    sources.VirtualServer,
+    shared,
+    earlier.virtualServers,
+  );
+  const context: RouteContext = { tenant, ...shared, virtualServers, earlier: earlier.routes };
+  const { routes, index } = yield* compileRoutesSteps(sources.Route, context, limits, problems);
   if (hasErrors(problems)) return { problems };
-  return { table: new CompiledTenant(snapshot, { sources, policies, applied: tree.applied, ...compiled }), problems };
+  const parts = { sources, policies, applied: tree.applied, backends, virtualServers, routes };
+  return { table: new CompiledTenant(snapshot, parts, index), problems };
 }
 
 /** The one implementation of a tenant table: it also finds routes, and keeps what the next compile can share. */
@@ -57,11 +69,11 @@ export class CompiledTenant implements TenantTable {
   readonly parts: EarlierParts;
   readonly #index: PathIndex;
 
-  constructor(snapshot: Snapshot, { entries, index, ...parts }: EarlierParts & CompiledRoutes) {
+  constructor(snapshot: Snapshot, parts: EarlierParts, index: PathIndex) {
     this.tenant = snapshot.scope;
     this.revision = snapshot.revision;
     this.hash = snapshot.hash;
-    this.routes = entries;
+    this.routes = parts.routes;
     this.parts = parts;
     this.#index = index;
     Object.freeze(this);
@@ -77,33 +89,33 @@ interface EarlierParts {
   readonly sources?: Sources;
   readonly policies: ReadonlyMap<string, CompiledPolicy>;
   readonly applied: ReadonlyMap<string, AppliedPolicies>;
+  readonly backends: ReadonlyMap<string, BackendEntry>;
+  readonly virtualServers: ReadonlyMap<string, CompiledVirtualServer>;
   readonly routes: ReadonlyMap<string, CompiledRoute>;
 }
 
-interface CompiledRoutes {
-  readonly routes: ReadonlyMap<string, CompiledRoute>;
-  readonly entries: ReadonlyMap<string, RouteEntry>;
-  readonly index: PathIndex;
-}
-
-const nothing: EarlierParts = { policies: new Map(), applied: new Map(), routes: new Map() };
+const nothing: EarlierParts = {
+  ...{ policies: new Map(), applied: new Map() },
+  ...{ backends: new Map(), virtualServers: new Map(), routes: new Map() },
+};
 
 function* compileRoutesSteps(
+  sources: Sources['Route'],
   context: RouteContext,
   limits: TableLimits,
   problems: Problem[],
-): Generator<void, CompiledRoutes> {
+): Generator<void, { readonly routes: ReadonlyMap<string, CompiledRoute>; readonly index: PathIndex }> {
   const routes = new Map<string, CompiledRoute>();
-  const entries = new Map<string, RouteEntry>();
   const index = new PathIndex();
-  for (const source of context.sources.Route.values()) {
+  const found = new ProblemList({ kind: 'Route', scope: context.tenant, name: '' });
+  for (const source of sources.values()) {
     const route = compileRoute(source, context);
     routes.set(source.name, route);
-    entries.set(source.name, route.entry);
-    problems.push(...routeProblems(route, index.add(route), limits));
+    checkRoute(route, index.add(route), limits, found);
     if (routes.size % stepSize === 0) yield;
   }
-  return { routes, entries, index };
+  problems.push(...found.problems);
+  return { routes, index };
 }
 
 /** A tenant that the operator does not know can have no resources. */

@@ -10,6 +10,7 @@ export interface MatchCondition {
 }
 
 export function conditionOf({ hostnames, headers }: Pick<RouteMatch, 'hostnames' | 'headers'>): MatchCondition {
+  if (hostnames.length === 0 && headers.length === 0) return always;
   return Object.freeze({
     hostnames: hostnames.length === 0 ? null : new Set(hostnames.map((hostname) => hostname.toLowerCase())),
     headers: headers
@@ -17,6 +18,8 @@ export function conditionOf({ hostnames, headers }: Pick<RouteMatch, 'hostnames'
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   });
 }
+
+const always: MatchCondition = Object.freeze({ hostnames: null, headers: Object.freeze([]) });
 
 export function conditionHolds({ hostnames, headers }: MatchCondition, request: RouteRequest): boolean {
   if (hostnames !== null && !hostnames.has(request.host)) return false;

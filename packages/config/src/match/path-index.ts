@@ -1,11 +1,5 @@
 import type { RouteEntry, RouteRequest } from '../table.ts';
-import { ambiguous, conditionHolds, type MatchCondition } from './condition.ts';
-
-/** A route that may match a request at its endpoint. */
-export interface Candidate {
-  readonly entry: RouteEntry;
-  readonly condition: MatchCondition;
-}
+import { ambiguous, conditionHolds } from './condition.ts';
 
 /**
  * The routes of one tenant by gateway and path: finding one costs the same however many there are. Routes of kind mcp
@@ -15,21 +9,22 @@ export class PathIndex {
   readonly #byGateway = new Map<string, GatewayPaths>();
 
   /** Adds a route and gives the one that it is in conflict with, if any. */
-  add(candidate: Candidate): RouteEntry | undefined {
-    const { gateway, endpoint, kind } = candidate.entry;
+  add(route: RouteEntry): RouteEntry | undefined {
+    const { gateway, endpoint, kind } = route;
     let paths = this.#byGateway.get(gateway);
     if (paths === undefined) this.#byGateway.set(gateway, (paths = { exact: new Map(), below: new Map(), longest: 0 }));
     const byPath = kind === 'mcp' ? paths.exact : paths.below;
     if (kind !== 'mcp') paths.longest = Math.max(paths.longest, endpoint.length);
     const present = byPath.get(endpoint);
     if (present === undefined) {
-      byPath.set(endpoint, [candidate]);
+      byPath.set(endpoint, route);
       return undefined;
     }
-    const rival = present.find(({ condition }) => ambiguous(condition, candidate.condition));
-    present.push(candidate);
-    present.sort((a, b) => b.condition.headers.length - a.condition.headers.length);
-    return rival?.entry;
+    const rivals = isList(present) ? present : [present];
+    const rival = rivals.find(({ condition }) => ambiguous(condition, route.condition));
+    const together = [...rivals, route].sort((a, b) => b.condition.headers.length - a.condition.headers.length);
+    byPath.set(endpoint, together);
+    return rival;
   }
 
   /** The route for a request; of several with the same path, the one with most headers. */
@@ -41,9 +36,12 @@ export class PathIndex {
   }
 }
 
+/** The routes of one path: most paths have one. */
+type Candidates = RouteEntry | readonly RouteEntry[];
+
 interface GatewayPaths {
-  readonly exact: Map<string, Candidate[]>;
-  readonly below: Map<string, Candidate[]>;
+  readonly exact: Map<string, Candidates>;
+  readonly below: Map<string, Candidates>;
   /** Characters of the longest path in `below`: no more of a request's path need to be looked at. */
   longest: number;
 }
@@ -58,6 +56,12 @@ function above({ below, longest }: GatewayPaths, path: string, request: RouteReq
   return undefined;
 }
 
-function first(candidates: readonly Candidate[] | undefined, request: RouteRequest): RouteEntry | undefined {
-  return candidates?.find(({ condition }) => conditionHolds(condition, request))?.entry;
+function first(candidates: Candidates | undefined, request: RouteRequest): RouteEntry | undefined {
+  if (candidates === undefined) return undefined;
+  if (isList(candidates)) return candidates.find(({ condition }) => conditionHolds(condition, request));
+  return conditionHolds(candidates.condition, request) ? candidates : undefined;
+}
+
+function isList(candidates: Candidates): candidates is readonly RouteEntry[] {
+  return Array.isArray(candidates);
 }

@@ -6,7 +6,6 @@ const route: RouteEntry = {
   tenant: 'acme',
   name: 'assistant',
   gateway: 'default',
-  revision: 7n,
   digest: 'd1',
   endpoint: '/acme/assistant/mcp',
   condition: { hostnames: null, headers: [] },

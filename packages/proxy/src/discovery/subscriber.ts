@@ -4,12 +4,12 @@ import {
   digestOf,
   type Kind,
   kindOfTypeUrl,
-  makeSnapshotSteps,
   massRemoval,
   operatorScope,
   parseDiscoveryName,
   type RemovalLimits,
   type Snapshot,
+  snapshotOfSteps,
 } from '@signalbox/config';
 import { ManifestSchema } from '@signalbox/proto/signalbox/config/v1/manifest_pb.ts';
 import type { Clock, Counter, Gauge, Logger, Metrics } from '@signalbox/runtime';
@@ -287,7 +287,7 @@ export class Subscriber implements ClientHandler, TenantSubscriber {
       );
       return { fault: `revision ${revision} is older than revision ${active.revision}, which is served` };
     }
-    const set = await this.#options.slice.run(makeSnapshotSteps(scope, revision, staged.resources.values()));
+    const set = await this.#options.slice.run(snapshotOfSteps(scope, revision, staged.resources));
     if (set.hash !== hash) {
       return {
         fault: `the set does not match the manifest: ${set.resources.size} resources with hash ${set.hash}, announced are ${resourceCount} with ${hash}`,

@@ -6,6 +6,7 @@ import { type Exceeded, limitHeaders } from '../limits/local-rate-limit.ts';
 import type { Services } from '../mcp/services.ts';
 import type { Credential } from '../session/credential.ts';
 import type { Admission } from '../table/admission.ts';
+import { revisionIn } from '../table/revision.ts';
 import { type ForwardRefusal, forwardRefusals } from './errors.ts';
 import type { ForwardRoute } from './forward-route.ts';
 
@@ -139,7 +140,8 @@ export class ForwardCall {
     const { entry } = route;
     const fields = {
       ...{ id: services.eventIds.next(), at: services.isoTimes.of(this.arrivedAt), node: services.node },
-      ...{ tenant: entry.tenant, gateway: services.gateway, route: entry.name, revision: route.revision },
+      ...{ tenant: entry.tenant, gateway: services.gateway, route: entry.name },
+      revision: revisionIn(this.admission.table, entry.tenant),
       ...{ principal: this.credential?.principal.id ?? '', session: '', virtualServer: '' },
       ...{ backend: entry.backend.name, era: '' as const, protocolVersion: this.protocolVersion },
       ...{ method: this.method, tool: '', decision: this.decision, rule: this.decidedBy },

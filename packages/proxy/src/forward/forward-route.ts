@@ -7,8 +7,6 @@ import type { UpstreamRequest } from '../upstream/upstream.ts';
 /** What requests on a route of another kind than MCP need beyond its table entry, worked out once for each entry. */
 export interface ForwardRoute {
   readonly entry: ForwardRouteEntry;
-  /** Revision as events hold it. */
-  readonly revision: number;
   /** Scheme, host and port of the backend. */
   readonly origin: string;
   /** Path of the backend's URL. */
@@ -39,7 +37,7 @@ export class ForwardRoutes {
   #add(entry: ForwardRouteEntry): ForwardRoute {
     const { origin, pathname } = new URL(entry.backend.url);
     const route = {
-      ...{ entry, revision: Number(entry.revision), origin, basePath: pathname },
+      ...{ entry, origin, basePath: pathname },
       verified: this.#tokens.verifiedTokens(entry.authentication),
       metadataPath: entry.authentication.jwt.size > 0 ? metadataPrefix + entry.endpoint : '',
       timeouts: timeoutsOf(entry, this.#limits),

@@ -1,4 +1,4 @@
-import { type HeaderField, joinedValue } from './field.ts';
+import { HeaderField, joinedValue } from './field.ts';
 import type { RequestHead } from './exchange.ts';
 import type { PassedHead } from './request-gate.ts';
 
@@ -14,14 +14,17 @@ export interface ConnectionAddresses {
 /** A head that passed the gate, with headers looked up on demand. */
 export class GatedHead implements RequestHead {
   readonly method: string;
-  readonly path: string;
+  path: string;
   readonly query: string;
   readonly host: string;
   readonly contentLength: number | undefined;
   readonly port: number;
   readonly remoteAddress: string;
   readonly secure: boolean;
-  readonly #fields: readonly HeaderField[];
+  /** Undefined once it is compact. */
+  #fields: readonly HeaderField[] | undefined;
+  /** The path and all fields, a line each, once it is compact. */
+  #text = '';
 
   constructor(method: string, head: PassedHead, addresses: ConnectionAddresses) {
     this.method = method;
@@ -36,12 +39,33 @@ export class GatedHead implements RequestHead {
   }
 
   header(name: string): string | undefined {
-    return joinedValue(this.#fields, name);
+    return joinedValue(this.#fields ?? this.#readText(), name);
   }
 
   withPrefix(prefix: string): readonly string[] {
     const found: string[] = [];
-    for (const { name, value } of this.#fields) if (name.startsWith(prefix)) found.push(name, value);
+    for (const { name, value } of this.#fields ?? this.#readText())
+      if (name.startsWith(prefix)) found.push(name, value);
     return found;
+  }
+
+  /**
+   * Goes on with less memory, for a request that stays open: one text in place of an object and a text for each field.
+   * Fields are read from it anew whenever one is asked for.
+   */
+  compact(): void {
+    if (!this.#fields) return;
+    const lines = this.#fields.map(({ name, value }) => `${name}:${value}`);
+    this.#text = [this.path, ...lines].join('\n');
+    this.path = this.#text.slice(0, this.path.length);
+    this.#fields = undefined;
+  }
+
+  #readText(): readonly HeaderField[] {
+    const [, ...lines] = this.#text.split('\n');
+    return lines.map((line) => {
+      const colon = line.indexOf(':');
+      return new HeaderField(line.slice(0, colon), line.slice(colon + 1));
+    });
   }
 }

@@ -83,7 +83,10 @@ export class Http1Connection implements MessageSink, ExchangeConnection {
   /** Called by the sweep: ends what has waited for too long. Answers under way are looked at by `Http1Exchange.isStalled`. */
   checkTime(limits: TickLimits): void {
     const waited = this.#owner.tick - this.#since;
-    if (waited > 1) this.#heads.forget();
+    if (waited > 1) {
+      this.#heads.forget();
+      this.#exchange?.head.compact();
+    }
     if (this.#isEnding) {
       if (waited > limits.ending) this.destroy();
     } else if (this.#reader.inBody) {

@@ -11,6 +11,7 @@ import type { AnsweredTool } from '../tool-search/unwrap-call.ts';
 import type { Session } from '../session/sessions.ts';
 import type { Admission } from '../table/admission.ts';
 import type { OpenCall } from '../table/open-calls.ts';
+import { revisionIn } from '../table/revision.ts';
 import type { Era, MethodRule } from './codec/codec.ts';
 import { codes, type ErrorDetail, errorMessage, type Refusal, refusals } from './errors.ts';
 import type { RouteState } from './route-state.ts';
@@ -206,7 +207,7 @@ export class Call implements OpenCall {
       tenant: entry?.tenant ?? this.owner,
       gateway: services.gateway,
       route: entry?.name ?? '',
-      revision: route?.revision ?? 0,
+      revision: entry ? revisionIn(this.admission?.table, entry.tenant) : 0,
       principal: this.credential?.principal.id ?? '',
       session: this.sessionName,
       virtualServer: entry?.mcp.virtualServer ?? '',

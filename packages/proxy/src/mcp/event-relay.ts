@@ -4,6 +4,7 @@ import { type SseEvent, type SseHandler, SseParser, sseHeartbeat } from '../http
 import type { LiveStream } from '../resume/resumption.ts';
 import type { StreamAbout, StreamLog } from '../resume/stream-log.ts';
 import type { OpenStream } from '../table/open-streams.ts';
+import { revisionIn } from '../table/revision.ts';
 import type { UpstreamExchange } from '../upstream/upstream.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -181,7 +182,7 @@ export class EventRelay implements OpenStream, WatchedStream, SseHandler, LiveSt
     const { route, credential } = this.#standing;
     const { services, session } = this.#call;
     if (credential.expiresAt <= services.clock.now()) {
-      return this.#withdraw(refusals.credentialExpired, route.revision);
+      return this.#withdraw(refusals.credentialExpired, revisionIn(services.tables.value, route.entry.tenant));
     }
     if (session && this.#writer) services.sessions.inUse(session);
     this.#quietTicks += 1;

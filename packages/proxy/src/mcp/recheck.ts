@@ -1,5 +1,6 @@
 import type { McpRouteEntry, McpSubject, RoutingTable } from '@signalbox/config';
 import { reaccept } from '../session/credential.ts';
+import { revisionIn } from '../table/revision.ts';
 import { decideFor, type Standing, subjectOf } from './authorization.ts';
 import type { Call } from './call.ts';
 import type { Viewer } from './catalog.ts';
@@ -26,7 +27,7 @@ export function recheck(call: Call, standing: Standing, next: RoutingTable, watc
   const before = standing.route.entry;
   const found = next.match({ gateway, host: head.host, path: head.path, header: (name) => head.header(name) });
   if (found === before) return unchanged;
-  const revision = Number(next.tenants.get(before.tenant)?.revision ?? standing.route.revision);
+  const revision = revisionIn(next, before.tenant) || revisionIn(call.admission?.table, before.tenant);
   if (found?.kind !== 'mcp' || found.tenant !== before.tenant || found.name !== before.name) {
     return { kind: 'ended', refusal: refusals.routeRemoved, revision };
   }

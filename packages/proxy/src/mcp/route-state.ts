@@ -6,8 +6,6 @@ import type { TokenVerifier, VerifiedTokens } from '../session/token-verifier.ts
 /** What requests on a route need beyond its table entry, worked out once for each entry. */
 export interface RouteState extends Endpoint {
   readonly entry: McpRouteEntry;
-  /** Revision as events hold it. */
-  readonly revision: number;
   /** Of a federation, in the order of its members. */
   readonly members: readonly MemberState[];
   /** Credentials that were verified a moment ago. */
@@ -40,7 +38,7 @@ export class RouteStates {
     const { member: first, federation } = entry.mcp;
     const { forwarding, bounds } = entry;
     const state = {
-      ...{ entry, revision: Number(entry.revision), answerHeaders: forwarding.responseHeaders },
+      ...{ entry, answerHeaders: forwarding.responseHeaders },
       ...endpointOf(first.backend, forwarding, this.#usual, [bounds]),
       members: (federation?.members ?? []).map((member) => ({
         member,

@@ -8,7 +8,7 @@ const portionBytes = 1_500_000;
 /** How long work waits for V8 to mark the old generation, in milliseconds. A busy process may not get it done. */
 const longestWaitMs = 500;
 const waitMs = 2;
-/** Turns of the loop after which it is known whether a collection has made V8 begin to mark. */
+/** Turns of the loop after which it is known that V8 has begun to mark. */
 const turnsUntilKnown = 3;
 
 /**
@@ -46,9 +46,10 @@ export class YoungGeneration {
     // An ordinary collection came in between.
     if (usedBytes < this.#seenBytes) this.#seenBytes = usedBytes;
     if (!this.#collect || usedBytes - this.#seenBytes < portionBytes) return;
+    for (let turns = 0; turns < turnsUntilKnown; turns += 1) await turn();
+    if (this.#marking.isUnderWay) return this.#awaitMarking();
     this.#collect({ type: 'minor' });
     this.#seenBytes = getHeapStatistics().used_heap_size;
-    for (let turns = 0; turns < turnsUntilKnown; turns += 1) await turn();
   }
 
   async #awaitMarking(): Promise<void> {

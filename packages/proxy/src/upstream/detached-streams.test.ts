@@ -30,7 +30,7 @@ function openStream(
 }
 
 describe('a detached stream', () => {
-  it('leaves its place in the pool to other requests, and its connection is closed behind it', async () => {
+  it('leaves its place in the pool to other requests, and its connection is closed behind it if it is taken', async () => {
     await using server = await RawServer.start((connection, request) => {
       const isStream = request.startsWith('POST /stream');
       const head = isStream ? 'Transfer-Encoding: chunked' : 'Content-Length: 2';
@@ -43,12 +43,29 @@ describe('a detached stream', () => {
     first.exchange.detach();
     expect(await waiting).toMatchObject({ answer: { body: Buffer.from('ok') } });
     const second = await openStream(client, server);
-    second.exchange.detach();
     expect(server.connections).toHaveLength(2);
     server.connections[0]?.socket.write('0\r\n\r\n');
     await first.ended;
     await server.connections[0]?.closed;
+    second.exchange.detach();
     client.close();
     await server.connections[1]?.closed;
+  });
+
+  it('gives its connection back to the pool when it ends', async () => {
+    await using server = await RawServer.start(({ socket }) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    });
+    const limits = { ...defaultHttp1ClientLimits, maxConnections: 1 };
+    const client = new Http1Client({ limits, clock: new ManualClock(), metrics: new Metrics() });
+    for (let turn = 0; turn < 3; turn += 1) {
+      const { exchange, ended } = await openStream(client, server);
+      exchange.detach();
+      server.connections[0]?.socket.write('0\r\n\r\n');
+      await ended;
+    }
+    expect(server.connections).toHaveLength(1);
+    client.close();
+    await server.connections[0]?.closed;
   });
 });

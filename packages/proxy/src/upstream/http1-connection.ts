@@ -19,7 +19,7 @@ export interface ConnectionOwner {
   readonly spareBuffers: SpareBuffers;
   /** The connection is free for another exchange. */
   freed(connection: Http1Connection): void;
-  /** The connection works for a stream and is not to be kept: it counts no longer. */
+  /** The connection works for a stream: it counts no longer, until it is free again. */
   detached(connection: Http1Connection): void;
   /** The connection is gone. @param unanswered the exchange that had not a byte of its answer yet, on a kept connection. */
   closed(connection: Http1Connection, unanswered: DispatchedExchange | undefined): void;
@@ -115,9 +115,9 @@ export class Http1Connection implements ExchangeCarrier, ResponseSink, Expiring 
     this.#socket.write('0\r\n\r\n', 'latin1');
   }
 
-  /** Leaves its place in the pool to others. */
+  /** Leaves its place in the pool to others. What is read on a GET stream is for long the last that is read. */
   detach(): void {
-    this.#keepMs = 0;
+    if (this.#exchange?.request.method === 'GET') this.#parser.forgetLines();
     this.#owner.detached(this);
   }
 

@@ -110,6 +110,7 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner, KeyedPool {
   }
 
   freed(connection: Http1Connection): void {
+    if (this.#detached.has(connection) && !this.#takeBack(connection)) return connection.destroy();
     const [next] = this.#waiting;
     if (next) {
       this.#waiting.delete(next);
@@ -126,6 +127,14 @@ export class Http1Pool implements ConnectionOwner, ExchangeOwner, KeyedPool {
     if (!this.#connections.delete(connection)) return;
     this.#detached.add(connection);
     this.#openForNext();
+  }
+
+  /** A stream has ended. @returns whether there is a place for its connection among those that count. */
+  #takeBack(connection: Http1Connection): boolean {
+    if (this.#connections.size >= this.#maxConnections) return false;
+    this.#detached.delete(connection);
+    this.#connections.add(connection);
+    return true;
   }
 
   closed(connection: Http1Connection, unanswered: DispatchedExchange | undefined): void {

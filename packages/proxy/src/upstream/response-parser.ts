@@ -39,6 +39,11 @@ export class ResponseParser implements MessageSink {
     this.#informational = 0;
   }
 
+  /** Lets go of what would make the next head cheaper to read: it may be long until that comes. */
+  forgetLines(): void {
+    this.#lines.forget();
+  }
+
   /** Nothing more is reported. */
   stop(): void {
     this.#isStopped = true;

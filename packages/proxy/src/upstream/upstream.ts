@@ -94,7 +94,8 @@ export interface UpstreamExchange {
   resume(): void;
   /**
    * The answer has become a stream that may last: from now on its connection does not count against the bound of the
-   * pool, and it is closed behind the answer. How many there are is bounded where streams are kept open.
+   * pool; behind the answer it is closed if the pool is full by then. How many there are is bounded where streams are kept
+   * open.
    */
   detach(): void;
   /** Sends a piece of a streamed body, which must not change afterwards. @returns false: wait for `onWritable`. */
