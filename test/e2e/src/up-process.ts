@@ -110,3 +110,18 @@ export function stillRunning(pids: readonly number[]): readonly number[] {
     .filter(({ pid, zombie }) => pids.includes(pid) && !zombie)
     .map(({ pid }) => pid);
 }
+
+/** A process that does nothing until it is killed. */
+export class WaitingProcess {
+  readonly #child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  async kill(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+}

@@ -7,7 +7,7 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runShell as shell } from './cli-process.ts';
-import { ownPorts, processTree, stillRunning, UpProcess, type UpSummary } from './up-process.ts';
+import { ownPorts, processTree, stillRunning, UpProcess, type UpSummary, WaitingProcess } from './up-process.ts';
 
 let dataDir: string;
 let ports: Readonly<Record<string, string>>;
@@ -15,8 +15,8 @@ let up: UpProcess;
 let summary: UpSummary;
 const started: UpProcess[] = [];
 
-function start(): UpProcess {
-  const process = new UpProcess(dataDir, ports);
+function start(environment: Readonly<Record<string, string>> = {}): UpProcess {
+  const process = new UpProcess(dataDir, { ...ports, ...environment });
   started.push(process);
   return process;
 }
@@ -141,6 +141,16 @@ describe('signalbox up', () => {
   it('stops everything on Ctrl-C', async () => {
     const pids = processTree(up.pid);
     up.kill('SIGINT');
+    expect(await up.finished).toMatchObject({ status: 0 });
+    expect(stillRunning(pids)).toEqual([]);
+  });
+
+  it('stops everything when the process that started it is gone', async () => {
+    const starter = new WaitingProcess();
+    up = start({ SIGNALBOX_UP_STARTED_BY: String(starter.pid) });
+    await up.ready();
+    const pids = processTree(up.pid);
+    await starter.kill();
     expect(await up.finished).toMatchObject({ status: 0 });
     expect(stillRunning(pids)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { readSettings } from '@signalbox/runtime';
+import { readSettings, systemClock } from '@signalbox/runtime';
 import { controlPlaneSettings } from '@signalbox/control-plane';
 import { Command } from 'commander';
 import type { Cli } from '../cli.ts';
@@ -12,6 +12,7 @@ import { logToFile } from '../up/log-file.ts';
 import { checkPorts } from '../up/ports.ts';
 import { showProgress } from '../up/progress.ts';
 import { type Resolved, resolveUp } from '../up/resolve.ts';
+import { untilGone } from '../up/starter.ts';
 import { renderSummary, summarise } from '../up/summary.ts';
 import { untilInterrupted } from '../until-interrupted.ts';
 import { examples } from '../output/examples.ts';
@@ -69,9 +70,10 @@ async function up(cli: Cli, options: UpCommandOptions): Promise<void> {
   }
 }
 
-/** Until Ctrl-C, or until something fails. */
+/** Until Ctrl-C, until who started it is gone, or until something fails. */
 async function run(cli: Cli, resolved: Resolved, starting: StartingStack, output: Format): Promise<void> {
-  const interrupted = untilInterrupted(cli).then(() => 'interrupted' as const);
+  using starterGone = untilGone(resolved.settings.startedBy, systemClock);
+  const interrupted = Promise.race([untilInterrupted(cli), starterGone]).then(() => 'interrupted' as const);
   const broken = starting.broken.then((failure) => Promise.reject(failure));
   const progress = showProgress(cli, starting.steps, output !== 'table');
   const first = await Promise.race([starting.ready, interrupted, broken]);

@@ -28,6 +28,14 @@ export const upSettings = {
     fallback: '7082',
     doc: 'Port on 127.0.0.1 of the demo railway, an MCP server.',
   }),
+  startedBy: integer({
+    name: 'SIGNALBOX_UP_STARTED_BY',
+    unit: 'process id',
+    min: 0,
+    max: 2 ** 31 - 1,
+    fallback: '0',
+    doc: 'Process with which up ends; npm start says its own. 0: none.',
+  }),
   startDeadlineMs: integer({
     name: 'SIGNALBOX_UP_START_DEADLINE',
     unit: 'ms',
