@@ -41,7 +41,12 @@ export default defineConfig({
         test: {
           ...everywhere,
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/tidy.test.ts', 'test/sim/src/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'test/tidy.test.ts',
+            'test/sim/src/**/*.test.ts',
+            'test/fuzz/src/**/*.test.ts',
+          ],
           // Property tests on a machine that others use as well.
           testTimeout: 30_000,
         },

@@ -124,6 +124,10 @@ function describeRoute(route: RouteEntry): unknown {
         ({ issuer, audiences, groupsClaim, jwks }) =>
           `tokens of ${issuer} for ${audiences.join(' ')}, groups in ${groupsClaim}, keys ${'uri' in jwks ? jwks.uri : 'inline'}`,
       ),
+      ...(authentication.revocations?.entries.map(
+        ({ issuer, tokenIds, subjects, issuedBeforeMs }) =>
+          `not tokens of ${issuer || 'anybody'}: ids ${[...tokenIds].join(' ')}, subjects ${[...subjects].join(' ')}, before ${issuedBeforeMs}`,
+      ) ?? []),
       ...(authentication.anonymous === null ? [] : [`without credential is ${authentication.anonymous.subject}`]),
     ],
     rules: authorization.rules.map(({ id, effect, when }) => `${id}: ${effect} ${when}`),

@@ -27,6 +27,13 @@ export type {
   TenantEntry,
   TenantTable,
 } from './table.ts';
+export {
+  isRevoked,
+  isSubjectRevoked,
+  type RevocableToken,
+  type RevocationEntry,
+  type RevocationTable,
+} from './policy/revocations.ts';
 export type { ApiKeyPrincipal, AuthenticationTable, JwtVerifierConfig, Principal } from './policy/authentication.ts';
 export type {
   A2aSubject,

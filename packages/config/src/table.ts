@@ -72,6 +72,8 @@ export interface TenantTable {
   readonly hash: string;
   /** By route name. */
   readonly routes: ReadonlyMap<string, RouteEntry>;
+  /** Names of backends that are in quarantine. */
+  readonly quarantined: ReadonlySet<string>;
 }
 
 /**

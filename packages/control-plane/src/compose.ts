@@ -299,7 +299,7 @@ function servedParts(
     new JoinService({ ...base, authority: base.authority, tokens, admission, trustDomain, lifetimeMs });
   const health = new HealthCollector();
   const { nodeReportMs: intervalMs, nodeReportIdleMs: idleMs } = settings;
-  const reports = new NodeHealthService({ ...base, admission, health, intervalMs, idleMs });
+  const reports = new NodeHealthService({ ...base, admission, health, registry, intervalMs, idleMs });
   const questions = new RelayService({
     ...{ ...base, admission, credentials: tokens, directory },
     ...{ reports: new PostgresFleetStore(database), maxReportRows: settings.fleetReportRows },

@@ -1,3 +1,4 @@
+import type { Server } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createRecorder, JsonLinesSink, type Recorder } from '@signalbox/audit';
@@ -37,14 +38,20 @@ import {
   tableLimitsOf,
   tenantDemandLimitsOf,
 } from './limits.ts';
-import { Listeners, type OpenListener } from './listeners.ts';
+import { Listeners, type OpenListener, type SocketSource } from './listeners.ts';
 import { NodeReporter } from './health/node-reporter.ts';
 import { OutcomeCounter } from './health/outcome-counts.ts';
 import type { RequestPathDeps } from './mcp/services.ts';
 import { MemberHealth } from './federation/member-health.ts';
+import { MemberReports } from './federation/member-reports.ts';
+import { createRequestHandler, type RequestHandler } from './phases/phases.ts';
+import type { StateChannel } from './nodes/between-workers/worker-state.ts';
 import { openSharedState } from './nodes/open-shared-state.ts';
 import type { SharedState } from './nodes/shared-state.ts';
-import { createRequestHandler } from './phases/phases.ts';
+import { Overload } from './overload/overload.ts';
+import { memoryShare } from './overload/memory-share.ts';
+import { overloadLimitsOf } from './overload/settings.ts';
+
 import { refusalRecorder } from './phases/record-refused.ts';
 import { randomSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import type { ProxySettings } from './settings.ts';
@@ -65,6 +72,16 @@ export interface StartProxyOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger: Logger;
+  /** It is one of several workers. */
+  readonly worker?: WorkerSeat;
+}
+
+/** What ties a proxy to the other workers of its machine. */
+interface WorkerSeat {
+  /** Where listening sockets come from that another worker gave up. */
+  readonly sockets: SocketSource;
+  /** What workers share when there is no Redis. */
+  readonly state: StateChannel;
 }
 
 /** A proxy that runs. */
@@ -75,6 +92,8 @@ export interface RunningProxy {
   readonly adminUrl: string;
   readonly nodeId: string;
   readonly table: TableSource;
+  /** Gives its listening sockets to another process, and accepts nothing more. `stop` comes next. */
+  handOver(give: (address: string, socket: Server) => Promise<void>): Promise<void>;
   /**
    * Stops without breaking calls, within the deadline in milliseconds; the settings' own unless given. `acceptMs` is how
    * long it still accepts. @returns false if something was cut off.
@@ -101,6 +120,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     { name: 'shared state', start: () => kit.shared.start(), stop: () => kit.shared.stop() },
     sourceOf(kit, serving, options.environment ?? {}),
     { name: 'upstream', stop: () => serving.upstream.close() },
+    { name: 'overload', start: () => serving.overload.start(), stop: () => serving.overload.stop() },
     {
       name: 'requests',
       start: () => serving.listeners.settled(),
@@ -114,6 +134,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningPro
     adminUrl: admin.url,
     nodeId: kit.nodeId,
     table: serving.current,
+    handOver: (give) => serving.listeners.handOver(give),
     stop: async (deadlineMs = settings.drainDeadline, acceptMs = settings.drainAccept) => {
       serving.draining = true;
       Object.assign(stopping, { acceptMs, requestsMs: requestShare(deadlineMs) });
@@ -137,10 +158,11 @@ interface Kit {
   readonly sessionKeys: SessionKeys;
   /** With other nodes. */
   readonly shared: SharedState;
+  readonly worker: WorkerSeat | undefined;
 }
 
 async function kitOf(options: StartProxyOptions): Promise<Kit> {
-  const { settings, logger, clock = systemClock, random = systemRandom } = options;
+  const { settings, logger, worker, clock = systemClock, random = systemRandom } = options;
   const metrics = new Metrics();
   const stateFolder = resolve(settings.state);
   const proposed = `${hostname()}-${process.pid}`;
@@ -165,9 +187,9 @@ async function kitOf(options: StartProxyOptions): Promise<Kit> {
   if (!given) {
     logger.warn('SIGNALBOX_SESSION_KEYS is not set: sessions end with this process and cannot move to another node');
   }
-  const shared = await openSharedState({ ...kit, sessionKeys: given });
+  const shared = await openSharedState({ ...kit, sessionKeys: given, workers: worker?.state });
   const sessionKeys = given ?? randomSessionKeys(random);
-  return { ...kit, sessionKeys, shared, tls: isSecure ? await open() : undefined };
+  return { ...kit, worker, sessionKeys, shared, tls: isSecure ? await open() : undefined };
 }
 
 function recorderOf(
@@ -185,9 +207,12 @@ function recorderOf(
 interface Serving {
   readonly current: CurrentTable;
   readonly streams: OpenStreamsRegistry;
+  readonly requests: Pick<RequestHandler, 'leave'>;
   readonly listeners: Listeners;
+  readonly overload: Overload;
   readonly upstream: HttpClient;
   readonly memberHealth: MemberHealth;
+  readonly members: MemberReports;
   readonly retention: UpstreamRetention;
   /** Undefined: the node holds every tenant that it is given. */
   readonly demand: TenantDemand | undefined;
@@ -202,8 +227,12 @@ function servingOf(kit: Kit): Serving {
   const certificates = new ClientCertificates({ folder, lookMs: settings.tlsPoll, clock, logger });
   const limits = { http1: http1ClientLimitsOf(settings), http2: http2ClientLimitsOf(settings) };
   const upstream = new HttpClient({ ...limits, clock, metrics, certificates });
+  const { federation, backends } = requestLimitsOf(settings);
+  const memberHealth = new MemberHealth(kit, federation, backends);
+  const members = new MemberReports({ health: memberHealth, tables: current, clock, metrics });
   const retention = new UpstreamRetention({
     upstream,
+    health: memberHealth,
     delayMs: retentionDelayMs,
     sliceMs: settings.slice,
     clock,
@@ -211,10 +240,13 @@ function servingOf(kit: Kit): Serving {
   });
   const isOnDemand = settings.tenants === 'on-demand' && settings.config === '';
   const demand = isOnDemand ? new TenantDemand({ ...kit, limits: tenantDemandLimitsOf(settings) }) : undefined;
-  const { federation, backends } = requestLimitsOf(settings);
-  const memberHealth = new MemberHealth(kit, federation, backends);
   const shared = { tables: current, streams, upstream, demand, memberHealth };
-  const listeners = listenersOf(kit, requestHandlerOf(kit, shared));
+  const requests = requestHandlerOf(kit, shared);
+  const openCalls = () => listeners.inFlight - streams.size;
+  const overload = overloadOf(kit, openCalls);
+  const listeners: Listeners = listenersOf(kit, (exchange) => {
+    if (overload.admits(exchange)) requests.handle(exchange);
+  });
   current.observe({
     onSwap: (_previous, next) => {
       streams.swapped(next);
@@ -224,7 +256,10 @@ function servingOf(kit: Kit): Serving {
   });
   current.observe(retention);
   observeProcess(metrics, current, streams);
-  return { current, streams, listeners, upstream, memberHealth, retention, demand, draining: false };
+  return {
+    ...{ current, streams, requests, listeners, overload, upstream },
+    ...{ memberHealth, members, retention, demand, draining: false },
+  };
 }
 
 /** Idle connections that no table names may stay open this long. */
@@ -249,7 +284,7 @@ function streamsOf({ settings, clock, logger, metrics }: Kit): OpenStreamsRegist
 function requestHandlerOf(
   kit: Kit,
   shared: Pick<RequestPathDeps, 'tables' | 'streams' | 'upstream' | 'demand' | 'memberHealth'>,
-): (exchange: Exchange) => void {
+): RequestHandler {
   const { settings, nodeId, recorder, clock, random, metrics, logger, sessionKeys, shared: state } = kit;
   return createRequestHandler({
     ...shared,
@@ -266,6 +301,12 @@ function requestHandlerOf(
   });
 }
 
+function overloadOf(kit: Kit, openCalls: () => number): Overload {
+  const limits = overloadLimitsOf(kit.settings);
+  const onRefused = refusalRecorder({ ...kit, node: kit.nodeId, gateway: kit.settings.gateway });
+  return new Overload({ ...kit, limits, openCalls, onRefused, memoryShare, onTurnEnd: setImmediate });
+}
+
 function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listeners {
   const { settings, clock, logger, metrics } = kit;
   const limits = httpServerLimitsOf(settings);
@@ -274,6 +315,7 @@ function listenersOf(kit: Kit, onExchange: (exchange: Exchange) => void): Listen
     gateway: settings.gateway,
     address: settings.address,
     replacement: settings.listen,
+    sharing: kit.worker?.sockets,
     createServer: (judgeHost) =>
       createHttpServer(
         settings.httpCodec,
@@ -294,7 +336,7 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
     listen: settings.adminListen ?? { host: '127.0.0.1', port: 0 },
     metrics,
     configDump: () => configDump(nodeId, current.value),
-    members: () => serving.memberHealth.reports(),
+    members: () => serving.members.list(),
     readiness: () =>
       judgeReadiness({
         hasTable: current.value !== undefined,
@@ -308,14 +350,14 @@ function adminOf({ settings, nodeId, metrics }: Kit, serving: Serving): AdminSer
 /** Where tables come from: files, when the settings name some, or else the control plane. */
 function sourceOf(
   kit: Kit,
-  { current, demand, upstream }: Serving,
+  { current, ...serving }: Serving,
   environment: NonNullable<StartProxyOptions['environment']>,
 ): Part {
   const { settings, clock } = kit;
   const slice = new TimeSlice(clock, settings.slice, new YoungGeneration(clock));
   const activation = new Activation(current, slice, tableLimitsOf(settings));
   if (settings.config !== '') return fileSource(kit, activation, environment);
-  return controlPlaneSource(kit, { activation, slice, demand, upstream });
+  return controlPlaneSource(kit, { activation, slice, ...serving });
 }
 
 function fileSource(
@@ -342,7 +384,10 @@ function fileSource(
 /** Disk first, then the control plane: a node serves what it served last while it cannot be reached. */
 function controlPlaneSource(
   kit: Kit,
-  parts: Pick<Serving, 'demand' | 'upstream'> & { readonly activation: Activation; readonly slice: TimeSlice },
+  parts: Pick<Serving, 'demand' | 'upstream' | 'memberHealth' | 'members'> & {
+    readonly activation: Activation;
+    readonly slice: TimeSlice;
+  },
 ): Part {
   const { logger, metrics, settings, clock } = kit;
   const lastGood = lastGoodOf(kit);
@@ -362,7 +407,7 @@ function controlPlaneSource(
       connection = opened;
       await subscriber.restore(await lastGood.load());
       await opened.start();
-      reporter = reporterOf(kit, opened);
+      reporter = reporterOf(kit, opened, parts);
       reporter.start();
       explorer = settings.catalog ? explorerOf(kit, opened, parts.upstream) : undefined;
       explorer?.start();
@@ -377,17 +422,21 @@ function controlPlaneSource(
   };
 }
 
-function reporterOf(kit: Kit, connection: ControlPlaneConnection): NodeReporter {
+function reporterOf(
+  kit: Kit,
+  connection: ControlPlaneConnection,
+  { memberHealth, members }: Pick<Serving, 'memberHealth' | 'members'>,
+): NodeReporter {
   const { settings, nodeId: node, recorder: counter } = kit;
-  const { gateway, reportMs: intervalMs } = settings;
-  return new NodeReporter({
+  const { gateway, reportMs: intervalMs, reportMembers: maxMembers } = settings;
+  const reporter = new NodeReporter({
     ...kit,
-    counter,
-    node,
-    gateway,
-    intervalMs,
+    ...{ counter, node, gateway, intervalMs, maxMembers },
+    members: () => members.list(),
     send: (request) => connection.report(request),
   });
+  memberHealth.onChange(() => reporter.soon());
+  return reporter;
 }
 
 function explorerOf(kit: Kit, controlPlane: ControlPlaneConnection, upstream: Upstream): CatalogExplorer {
@@ -415,6 +464,9 @@ function lastGoodOf({ settings, stateFolder, clock, random, logger, metrics }: K
   });
 }
 
+/** Servers have this long to hear that sessions are over, in milliseconds. */
+const leaveMs = 1_000;
+
 interface Stopping {
   readonly acceptMs: number;
   /** When requests that are still in flight are cut off. */
@@ -433,7 +485,11 @@ async function stopRequests(kit: Kit, serving: Serving, stopping: Stopping, dead
     acceptMs: Math.min(stopping.acceptMs, stopping.requestsMs),
     spreadMs: Math.min(settings.drainSpread, stopping.requestsMs / 2),
   };
-  const { listeners: intake, streams } = serving;
+  const { listeners: intake, streams, requests } = serving;
   stopping.cutOff = await drainRequests({ intake, streams, times, clock, logger }, requestsEnd.signal);
+  const left = new AbortController();
+  const late = clock.sleep(leaveMs, AbortSignal.any([left.signal, deadline])).catch(() => undefined);
+  await Promise.race([requests.leave(), late]);
+  left.abort();
   serving.retention.stop();
 }

@@ -10,6 +10,7 @@ function fixture(options: { readonly inFlight?: number } = {}) {
   const intake = {
     inFlight: options.inFlight ?? 0,
     drain: () => note('announce'),
+    stopListening: () => note('accept no more'),
     close: async (deadline: AbortSignal) => {
       note('close');
       if (intake.inFlight > 0) await new Promise((resolve) => deadline.addEventListener('abort', resolve));
@@ -30,14 +31,18 @@ function fixture(options: { readonly inFlight?: number } = {}) {
 }
 
 describe('a drain', () => {
-  it('announces itself and ends streams at once, accepts a while, then closes', async () => {
+  it('announces itself and ends streams at once, accepts a while, lets the last ones say what they want, then closes', async () => {
     const { clock, steps, run } = fixture();
     const done = run(new AbortController().signal);
-    await clock.advance(4_999);
+    await clock.advance(3_999);
     expect(steps).toEqual(['0 announce', '0 end streams within 10000']);
     await clock.advance(1);
+    expect(steps.slice(2)).toEqual(['4000 accept no more']);
+    await clock.advance(999);
+    expect(steps.slice(3)).toEqual([]);
+    await clock.advance(1);
     expect(await done).toBe(0);
-    expect(steps).toEqual(['0 announce', '0 end streams within 10000', '5000 close', '5000 closed']);
+    expect(steps.slice(3)).toEqual(['5000 close', '5000 closed']);
   });
 
   it('closes at the deadline although it would still accept', async () => {
@@ -47,7 +52,7 @@ describe('a drain', () => {
     await clock.advance(1_000);
     deadline.abort(new Error('time is up'));
     await done;
-    expect(steps.slice(2)).toEqual(['1000 close', '1000 closed']);
+    expect(steps.slice(2)).toEqual(['1000 accept no more', '1000 close', '1000 closed']);
   });
 
   it('says how many exchanges the deadline cut off', async () => {

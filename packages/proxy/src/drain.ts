@@ -4,6 +4,8 @@ import type { Clock, Logger } from '@signalbox/runtime';
 interface Intake {
   /** From now on every answer closes its connection; new connections are still accepted. */
   drain(): void;
+  /** Accepts nothing more. */
+  stopListening(): void;
   /** Stops accepting, waits for what is in flight, and cuts it off at the signal. */
   close(deadline: AbortSignal): Promise<void>;
   readonly inFlight: number;
@@ -37,16 +39,24 @@ interface DrainOptions {
  * @returns how many exchanges were cut off.
  */
 export async function drainRequests(options: DrainOptions, deadline: AbortSignal): Promise<number> {
-  const { intake, streams, times, clock, logger } = options;
+  const { intake, streams, times, logger } = options;
   logger.info('draining', { inFlight: intake.inFlight, streams: streams.size });
   let cutOff = 0;
   deadline.addEventListener('abort', () => (cutOff = intake.inFlight), { once: true });
   intake.drain();
-  const accepting = clock.sleep(times.acceptMs, deadline).catch(() => undefined);
+  const accepting = acceptFor(options, deadline);
   await Promise.all([streams.drain(times.spreadMs, deadline), accepting]);
   await intake.close(deadline);
   if (cutOff > 0) logger.warn('the drain deadline cut requests off', { requests: cutOff });
   return cutOff;
+}
+
+/** The last connections get a fifth of the time to say what they want, before silent ones are closed. */
+async function acceptFor({ clock, intake, times: { acceptMs } }: DrainOptions, deadline: AbortSignal): Promise<void> {
+  const wait = (ms: number) => clock.sleep(ms, deadline).catch(() => undefined);
+  await wait(acceptMs * 0.8);
+  intake.stopListening();
+  await wait(acceptMs * 0.2);
 }
 
 /**

@@ -87,6 +87,7 @@ export function requestLimitsOf(settings: ProxySettings): RequestLimits {
     },
     heldAnswerBytes: settings.maxHeldAnswerBytes,
     wholeAnswerBytes: settings.maxWholeAnswerBytes,
+    listMemoryBytes: settings.listMemory,
     eventBytes: settings.maxEventBytes,
     streamBufferBytes: settings.streamBufferBytes,
     tokenBytes: settings.maxTokenBytes,

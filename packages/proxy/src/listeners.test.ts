@@ -1,9 +1,10 @@
+import { Server } from 'node:net';
 import type { ListenerEntry, RoutingTable } from '@signalbox/config';
 import { type HostPort, Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
-import type { HttpServer, JudgeHost } from './http/http-server.ts';
-import { Listeners } from './listeners.ts';
+import type { GivenListener, HttpServer, JudgeHost } from './http/http-server.ts';
+import { Listeners, type SocketSource } from './listeners.ts';
 
 /** A machine with ports, some of them taken by others. */
 class Ports {
@@ -17,6 +18,7 @@ class Ports {
 class ServerOnPort implements HttpServer {
   readonly connections = 0;
   inFlight = 0;
+  readonly socket = new Server();
   readonly judgeHost: JudgeHost;
   readonly #ports: Ports;
   #port = 0;
@@ -26,8 +28,19 @@ class ServerOnPort implements HttpServer {
     this.judgeHost = judgeHost;
   }
 
-  async listen(_host: string, port: number): Promise<{ readonly port: number }> {
+  adopt(): Promise<{ readonly port: number }> {
+    this.#port = 8080;
+    this.#ports.steps.push('adopt 8080');
+    return Promise.resolve({ port: 8080 });
+  }
+
+  stopListening(): void {
+    this.#ports.steps.push(`accept no more ${this.#port}`);
+  }
+
+  async listen(_host: string, port: number, shared = false): Promise<{ readonly port: number }> {
     await Promise.resolve();
+    if (shared) this.#ports.steps.push(`share ${port}`);
     if (this.#ports.taken.has(port)) throw new Error(`listen EADDRINUSE ${port}`);
     this.#port = port === 0 ? 40_000 : port;
     this.#ports.servers.set(this.#port, this);
@@ -57,7 +70,7 @@ function tableWith(...listeners: readonly ListenerEntry[]): RoutingTable {
   return { hash: '', operator, tenants: new Map(), match: () => undefined };
 }
 
-function fixture(replacement?: HostPort) {
+function fixture(replacement?: HostPort, sharing?: SocketSource) {
   const ports = new Ports();
   const clock = new ManualClock();
   const logger = new MemoryLogger();
@@ -65,6 +78,7 @@ function fixture(replacement?: HostPort) {
     gateway: 'default',
     address: '127.0.0.1',
     replacement,
+    sharing,
     createServer: ports.createServer,
     drainMs: 30_000,
     retryMs: 5_000,
@@ -206,5 +220,25 @@ describe('listeners', () => {
     deadline.abort(new Error('time is up'));
     await closed;
     expect(listeners.inFlight).toBe(0);
+  });
+
+  it('of one process among several take over the sockets that they are given, and share the other addresses', async () => {
+    const given: GivenListener = { server: new Server(), serve: () => undefined };
+    const take = (address: string) => Promise.resolve(address === '127.0.0.1:8080' ? given : undefined);
+    const { ports, listeners } = fixture(undefined, { take });
+    listeners.reconcile(tableWith(listener('http', 8080), listener('other', 8081)));
+    await listeners.settled();
+    expect(ports.steps).toEqual(['adopt 8080', 'share 8081', 'open 8081']);
+  });
+
+  it('give their sockets up before they accept no more', async () => {
+    const { ports, listeners } = fixture();
+    listeners.reconcile(tableWith(listener('http', 8080)));
+    await listeners.settled();
+    await listeners.handOver((address) => {
+      ports.steps.push(`give ${address}`);
+      return Promise.resolve();
+    });
+    expect(ports.steps).toEqual(['open 8080', 'drain 8080', 'give 127.0.0.1:8080', 'accept no more 8080']);
   });
 });

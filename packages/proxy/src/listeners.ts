@@ -1,6 +1,7 @@
 import type { RoutingTable } from '@signalbox/config';
 import type { Clock, Gauge, HostPort, Logger, Metrics } from '@signalbox/runtime';
-import type { HttpServer, JudgeHost } from './http/http-server.ts';
+import type { Server } from 'node:net';
+import type { GivenListener, HttpServer, JudgeHost } from './http/http-server.ts';
 import { judgeListenerHost, type ListenerHosts, mergeListenerHosts } from './listener-hosts.ts';
 
 export interface ListenersOptions {
@@ -11,6 +12,8 @@ export interface ListenersOptions {
   /** One address instead of all listeners of the gateway; it answers to the names of all of them. */
   readonly replacement: HostPort | undefined;
   readonly createServer: (judgeHost: JudgeHost) => HttpServer;
+  /** Other processes listen on the same addresses; absent: none does. */
+  readonly sharing?: SocketSource | undefined;
   /** How long exchanges of a removed listener may go on, in milliseconds. */
   readonly drainMs: number;
   /** How long to wait before a port that could not be opened is tried again, in milliseconds. */
@@ -18,6 +21,12 @@ export interface ListenersOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+}
+
+/** Where listening sockets come from that other processes have opened. */
+export interface SocketSource {
+  /** @param address `host:port`. @returns undefined: there is none, and this process opens its own. */
+  take(address: string): Promise<GivenListener | undefined>;
 }
 
 export interface OpenListener {
@@ -114,6 +123,22 @@ export class Listeners {
     for (const { server } of this.#bound.values()) server.drain();
   }
 
+  /**
+   * Gives the listening sockets to another process, and accepts nothing more: connections that come go to those who have
+   * them. Answers end their connections from now on.
+   */
+  async handOver(give: (address: string, socket: Server) => Promise<void>): Promise<void> {
+    this.drain();
+    await this.settled();
+    for (const [key, { server }] of this.#bound) await give(key, server.socket);
+    this.stopListening();
+  }
+
+  /** Accepts nothing more; what was accepted is served as before. */
+  stopListening(): void {
+    for (const { server } of this.#bound.values()) server.stopListening();
+  }
+
   /** Stops listening and waits for the exchanges in flight, at most until the signal. */
   async close(deadline: AbortSignal): Promise<void> {
     this.drain();
@@ -168,7 +193,7 @@ export class Listeners {
     const wanted = this.#wanted.get(key) as Wanted;
     const server = createServer((head) => judgeListenerHost((this.#bound.get(key)?.wanted ?? wanted).hosts, head));
     try {
-      const { port } = await server.listen(wanted.host, wanted.port);
+      const { port } = await this.#listen(server, wanted, key);
       this.#bound.set(key, { server, wanted: this.#wanted.get(key) ?? wanted, port });
       logger.info('listening', { listener: wanted.name, host: wanted.host, port });
       if (this.#draining) server.drain();
@@ -176,6 +201,12 @@ export class Listeners {
       this.#failed.set(key, { name: wanted.name, address: key, error: String(error) });
       logger.error('a listener could not be opened', { listener: wanted.name, address: key, error: String(error) });
     }
+  }
+
+  async #listen(server: HttpServer, { host, port }: Wanted, key: string): Promise<{ readonly port: number }> {
+    const { sharing } = this.#options;
+    const given = await sharing?.take(key);
+    return given ? server.adopt(given) : server.listen(host, port, sharing !== undefined);
   }
 
   #remove(key: string, bound: Bound): void {

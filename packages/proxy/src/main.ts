@@ -19,6 +19,9 @@ async function main(): Promise<void> {
     values.config === undefined ? process.env : { ...process.env, SIGNALBOX_PROXY_CONFIG: values.config };
   try {
     const settings = readProxySettings(environment);
+    if (settings.workers !== undefined) {
+      throw new SettingsError(['SIGNALBOX_PROXY_WORKERS: workers are started by "signalbox proxy"']);
+    }
     const logger = jsonLogger(settings.logLevel);
     endWell(await startProxy({ settings, environment: process.env, logger }), logger);
   } catch (error) {

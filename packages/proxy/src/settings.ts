@@ -22,9 +22,12 @@ import { httpCodecs } from './http/http-codecs.ts';
 import { defaultHttpServerLimits, http2Modes } from './http/http-server.ts';
 import { defaultRequestLimits } from './mcp/request-limits.ts';
 import { nodesSettings } from './nodes/settings.ts';
+import { overloadSettings } from './overload/settings.ts';
+import { identitySettings } from './session/settings.ts';
 import { parseSessionKeys, type SessionKeys } from './session/session-keys.ts';
 import { bytes, count, maxCount, ms } from './setting-kinds.ts';
 import { toolSearchSettings } from './tool-search/settings.ts';
+import { workerSettings } from './workers/settings.ts';
 import { upstreamSettings } from './upstream/settings.ts';
 
 const request = defaultRequestLimits;
@@ -38,6 +41,8 @@ export const proxySettings = {
     options: logLevels,
     doc: 'Least severe log line that is written.',
   }),
+
+  ...workerSettings,
 
   // What to serve, and where.
   config: text(
@@ -389,6 +394,9 @@ export const proxySettings = {
     'Requests of one connection of HTTP/2 that may be cancelled, broken or refused before the connection is closed; a tenth of them is forgiven each second.',
   ),
 
+  // Overload.
+  ...overloadSettings,
+
   // Streams and sessions.
   maxStreams: count('SIGNALBOX_PROXY_MAX_STREAMS', 20_000, 'Open streams of this node. Beyond: 503.'),
   streamAge: ms('SIGNALBOX_PROXY_STREAM_AGE', request.streamMs, 'Longest life of a stream; its client comes back.'),
@@ -434,42 +442,7 @@ export const proxySettings = {
   ),
 
   // Identity.
-  maxVerifiedTokens: count(
-    'SIGNALBOX_PROXY_MAX_VERIFIED_TOKENS',
-    request.verifiedTokens,
-    'Verified tokens that are remembered.',
-  ),
-  verifiedTokenAge: ms(
-    'SIGNALBOX_PROXY_VERIFIED_TOKEN_AGE',
-    request.verifiedTokenMs,
-    'How long a token is taken as verified; its own expiry comes first.',
-  ),
-  maxKeySets: count('SIGNALBOX_PROXY_MAX_KEY_SETS', request.keySets, 'Key sets of token issuers that are kept.'),
-  maxKeySetBytes: bytes(
-    'SIGNALBOX_PROXY_MAX_KEY_SET_BYTES',
-    request.keySetBytes,
-    'One key set. A larger one is refused.',
-  ),
-  maxKeySetKeys: count(
-    'SIGNALBOX_PROXY_MAX_KEY_SET_KEYS',
-    request.keySetKeys,
-    'Keys of a key set. One with more is refused.',
-  ),
-  keySetRefetch: ms(
-    'SIGNALBOX_PROXY_KEY_SET_REFETCH',
-    request.keySetRefetchMs,
-    'Shortest time between two fetches of a key set.',
-  ),
-  keySetFresh: ms(
-    'SIGNALBOX_PROXY_KEY_SET_FRESH',
-    request.keySetFreshMs,
-    'How long a key set serves without being fetched again.',
-  ),
-  keySetStale: ms(
-    'SIGNALBOX_PROXY_KEY_SET_STALE',
-    request.keySetStaleMs,
-    'How long a key set serves when it cannot be fetched.',
-  ),
+  ...identitySettings,
 
   // Upstreams.
   ...upstreamSettings,

@@ -5,7 +5,7 @@ import { UpstreamRetention } from './upstream-retention.ts';
 
 function tableTo(...urls: readonly string[]): RoutingTable {
   const routes = new Map(
-    urls.map((url, at) => [`route-${at}`, { kind: 'mcp', mcp: { member: { backend: { url } } } }]),
+    urls.map((url, at) => [`route-${at}`, { kind: 'mcp', mcp: { member: { backend: { url, key: url } } } }]),
   );
   const tenants = new Map([['acme', { tenant: 'acme', routes }]]);
   return { hash: '', operator: null, tenants, match: () => undefined } as unknown as RoutingTable;
@@ -15,16 +15,19 @@ function fixture() {
   const clock = new ManualClock();
   const retained: string[][] = [];
   const upstream = { retain: (origins: ReadonlySet<string>) => void retained.push([...origins]) };
-  const retention = new UpstreamRetention({ upstream, delayMs: 1_000, sliceMs: 2, clock, logger: new MemoryLogger() });
-  return { clock, retained, retention };
+  const kept: string[][] = [];
+  const health = { retain: (keys: ReadonlySet<string>) => void kept.push([...keys]) };
+  const options = { upstream, health, delayMs: 1_000, sliceMs: 2, clock, logger: new MemoryLogger() };
+  return { clock, retained, kept, retention: new UpstreamRetention(options) };
 }
 
 describe('upstream connections', () => {
   it('are kept to the origins of the newest table, once for several swaps', async () => {
-    const { clock, retained, retention } = fixture();
+    const { clock, retained, kept, retention } = fixture();
     retention.onSwap(undefined, tableTo('http://127.0.0.1:3001/mcp'));
     retention.onSwap(undefined, tableTo('http://127.0.0.1:3002/mcp', 'https://tools.example:443/a/mcp'));
     await clock.advance(1_000);
+    expect(kept).toEqual([['http://127.0.0.1:3002/mcp', 'https://tools.example:443/a/mcp']]);
     expect(retained).toEqual([['http://127.0.0.1:3002', 'https://tools.example']]);
   });
 

@@ -1,11 +1,13 @@
 import type { BackendEntry, RouteEntry, RoutingTable } from '@signalbox/config';
 import type { Clock, Logger } from '@signalbox/runtime';
-import type { TableObserver } from './table/current-table.ts';
+import type { TableObserver } from './table/admission.ts';
 import { TimeSlice } from './table/time-slice.ts';
 import type { Upstream } from './upstream/upstream.ts';
 
 export interface UpstreamRetentionOptions {
   readonly upstream: Pick<Upstream, 'retain'>;
+  /** What is known of backends by their keys. */
+  readonly health: { retain(keys: ReadonlySet<string>): void };
   /** How long to wait after a swap, in milliseconds: a connection that nobody needs may wait, requests may not. */
   readonly delayMs: number;
   readonly sliceMs: number;
@@ -14,7 +16,7 @@ export interface UpstreamRetentionOptions {
 }
 
 /**
- * Closes idle connections to backends that the present table no longer names: after each swap, and again when the last
+ * Closes idle connections to backends that the present table no longer names, and forgets how these did: after each swap, and again when the last
  * request of a superseded table has ended and left its connection idle.
  */
 export class UpstreamRetention implements TableObserver {
@@ -54,14 +56,20 @@ export class UpstreamRetention implements TableObserver {
     const table = this.#present;
     const slice = new TimeSlice(this.#options.clock, this.#options.sliceMs);
     const origins = new Set<string>();
+    const keys = new Set<string>();
     slice.begin();
     for (const tenant of table?.tenants.values() ?? []) {
       for (const route of tenant.routes.values()) {
-        for (const backend of backendsOf(route)) origins.add(this.#originOf(backend));
+        for (const backend of backendsOf(route)) {
+          origins.add(this.#originOf(backend));
+          keys.add(backend.key);
+        }
         if (slice.spent) await slice.pause();
       }
     }
-    if (table && table === this.#present) this.#options.upstream.retain(origins);
+    if (!table || table !== this.#present) return;
+    this.#options.upstream.retain(origins);
+    this.#options.health.retain(keys);
   }
 
   #originOf(backend: BackendEntry): string {

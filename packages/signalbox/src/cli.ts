@@ -22,6 +22,8 @@ export interface Cli {
   readonly random: Random;
   /** Aborts on the first Ctrl-C or SIGTERM. A second one ends the process at once. */
   readonly interrupted: AbortSignal;
+  /** Calls back on each SIGHUP, which then ends nothing. */
+  onHangup(listener: () => void): void;
   /** All of standard input. */
   readInput(): Promise<string>;
   /** One line from the terminal. */

@@ -59,6 +59,7 @@ const cli: Cli = {
   clock: systemClock,
   random: systemRandom,
   interrupted: interruption.signal,
+  onHangup: (listener) => void process.on('SIGHUP', listener),
   readInput,
   ask,
 };

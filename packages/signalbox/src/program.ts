@@ -74,6 +74,16 @@ const groups: readonly Group[] = [
         summary: 'see revisions that reach nodes in stages; promote, pause, resume, abort',
         load: async () => (await import('./commands/rollout.ts')).rolloutCommand,
       },
+      {
+        name: 'quarantine',
+        summary: 'keep a backend away from everybody, and release it',
+        load: async () => (await import('./commands/quarantine.ts')).quarantineCommand,
+      },
+      {
+        name: 'revoke',
+        summary: 'refuse tokens of callers that have not expired',
+        load: async () => (await import('./commands/revoke.ts')).revokeCommand,
+      },
     ],
   },
   {

@@ -10,7 +10,7 @@ import {
   tenant,
 } from '@signalbox/test-harness';
 
-import { medianOf } from './calls.ts';
+import { medianOf } from './rounds.ts';
 import { type DiskFlush, measureDiskFlush } from './disk-flush.ts';
 import { type Probe, startProbe } from './probe.ts';
 import type { Stall } from './stall-meter.ts';

@@ -13,16 +13,24 @@ export interface IdleStreamCost {
   readonly streams: number;
   readonly residentBytesPerStream: number;
   readonly heapBytesPerStream: number;
+  /** Of the whole process with all of them open. */
+  readonly residentBytes: number;
 }
 
-const streams = 5_000;
 /** Opened first, with calls beside them, so that what is there once for all streams (code, young generation) is not counted. */
 const warmUp = 500;
 const warmUpSeconds = 4;
 const atOnce = 50;
 
-/** Memory of the proxy for each open legacy GET stream: a session, a client's connection and an upstream's connection. */
-export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer): Promise<IdleStreamCost> {
+/**
+ * Memory of the proxy for each open legacy GET stream: a session, a client's connection and an upstream's connection.
+ * @param sizes sessions beyond the number of streams have none, and count as memory of the streams.
+ */
+export async function measureIdleStreams(
+  upstreamUrl: string,
+  issuer: JwtIssuer,
+  { streams = 5_000, sessions = streams }: { readonly streams?: number; readonly sessions?: number } = {},
+): Promise<IdleStreamCost> {
   const file = join(temporaryFolder(), 'signalbox.yaml');
   writeFileSync(file, proxyResources(upstreamUrl, issuer));
   const probe = await startProbe({
@@ -32,16 +40,18 @@ export async function measureIdleStreams(upstreamUrl: string, issuer: JwtIssuer)
   });
   try {
     const token = await issuer.token('bench');
-    const open = (count: number) => openStreams(`http://127.0.0.1:${probe.port}/bench/tools/mcp`, token, count);
+    const url = `http://127.0.0.1:${probe.port}/bench/tools/mcp`;
+    const open = (count: number) => openSessions(url, token, { streams: count, sessions: count });
     await open(warmUp);
     await makeCalls(probe.port, token);
     const before = await probe.collectedStats();
-    await open(streams);
+    await openSessions(url, token, { streams, sessions });
     const after = await probe.collectedStats();
     return {
       streams,
       residentBytesPerStream: (after.residentBytes - before.residentBytes) / streams,
       heapBytesPerStream: (after.heapBytes - before.heapBytes) / streams,
+      residentBytes: after.residentBytes,
     };
   } finally {
     await probe.process.stop();
@@ -58,15 +68,22 @@ async function makeCalls(port: number, token: string): Promise<void> {
   client.close();
 }
 
-async function openStreams(url: string, token: string, count: number): Promise<void> {
-  let left = count;
+async function openSessions(
+  url: string,
+  token: string,
+  { streams, sessions }: { readonly streams: number; readonly sessions: number },
+): Promise<void> {
+  let opened = 0;
   const openSome = async () => {
-    while (left > 0) {
-      left -= 1;
+    while (opened < sessions) {
+      opened += 1;
+      const hasStream = opened <= streams;
       const client = new RawMcpClient({ url, token });
       await client.initialize();
-      const { stream, status, text } = await client.get();
-      if (!stream) throw new Error(`no stream: ${status} ${text}`);
+      if (hasStream) {
+        const { stream, status, text } = await client.get();
+        if (!stream) throw new Error(`no stream: ${status} ${text}`);
+      }
       client.closeIdle();
     }
   };

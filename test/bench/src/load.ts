@@ -17,8 +17,11 @@ export interface LoadResult {
 
 export interface LoadOptions {
   readonly url: string;
+  /** The call of this tool, with so many bytes of arguments. */
   readonly tool: string;
   readonly argumentBytes: number;
+  /** Another request in its place: JSON with `@ID`, which is a number, and `@TEXT` within a string. */
+  readonly template?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly seconds: number;
@@ -33,7 +36,7 @@ export const loadGenerator = programExists('wrk')
 /** Closed loop: each connection sends its next call when the answer to the last one is complete. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const headers = Object.entries(options.headers).flat();
-  const common = [options.tool, String(options.argumentBytes), ...headers];
+  const common = [options.template ?? toolCall(options.tool), String(options.argumentBytes), ...headers];
   const command = programExists('wrk')
     ? [
         'wrk',
@@ -61,6 +64,12 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const result = /^RESULT (\{.*\})$/m.exec(stdout)?.[1];
   if (result === undefined) throw new Error(`the load generator said no result: ${stdout}`);
   return JSON.parse(result) as LoadResult;
+}
+
+/** The request of a call. @param meta what `_meta` of its params says, as JSON; without it there is none. */
+export function toolCall(tool: string, meta?: string): string {
+  const more = meta === undefined ? '' : `,"_meta":${meta}`;
+  return `{"jsonrpc":"2.0","id":@ID,"method":"tools/call","params":{"name":"${tool}","arguments":{"text":"@TEXT"}${more}}}`;
 }
 
 function script(name: string): string {

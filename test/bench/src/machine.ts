@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -44,6 +44,12 @@ export function limitations(): string[] {
     ...(programExists('taskset') ? [] : ['taskset is missing: nothing is pinned, compare with care']),
     ...(cpus().length > 1 ? [] : ['one core only: gateway, load and upstream share it, throughput means little']),
   ];
+}
+
+/** Files and sockets that a process may have open. */
+export function openFileLimit(): number {
+  const [, , hard] = /^Max open files +(\d+) +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return Number(hard ?? 1_024);
 }
 
 export interface Machine {

@@ -4,12 +4,13 @@ import { writeFileSync } from 'node:fs';
 
 import { startJwtIssuer } from '@signalbox/test-harness';
 
-import { type CallCost, measureCalls } from './calls.ts';
+import { measureCalls } from './calls.ts';
 import { measureConfiguration } from './configuration.ts';
 import { measureIdleStreams } from './idle-streams.ts';
 import { loadGenerator } from './load.ts';
 import { describeMachine, limitations } from './machine.ts';
 import { renderResults } from './results.ts';
+import type { CallCost } from './rounds.ts';
 import {
   type Skipped,
   startEnvoy,

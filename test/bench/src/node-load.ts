@@ -1,8 +1,8 @@
 // The load generator where wrk is missing: the same closed loop on node:net. Slower than wrk, so it may cap fast targets; results
-// say that it was used. Usage: node-load.ts url connections seconds tool argumentBytes [header value]…
+// say that it was used. Usage: node-load.ts url connections seconds template textBytes [header value]…
 import { connect } from 'node:net';
 
-const [target = '', connections = '1', seconds = '1', tool = 'small', argumentBytes = '1024', ...pairs] =
+const [target = '', connections = '1', seconds = '1', template = '', textBytes = '1024', ...pairs] =
   process.argv.slice(2);
 const url = new URL(target);
 const headerLines = pairs.reduce((text, part, i) => text + (i % 2 === 0 ? `${part}: ` : `${part}\r\n`), '');
@@ -13,8 +13,8 @@ let [calls, bytes, failed, open] = [0, 0, 0, 0];
 
 function nextRequest(): string {
   calls += 1;
-  const text = 'a'.repeat(Number(argumentBytes) - 32 + (calls % 64));
-  const body = `{"jsonrpc":"2.0","id":${calls},"method":"tools/call","params":{"name":"${tool}","arguments":{"text":"${text}"}}}`;
+  const text = 'a'.repeat(Number(textBytes) - 32 + (calls % 64));
+  const body = template.replace('@ID', String(calls)).replace('@TEXT', text);
   const trace = calls.toString(16).padStart(32, '0');
   return (
     `POST ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n` +

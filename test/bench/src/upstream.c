@@ -2,8 +2,9 @@
  * The MCP server behind every gateway of the benchmark: as cheap as one can be, so that the gateway is what is measured.
  *
  * One thread, epoll, keep-alive, requests with Content-Length only. Echoes the JSON-RPC id. tools/call answers by tool name:
- * small (300 bytes of JSON), medium (32 KB), large (1 MB). GET holds an event stream open. Prints its port and serves until it
- * is killed. Usage: upstream [port]
+ * small (300 bytes of JSON), medium (32 KB), large (1 MB). GET holds an event stream open. Speaks the legacy era of MCP, or the
+ * modern one; lists these tools and as many more as it is told to. Prints its port and serves until it is killed.
+ * Usage: upstream [port [legacy|modern [tools]]]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,7 +35,11 @@ struct connection {
 
 static struct connection *connections[MAX_FDS];
 static char *filling;
-static const char result_start[] = ",\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"";
+static char *tool_list;
+static int modern;
+#define CONTENT "\"content\":[{\"type\":\"text\",\"text\":\""
+#define COMPLETE "\"resultType\":\"complete\","
+static const char *result_start = ",\"result\":{" CONTENT;
 static const char result_end[] = "\"}]}}";
 static int epoll_fd;
 
@@ -97,7 +102,7 @@ static void answer_small(struct connection *c, const char *status, const char *h
 
 static void answer_call(struct connection *c, const char *id, int id_length, size_t total) {
   static const char start[] = "{\"jsonrpc\":\"2.0\",\"id\":";
-  size_t around = sizeof start - 1 + (size_t)id_length + sizeof result_start - 1 + sizeof result_end - 1;
+  size_t around = sizeof start - 1 + (size_t)id_length + strlen(result_start) + sizeof result_end - 1;
   size_t fill = total - around;
   int n = snprintf(c->head, sizeof c->head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s%.*s%s", total, start,
                    id_length, id, result_start);
@@ -105,6 +110,34 @@ static void answer_call(struct connection *c, const char *id, int id_length, siz
   c->out[1] = (struct iovec){filling, fill};
   c->out[2] = (struct iovec){(void *)result_end, sizeof result_end - 1};
   c->out_count = 3;
+}
+
+/* `,"result":{"tools":[…]}}` with the tools of calls and as many more, described as tools are. */
+static void make_list(int more) {
+  static const char names[3][8] = {"small", "medium", "large"};
+  size_t room = 1024 + (size_t)more * 512, at = 0;
+  tool_list = malloc(room);
+  if (!tool_list) abort();
+  at += (size_t)snprintf(tool_list, room, ",\"result\":{%s\"tools\":[", modern ? COMPLETE "\"ttlMs\":0,\"cacheScope\":\"private\"," : "");
+  for (int i = 0; i < 3; i++) at += (size_t)snprintf(tool_list + at, room - at, "%s{\"name\":\"%s\",\"inputSchema\":{\"type\":\"object\"}}", i ? "," : "", names[i]);
+  for (int i = 0; i < more; i++) {
+    at += (size_t)snprintf(tool_list + at, room - at,
+                           ",{\"name\":\"tool_%04d\",\"description\":\"Looks up record %d and says what is known of it\",\"inputSchema\":{\"type\":\"object\","
+                           "\"properties\":{\"query\":{\"type\":\"string\",\"description\":\"What to look for\"},\"limit\":{\"type\":\"integer\",\"minimum\":1}},"
+                           "\"required\":[\"query\"]}}",
+                           i, i);
+  }
+  snprintf(tool_list + at, room - at, "]}}");
+}
+
+static void answer_list(struct connection *c, const char *id, int id_length) {
+  static const char start[] = "{\"jsonrpc\":\"2.0\",\"id\":";
+  size_t length = strlen(tool_list);
+  int n = snprintf(c->head, sizeof c->head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s%.*s",
+                   sizeof start - 1 + (size_t)id_length + length, start, id_length, id);
+  c->out[0] = (struct iovec){c->head, (size_t)n};
+  c->out[1] = (struct iovec){tool_list, length};
+  c->out_count = 2;
 }
 
 static void respond(struct connection *c, const char *method, const char *body, size_t length) {
@@ -125,20 +158,21 @@ static void respond(struct connection *c, const char *method, const char *body, 
     if (has(body, length, "\"name\":\"medium\"")) return answer_call(c, id, id_length, 32 << 10);
     return answer_call(c, id, id_length, 300);
   }
-  if (has(body, length, "\"initialize\"")) {
+  if (modern && has(body, length, "\"server/discover\"")) {
+    snprintf(text, sizeof text,
+             "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{" COMPLETE "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}},"
+             "\"ttlMs\":0,\"cacheScope\":\"private\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}}",
+             id_length, id);
+    return answer_small(c, "200 OK", json, text);
+  }
+  if (!modern && has(body, length, "\"initialize\"")) {
     snprintf(text, sizeof text,
              "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},"
              "\"serverInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}",
              id_length, id);
     return answer_small(c, "200 OK", "Content-Type: application/json\r\nMcp-Session-Id: bench-session\r\n", text);
   }
-  if (has(body, length, "\"tools/list\"")) {
-    snprintf(text, sizeof text,
-             "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"tools\":[{\"name\":\"small\",\"inputSchema\":{\"type\":\"object\"}},"
-             "{\"name\":\"medium\",\"inputSchema\":{\"type\":\"object\"}},{\"name\":\"large\",\"inputSchema\":{\"type\":\"object\"}}]}}",
-             id_length, id);
-    return answer_small(c, "200 OK", json, text);
-  }
+  if (has(body, length, "\"tools/list\"")) return answer_list(c, id, id_length);
   snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"error\":{\"code\":-32601,\"message\":\"Method not found\"}}", id_length, id);
   answer_small(c, "400 Bad Request", json, text);
 }
@@ -210,6 +244,9 @@ static void accept_all(int listener) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
+  modern = argc > 2 && strcmp(argv[2], "modern") == 0;
+  if (modern) result_start = ",\"result\":{" COMPLETE CONTENT;
+  make_list(argc > 3 ? atoi(argv[3]) : 0);
   filling = malloc(1 << 20);
   if (!filling) return 1;
   memset(filling, 'x', 1 << 20);

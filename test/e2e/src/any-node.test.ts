@@ -189,6 +189,33 @@ describe.skipIf(!redis)('with a Redis, any node', () => {
     resumed.stream?.close();
   });
 
+  it('11. gives the GET stream of a virtual server that comes back what it has missed, each event once, and goes on with it', async () => {
+    const first = client(0, 'many');
+    await first.initialize();
+    const { stream } = await first.get();
+    await until('streams of both members', () => (server.streams() >= 2 ? true : undefined));
+    const say = (data: string) =>
+      server.push({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data } });
+    const texts = (answer: McpAnswer) =>
+      answer.stream?.messages.items.map(({ params }) => `${String(params?.['logger'])} ${String(params?.['data'])}`);
+    say('a');
+    await stream?.events.atLeast(2);
+    say('b');
+    await stream?.events.atLeast(4);
+    const back = await moved(first, 1, 'many').get({ 'last-event-id': stream?.events.items[1]?.id ?? '' });
+    await back.stream?.events.atLeast(2);
+    expect(texts(back)?.toSorted()).toEqual(['first b', 'second b']);
+    expect(await stream?.ended).toBe('end');
+    await until('streams of both members', () => (server.streams() === 2 ? true : undefined));
+    say('c');
+    await back.stream?.events.atLeast(4);
+    expect(texts(back)?.slice(2).toSorted()).toEqual(['first c', 'second c']);
+    const third = await moved(first, 0, 'many').get({ 'last-event-id': back.stream?.events.items[2]?.id ?? '' });
+    await third.stream?.events.atLeast(1);
+    expect(texts(third)).toHaveLength(1);
+    third.stream?.close();
+  });
+
   it('lets nobody in any more whose credential was withdrawn: not to a stream, nor to a call that waits', async () => {
     const withKeys = (allowed: Record<string, string>) =>
       system.apply(mcpRoute({ name: 'sdk', url: server.url, keys: allowed, rules: ['true'] }));

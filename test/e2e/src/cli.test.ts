@@ -214,6 +214,33 @@ describe('the CLI', () => {
     await strict.stop();
   });
 
+  it('puts a backend into quarantine, shows why, and releases it', async () => {
+    const add = await cli(['quarantine', 'add', 'weather', '-r', 'its tools changed', ...tenantIs]);
+    expect(add).toMatchObject({ status: 0, out: expect.stringContaining('quarantine-weather') });
+    const list = await cli(['quarantine', 'list', ...tenantIs]);
+    expect(list.out).toMatch(/weather +quarantine-weather +\d+ +its tools changed/);
+    const explained = await cli(['explain', '--route', 'acme/weather', '--tool', 'echo', '--subject', 'alice']);
+    expect(explained.out).toMatch(/policy\/quarantine-weather\/quarantine/);
+    expect(await cli(['quarantine', 'release', 'weather', ...tenantIs])).toMatchObject({ status: 0 });
+    const again = await cli(['quarantine', 'release', 'weather', ...tenantIs]);
+    expect(again).toMatchObject({ status: 1, err: expect.stringContaining('is not in quarantine') });
+    expect((await cli(['quarantine', 'list', ...tenantIs])).out).toBe('no backend of acme is in quarantine\n');
+  });
+
+  it('revokes tokens, shows which, and takes that back', async () => {
+    const none = await cli(['revoke', 'add', ...tenantIs]);
+    expect(none).toMatchObject({ status: 2, err: expect.stringContaining('--token-id') });
+    const args = ['--subject', 'alice', '--issued-before', 'now', '-r', 'lost laptop', ...tenantIs];
+    expect(await cli(['revoke', 'add', ...args, '-o', 'json'])).toMatchObject({ status: 0 });
+    const list = await cli(['revoke', 'list', ...tenantIs, '-o', 'json']);
+    const [known] = JSON.parse(list.out) as { policy: string; revocations: unknown[] }[];
+    expect(known?.revocations).toMatchObject([{ subjects: ['alice'], reason: 'lost laptop' }]);
+    expect((await cli(['revoke', 'list', ...tenantIs])).out).toMatch(/sub alice +any +\d{4}-.*lost laptop/);
+    expect(await cli(['revoke', 'lift', known?.policy ?? '', ...tenantIs])).toMatchObject({ status: 0 });
+    expect((await cli(['revoke', 'list', ...tenantIs])).out).toBe('no token is revoked in acme\n');
+    expect(await cli(['revoke', 'lift', 'weather', ...tenantIs])).toMatchObject({ status: 1 });
+  });
+
   it('creates tokens that work until they are revoked', async () => {
     const created = await cli(['token', 'create', 'ci', '--role', 'developer', '--tenant', 'acme', '-o', 'json']);
     const { secret, token } = JSON.parse(created.out) as { secret: string; token: { id: string } };

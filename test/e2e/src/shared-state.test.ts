@@ -15,6 +15,10 @@ import {
   RedisState,
   type SharedState,
   SharedStateError,
+  type StateAnswer,
+  StateHub,
+  type StateRequest,
+  WorkerState,
 } from '@signalbox/proxy/testing';
 import { jsonLogger, Metrics, Secret, systemClock, systemRandom } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger } from '@signalbox/runtime/testing';
@@ -40,6 +44,29 @@ const inMemory: Implementation = {
   meet: (limits) => {
     const hub = new MemoryHub(systemClock, limits);
     return { join: (name) => new MemoryState(hub, name) };
+  },
+};
+
+/** As between processes: what is said is text, and comes later. */
+const betweenWorkers: Implementation = {
+  name: 'between workers',
+  meet: (limits) => {
+    const hub = new StateHub(systemClock, limits);
+    const copied = <T>(message: T): T => JSON.parse(JSON.stringify(message)) as T;
+    return {
+      join: (name) => {
+        let onAnswer: (answer: StateAnswer) => void = () => undefined;
+        const seat = hub.seat((answer) => void setImmediate(() => onAnswer(copied(answer))));
+        const send = (request: StateRequest): Promise<void> =>
+          new Promise((resolve) => {
+            setImmediate(() => {
+              seat.take(copied(request));
+              resolve();
+            });
+          });
+        return new WorkerState({ send, onAnswer: (listener) => void (onAnswer = listener) }, name, limits);
+      },
+    };
   },
 };
 
@@ -85,7 +112,7 @@ afterEach(async () => {
 
 afterAll(() => redis?.stop());
 
-const implementations = [inMemory, ...(redis ? [inRedis(redis.url, redis.prefix)] : [])];
+const implementations = [inMemory, betweenWorkers, ...(redis ? [inRedis(redis.url, redis.prefix)] : [])];
 const key = { tenant: 'acme', session: 'session-1' };
 const stream = { ...key, stream: 'stream-1' };
 

@@ -100,10 +100,11 @@ function resourceOf(resource: string | object): object {
 }
 
 function callContent({ name, arguments: args }: Record<string, unknown>): readonly object[] {
-  if (name === 'echo') return [{ type: 'text', text: (args as { text?: string } | undefined)?.text ?? '' }];
+  const { text } = (args ?? {}) as { text?: string };
+  if (name === 'echo') return [{ type: 'text', text: text ?? '' }];
   if (name !== 'link') return [{ type: 'text', text: String(name) }];
   return [
-    { type: 'text', text: 'see test://readme' },
+    { type: 'text', text: text ?? 'see test://readme' },
     { type: 'resource_link', uri: 'test://unlisted', name: 'unlisted' },
     { type: 'resource', resource: { uri: 'test://readme', text: '{"uri":"test://readme"}' } },
   ];

@@ -20,7 +20,7 @@ export interface MemberServerOptions extends MemberContent {
  * An MCP server written by hand, to be a member of virtual servers: what it answers is exactly what a test says, and it
  * can be stopped, started again at the same place, and made to forget its sessions.
  *
- * Beside the listed tools that answer their own name: `echo {text}`, `link` answers links and an embedded resource,
+ * Beside the listed tools that answer their own name: `echo {text}`, `link {text}` answers a text, a link and an embedded resource,
  * `ask` asks its client for input first, `hold` answers when the test says so, `poll` ends its stream after one event and
  * answers when the client comes back for what follows it.
  */

@@ -20,6 +20,8 @@ export interface ProxyProcessOptions {
   readonly state?: string;
   /** No file of the process can grow beyond this: a disk that is full, as far as the process can tell. */
   readonly maxFileKib?: number;
+  /** So many workers under a supervisor, as `signalbox proxy --workers` starts them. */
+  readonly workers?: number;
   /** Variables on top of those that put it on free ports. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -40,16 +42,18 @@ export interface ProxyProcess {
 }
 
 const main = fileURLToPath(new URL('../../../packages/proxy/src/main.ts', import.meta.url));
+const cli = fileURLToPath(new URL('../../../packages/signalbox/src/main.ts', import.meta.url));
 
 /** A machine that does other things too takes its time to start a process. */
 const startMs = 100_000;
 
 /** Starts it without waiting: see {@link proxyReady}. */
 export async function startProxyProcess(options: ProxyProcessOptions): Promise<ProxyProcess> {
-  const { config, env = {}, maxFileKib } = options;
+  const { config, env = {}, maxFileKib, workers } = options;
   const state = options.state ?? (await mkdtemp(join(tmpdir(), 'signalbox-proxy-')));
   const [port, adminPort] = [await freePort(), await freePort()];
-  const command = [process.execPath, main, ...(config === undefined ? [] : ['--config', config])];
+  const entry = workers === undefined ? [main] : [cli, 'proxy', '--workers', String(workers)];
+  const command = [process.execPath, ...entry, ...(config === undefined ? [] : ['--config', config])];
   const [program = '', ...args] = maxFileKib === undefined ? command : limited(maxFileKib, command);
   const child = spawn(program, args, {
     env: {

@@ -17,6 +17,7 @@ import {
 import type { Clock, Random } from '@signalbox/runtime';
 
 import { DatabaseGone } from './database-gone.ts';
+import type { ProcessClock } from './process-clock.ts';
 import { endRollout, rolloutKey, rolloutTransaction } from './rollout-statements.ts';
 
 /** A row of the change log, with the moment from which others see it. */
@@ -171,10 +172,14 @@ export class SimulatedDatabase {
     return [...this.#view.rollouts.values()].filter(({ endedAtMs }) => endedAtMs === undefined);
   }
 
-  /** A short transaction about rollouts. @throws DatabaseGone */
-  async transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  /** A short transaction about rollouts, rolled back when its process is killed. @throws DatabaseGone */
+  async transact<T>(process: ProcessClock, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     if (!this.isUp) throw new DatabaseGone();
     const transaction = this.#begin();
+    using _connection = process.onKilled(() => {
+      this.#running.delete(transaction.xid);
+      releaseLocks(transaction);
+    });
     try {
       const result = await work(transaction);
       if (!this.#running.delete(transaction.xid)) throw new DatabaseGone();

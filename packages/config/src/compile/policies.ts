@@ -3,8 +3,14 @@ import { digestOf } from '../digest.ts';
 import type { AuthenticationTable } from '../policy/authentication.ts';
 import type { AuthorizationTable, CompiledRule } from '../policy/authorization.ts';
 import { compileAuthentication, nobody } from '../policy/compile-authentication.ts';
-import { compileRulesSteps, type ExpressionMemo, makeAuthorizationTable } from '../policy/compile-rules.ts';
+import {
+  compileRulesSteps,
+  type ExpressionMemo,
+  makeAuthorizationTable,
+  quarantineRule,
+} from '../policy/compile-rules.ts';
 import { compileBounds, compileLimits, tightest } from '../policy/compile-limits.ts';
+import { compileRevocation, type RevocationEntry, withRevocations } from '../policy/revocations.ts';
 import { type CallBounds, type LimitEntry, noBounds } from '../policy/limits.ts';
 import { type Problem, ProblemList } from '../problem.ts';
 import { stepSize } from '../steps.ts';
@@ -21,6 +27,9 @@ export interface CompiledPolicy {
   /** Undefined when any number of calls may come. */
   readonly limits: LimitEntry | undefined;
   readonly bounds: CallBounds;
+  readonly revocations: readonly RevocationEntry[];
+  /** Denies everything of the backend that the policy is on; undefined: none. */
+  readonly quarantine: CompiledRule | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -58,6 +67,8 @@ function* compilePolicySteps(
     rules,
     limits: message.limits && compileLimits(scope, name, message.limits),
     bounds: message.limits ? compileBounds(name, message.limits) : noBounds,
+    revocations: message.revocations.map(compileRevocation),
+    quarantine: message.quarantine && quarantineRule(name),
     problems: found.problems,
   };
 }
@@ -178,8 +189,12 @@ function groupIn(groups: Map<string, Group>, name: string): Group {
 
 /** `policies` from the broadest target to the narrowest. */
 function merge(key: string, policies: readonly CompiledPolicy[]): AppliedPolicies {
-  const authentication = policies.findLast((policy) => policy.authentication !== undefined)?.authentication ?? nobody;
-  const authorization = makeAuthorizationTable(policies.flatMap((policy) => policy.rules));
+  const given = policies.findLast((policy) => policy.authentication !== undefined)?.authentication ?? nobody;
+  const revocations = policies.flatMap((policy) => policy.revocations);
+  const authentication = withRevocations(given, revocations);
+  const quarantine = policies.find((policy) => policy.quarantine !== undefined)?.quarantine;
+  const rules = policies.flatMap((policy) => policy.rules);
+  const authorization = makeAuthorizationTable(rules, quarantine);
   const limits = Object.freeze(policies.flatMap((policy) => policy.limits ?? []));
   const bounds = tightest(policies.map((policy) => policy.bounds));
   const content = [authentication.source, authentication.digest, authorization.digest, limits, bounds];

@@ -66,6 +66,7 @@ export class CompiledTenant implements TenantTable {
   readonly revision: bigint;
   readonly hash: string;
   readonly routes: ReadonlyMap<string, RouteEntry>;
+  readonly quarantined: ReadonlySet<string>;
   readonly parts: EarlierParts;
   readonly #index: PathIndex;
 
@@ -74,6 +75,7 @@ export class CompiledTenant implements TenantTable {
     this.revision = snapshot.revision;
     this.hash = snapshot.hash;
     this.routes = parts.routes;
+    this.quarantined = quarantinedIn(parts.policies.values());
     this.parts = parts;
     this.#index = index;
     Object.freeze(this);
@@ -83,6 +85,14 @@ export class CompiledTenant implements TenantTable {
     return this.#index.find(request);
   }
 }
+
+function quarantinedIn(policies: Iterable<CompiledPolicy>): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const { quarantine, target } of policies) if (quarantine && target.case === 'backend') names.add(target.value);
+  return names.size === 0 ? none : names;
+}
+
+const none: ReadonlySet<string> = new Set();
 
 /** What a compile can share with the next one. */
 interface EarlierParts {

@@ -2,8 +2,8 @@ import type { JsonValue } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileTenant } from '../compile/tenant.ts';
-import { compileAuthorization } from '../policy/compile-rules.ts';
-import { decideForMember } from '../policy/decide.ts';
+import { compileAuthorization, makeAuthorizationTable, quarantineRule } from '../policy/compile-rules.ts';
+import { decideForMember, explainForMember } from '../policy/decide.ts';
 import { makeSnapshot } from '../snapshot.ts';
 import { basics, operatorTable, route, stored, tableOf } from '../testing/resources.ts';
 import type { FederatedMember, Federation } from './federation.ts';
@@ -112,6 +112,19 @@ describe('a decision about a member', () => {
         { kind: 'tool', name },
       );
     expect([decide('echo').allowed, decide('other').allowed, decide('third').allowed]).toEqual([true, true, false]);
+  });
+
+  it('is no, by its quarantine, whatever rules allow; explained as such', () => {
+    const route = compileAuthorization([{ effect: 'allow', when: 'true' }]);
+    const rule = quarantineRule('held');
+    const backend = makeAuthorizationTable([], rule);
+    const about = { kind: 'tool', name: 'echo' } as const;
+    const asked = { ...input, subject: about };
+    expect(decideForMember(route, backend, asked, about)).toBe(rule.decision);
+    expect(explainForMember(route, backend, asked, about)).toMatchObject({
+      decision: { allowed: false, rule: 'policy/held/quarantine' },
+      steps: [{ outcome: 'match' }, { outcome: 'not reached' }],
+    });
   });
 });
 

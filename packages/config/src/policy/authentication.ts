@@ -1,3 +1,5 @@
+import type { RevocationTable } from './revocations.ts';
+
 /** Which credentials a route accepts, compiled from the narrowest policy that says so. */
 export interface AuthenticationTable {
   /** Policy that it came from, `policy/<name>`; empty when no policy says anything, which accepts nobody. */
@@ -8,6 +10,8 @@ export interface AuthenticationTable {
   readonly apiKeys: ReadonlyMap<string, ApiKeyPrincipal>;
   /** By issuer. */
   readonly jwt: ReadonlyMap<string, JwtVerifierConfig>;
+  /** Tokens that are refused all the same; null: none. */
+  readonly revocations: RevocationTable | null;
   /** Principal of requests without a credential; null refuses them. */
   readonly anonymous: { readonly subject: string } | null;
 }

@@ -9,8 +9,12 @@ import type { RuleIndex } from './rule-index.ts';
 export interface AuthorizationTable {
   readonly digest: string;
   readonly rules: readonly CompiledRule[];
+  /** What everything is answered with, whatever the rules say; undefined: the rules decide. */
+  readonly quarantine: Decision | undefined;
   /** Some rule reads the arguments of a call: only then are they parsed. */
   readonly readsArgs: boolean;
+  /** Some rule reads `now` or `session`: what a caller sees of a list may change from one request to the next. */
+  readonly readsMoment: boolean;
   /** Finds the rules that may match a subject, without looking at all. */
   readonly index: RuleIndex;
 }

@@ -23,7 +23,14 @@ function makeTable(
   anonymous: AuthenticationTable['anonymous'],
 ): AuthenticationTable {
   const content = [sorted(apiKeys), sorted(jwt), anonymous];
-  return Object.freeze({ source, digest: digestOf(JSON.stringify(content)), apiKeys, jwt, anonymous });
+  return Object.freeze({
+    source,
+    digest: digestOf(JSON.stringify(content)),
+    apiKeys,
+    jwt,
+    anonymous,
+    revocations: null,
+  });
 }
 
 function sorted<T>(map: ReadonlyMap<string, T>): [string, T][] {

@@ -58,12 +58,28 @@ export function compileAuthorization(sources: readonly RuleSource[]): Authorizat
   return makeAuthorizationTable(rules);
 }
 
-/** The table of rules in the order in which they are read. */
-export function makeAuthorizationTable(rules: readonly CompiledRule[]): AuthorizationTable {
+/** A rule that denies everything, by the policy that has a quarantine. */
+export function quarantineRule(policyName: string): CompiledRule {
+  return makeRule(ruleId(policyName, 'quarantine', 0), 'deny', 'true', everything);
+}
+
+const everything = compileExpression('true').expression as CompiledRule['expression'];
+
+/**
+ * The table of rules in the order in which they are read.
+ * @param quarantine comes before all of them.
+ */
+export function makeAuthorizationTable(
+  ordered: readonly CompiledRule[],
+  quarantine?: CompiledRule,
+): AuthorizationTable {
+  const rules = quarantine ? [quarantine, ...ordered] : ordered;
   return Object.freeze({
+    quarantine: quarantine?.decision,
     digest: digestOf(JSON.stringify(rules.map(({ id, effect, when }) => [id, effect, when]))),
     rules: Object.freeze([...rules]),
     readsArgs: rules.some((rule) => rule.expression.readsArgs),
+    readsMoment: rules.some((rule) => rule.expression.readsMoment),
     index: indexRules(rules),
   });
 }

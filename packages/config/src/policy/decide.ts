@@ -36,7 +36,8 @@ export function decide(authorization: AuthorizationTable, input: DecisionInput):
 
 /**
  * {@link decide} for a member of a federation: first the rules of the route, which see what the client names, then the
- * rules of policies on the member's backend, which see it as the backend has it. As in one list, the first match wins.
+ * rules of policies on the member's backend, which see it as the backend has it. As in one list, the first match wins. A
+ * quarantine of the backend comes before all of them.
  *
  * @param own the subject as the member has it.
  */
@@ -46,6 +47,7 @@ export function decideForMember(
   input: DecisionInput,
   own: Subject,
 ): Decision {
+  if (ofMember.quarantine) return ofMember.quarantine;
   const decision = decide(authorization, input);
   return decision === noMatch && ofMember.rules.length > 0 ? decide(ofMember, { ...input, subject: own }) : decision;
 }
@@ -108,11 +110,14 @@ export function explainForMember(
 ): Explanation {
   const first = explain(authorization, input);
   const second = explain(ofMember, { ...input, subject: own });
+  if (ofMember.quarantine)
+    return { decision: second.decision, steps: [...second.steps, ...first.steps.map(passedOver)] };
   if (first.decision === noMatch) return { decision: second.decision, steps: [...first.steps, ...second.steps] };
-  const passedOver = second.steps.map((step): ExplainStep => {
-    return step.outcome === 'not about this' ? step : { ...step, outcome: 'not reached', detail: '' };
-  });
-  return { decision: first.decision, steps: [...first.steps, ...passedOver] };
+  return { decision: first.decision, steps: [...first.steps, ...second.steps.map(passedOver)] };
+}
+
+function passedOver(step: ExplainStep): ExplainStep {
+  return step.outcome === 'not about this' ? step : { ...step, outcome: 'not reached', detail: '' };
 }
 
 const topicNames: Readonly<Record<CompiledRule['expression']['topic'], string>> = {

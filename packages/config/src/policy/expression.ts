@@ -15,6 +15,8 @@ type Topic = Subject['kind'] | 'any';
 export interface Expression {
   readonly topic: Topic;
   readonly readsArgs: boolean;
+  /** Reads `now` or `session`: its outcome may differ from one request of a caller to the next. */
+  readonly readsMoment: boolean;
   /** Reads `mcp`, which requests of other protocols do not have. */
   readonly readsMcp: boolean;
   /** A condition on the subject's name that the expression implies; undefined if none was recognised. */
@@ -59,6 +61,7 @@ function compileTree(source: string, parsed: Parsed): CompiledExpression {
   const expression: Expression = {
     topic,
     readsArgs: reads(expr, 'args'),
+    readsMoment: reads(expr, 'now') || reads(expr, 'session'),
     readsMcp: reads(expr, 'mcp'),
     guard: guarded?.guard,
     evaluate: guarded?.whole === true ? alwaysTrue : evaluator(expr),

@@ -2,15 +2,16 @@ import {
   type AuthorizationRule,
   AuthorizationRule_Effect,
 } from '@signalbox/proto/signalbox/config/v1/authorization_pb.ts';
-import type { Policy, PolicyTarget } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
+import type { Policy, PolicyTarget, Quarantine } from '@signalbox/proto/signalbox/config/v1/policy_pb.ts';
 import type { Rollout } from '@signalbox/proto/signalbox/config/v1/rollout_pb.ts';
 import type { ProblemList } from '../problem.ts';
 import { checkAuthentication } from './authentication.ts';
 import { checkLimits } from './limits.ts';
-import { nameFault } from './name.ts';
+import { nameFault, textFault } from './name.ts';
+import { checkRevocations } from './revocation.ts';
 import { checkRollout } from './rollout.ts';
 
-const limits = { rules: 500 };
+const limits = { rules: 500, reason: 256 };
 
 /**
  * What a Policy must be by itself: a target, credentials of the right form, rules that are complete. Their expressions
@@ -22,10 +23,16 @@ export function checkPolicy(policy: Policy, found: ProblemList): void {
   const rules = policy.authorization;
   if (found.bounded('spec.authorization', rules, limits.rules)) checkRules(rules, found);
   if (policy.limits !== undefined) checkLimits(policy.limits, found);
+  if (policy.quarantine !== undefined) checkQuarantine(policy, policy.quarantine, found);
+  checkRevocations(policy.revocations, found);
+  if (policy.revocations.length > 0 && policy.target?.kind.case !== 'tenant') {
+    found.error('invalid-value', 'spec.revocations', 'goes with the target tenant: {} only');
+  }
   if (policy.rollout !== undefined) checkTenantRollout(policy, policy.rollout, found);
-  const { authentication, limits: allowances, rollout } = policy;
-  if (!authentication && !allowances && !rollout && rules.length === 0) {
-    found.warn('missing-field', 'spec', 'has no effect: add authentication, authorization, limits or rollout');
+  const { authentication, limits: allowances, quarantine, revocations, rollout } = policy;
+  if (!authentication && !allowances && !quarantine && !rollout && rules.length + revocations.length === 0) {
+    const parts = 'authentication, authorization, limits, quarantine, revocations or rollout';
+    found.warn('missing-field', 'spec', `has no effect: add ${parts}`);
   }
 }
 
@@ -41,6 +48,16 @@ function checkTarget(target: PolicyTarget | undefined, found: ProblemList): void
     case undefined:
       found.error('missing-field', 'spec.target', 'needs a target: tenant: {}, route, virtualServer or backend');
   }
+}
+
+/** What is not trusted is a server, wherever it is presented. */
+function checkQuarantine({ target }: Policy, { reason }: Quarantine, found: ProblemList): void {
+  if (target?.kind.case !== 'backend') {
+    found.error('invalid-value', 'spec.quarantine', 'goes with the target backend only');
+  }
+  if (reason === '')
+    found.error('missing-field', 'spec.quarantine.reason', 'is required: it says why, to whoever comes next');
+  else found.check('spec.quarantine.reason', textFault(reason, limits.reason));
 }
 
 /** Revisions are of the whole tenant, and so is the way in which they reach nodes. */

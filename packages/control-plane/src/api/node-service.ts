@@ -91,7 +91,10 @@ function nodeMessage(node: NodeStatus, { caller, scope, desired }: Asked) {
   });
   const behind = scopes.filter(({ appliedRevision, desiredRevision }) => appliedRevision < desiredRevision);
   const current = scopes.filter(({ appliedRevision, desiredRevision }) => appliedRevision >= desiredRevision);
+  const members = node.members.filter(({ tenant }) => (scope === '' ? mayKnow(tenant) : tenant === scope));
   return {
+    members: members.map(({ sinceMs, ...member }) => ({ ...member, since: timestamp(sinceMs) })),
+    membersLeftOut: seesAllTenants(caller) ? node.membersLeftOut : 0,
     ...{ id, gateway, identity, family, userAgent, version, connected, groups: [...node.groups] },
     remoteAddress: seesAllTenants(caller) ? node.remoteAddress : '',
     replica: seesAllTenants(caller) ? node.replica : '',

@@ -252,13 +252,16 @@ function summaryOf(record: NodeRecord): Omit<ReportedNode, 'scopes'> {
   };
 }
 
+type ReportedState = Pick<ReportedNode, 'leftAtMs' | 'lastNack' | 'members' | 'membersLeftOut' | 'isFresh' | 'behind'>;
+
 /** Of what is told of a node, what can change on its stream: all other parts are those of its first request. */
-function stateOf(record: NodeRecord): Pick<ReportedNode, 'leftAtMs' | 'lastNack' | 'isFresh' | 'behind'> {
-  const { leftAtMs, lastNack, behind } = record;
+function stateOf(record: NodeRecord): ReportedState {
+  const { leftAtMs, lastNack, told, behind } = record;
   const isLost = behind.size > maxLags;
   return {
     ...(leftAtMs !== undefined && { leftAtMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
+    ...(told.members.length > 0 && { members: told.members, membersLeftOut: told.leftOut }),
     isFresh: record.isFresh || isLost,
     behind: isLost ? {} : Object.fromEntries(Array.from(behind, ([scope, lag]) => [scope, reportedLag(lag)])),
   };

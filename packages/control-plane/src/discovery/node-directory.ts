@@ -23,6 +23,10 @@ export interface NodeStatus {
   readonly lastAckMs: number | undefined;
   /** Of whichever scope. */
   readonly lastNack: NodeNack | undefined;
+  /** How members of virtual servers do, as it has told last. */
+  readonly members: readonly NodeMember[];
+  /** How many more it has. */
+  readonly membersLeftOut: number;
   /** How far it is in a scope; undefined if the scope is not published or the node does not see it. */
   scope(name: string): NodeScopeStatus | undefined;
   /** Published scopes that it sees. */
@@ -38,6 +42,25 @@ export interface NodeScopeStatus {
   readonly appliedAfterMs: number | undefined;
   /** The newest revision that the node refused and has not replaced by one that it applied. */
   readonly refused: NodeNack | undefined;
+}
+
+/** A backend as a member of virtual servers, as a node finds it. */
+export interface NodeMember {
+  readonly tenant: string;
+  readonly backend: string;
+  /** `reachable`, `degraded`, `open`, `needs-auth` or `quarantined`; empty: one that this version does not know. */
+  readonly condition: string;
+  /** In a row. */
+  readonly failures: number;
+  /** By the node's clock, milliseconds since the epoch. */
+  readonly sinceMs: number;
+}
+
+/** What a node has told of members. */
+export interface NodeMembers {
+  readonly members: readonly NodeMember[];
+  /** How many more it has. */
+  readonly leftOut: number;
 }
 
 export interface NodeNack {

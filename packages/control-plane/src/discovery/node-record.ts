@@ -1,6 +1,6 @@
 import type { CollectionRevision, SeenIds, StreamInfo } from '@signalbox/xds';
 
-import type { NodeNack } from './node-directory.ts';
+import type { NodeMembers, NodeNack } from './node-directory.ts';
 import type { ResourceRefusal } from './refusals.ts';
 
 /** What a replica offers: the newest revision of every scope. */
@@ -33,6 +33,8 @@ export class NodeRecord {
   lastSeenMs: number;
   lastAckMs: number | undefined;
   lastNack: NodeNack | undefined;
+  /** What it has told of members of virtual servers. */
+  told: NodeMembers;
   /** Grows with each change, over all nodes. */
   version = 0;
   readonly behind = new Map<string, Lag>();
@@ -52,6 +54,7 @@ export class NodeRecord {
     this.lastSeenMs = nowMs;
     this.lastAckMs = before?.lastAckMs;
     this.lastNack = before?.lastNack;
+    this.told = before?.told ?? noMembers;
     if (this.visible !== 'all') this.#serving = new Set();
   }
 
@@ -205,8 +208,16 @@ export class NodeRecord {
   }
 }
 
+const noMembers: NodeMembers = { members: [], leftOut: 0 };
+
+/** Of a stream, as far as it says which node it is of. */
+interface NodeName {
+  readonly identity: Pick<StreamInfo['identity'], 'credentialId'>;
+  readonly node: Pick<StreamInfo['node'], 'id'>;
+}
+
 /** What makes it this node: nobody takes another's place by claiming its id. */
-export function nodeKey({ identity, node }: StreamInfo): string {
+export function nodeKey({ identity, node }: NodeName): string {
   return JSON.stringify([identity.credentialId, node.id]);
 }
 

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Counter, Histogram, Metrics } from '@signalbox/runtime';
 import type { CollectionRevision, Refusal, SeenIds, StreamInfo, StreamObserver } from '@signalbox/xds';
 
 import { claimedGateway } from './claimed-gateway.ts';
-import type { NodeScopeStatus, NodeStatus } from './node-directory.ts';
+import type { NodeMembers, NodeScopeStatus, NodeStatus } from './node-directory.ts';
 import { nodeKey, NodeRecord } from './node-record.ts';
 import { OfferedScopes, type OfferedScopesOptions } from './offered-scopes.ts';
 import { refusalsByScope } from './refusals.ts';
@@ -176,6 +177,14 @@ export class NodeRegistry implements StreamObserver {
     this.#changed(record);
   }
 
+  /** What a node has told of itself beside its stream. Whoever has no stream here is not known. */
+  reported(identity: StreamInfo['identity'], id: string, told: NodeMembers): void {
+    const record = this.#nodes.get(nodeKey({ identity, node: { id } }));
+    if (!record?.isConnected || isDeepStrictEqual(record.told, told)) return;
+    record.told = told;
+    this.#changed(record);
+  }
+
   closed(stream: StreamInfo): void {
     const record = this.#byStream.get(stream.id);
     if (!record) return;
@@ -275,6 +284,7 @@ export class NodeRegistry implements StreamObserver {
       groups: identity.groups ?? [],
       ...{ userAgent: node.userAgentName, version: node.userAgentVersion },
       ...{ connected: isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack },
+      ...{ members: record.told.members, membersLeftOut: record.told.leftOut },
       scope: (scope) => this.#scopeStatus(record, scope),
       scopes: () => [...this.#offered.scopes()].filter((scope) => record.serves(scope)),
     };

@@ -20,6 +20,7 @@ function node(id: string, { leftAtMs, scope = 'acme', ...status }: GivenNode = {
       gateway: 'g',
       identity: 'i',
       groups: [],
+      ...{ members: [], membersLeftOut: 0 },
       family: 'native',
       userAgent: '',
       version: '',

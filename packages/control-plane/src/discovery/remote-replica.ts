@@ -59,6 +59,7 @@ export class RemoteReplica {
     return {
       ...{ key, id, gateway, identity, family, userAgent, version, remoteAddress, replica, connectedSinceMs, leftAtMs },
       groups: node.groups ?? [],
+      ...{ members: node.members ?? [], membersLeftOut: node.membersLeftOut ?? 0 },
       connected: leftAtMs === undefined,
       lastSeenMs: leftAtMs ?? node.lastSeenMs,
       lastAckMs: node.lastAckMs,

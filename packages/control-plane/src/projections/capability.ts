@@ -36,6 +36,8 @@ export type Probe =
       readonly toolSearch?: object;
       /** Of its policy. */
       readonly limits?: object;
+      readonly quarantined?: boolean;
+      readonly revocations?: readonly object[];
       /** Empty: mcp. */
       readonly protocol?: 'http' | 'grpc' | 'a2a';
       /** More of the spec of the route, and of a backend that is not of MCP. */

@@ -57,6 +57,10 @@ export const features: readonly Feature[] = [
     probe: { kind: 'route', authentication: { jwt: [jwt({ inline: sampleKeySet })] } },
   },
   {
+    name: 'JWT, revoked ones are refused',
+    probe: { kind: 'route', revocations: [{ subjects: ['a'] }] },
+  },
+  {
     name: 'API keys',
     probe: { kind: 'route', authentication: { apiKeys: [{ subject: 'a', sha256: 'a'.repeat(64) }] } },
   },
@@ -80,6 +84,7 @@ export const features: readonly Feature[] = [
     probe: { kind: 'route', members: [{ backend: 'sample', tools: { rename: { a: 'b' } } }] },
   },
   { name: 'virtual servers: tool search', probe: { kind: 'route', members: prefixed, toolSearch: {} } },
+  { name: 'quarantine of a backend', probe: { kind: 'route', quarantined: true } },
   rule('names of tools', 'tool.name in ["a", "b"]'),
   rule('names of prompts', 'prompt.name == "a"'),
   rule('URIs of resources', 'resource.uri.startsWith("docs:")'),

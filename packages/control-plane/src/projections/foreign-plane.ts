@@ -57,6 +57,10 @@ export function gatewayDifferences(plane: ForeignPlane, operator: OperatorTable)
     }));
 }
 
+/** What no other data plane can do. */
+export const revokedTokens =
+  'cannot tell revoked tokens, and then accepts none: deny them by a rule about principal.claims.jti or principal.subject instead';
+
 /** A problem of a route with a data plane: by the route's own strictness an error or a warning. */
 export function unenforceable(route: RouteEntry, plane: string, message: string): Problem {
   const isRestricted = route.unenforceable === 'restrict';

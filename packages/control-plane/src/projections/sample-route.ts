@@ -12,6 +12,10 @@ export interface SampleRoute {
   readonly conflicts?: string;
   readonly toolSearch?: object;
   readonly limits?: object;
+  /** Tokens are revoked. */
+  readonly revocations?: readonly object[];
+  /** The backend `sample` is in quarantine. */
+  readonly quarantined?: boolean;
   /** Empty: mcp. */
   readonly protocol?: 'http' | 'grpc' | 'a2a';
   /** More of the spec of the route, and of a backend that is not of MCP. */
@@ -44,16 +48,23 @@ export function sampleRoute(sample: SampleRoute): RouteEntry {
     authentication: authentication ?? anyone,
     authorization: authorization ?? [{ effect: 'ALLOW', when: 'true' }],
     ...(limits && { limits }),
+    ...(sample.revocations && { revocations: sample.revocations }),
   };
   const resources = [...(sample.protocol === undefined ? mcpResources(sample) : forwardResources(sample))];
   const { table, problems } = compileTenant(
-    makeSnapshot('acme', 1n, [...resources, stored('Policy', 'acme', 'sample', policy)]),
+    makeSnapshot('acme', 1n, [
+      ...resources,
+      stored('Policy', 'acme', 'sample', policy),
+      ...(sample.quarantined === true ? [stored('Policy', 'acme', 'quarantine', quarantine)] : []),
+    ]),
     operator.table,
   );
   const route = table?.routes.get('sample');
   if (!route) throw new Error(`a sample of a feature: ${problems[0]?.message}`);
   return route;
 }
+
+const quarantine = { target: { backend: 'sample' }, quarantine: { reason: 'a sample' } };
 
 function mcpResources({ match, url, members = [{ backend: 'sample' }], ...more }: SampleRoute) {
   const { conflicts, toolSearch, route } = more;

@@ -1,3 +1,5 @@
+import type { NodeMember } from '../discovery/node-directory.ts';
+
 /** What a replica has to tell with. */
 export type FleetReports = Pick<FleetStore, 'report' | 'leave' | 'sweep'>;
 
@@ -65,6 +67,9 @@ export interface ReportedNode {
   readonly userAgent: string;
   readonly version: string;
   readonly remoteAddress: string;
+  /** What it has told of members of virtual servers; absent: nothing. */
+  readonly members?: readonly NodeMember[];
+  readonly membersLeftOut?: number;
   readonly connected: boolean;
   readonly connectedSinceMs: number;
   /** Absent while it is connected. */

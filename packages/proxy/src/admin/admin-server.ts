@@ -63,28 +63,28 @@ export class AdminServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    if (!isTrustedHost(request.headers.host)) return send(response, 403, 'ask by address, or as localhost\n');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'only GET\n');
+    if (!isTrustedHost(request.headers.host)) return sendText(response, 403, 'ask by address, or as localhost\n');
+    if (request.method !== 'GET' && request.method !== 'HEAD') return sendText(response, 405, 'only GET\n');
     const [path = ''] = (request.url ?? '').split('?');
     switch (path) {
       case '/healthz':
-        return send(response, 200, 'ok\n');
+        return sendText(response, 200, 'ok\n');
       case '/readyz':
         return this.#sendReadiness(response);
       case '/metrics':
-        return send(response, 200, this.#options.metrics.expose(), 'text/plain; version=0.0.4; charset=utf-8');
+        return sendText(response, 200, this.#options.metrics.expose(), 'text/plain; version=0.0.4; charset=utf-8');
       case '/config_dump':
         return this.#sendConfigDump(response);
       case '/members':
         return this.#sendMembers(response);
       default:
-        return send(response, 404, 'try /healthz, /readyz, /metrics, /config_dump or /members\n');
+        return sendText(response, 404, 'try /healthz, /readyz, /metrics, /config_dump or /members\n');
     }
   }
 
   #sendReadiness(response: ServerResponse): void {
     const readiness = this.#options.readiness();
-    send(response, readiness.ready ? 200 : 503, `${JSON.stringify(readiness)}\n`, 'application/json');
+    sendText(response, readiness.ready ? 200 : 503, `${JSON.stringify(readiness)}\n`, 'application/json');
   }
 
   #sendMembers(response: ServerResponse): void {
@@ -92,7 +92,7 @@ export class AdminServer {
       ...member,
       since: new Date(member.since).toISOString(),
     }));
-    send(response, 200, `${JSON.stringify({ members })}\n`, 'application/json');
+    sendText(response, 200, `${JSON.stringify({ members })}\n`, 'application/json');
   }
 
   #sendConfigDump(response: ServerResponse): void {
@@ -102,12 +102,18 @@ export class AdminServer {
 }
 
 /** A web page can make its own name resolve to this machine, but not an address or `localhost`. */
-function isTrustedHost(host: string | undefined): boolean {
+export function isTrustedHost(host: string | undefined): boolean {
   const name = (host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   return name === 'localhost' || isIP(name) !== 0;
 }
 
-function send(response: ServerResponse, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {
+/** A whole answer. */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
   response.writeHead(status, {
     'content-type': contentType,
     'cache-control': 'no-store',

@@ -32,6 +32,7 @@ const route: RouteEntry = {
   authentication: {
     source: 'policy/open',
     digest: 'd2',
+    revocations: null,
     apiKeys: new Map([['5e884898hidden', { subject: 'robot', groups: ['ops'] }]]),
     jwt: new Map([
       [
@@ -70,7 +71,18 @@ const table: RoutingTable = {
     tenants: new Map([['acme', { name: 'acme', pathPrefixes: ['/acme'] }]]),
     ownerOf: () => undefined,
   },
-  tenants: new Map([['acme', { tenant: 'acme', revision: 7n, hash: 'set', routes: new Map([['assistant', route]]) }]]),
+  tenants: new Map([
+    [
+      'acme',
+      {
+        tenant: 'acme',
+        revision: 7n,
+        hash: 'set',
+        routes: new Map([['assistant', route]]),
+        quarantined: new Set<string>(),
+      },
+    ],
+  ]),
   match: () => undefined,
 };
 

@@ -10,6 +10,8 @@ export interface Bridges {
   readonly upstream: Upstream;
   /** A session is over, as another node says: what this one keeps of it goes. @param id as who sends knows it. */
   endSession(id: string): void;
+  /** The node stops: ends what it keeps at servers for clients without a session of their own. */
+  leave(): Promise<void>;
 }
 
 /**
@@ -21,6 +23,7 @@ export function createBridges(context: BridgeContext): Bridges {
   const eras = new EraBridge({ ...context, upstream: transports });
   return {
     upstream: new RevisionBridge({ ...context, upstream: eras }),
+    leave: () => eras.leave(),
     endSession: (id) => {
       const own = readRevisedSessionId(id)?.id ?? id;
       eras.endSession(own);

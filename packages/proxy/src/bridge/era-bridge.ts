@@ -4,6 +4,7 @@ import { scanBody } from '../json/scan.ts';
 import { cancelledMethod } from '../mcp/cancelled.ts';
 import { codes } from '../mcp/errors.ts';
 import type { Upstream, UpstreamExchange, UpstreamHandler, UpstreamRequest } from '../upstream/upstream.ts';
+import { AnswerMemory } from './answer-memory.ts';
 import type { BridgeContext } from './bridge-context.ts';
 import { headerOf } from './header-of.ts';
 import { askingNode, handAnswer, takeAnswers } from './legacy-client/handed-answer.ts';
@@ -37,11 +38,16 @@ export class EraBridge implements Upstream {
   readonly #sessions: BridgedSessions;
   readonly #legacySessions: LegacySessions;
   readonly #parked: ParkedCalls;
-  readonly #legacyParts: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders };
+  readonly #legacyParts: {
+    readonly context: BridgeContext;
+    readonly toolHeaders: ToolHeaders;
+    readonly memory: AnswerMemory;
+  };
+  readonly #memory = new AnswerMemory();
 
   constructor(context: BridgeContext) {
     this.#context = context;
-    this.#legacyParts = { context, toolHeaders: new ToolHeaders(context) };
+    this.#legacyParts = { context, toolHeaders: new ToolHeaders(context), memory: this.#memory };
     this.#sessions = new BridgedSessions(context);
     this.#legacySessions = new LegacySessions(context);
     this.#parked = new ParkedCalls(context);
@@ -63,6 +69,11 @@ export class EraBridge implements Upstream {
     const message = mayBegin ? this.#read(body) : undefined;
     if (message?.method !== 'initialize' || !message.id) return this.#context.upstream.dispatch(request, handler);
     return new BridgedInitialize(this.#context, { request, message }, handler).begin();
+  }
+
+  /** The node stops: no session is left at a server that nobody else knows. */
+  leave(): Promise<void> {
+    return this.#legacySessions.leave();
   }
 
   retain(origins: ReadonlySet<string>): void {
@@ -92,7 +103,10 @@ export class EraBridge implements Upstream {
     if (claimed?.kind === 'refused') return refused(message, handler, claimed.reason);
     if (claimed?.kind === 'call') return claimed.call.comeBack(modern, handler);
     if (claimed?.kind === 'elsewhere') return handRetry(this.#context, claimed.node, modern, handler);
-    const parts = { context: this.#context, sessions: this.#legacySessions, parked: this.#parked };
+    const parts = {
+      ...{ context: this.#context, sessions: this.#legacySessions },
+      ...{ parked: this.#parked, memory: this.#memory },
+    };
     return new ModernCall(parts, modern, handler).begin();
   }
 

@@ -119,6 +119,7 @@ function send(call: Call, { state, own }: CallTarget, place: Span, { name, param
   );
   const repeatable = call.rule?.repeatable ?? false;
   exchange.onClientGone(() => answer.clientGone());
+  call.watchTables(answer);
   answer.upstream = sendToMember(
     services,
     leg,

@@ -44,10 +44,14 @@ export class ChangeDebounce {
     this.#waiting.set(key, timer);
   }
 
-  stop(): void {
+  /** @returns of what a change was still to be told. */
+  stop(): ReadonlySet<ChangeKind> {
+    const untold = new Set(this.#gathering.keys());
+    for (const key of this.#waiting.keys()) untold.add(key.slice(0, key.indexOf(' ')) as ChangeKind);
     for (const timer of [...this.#gathering.values(), ...this.#waiting.values()]) timer[Symbol.dispose]();
     this.#gathering.clear();
     this.#waiting.clear();
+    return untold;
   }
 
   #pass(key: string, kind: ChangeKind): void {

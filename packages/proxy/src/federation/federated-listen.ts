@@ -14,7 +14,7 @@ import { withTrace } from '../mcp/upstream-request.ts';
 import { ChangeDebounce, type ChangeKind, changeKinds } from './change-debounce.ts';
 import { legFor } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
-import { MemberFeed } from './member-feed.ts';
+import { isHeard, MemberFeed } from './member-feed.ts';
 import type { MemberRequest, MemberState } from './member-leg.ts';
 import { noteListChanged } from './list-changed.ts';
 
@@ -89,7 +89,7 @@ export class FederatedListen implements StreamRole {
   }
 
   #openFeeds(): void {
-    const { members } = this.#standing.route;
+    const members = this.#standing.route.members.filter(isHeard);
     const keys = new Set(members.map(({ backend }) => backend.key));
     for (const [key, feed] of this.#feeds) {
       if (keys.has(key)) continue;

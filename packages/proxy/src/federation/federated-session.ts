@@ -31,7 +31,10 @@ export class FederatedSession {
   member(state: MemberState): MemberSession {
     const { key } = state.backend;
     const known = this.#members.get(key);
-    if (known) return known;
+    if (known) {
+      known.stands(state);
+      return known;
+    }
     const digest = backendDigest(state.backend);
     const sealed = this.facts.members.find(({ backend }) => backend === digest);
     const added = new MemberSession(this.#services, state, this, sealed);

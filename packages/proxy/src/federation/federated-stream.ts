@@ -5,15 +5,17 @@ import type { Call } from '../mcp/call.ts';
 import { endings, type Refusal, refusals } from '../mcp/errors.ts';
 import { EventRelay, eventHeaders, type Farewell, type StreamRole } from '../mcp/event-relay.ts';
 import { GetRole } from '../mcp/get-stream.ts';
+import { fail } from '../mcp/guarded-handler.ts';
 import type { RouteState } from '../mcp/route-state.ts';
 import { withTrace } from '../mcp/upstream-request.ts';
 import { ChangeDebounce, type ChangeKind, changeKinds } from './change-debounce.ts';
-import { callEventId, readEventId, sharedEventId } from './event-ids.ts';
+import { callEventId, readEventId, type ResumePoint, sharedEventId } from './event-ids.ts';
 import { federatedSession } from './legs.ts';
 import { changeOf, MemberEvents } from './member-events.ts';
-import { MemberFeed } from './member-feed.ts';
+import { isHeard, MemberFeed } from './member-feed.ts';
 import type { MemberSession } from './member-session.ts';
 import { noteListChanged } from './list-changed.ts';
+import { type Missed, SharedLog, takeOverShared } from './shared-log.ts';
 
 /**
  * The GET stream of a session with a federation: what all members say unasked, on one stream. Changes of lists are
@@ -33,6 +35,9 @@ export class FederatedStream implements StreamRole {
   /** It carries the rest of one call, and nothing else. */
   #ofOneCall = false;
   #onReturned: Disposable | undefined;
+  /** Undefined: nothing is kept, and the client can come back for what members keep. */
+  readonly #log: SharedLog | undefined;
+  #touching: Disposable | undefined;
 
   constructor(call: Call, standing: Standing) {
     const { clock, limits } = call.services;
@@ -40,8 +45,10 @@ export class FederatedStream implements StreamRole {
     this.#call = call;
     this.#standing = standing;
     this.#own = new GetRole(call);
-    this.#changes = new ChangeDebounce(clock, { gatherMs, spacingMs }, (kind) => this.#relay.send(listChanged(kind)));
+    this.#changes = new ChangeDebounce(clock, { gatherMs, spacingMs }, (kind) => this.#send(listChanged(kind)));
     this.#relay = new EventRelay(call, standing, this);
+    const begin = call.services.resumption.sharedLogOf(call, this.#relay);
+    this.#log = begin && new SharedLog(begin);
   }
 
   open(): void {
@@ -51,6 +58,23 @@ export class FederatedStream implements StreamRole {
     if (lastEventId !== undefined && !resume) {
       return call.refuse({ ...refusals.invalidParams, status: 400 }, { message: 'Unknown Last-Event-ID' });
     }
+    if (resume?.kind !== 'shared' || resume.kept === undefined) return this.#begin(resume);
+    call.exchange.onClientGone(() => call.end(endings.clientGone));
+    this.#comeBack(resume, resume.kept).catch((error: unknown) => fail(call, error));
+  }
+
+  /** What the gateway has kept comes first; without it, members go on behind what the client has seen of them. */
+  async #comeBack(resume: SharedPoint, kept: string): Promise<void> {
+    const call = this.#call;
+    const missed = await takeOverShared(call, kept);
+    if (call.ended) return;
+    if (missed === 'gone' || (missed === 'unknown' && resume.seen.size === 0)) return call.refuse(refusals.eventsGone);
+    if (missed === 'unknown') return this.#begin(resume);
+    this.#begin(resume, missed);
+  }
+
+  #begin(resume: ResumePoint | undefined, missed?: Missed): void {
+    const call = this.#call;
     if (!this.#relay.open(eventHeaders, undefined)) return;
     call.exchange.onClientGone(() => {
       this.#stop();
@@ -68,7 +92,29 @@ export class FederatedStream implements StreamRole {
     this.#onReturned = federatedSession(call).onReturned(() => this.#allChanged());
     if (resume?.kind === 'call') return this.#resumeCall(resume.member, resume.id);
     if (resume) for (const [member, id] of resume.seen) this.#seen.set(member, id);
+    for (const { event, member, id } of missed?.events ?? []) this.#send(event, member, id);
+    // Of a member that says nothing more, the newest id that was kept is newer than the one that the client had.
+    for (const [member, id] of missed?.seen ?? []) this.#seen.set(member, id);
     this.#openFeeds();
+  }
+
+  /** An event for the client, and for when it comes back. @param id that the member gave it. */
+  #send(event: string, member?: string, id?: string): void {
+    if (member !== undefined && id !== undefined) {
+      // The newest goes last, so that it is the first to be written.
+      this.#seen.delete(member);
+      this.#seen.set(member, id);
+    }
+    const by = member === undefined ? {} : { member };
+    const kept = this.#log?.keep({ event, ...by, ...(id === undefined ? {} : { id }) });
+    if (kept !== undefined) this.#touching ??= this.#touchLog();
+    const isNumbered = kept !== undefined || this.#seen.size > 0;
+    this.#relay.send(isNumbered ? `id: ${sharedEventId(this.#seen, kept)}\n${event}` : event);
+  }
+
+  #touchLog(): Disposable {
+    const { clock, limits } = this.#call.services;
+    return clock.interval(Math.max(1_000, limits.nodes.streamEventMs / 2), () => this.#log?.touch());
   }
 
   /** Nothing comes by way of the relay itself. */
@@ -104,7 +150,7 @@ export class FederatedStream implements StreamRole {
   }
 
   #openFeeds(): void {
-    const { members } = this.#standing.route;
+    const members = this.#standing.route.members.filter(isHeard);
     for (const [key, { backend, feed }] of this.#feeds) {
       if (members.some(({ member }) => member.key === key && member.backend.key === backend)) continue;
       feed.stop();
@@ -114,7 +160,7 @@ export class FederatedStream implements StreamRole {
     for (const state of members) {
       const { key } = state.member;
       if (this.#feeds.has(key)) continue;
-      const feed = this.#feedOf(session.member(state), this.#seen.get(key) ?? '', (id) => this.#sharedId(key, id));
+      const feed = this.#feedOf(session.member(state), this.#seen.get(key) ?? '', undefined);
       this.#feeds.set(key, { backend: state.backend.key, feed: feed.open() });
     }
   }
@@ -130,7 +176,7 @@ export class FederatedStream implements StreamRole {
     this.#feeds.set(key, { backend: state.backend.key, feed: feed.open() });
   }
 
-  #feedOf(session: MemberSession, lastEventId: string, eventId: (id: string) => string): MemberFeed {
+  #feedOf(session: MemberSession, lastEventId: string, eventId: EventNaming): MemberFeed {
     const { services } = this.#call;
     const events = new MemberEvents(this.#call, session);
     const request = (last: string) => ({
@@ -144,23 +190,21 @@ export class FederatedStream implements StreamRole {
     return new MemberFeed(services, session, { request, lastEventId }, reader);
   }
 
-  #onEvent({ state }: MemberSession, events: MemberEvents, event: SseEvent, eventId: (id: string) => string): void {
-    const { data } = event;
+  #onEvent({ state }: MemberSession, events: MemberEvents, event: SseEvent, eventId: EventNaming): void {
+    const { data, id } = event;
+    const { key } = state.member;
     const changed = data === undefined ? undefined : changeOf(methodOf(data));
     if (changed !== undefined) {
       noteListChanged(this.#call.services, state.backend.key, changed);
-      if (event.id !== undefined) this.#seen.set(state.member.key, event.id);
-      return this.#changes.changed(state.member.key, changed);
+      if (id !== undefined) this.#seen.set(key, id);
+      return this.#changes.changed(key, changed);
     }
     const words = events.present(event, this.#standing, eventId);
-    if (words !== undefined) this.#relay.send(words);
-  }
-
-  #sharedId(member: string, id: string): string {
-    // The newest goes last, so that it is the first to be written.
-    this.#seen.delete(member);
-    this.#seen.set(member, id);
-    return sharedEventId(this.#seen);
+    if (words === undefined) return;
+    if (eventId) this.#relay.send(words);
+    // An id alone is how far the client is, and nothing for it.
+    else if (data === undefined || data === '') this.#seen.set(key, id ?? this.#seen.get(key) ?? '');
+    else this.#send(words.toString(), key, id);
   }
 
   /** Each message goes to one of a session's streams. */
@@ -170,12 +214,18 @@ export class FederatedStream implements StreamRole {
   }
 
   #stop(): void {
-    this.#changes.stop();
+    for (const kind of this.#changes.stop()) this.#log?.keepOn(listChanged(kind));
     this.#onReturned?.[Symbol.dispose]();
+    this.#touching?.[Symbol.dispose]();
+    this.#log?.close();
     for (const { feed } of this.#feeds.values()) feed.stop();
     this.#feeds.clear();
   }
 }
+
+/** What an event of a member is called; undefined: as all on the shared stream are. */
+type EventNaming = ((id: string) => string) | undefined;
+type SharedPoint = Extract<ResumePoint, { kind: 'shared' }>;
 
 function listChanged(kind: ChangeKind): string {
   return encodeEvent({ data: `{"jsonrpc":"2.0","method":"notifications/${kind}/list_changed"}` });

@@ -67,7 +67,8 @@ describe('an id of an event', () => {
       fc.property(key, text, fc.array(fc.tuple(key, fc.string())), (member, id, pairs) => {
         expect(readEventId(callEventId(member, id))).toEqual({ kind: 'call', member, id: id.toWellFormed() });
         const seen = new Map([...pairs, [member, 'last']] as [string, string][]);
-        expect(readEventId(sharedEventId(seen))).toEqual({ kind: 'shared', seen });
+        expect(readEventId(sharedEventId(seen))).toEqual({ kind: 'shared', seen, kept: undefined });
+        expect(readEventId(sharedEventId(seen, 'sbe.x'))).toEqual({ kind: 'shared', seen, kept: 'sbe.x' });
       }),
     );
   });

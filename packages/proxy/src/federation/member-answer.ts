@@ -1,7 +1,8 @@
 import { wrapUri } from '@signalbox/config';
 import type { SseEvent } from '../http/sse.ts';
-import { handleEdits, mayHoldHandles } from '../handles/answer-handles.ts';
+import { handleEdits, handlesMayFollow, mayHoldHandles } from '../handles/answer-handles.ts';
 import { scanBody } from '../json/scan.ts';
+import type { PieceRewriter } from '../json/string-rewriter.ts';
 import type { MemberRewrite } from '../mcp/answer-rewriter.ts';
 import type { Standing } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
@@ -10,7 +11,7 @@ import { isUnwantedLog } from '../mcp/wanted-logs.ts';
 import { callEventId } from './event-ids.ts';
 import { MemberEvents } from './member-events.ts';
 import type { MemberLeg } from './member-leg.ts';
-import { answerUriEdits, mayHoldUris } from './result-uris.ts';
+import { answerUriEdits, answerUriRewriter, mayHoldUris } from './result-uris.ts';
 
 /** What is changed in a member's answer, beside its id: URIs are wrapped, ids of events name the member. */
 export class MemberAnswer implements MemberRewrite {
@@ -25,6 +26,15 @@ export class MemberAnswer implements MemberRewrite {
 
   touches(bytes: Buffer): boolean {
     return this.#mayHoldUris(bytes) || mayHoldHandles(this.#call, bytes);
+  }
+
+  mayPass(first: Buffer): boolean {
+    return !handlesMayFollow(this.#call, first);
+  }
+
+  pieces(): PieceRewriter | undefined {
+    const { member } = this.#leg.state;
+    return member.wrapsUris ? answerUriRewriter((uri) => wrapUri(member, uri)) : undefined;
   }
 
   edits(answer: Buffer): readonly Edit[] | undefined {

@@ -29,16 +29,20 @@ export class MemberEvents {
 
   /**
    * The event for the client; undefined when it is not for it.
-   * @param eventId renames the event, so that the client can come back for what follows it.
+   * @param eventId renames the event, so that the client can come back for what follows it; undefined: it gets none.
    */
-  present(event: SseEvent, standing: Standing, eventId: (id: string) => string): Buffer | string | undefined {
+  present(
+    event: SseEvent,
+    standing: Standing,
+    eventId: ((id: string) => string) | undefined,
+  ): Buffer | string | undefined {
     const { dataBytes } = event;
     const edits = dataBytes === undefined || dataBytes.length === 0 ? [] : this.edits(dataBytes, standing);
     if (edits === undefined) return undefined;
     if (edits.length === 0 && event.id === undefined) return event.raw;
     const data = dataBytes && splice(dataBytes, sorted(edits)).toString('utf8');
     return encodeEvent({
-      ...(event.id === undefined ? {} : { id: eventId(event.id) }),
+      ...(event.id === undefined || !eventId ? {} : { id: eventId(event.id) }),
       ...(event.retryMs === undefined ? {} : { retryMs: event.retryMs }),
       ...(data === undefined ? {} : { data }),
     });

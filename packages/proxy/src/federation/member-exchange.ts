@@ -1,6 +1,6 @@
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import type { Services } from '../mcp/services.ts';
-import { breakerOpen } from './member-health.ts';
+import { breakerOpen, inQuarantine } from './member-health.ts';
 import type { Access, MemberLeg, MemberRequest } from './member-leg.ts';
 
 /**
@@ -47,7 +47,9 @@ class MemberExchange implements UpstreamHandler, UpstreamExchange {
   }
 
   begin(): this {
-    if (this.#services.memberHealth.admits(this.#leg.state.backend)) this.#open();
+    const { state } = this.#leg;
+    if (state.member.authorization.quarantine) queueMicrotask(() => this.#fail(inQuarantine));
+    else if (this.#services.memberHealth.admits(state.backend)) this.#open();
     else queueMicrotask(() => this.#fail(breakerOpen));
     return this;
   }

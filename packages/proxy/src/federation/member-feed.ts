@@ -2,7 +2,7 @@ import { type SseEvent, type SseHandler, SseParser } from '../http/sse.ts';
 import type { Services } from '../mcp/services.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler, UpstreamHead } from '../upstream/upstream.ts';
 import { sendToMember } from './member-exchange.ts';
-import type { MemberLeg, MemberRequest } from './member-leg.ts';
+import type { MemberLeg, MemberRequest, MemberState } from './member-leg.ts';
 
 /** Who takes what a member says on its stream. */
 export interface FeedReader {
@@ -118,6 +118,11 @@ export class MemberFeed implements UpstreamHandler, SseHandler {
       this.open();
     });
   }
+}
+
+/** What a member in quarantine says is for nobody. */
+export function isHeard({ member }: MemberState): boolean {
+  return member.authorization.quarantine === undefined;
 }
 
 /** How many times as long as the first wait the longest is. */

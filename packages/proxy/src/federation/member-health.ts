@@ -5,9 +5,12 @@ import type { FederationLimits } from './limits.ts';
 
 /**
  * How a member does, by what became of real calls to it: `degraded` after a failure, `open` after several in a row, when
- * it is left alone for a while; `needs-auth` when it refuses the gateway's credential.
+ * it is left alone for a while; `needs-auth` when it refuses the gateway's credential. `quarantined` by somebody's word:
+ * nothing is sent to it.
  */
-export type MemberCondition = 'reachable' | 'degraded' | 'open' | 'needs-auth';
+export type MemberCondition = (typeof memberConditions)[number];
+
+export const memberConditions = ['reachable', 'degraded', 'open', 'needs-auth', 'quarantined'] as const;
 
 /** A member as operators see it. */
 export interface MemberReport {
@@ -39,6 +42,7 @@ export class MemberHealth {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #records = new Map<string, Record>();
+  readonly #listeners: (() => void)[] = [];
   readonly #transitions = new Map<MemberCondition, Counter>();
 
   constructor(
@@ -58,6 +62,16 @@ export class MemberHealth {
     for (const { tenant, backend, condition, failures, since } of this.#records.values()) {
       yield { tenant, backend, condition, failures, since };
     }
+  }
+
+  /** Forgets all but these: what no table names does not do well or badly. @param keys of backends. */
+  retain(keys: ReadonlySet<string>): void {
+    for (const key of this.#records.keys()) if (!keys.has(key)) this.#records.delete(key);
+  }
+
+  /** Called when a member has changed. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   conditionOf({ key }: BackendEntry): MemberCondition {
@@ -114,6 +128,7 @@ export class MemberHealth {
     record.condition = condition;
     record.since = this.#clock.now();
     this.#transitionsTo(condition).add();
+    for (const listener of this.#listeners) listener();
   }
 
   #transitionsTo(condition: MemberCondition): Counter {
@@ -125,6 +140,13 @@ export class MemberHealth {
     return counter;
   }
 }
+
+/** Why nothing is sent to a member that is in quarantine. */
+export const inQuarantine: UpstreamError = {
+  code: 'quarantined',
+  message: 'the member is in quarantine',
+  notAccepted: true,
+};
 
 /** Why nothing is sent to a member that is left alone. */
 export const breakerOpen: UpstreamError = {

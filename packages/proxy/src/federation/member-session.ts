@@ -5,7 +5,7 @@ import type { Services } from '../mcp/services.ts';
 import type { MemberFacts } from '../session/sealed-session.ts';
 import type { UpstreamError, UpstreamHead } from '../upstream/upstream.ts';
 import { type Asked, askMember } from './ask-member.ts';
-import { breakerOpen } from './member-health.ts';
+import { breakerOpen, inQuarantine } from './member-health.ts';
 import type { FederatedSession } from './federated-session.ts';
 import type { Access, MemberLeg, MemberRequest, MemberState } from './member-leg.ts';
 
@@ -20,7 +20,7 @@ export interface Greeting {
  * time, and again when the member has lost it; then the member hears again what the client had set.
  */
 export class MemberSession implements MemberLeg {
-  readonly state: MemberState;
+  #state: MemberState;
   readonly #services: Services;
   readonly #of: FederatedSession;
   #opened: OpenedSession | undefined;
@@ -31,9 +31,19 @@ export class MemberSession implements MemberLeg {
 
   constructor(services: Services, state: MemberState, of: FederatedSession, sealed: MemberFacts | undefined) {
     this.#services = services;
-    this.state = state;
+    this.#state = state;
     this.#of = of;
     this.#opened = sealed && new OpenedSession(sealed.id, sealed.version);
+  }
+
+  /** The member as the newest table has it that was spoken of. */
+  get state(): MemberState {
+    return this.#state;
+  }
+
+  /** It is spoken of as another table has it. */
+  stands(state: MemberState): void {
+    this.#state = state;
   }
 
   get begun(): boolean {
@@ -74,7 +84,8 @@ export class MemberSession implements MemberLeg {
 
   async #open(): Promise<OpenedSession | UpstreamError> {
     const { limits, memberHealth } = this.#services;
-    const { backend } = this.state;
+    const { backend, member } = this.state;
+    if (member.authorization.quarantine) return inQuarantine;
     if (!memberHealth.admits(backend)) return breakerOpen;
     const { capabilities, clientInfo } = this.#of.facts;
     const version = JSON.stringify(this.#of.version);

@@ -1,5 +1,6 @@
 import { arrayElements, memberValue, stringValue } from '../json/members.ts';
 import type { Span } from '../json/message.ts';
+import { type PieceRewriter, type Place, StringRewriter } from '../json/string-rewriter.ts';
 import type { Edit } from '../mcp/splice.ts';
 
 /** A member's URI → how it is presented. */
@@ -29,6 +30,11 @@ function resultUriEdits(bytes: Buffer, result: Span, wrap: Wrap): Edit[] {
 export function answerUriEdits(bytes: Buffer, { result, error }: AnswerSpans, wrap: Wrap): Edit[] {
   if (result) return resultUriEdits(bytes, result, wrap);
   return error ? errorUriEdits(bytes, error, wrap) : [];
+}
+
+/** Wraps the same URIs in an answer that passes in pieces, unread: those of a result, or of an error. */
+export function answerUriRewriter(wrap: Wrap): PieceRewriter {
+  return new StringRewriter(answerPlaces, wrap);
 }
 
 interface AnswerSpans {
@@ -75,3 +81,32 @@ function elementsOf(bytes: Buffer, object: Span, key: string): Span[] {
   const list = memberValue(bytes, object, key);
   return list ? arrayElements(bytes, list) : [];
 }
+
+const uriPlace: Place = { isWanted: true };
+const withUri = new Map([['uri', uriPlace]]);
+const blockPlace: Place = { members: new Map([...withUri, ['resource', { members: withUri }]]) };
+const contentPlace: Place = { ...blockPlace, elements: blockPlace };
+const metaPlace: Place = {
+  members: new Map<string, Place>([
+    ['ui', { members: new Map([['resourceUri', uriPlace]]) }],
+    ['ui/resourceUri', uriPlace],
+  ]),
+};
+
+/** The places that the functions above look at. */
+const answerPlaces: Place = {
+  members: new Map<string, Place>([
+    [
+      'result',
+      {
+        members: new Map<string, Place>([
+          ['contents', { elements: { members: withUri } }],
+          ['content', contentPlace],
+          ['messages', { elements: { members: new Map([['content', contentPlace]]) } }],
+          ['_meta', metaPlace],
+        ]),
+      },
+    ],
+    ['error', { members: new Map([['data', { members: withUri }]]) }],
+  ]),
+};

@@ -45,6 +45,7 @@ export function forwardRefusalOf(error: UpstreamError): ForwardRefusal {
     case 'connect-failed':
     case 'connect-timeout':
     case 'breaker-open':
+    case 'quarantined':
     case 'other-era':
       return forwardRefusals.upstreamUnreachable;
     case 'head-timeout':

@@ -35,6 +35,10 @@ export class AnswerHandles implements MemberRewrite {
     return mayHoldHandles(this.#call, bytes);
   }
 
+  mayPass(first: Buffer): boolean {
+    return !this.touches(first);
+  }
+
   edits(answer: Buffer): readonly Edit[] | undefined {
     if (!this.touches(answer)) return [];
     const scanned = scanBody(answer, this.#call.services.limits.responseScan);
@@ -64,6 +68,12 @@ export function mayHoldHandles(call: Call, bytes: Buffer): boolean {
   if (!ofTask && call.era === 'modern' && bytes.length > windowBytes * 2 && isPlainlyComplete(bytes)) return false;
   if (call.era === 'modern' && bytes.includes(inputRequired)) return true;
   return (ofTask || asksForTasks(call)) && bytes.includes(taskIdKey);
+}
+
+/** Whether handles may stand anywhere in a large answer, by how it begins. */
+export function handlesMayFollow(call: Call, first: Buffer): boolean {
+  if (call.rule?.subject === 'task' || asksForTasks(call)) return true;
+  return call.era === 'modern' && !first.subarray(0, windowBytes).includes(complete);
 }
 
 /** Says so at its beginning or end, where a result has its own members. */

@@ -7,15 +7,17 @@ import { Metrics } from '@signalbox/runtime';
 import { ManualClock, MemoryLogger, SeededRandom } from '@signalbox/runtime/testing';
 import { describe, expect, it } from 'vitest';
 import { NodeReporter } from './node-reporter.ts';
+import type { MemberReport } from '../federation/member-health.ts';
 import { OutcomeCounter } from './outcome-counts.ts';
 
 function reporting() {
   const clock = new ManualClock(0);
   const counter = new OutcomeCounter({ record: () => {}, close: async () => {} }, 10);
   const sent: ReportHealthRequest[] = [];
+  const members: MemberReport[] = [];
   const answers: (readonly string[] | Error)[] = [];
   const reporter = new NodeReporter({
-    ...{ counter, clock, node: 'n1', gateway: 'edge', intervalMs: 10_000 },
+    ...{ counter, clock, node: 'n1', gateway: 'edge', intervalMs: 10_000, maxMembers: 2, members: () => members },
     ...{ random: new SeededRandom(1), logger: new MemoryLogger(), metrics: new Metrics() },
     send: async (request) => {
       sent.push(request);
@@ -38,7 +40,7 @@ function reporting() {
       durationMs: 1,
     } as never);
   const told = () => sent.map(({ tenants }) => tenants.map(({ tenant, denials }) => `${tenant} ${denials}`));
-  return { clock, sent, answers, reporter, request, told };
+  return { clock, sent, answers, reporter, request, told, members };
 }
 
 describe('the report of a node', () => {
@@ -58,6 +60,22 @@ describe('the report of a node', () => {
     expect(sent).toHaveLength(3);
     await reporter.stop();
     expect(clock.pending).toBe(0);
+  });
+
+  it('comes soon when a member has changed, and names those first that do worst', async () => {
+    const { clock, sent, reporter, members } = reporting();
+    reporter.start();
+    const at = { tenant: 'acme', failures: 0, since: 5 };
+    members.push({ ...at, backend: 'well', condition: 'reachable' }, { ...at, backend: 'bad', condition: 'open' });
+    members.push({ ...at, backend: 'held', condition: 'quarantined' });
+    await clock.advance(100);
+    for (let i = 0; i < 3; i += 1) reporter.soon();
+    await clock.advance(1);
+    await clock.advance(500);
+    expect(sent.map((one) => [one.members.map(({ backend }) => backend), one.membersLeftOut])).toEqual([
+      [['held', 'bad'], 1],
+    ]);
+    await reporter.stop();
   });
 
   it('is made again with what did not arrive', async () => {

@@ -1,11 +1,14 @@
 import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
+  MemberHealth_Condition,
   type ReportHealthRequest,
   ReportHealthRequestSchema,
   type ReportHealthResponse,
 } from '@signalbox/proto/signalbox/node/v1/node_health_service_pb.ts';
 import type { Clock, Counter, Logger, Metrics, Random } from '@signalbox/runtime';
 
+import type { MemberCondition, MemberReport } from '../federation/member-health.ts';
 import { isUnimplemented } from '../discovery/unimplemented.ts';
 import type { OutcomeCounter, OutcomeCounts } from './outcome-counts.ts';
 
@@ -13,6 +16,10 @@ export interface NodeReporterOptions {
   readonly counter: Pick<OutcomeCounter, 'take' | 'giveBack'>;
   /** Says it to the control plane. @throws when it did not arrive. */
   readonly send: (request: ReportHealthRequest) => Promise<ReportHealthResponse>;
+  /** How members of virtual servers do. */
+  readonly members: () => readonly MemberReport[];
+  /** Of how many that is told. */
+  readonly maxMembers: number;
   readonly node: string;
   readonly gateway: string;
   /** Time between reports until the control plane says otherwise, in milliseconds. */
@@ -25,16 +32,20 @@ export interface NodeReporterOptions {
 
 /** The control plane's word is taken within these bounds, in milliseconds. */
 const bounds = { min: 10, max: 600_000 };
+/** Changes of members within this time are told together, in milliseconds. */
+const gatherMs = 500;
 
 /**
- * Tells the control plane how this node does, for tenants that it asks for: those of which a revision is being rolled out.
- * What did not arrive is told with the next report.
+ * Tells the control plane how members of virtual servers do, and how this node does, for tenants that it asks for: those of
+ * which a revision is being rolled out. What did not arrive is told with the next report.
  */
 export class NodeReporter {
   readonly #options: NodeReporterOptions;
   readonly #failures: Counter;
   readonly #stopping = new AbortController();
   #wanted: readonly string[] = [];
+  /** Ends the wait for the next report. */
+  #hurry: AbortController | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: NodeReporterOptions) {
@@ -44,6 +55,11 @@ export class NodeReporter {
 
   start(): void {
     this.#running ??= this.#run();
+  }
+
+  /** Something has changed that somebody may wait for: the next report comes within a second. */
+  soon(): void {
+    this.#hurry?.abort();
   }
 
   async stop(): Promise<void> {
@@ -57,7 +73,16 @@ export class NodeReporter {
     let delayMs = intervalMs;
     while (!signal.aborted) {
       // Nodes that were started together do not report together.
-      await clock.sleep(delayMs * (0.9 + 0.2 * random.fraction()), signal).catch(() => undefined);
+      const dueMs = delayMs * (0.9 + 0.2 * random.fraction());
+      this.#hurry = new AbortController();
+      const hurried = AbortSignal.any([signal, this.#hurry.signal]);
+      const wasHurried = await clock.sleep(dueMs, hurried).then(
+        () => false,
+        () => true,
+      );
+      this.#hurry = undefined;
+      // What changes at once is told at once.
+      if (wasHurried) await clock.sleep(Math.min(dueMs, gatherMs), signal).catch(() => undefined);
       if (signal.aborted) return;
       const answer = await this.#report();
       this.#wanted = answer?.tenants ?? this.#wanted;
@@ -66,12 +91,22 @@ export class NodeReporter {
     }
   }
 
+  #members() {
+    const { members, maxMembers } = this.#options;
+    const all = members();
+    const first = all.toSorted((a, b) => urgency.indexOf(a.condition) - urgency.indexOf(b.condition));
+    const told = first.slice(0, maxMembers);
+    return { members: told.map(memberReport), membersLeftOut: all.length - told.length };
+  }
+
   /** @returns the answer; undefined if there is none. */
   async #report(): Promise<ReportHealthResponse | undefined> {
     const { counter, send, node, gateway, logger } = this.#options;
     const taken = this.#wanted.flatMap((tenant) => counter.take(tenant));
     try {
-      return await send(create(ReportHealthRequestSchema, { node, gateway, tenants: taken.map(tenantReport) }));
+      return await send(
+        create(ReportHealthRequestSchema, { node, gateway, tenants: taken.map(tenantReport), ...this.#members() }),
+      );
     } catch (error) {
       counter.giveBack(taken);
       // A relay does not hear of it: nobody below it is asked.
@@ -82,6 +117,21 @@ export class NodeReporter {
     }
   }
 }
+
+/** In which order members are told of where there are too many. */
+const urgency: readonly MemberCondition[] = ['quarantined', 'open', 'needs-auth', 'degraded', 'reachable'];
+
+function memberReport({ tenant, backend, condition, failures, since }: MemberReport) {
+  return { tenant, backend, condition: conditions[condition], failures, since: timestampFromMs(since) };
+}
+
+const conditions: Readonly<Record<MemberCondition, MemberHealth_Condition>> = {
+  reachable: MemberHealth_Condition.REACHABLE,
+  degraded: MemberHealth_Condition.DEGRADED,
+  open: MemberHealth_Condition.OPEN,
+  'needs-auth': MemberHealth_Condition.NEEDS_AUTH,
+  quarantined: MemberHealth_Condition.QUARANTINED,
+};
 
 function tenantReport({ tenant, revision, requests, denials, upstreamErrors, latency }: OutcomeCounts) {
   const used = latency.findLastIndex((count) => count > 0) + 1;

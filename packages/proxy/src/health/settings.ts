@@ -12,4 +12,9 @@ export const healthSettings = {
     ...{ unit: 'tenants', min: 1, max: 1_000_000, fallback: '1000' },
     doc: 'Tenants of which outcomes are counted for the control plane; with more, those are forgotten that were counted first.',
   }),
+  reportMembers: integer({
+    name: 'SIGNALBOX_PROXY_REPORT_MEMBERS',
+    ...{ unit: 'members', min: 1, max: 1_000, fallback: '200' },
+    doc: 'Members of virtual servers of which the control plane is told how they do; with more, those that do well are left out first.',
+  }),
 };

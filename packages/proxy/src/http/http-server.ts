@@ -1,10 +1,21 @@
 import type { Clock, Logger, Metrics, TlsFiles } from '@signalbox/runtime';
+import type { Server, Socket } from 'node:net';
 import type { RequestHead } from './exchange.ts';
 
 /** A listener with one codec behind it. Every request that passes the gate becomes one `Exchange`. */
 export interface HttpServer {
-  /** @throws Error when the address cannot be bound. @param port 0 lets the system choose. */
-  listen(host: string, port: number): Promise<{ readonly port: number }>;
+  /**
+   * @throws Error when the address cannot be bound.
+   * @param port 0 lets the system choose.
+   * @param shared other processes may listen on the address as well; the system spreads connections over all.
+   */
+  listen(host: string, port: number, shared?: boolean): Promise<{ readonly port: number }>;
+  /** Listens on a socket that another process has opened. */
+  adopt(given: GivenListener): Promise<{ readonly port: number }>;
+  /** What is listened on, to give it to another process. */
+  readonly socket: Server;
+  /** Accepts no more; whatever was accepted is served as before. */
+  stopListening(): void;
   /** From now on every answer carries `Connection: close`; the listener still accepts, so that no client is refused. */
   drain(): void;
   /**
@@ -16,6 +27,13 @@ export interface HttpServer {
   readonly connections: number;
   /** Exchanges handed out and not yet complete. */
   readonly inFlight: number;
+}
+
+/** A listening socket that another process has opened, and what was accepted on it since. */
+export interface GivenListener {
+  readonly server: Server;
+  /** Hands over connections: those that wait, and those that still come. */
+  serve(serve: (connection: Socket) => void): void;
 }
 
 /** Why a request is turned away before anything else looks at it. `reason` is for people; it quotes no input. */
@@ -33,6 +51,8 @@ export interface RefusedRequest {
   readonly method: string;
   /** Status that it was answered with; 0 when the connection was closed without an answer. */
   readonly status: number;
+  /** Name of the error; absent: what is read is no request. */
+  readonly error?: string;
 }
 
 /** Where HTTP/2 is spoken beside HTTP/1.1. */

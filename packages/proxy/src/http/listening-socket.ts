@@ -1,5 +1,5 @@
-import type { AddressInfo, Server, Socket } from 'node:net';
-import type { HttpServer, HttpServerOptions } from './http-server.ts';
+import { type AddressInfo, Server, type Socket } from 'node:net';
+import type { GivenListener, HttpServer, HttpServerOptions } from './http-server.ts';
 import type { OpenExchanges } from './open-exchange.ts';
 
 /** What a codec does with the connections of a listener. */
@@ -24,6 +24,9 @@ export interface Served {
   readonly codecs: readonly ListenerCodec[];
 }
 
+/** Turns of the event loop after which a shared listener closes although connections still come. */
+const longestQuietWait = 10_000;
+
 /** A listener: bound, bounded and closed in the same way whichever codec reads what comes over it. */
 export class ListeningSocket implements HttpServer {
   readonly #server: Server;
@@ -34,6 +37,9 @@ export class ListeningSocket implements HttpServer {
   readonly #sockets = new Set<Socket>();
   #sweep: Disposable | undefined;
   #closing = false;
+  /** Other processes listen on the same address. */
+  #shared = false;
+  #accepted = 0;
 
   constructor(server: Server, options: HttpServerOptions, served: Served) {
     this.#server = server;
@@ -45,22 +51,57 @@ export class ListeningSocket implements HttpServer {
     server.maxConnections = limits.maxConnections;
     server.on('drop', () => dropped.add());
     server.on('connection', (socket: Socket) => {
+      this.#accepted += 1;
       this.#sockets.add(socket);
       socket.on('close', () => void this.#sockets.delete(socket));
     });
   }
 
-  listen(host: string, port: number): Promise<{ readonly port: number }> {
+  get socket(): Server {
+    return this.#server;
+  }
+
+  listen(host: string, port: number, shared = false): Promise<{ readonly port: number }> {
+    this.#shared = shared;
+    return this.#listening((done) => void this.#server.listen({ host, port, reusePort: shared }, done));
+  }
+
+  async adopt(given: GivenListener): Promise<{ readonly port: number }> {
+    this.#shared = true;
+    const listening = await this.#listening((done) => void this.#server.listen(given.server, done));
+    given.serve((connection) => void this.#server.emit('connection', connection));
+    return listening;
+  }
+
+  #listening(begin: (done: () => void) => void): Promise<{ readonly port: number }> {
     const { clock, logger, limits } = this.#options;
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
+      begin(() => {
         this.#server.off('error', reject);
         this.#server.on('error', (error) => logger.error('listener failed', { error: String(error) }));
         this.#sweep = clock.interval(Math.max(1, limits.checkIntervalMs), () => this.#checkTimes());
         resolve({ port: (this.#server.address() as AddressInfo).port });
       });
     });
+  }
+
+  stopListening(): void {
+    if (this.#shared) this.#closeWhenQuiet(this.#accepted, longestQuietWait);
+    else this.#closeListener();
+  }
+
+  /** Connections that wait in a socket which is closed are lost: it is closed in a turn in which none came. */
+  #closeWhenQuiet(accepted: number, turnsLeft: number): void {
+    setImmediate(() => {
+      if (this.#accepted === accepted || turnsLeft === 0) this.#closeListener();
+      else this.#closeWhenQuiet(this.#accepted, turnsLeft - 1);
+    });
+  }
+
+  #closeListener(): void {
+    // That of node:http would also close the connections that wait for their next request.
+    Server.prototype.close.call(this.#server);
   }
 
   drain(): void {

@@ -99,16 +99,36 @@ function skipValue(bytes: Buffer, at: number): number {
   return -1;
 }
 
-/** @returns behind the closing quote; -1 if there is none. The search is native: strings may be long. */
-function skipString(bytes: Buffer, at: number): number {
-  let closing = bytes.indexOf(quote, at + 1);
-  while (closing > 0 && isEscaped(bytes, closing)) closing = bytes.indexOf(quote, closing + 1);
-  return closing < 0 ? -1 : closing + 1;
+/** @returns behind the closing quote; -1 if there is none. Strings may be long: behind their beginning the search is native. */
+function skipString(bytes: Buffer, opening: number): number {
+  const end = bytes.length;
+  let at = opening + 1;
+  let byHand = nearBytes;
+  for (;;) {
+    const near = Math.min(end, at + byHand);
+    while (at < near) {
+      const byte = bytes[at];
+      if (byte === quote) return at + 1;
+      at += byte === backslash ? 2 : 1;
+    }
+    if (at >= end) return -1;
+    const closing = bytes.indexOf(quote, at);
+    if (closing < 0) return -1;
+    if (!isEscaped(bytes, at, closing)) return closing + 1;
+    at = closing + 1;
+    // Where one quote is escaped there are more: JSON in a text.
+    byHand = farBytes;
+  }
 }
 
-function isEscaped(bytes: Buffer, at: number): boolean {
+/** How far a string is read by hand before it is searched natively: a search costs as much as that. */
+const nearBytes = 64;
+const farBytes = 4_096;
+
+/** @param from where an escape may begin. */
+function isEscaped(bytes: Buffer, from: number, at: number): boolean {
   let before = at;
-  while (bytes[before - 1] === backslash) before -= 1;
+  while (before > from && bytes[before - 1] === backslash) before -= 1;
   return (at - before) % 2 === 1;
 }
 

@@ -1,5 +1,6 @@
 import { encodeEvent, type SseEvent } from '../http/sse.ts';
 import type { Span } from '../json/message.ts';
+import type { PieceRewriter } from '../json/string-rewriter.ts';
 import { findAnswerId } from './answer-id.ts';
 import type { Standing } from './authorization.ts';
 import type { Call } from './call.ts';
@@ -19,6 +20,10 @@ export interface MemberRewrite {
   touches(bytes: Buffer): boolean;
   /** Changes of a whole answer, in no order; undefined when it is not a strict JSON-RPC answer. */
   edits(answer: Buffer): readonly Edit[] | undefined;
+  /** Whether a large answer may go on in pieces, by how it begins. */
+  mayPass(first: Buffer): boolean;
+  /** Makes the changes in an answer that goes on in pieces; without it there are none. */
+  pieces?(): PieceRewriter | undefined;
   /** Events keep their ids, and those that it does not touch stay as they came. */
   readonly keepsEvents?: boolean;
   /** Id of an event, as the client sees it. */
@@ -64,6 +69,11 @@ export class AnswerRewriter {
     return this.#id.end - this.#id.start - this.upstreamId.length;
   }
 
+  /** Raw JSON of the client's id, in bytes that do not change. */
+  get clientIdBytes(): Buffer {
+    return this.#request.subarray(this.#id.start, this.#id.end);
+  }
+
   /** The bytes with the client's id in place of the minted one. */
   restoreId(bytes: Buffer, at: Span): Buffer {
     return spliceBytes(bytes, at, { source: this.#request, from: this.#id });
@@ -87,6 +97,9 @@ export class AnswerRewriter {
     if (!this.inspects) return { bytes: this.restoreId(body, id), version: undefined };
     const inspected = inspectResult(this.#call, standing, body);
     if (!inspected) return undefined;
+    if (inspected.isPlainList) {
+      this.#call.services.listMemory.remember({ call: this.#call, standing }, body, id, inspected.edits);
+    }
     const edits = [...inspected.edits, { ...id, text: this.clientId }].sort((a, b) => a.start - b.start);
     return { bytes: splice(body, edits), version: inspected.version };
   }
@@ -115,9 +128,9 @@ export class AnswerRewriter {
     return this.member !== undefined && (this.member.keepsEvents !== true || this.member.touches(raw));
   }
 
-  /** Whether a large answer may go on unread, by how it begins. */
+  /** Whether a large answer may go on in pieces, by how it begins. */
   mayPass(first: Buffer): boolean {
-    return !this.inspects && !this.#changes(first);
+    return !this.inspects && this.member?.mayPass(first) !== false;
   }
 
   #rewriteOfMember(body: Buffer, id: Span, member: MemberRewrite): Rewritten | undefined {

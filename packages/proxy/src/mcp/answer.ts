@@ -10,6 +10,7 @@ import { cancelUpstream } from './cancelled.ts';
 import { endings, type Refusal, refusals } from './errors.ts';
 import { EventRelay, eventHeaders } from './event-relay.ts';
 import { answerInitialize, InitializeEvents } from './initialize.ts';
+import type { ExpectedList } from './list-memory.ts';
 import { PassThrough } from './pass-through.ts';
 import { recheck } from './recheck.ts';
 import { type ListenFilter, ListenRole } from './subscriptions-listen.ts';
@@ -39,6 +40,8 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
   #isOver = false;
   /** The whole answer as the client gets it, until its end is told. */
   #rewritten: Buffer | undefined;
+  /** A list that was seen before: what came so far is the same. */
+  #expected: ExpectedList | undefined;
   /** Memory that it was written into, to be used again. */
   #memory: Buffer | undefined;
   #pass: PassThrough | undefined;
@@ -71,15 +74,17 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#head = head;
     if (this.#call.ended || head.status !== 200) return;
     const type = head.header('content-type') ?? '';
-    if (type.startsWith('application/json')) return;
+    if (type.startsWith('application/json')) return this.#expectList();
     if (type.startsWith('text/event-stream')) this.#openEvents(head);
     else this.#giveUp(refusals.upstreamInvalid);
   }
 
   onData(chunk: Buffer, lent: boolean): boolean {
+    if (this.#expected && this.#isExpected(this.#expected, chunk)) return true;
+    if (this.#pass) return this.#pass.push(chunk, lent);
     if (lent && this.#rewriteWhole(chunk)) return false;
+    if (this.#passesAtOnce(chunk)) return this.#beginPass().push(chunk, lent);
     const kept = lent ? Buffer.from(chunk) : chunk;
-    if (this.#pass) return this.#pass.push(kept);
     if (this.#events) this.#events.push(kept);
     else if (this.#initialize) this.#initialize.push(kept);
     else if (!this.#call.ended) this.#hold(kept);
@@ -92,6 +97,7 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     else if (this.#pass) this.#pass.finish();
     else if (this.#call.ended) this.#chunks = [];
     else if (this.#rewritten) this.#sendWhole(this.#rewritten);
+    else if (this.#expected) this.#finishExpected(this.#expected);
     else if (this.#initialize?.answered === true) return;
     else if (this.#initialize) this.#giveUp(refusals.upstreamInvalid);
     else this.#finishHeld(this.#takeHeld());
@@ -156,6 +162,31 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     return this.#rewritten !== undefined;
   }
 
+  #expectList(): void {
+    const call = this.#call;
+    if (call.rule?.list === undefined) return;
+    this.#expected = call.services.listMemory.expect(call, this.#standing, this.upstreamId);
+  }
+
+  #isExpected(expected: ExpectedList, chunk: Buffer): boolean {
+    if (expected.push(chunk)) return true;
+    this.#expected = undefined;
+    this.#hold(expected.received);
+    return false;
+  }
+
+  #finishExpected(expected: ExpectedList): void {
+    const call = this.#call;
+    if (!expected.isWhole(this.#standing)) return this.#finishHeld(expected.received);
+    const { before, behind } = expected.shown;
+    const id = this.#rewriter.clientIdBytes;
+    const writer = call.stream(200, jsonHeaders, before.length + id.length + behind.length);
+    // What is long is written as it is: it is remembered, and never changes.
+    writer.write(before.length < behind.length ? Buffer.concat([before, id]) : before);
+    writer.end(before.length < behind.length ? behind : Buffer.concat([id, behind]));
+    call.end('');
+  }
+
   #sendWhole(answer: Buffer): void {
     const { answerBuffers } = this.#call.services;
     if (this.#call.respond(200, jsonHeaders, answer) && this.#memory) answerBuffers.give(this.#memory);
@@ -167,13 +198,22 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
     this.#heldBytes += chunk.length;
     const { wholeAnswerBytes, heldAnswerBytes } = this.#call.services.limits;
     const isLarge = this.#heldBytes > wholeAnswerBytes && this.#head?.status === 200;
-    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass();
+    if (isLarge && this.#rewriter.mayPass(this.#chunks[0] as Buffer)) this.#beginPass().push(this.#takeHeld(), false);
     else if (this.#heldBytes > heldAnswerBytes) this.#giveUp(refusals.upstreamTooLarge);
   }
 
-  #beginPass(): void {
-    const begun = { first: this.#takeHeld(), contentLength: this.#head?.contentLength };
-    this.#pass = new PassThrough(this.#call, this.#rewriter, this.upstream, begun);
+  /** A large answer, by its announced length, of which enough has come to see its id, goes on from its first piece. */
+  #passesAtOnce(first: Buffer): boolean {
+    const { contentLength = 0, status } = this.#head as UpstreamHead;
+    if (contentLength <= this.#call.services.limits.wholeAnswerBytes || status !== 200 || this.#heldBytes > 0)
+      return false;
+    if (this.#events || this.#initialize || this.#call.ended) return false;
+    return first.length >= this.#rewriter.upstreamId.length + idRoom && this.#rewriter.mayPass(first);
+  }
+
+  #beginPass(): PassThrough {
+    this.#pass = new PassThrough(this.#call, this.#rewriter, this.upstream, this.#head?.contentLength);
+    return this.#pass;
   }
 
   #takeHeld(): Buffer {
@@ -233,8 +273,16 @@ export class Answer implements UpstreamHandler, CallUnderWay, SeesTables {
 }
 
 function isWithdrawn(refusal: Refusal): boolean {
-  return refusal === refusals.permissionWithdrawn || refusal === refusals.credentialWithdrawn;
+  return withdrawals.includes(refusal);
 }
+
+/** Bytes in front of an id at the head of an answer, and some. */
+const idRoom = 128;
+const withdrawals: readonly Refusal[] = [
+  refusals.permissionWithdrawn,
+  refusals.credentialWithdrawn,
+  refusals.quarantined,
+];
 
 /** Answers up to this size, in bytes, are cheaper in memory of their own. */
 const smallBytes = 4_096;

@@ -29,6 +29,7 @@ export const codes = {
 /** Everything that the gateway itself answers requests with, by where on the path it is found. */
 export const refusals = {
   // Before anyone is authenticated.
+  overloaded: refusal('overloaded', 503, codes.server, 'The gateway is overloaded; try again'),
   notReady: refusal('not_ready', 503, codes.server, 'The gateway has no configuration yet; try again'),
   unknownPath: refusal('unknown_path', 404, codes.server, 'Nothing is served at this path'),
   tenantAbsent: refusal('tenant_absent', 404, codes.server, 'Nothing is served at this path'),
@@ -100,6 +101,7 @@ export const refusals = {
   // Virtual servers of several members.
   otherEra: refusal('other_era', 200, codes.internal, 'The server behind this name speaks another era of MCP'),
   membersMissing: refusal('members_missing', 200, codes.internal, 'Members of the virtual server did not answer'),
+  quarantined: refusal('quarantined', 200, codes.internal, 'The server behind this name is in quarantine'),
   // The node.
   tooManyStreams: refusal('too_many_streams', 503, codes.server, 'The gateway has too many open streams; try again'),
   internal: refusal('internal', 500, codes.internal, 'Internal error'),

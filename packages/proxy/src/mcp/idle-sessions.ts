@@ -19,8 +19,8 @@ export function endIdleSessions(services: Services): void {
   });
 }
 
-/** Nothing is known of servers that the session's route no longer leads to. */
-function endAtServers(services: Services, session: Session): void {
+/** Tells the servers of a session that it is over. Nothing is known of servers that the session's route no longer leads to. */
+export function endAtServers(services: Services, session: Session): void {
   const { tenant, route: name, backend, upstreamId, version } = session.facts;
   const entry = services.tables.value?.tenants.get(tenant)?.routes.get(name);
   if (entry?.kind !== 'mcp' || entry.mcp.sessionKey !== backend) return;

@@ -16,6 +16,8 @@ export interface Inspected {
   readonly edits: readonly Edit[];
   /** Protocol version that an `initialize` result names. */
   readonly version: string | undefined;
+  /** It is a list of which nothing is learnt but what is shown: as long as it stays the same, so does that. */
+  readonly isPlainList: boolean;
 }
 
 /** Whether results of the call have to be seen whole before they go on. Others pass through unread. */
@@ -33,10 +35,17 @@ export function inspectResult(call: Call, standing: Standing, answer: Buffer): I
   const scanned = scanBody(answer, call.services.limits.responseScan);
   if (scanned.kind !== 'message') return undefined;
   const result = memberValue(answer, documentSpan(answer), 'result');
-  if (!result) return scanned.message.hasError ? { edits: [], version: undefined } : undefined;
-  if (call.rule?.list) return { edits: filterEdits(call, standing, answer, result), version: undefined };
+  if (!result) return scanned.message.hasError ? { edits: [], version: undefined, isPlainList: false } : undefined;
+  if (call.rule?.list) {
+    const isPlainList = call.era !== 'modern' || !mayHoldAnnotations(answer);
+    return { edits: filterEdits(call, standing, answer, result), version: undefined, isPlainList };
+  }
   const version = memberValue(answer, result, 'protocolVersion');
-  return { edits: capabilityEdits(answer, result), version: version && stringValue(answer, version) };
+  return {
+    edits: capabilityEdits(answer, result),
+    version: version && stringValue(answer, version),
+    isPlainList: false,
+  };
 }
 
 const discover = 'server/discover';

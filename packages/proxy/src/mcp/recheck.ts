@@ -38,6 +38,7 @@ export function recheck(call: Call, standing: Standing, next: RoutingTable, watc
   if (leadsElsewhere(call, before, found)) {
     return { kind: 'ended', refusal: refusals.backendChanged, revision };
   }
+  if (isQuarantined(call, found)) return { kind: 'ended', refusal: refusals.quarantined, revision };
   const credential = reaccept(found.authentication, standing.credential);
   if (!credential) return { kind: 'ended', refusal: refusals.credentialWithdrawn, revision };
   const after: Standing = { route, credential };
@@ -51,6 +52,13 @@ function leadsElsewhere(call: Call, { mcp: before }: McpRouteEntry, { mcp: after
   if (before.sessionKey !== after.sessionKey) return true;
   const member = call.target?.state.member;
   return member !== undefined && after.federation?.byKey.get(member.key)?.backend.key !== member.backend.key;
+}
+
+/** Whether what the stream is about is in quarantine now. */
+function isQuarantined(call: Call, { authorization, mcp }: McpRouteEntry): boolean {
+  const key = call.target?.state.member.key;
+  const of = key === undefined ? authorization : mcp.federation?.byKey.get(key)?.authorization;
+  return of?.quarantine !== undefined;
 }
 
 function stillAllowed(call: Call, standing: Standing, watched: readonly McpSubject[]): boolean {

@@ -15,6 +15,8 @@ export interface RequestLimits {
   readonly heldAnswerBytes: number;
   /** JSON answers up to this size are sent at once with their exact length; larger ones pass through in pieces. */
   readonly wholeAnswerBytes: number;
+  /** Lists of servers, and what callers saw of them, that are remembered, together. */
+  readonly listMemoryBytes: number;
   /** One event of a stream from an upstream. Beyond: the stream fails. */
   readonly eventBytes: number;
   /** What may wait for a client that reads slowly, on one stream, before the stream is cut. */
@@ -90,6 +92,7 @@ export const defaultRequestLimits: RequestLimits = Object.freeze({
   responseScan: responseScanLimits,
   heldAnswerBytes: 16_777_216,
   wholeAnswerBytes: 65_536,
+  listMemoryBytes: 33_554_432,
   eventBytes: 16_777_216,
   streamBufferBytes: 1_048_576,
   tokenBytes: 8_192,

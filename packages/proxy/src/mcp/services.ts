@@ -34,6 +34,7 @@ import type { UsualTimeouts } from './endpoint.ts';
 import { EraProbe } from './era-probe.ts';
 import { IsoTimes } from './iso-times.ts';
 import { KeepAlive } from './keep-alive.ts';
+import { ListMemory } from './list-memory.ts';
 import { ParamHeaders } from './param-headers.ts';
 import { RequestIds } from './request-id.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -70,6 +71,8 @@ export type ServeOther = (exchange: Exchange, admission: Admission, entry: Forwa
 /** What all requests of a node share: the dependencies, and what is remembered from one request to the next. */
 export interface Services extends RequestPathDeps {
   readonly serveOther: ServeOther;
+  /** The node stops: servers are told what nobody will come back for. */
+  readonly leave: () => Promise<void>;
   readonly routes: RouteStates;
   readonly rateLimit: LocalRateLimit;
   readonly concurrency: LocalConcurrency;
@@ -95,6 +98,8 @@ export interface Services extends RequestPathDeps {
   readonly eventIds: EventIds;
   readonly requestMetrics: RequestMetrics;
   readonly isoTimes: IsoTimes;
+  /** What callers saw of lists. */
+  readonly listMemory: ListMemory;
   /** Memory that answers are rewritten into. */
   readonly answerBuffers: SpareBuffers;
 }
@@ -131,6 +136,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     nodeCalls,
     resumption: new Resumption({ ...deps, nodeCalls, limits: limits.nodes }),
     upstream: bridges.upstream,
+    leave: () => bridges.leave(),
     serveOther,
     rateLimit: new LocalRateLimit({ maxBuckets: limits.rateLimitBuckets, clock, metrics }),
     concurrency: new LocalConcurrency(metrics),
@@ -155,6 +161,7 @@ export function createServices(deps: RequestPathDeps, serveOther: ServeOther): S
     eventIds: new EventIds(clock.now(), random.bytes(3).toString('hex')),
     requestMetrics: new RequestMetrics(metrics),
     isoTimes: new IsoTimes(),
+    listMemory: new ListMemory(limits.listMemoryBytes),
     answerBuffers: new SpareBuffers(),
   };
 }

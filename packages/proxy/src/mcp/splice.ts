@@ -33,6 +33,18 @@ export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   return out;
 }
 
+/** The bytes with every edit made, as parts one behind the other: views of `bytes`, and the texts. As `splice`. */
+export function parted(bytes: Buffer, edits: readonly Edit[]): readonly Buffer[] {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const { start, end, text } of edits) {
+    parts.push(bytes.subarray(from, start), typeof text === 'string' ? Buffer.from(text) : text);
+    from = end;
+  }
+  parts.push(bytes.subarray(from));
+  return parts;
+}
+
 /** One edit with ASCII text, in one allocation: for the minted ids of requests. */
 export function spliceAscii(bytes: Buffer, { start, end }: Span, text: string): Buffer {
   const out = Buffer.allocUnsafe(bytes.length - (end - start) + text.length);

@@ -13,6 +13,8 @@ export function refusalOf(error: UpstreamError): Refusal {
     case 'connect-timeout':
     case 'breaker-open':
       return refusals.upstreamUnreachable;
+    case 'quarantined':
+      return refusals.quarantined;
     case 'head-timeout':
     case 'idle-timeout':
     case 'total-timeout':

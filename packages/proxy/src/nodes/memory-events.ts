@@ -12,6 +12,11 @@ interface Kept {
   usedAt: number;
 }
 
+export interface MemoryEventWriter extends EventLogWriter {
+  /** Events that could not be kept: readers see the gap. */
+  skip(count: number): void;
+}
+
 /** Events in memory. Beyond the bytes of all streams the ones that were written to longest ago go. */
 export class MemoryEventLog implements EventLog {
   readonly #clock: Clock;
@@ -26,7 +31,7 @@ export class MemoryEventLog implements EventLog {
     this.#limits = limits;
   }
 
-  begin(key: StreamKey, about: string): EventLogWriter {
+  begin(key: StreamKey, about: string): MemoryEventWriter {
     const name = nameOf(key);
     const kept: Kept = { about, events: [], bytes: 0, next: 1, isClosed: false, usedAt: this.#clock.monotonic() };
     this.#streams.set(name, kept);
@@ -35,6 +40,7 @@ export class MemoryEventLog implements EventLog {
         return kept.next;
       },
       append: (event) => this.#append(name, kept, event),
+      skip: (count) => void (kept.next += count),
       touch: () => this.#touch(name, kept),
       close: () => {
         kept.isClosed = true;

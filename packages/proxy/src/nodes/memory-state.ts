@@ -3,7 +3,6 @@ import type { NodesLimits } from './limits.ts';
 import { MemoryEventLog } from './memory-events.ts';
 import {
   type Endings,
-  type EventLog,
   type Mail,
   type RecordKey,
   type Records,
@@ -35,7 +34,7 @@ export class MemoryState implements SharedState {
   readonly mail: Mail;
   readonly endings: Endings;
   readonly records: Records;
-  readonly events: EventLog;
+  readonly events: MemoryEventLog;
   readonly #hub: MemoryHub;
   #onLetter: (letter: string) => void = () => undefined;
   #onEnding: (name: string) => void = () => undefined;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Clock, type Logger, type Metrics, type Random, requireProtection } from '@signalbox/runtime';
 import type { SessionKeys } from '../session/session-keys.ts';
+import { type StateChannel, WorkerState } from './between-workers/worker-state.ts';
 import { MemoryHub, MemoryState } from './memory-state.ts';
 import { nodesLimitsOf, type NodesSettings } from './settings.ts';
 import type { SharedState } from './shared-state.ts';
@@ -9,6 +10,8 @@ interface Kit {
   readonly settings: NodesSettings & { readonly allowPlaintext: boolean };
   /** Undefined: none were given. */
   readonly sessionKeys: SessionKeys | undefined;
+  /** The way to what the workers of this machine share; undefined: it is not one of several. */
+  readonly workers?: StateChannel | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -16,7 +19,8 @@ interface Kit {
 }
 
 /**
- * What this node shares with others: through Redis when the settings name one, else with nobody. Redis need not be there
+ * What this node shares with others: through Redis when the settings name one, else with the other workers of
+ * its machine, or with nobody. Redis need not be there
  * yet.
  * @throws Error when the settings do not go together, or files cannot be read.
  */
@@ -25,6 +29,7 @@ export async function openSharedState(kit: Kit): Promise<SharedState> {
   const self = random.bytes(9).toString('base64url');
   const limits = nodesLimitsOf(settings);
   const { redisUrl: url } = settings;
+  if (!url && kit.workers) return new WorkerState(kit.workers, self, limits);
   if (!url) return new MemoryState(new MemoryHub(clock, limits), self);
   if (!sessionKeys) {
     throw new Error(

@@ -1,6 +1,6 @@
 /**
- * What the nodes of a gateway share, beside the keys that open each other's ids. Two implementations: in memory, for one
- * node, and Redis, for several (docs/rfd/0025).
+ * What the nodes of a gateway share, beside the keys that open each other's ids. Implementations: in memory, for one
+ * node; the supervisor's memory, for the workers of one machine; and Redis, for several (docs/rfd/0025).
  *
  * Nothing of it stands in the way of a call that needs none of it: what nodes must know of at any time is told to them.
  */

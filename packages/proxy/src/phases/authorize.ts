@@ -1,4 +1,4 @@
-import type { McpSubject } from '@signalbox/config';
+import type { Decision, McpSubject } from '@signalbox/config';
 import { locate, type Located } from '../federation/locate.ts';
 import { decideFor, type Standing, subjectOf } from '../mcp/authorization.ts';
 import type { Call } from '../mcp/call.ts';
@@ -16,6 +16,9 @@ import { refuse, type Step } from './step.ts';
  * prompts and resources are a matter of policy. What policy refuses is answered as if it did not exist.
  */
 export function authorize(call: Call): Step | Promise<Step> {
+  const quarantine = call.route?.entry.authorization.quarantine;
+  // The end of a session may still be told.
+  if (quarantine && call.kind !== 'delete') return refuseQuarantined(call, quarantine);
   switch (call.kind) {
     case 'request':
       return authorizeRequest(call);
@@ -74,7 +77,15 @@ function decideOn(call: Call, rule: MethodRule, standing: Standing, subject: Mcp
   const decision = decideFor(call, standing, subject);
   call.decidedBy = decision.rule;
   if (decision.allowed) return allow(call);
-  return refuseAsUnknown(call, rule);
+  const quarantine = call.target?.state.member.authorization.quarantine;
+  return quarantine ? refuseQuarantined(call, quarantine) : refuseAsUnknown(call, rule);
+}
+
+/** Said as such: that a server is in quarantine is no secret, and nothing is told of what it has. */
+function refuseQuarantined(call: Call, { rule }: Decision): Step {
+  call.decision = 'deny';
+  call.decidedBy = rule;
+  return refuse(call, refusals.quarantined);
 }
 
 function allow(call: Call): Step {

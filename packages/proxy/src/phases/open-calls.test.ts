@@ -22,11 +22,18 @@ describe('a call that waits for its answer', () => {
     const data = { reason: 'revoked', revision: 9 };
     expect([exchange.status, exchange.json]).toMatchObject([200, { id: 'call-1', error: { code: -32000, data } }]);
     expect(upstream.aborted).toBe(true);
-    expect(path.upstream.last.message).toMatchObject({
-      method: 'notifications/cancelled',
-      params: { requestId: upstream.message.id },
-    });
+    const cancelled = path.upstream.calls.find(({ message: { method } }) => method === 'notifications/cancelled');
+    expect(cancelled?.message).toMatchObject({ params: { requestId: upstream.message.id } });
     expect(path.events.filter(({ method }) => method === 'tools/call')).toMatchObject([{ error: 'revoked' }]);
+  });
+
+  it('ends with its session, at the upstream too, when its principal has no credential left', async () => {
+    const { path } = await openCall();
+    const ended = () => path.upstream.calls.filter(({ request: { method } }) => method === 'DELETE').length;
+    await path.swap({ apiKeys: { 'new-key': 'alice', 'bob-key': 'bob' } });
+    expect(ended()).toBe(0);
+    await path.swap({ apiKeys: { 'bob-key': 'bob' } });
+    expect(ended()).toBe(1);
   });
 
   it('ends by the arguments it was made with', async () => {

@@ -4,6 +4,7 @@ import { Call } from '../mcp/call.ts';
 import { endings } from '../mcp/errors.ts';
 import { fail } from '../mcp/guarded-handler.ts';
 import { endIdleSessions } from '../mcp/idle-sessions.ts';
+import { endWithdrawnSessions } from '../mcp/withdrawn-sessions.ts';
 import { createServices, type RequestPathDeps } from '../mcp/services.ts';
 import { admit } from './admit.ts';
 import { admitSession } from './admit-session.ts';
@@ -41,12 +42,23 @@ const phases: readonly Phase[] = [
   sendUpstream, // under our own id; the answer ends the call
 ];
 
-/** What answers every request that passed the gate: never throws, and ends each one in exactly one outcome event. */
-export function createRequestHandler(deps: RequestPathDeps): (exchange: Exchange) => void {
+/** What answers every request that passed the gate. */
+export interface RequestHandler {
+  /** Never throws, and ends each request in exactly one outcome event. */
+  readonly handle: (exchange: Exchange) => void;
+  /** The node stops, and no request is left: servers are told what nobody will come back for. */
+  leave(): Promise<void>;
+}
+
+export function createRequestHandler(deps: RequestPathDeps): RequestHandler {
   const services = createServices(deps, (exchange, admission, entry) => serve(exchange, admission, entry));
   const serve = createForwarder(services);
   endIdleSessions(services);
-  return (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0);
+  endWithdrawnSessions(services);
+  return {
+    handle: (exchange) => run(new Call(services, services.sseClients.exchangeOf(exchange)), 0),
+    leave: services.leave,
+  };
 }
 
 function run(call: Call, from: number): void {

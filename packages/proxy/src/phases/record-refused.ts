@@ -18,7 +18,7 @@ export function refusalRecorder(deps: RefusalRecorderDeps): (refused: RefusedReq
   const { recorder, gateway, node, clock, random } = deps;
   const ids = new EventIds(clock.now(), random.bytes(3).toString('hex'));
   const times = new IsoTimes();
-  return ({ method, status }) =>
+  return ({ method, status, error = endings.httpRefused }) =>
     recorder.record(
       outcomeEvent({
         id: ids.next(),
@@ -36,10 +36,10 @@ export function refusalRecorder(deps: RefusalRecorderDeps): (refused: RefusedReq
         protocolVersion: '',
         method,
         tool: '',
-        decision: 'invalid',
+        decision: error === endings.httpRefused ? 'invalid' : 'none',
         rule: '',
         status,
-        error: endings.httpRefused,
+        error,
         durationMs: 0,
         requestBytes: 0,
         responseBytes: 0,

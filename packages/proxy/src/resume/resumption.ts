@@ -6,7 +6,8 @@ import type { NodeCalls } from '../nodes/node-calls.ts';
 import type { SharedState, StreamKey } from '../nodes/shared-state.ts';
 import type { SessionKeys } from '../session/session-keys.ts';
 import { type ResumePoint, StreamIds } from './stream-ids.ts';
-import { type StreamAbout, StreamLog } from './stream-log.ts';
+import { type BegunLog, type StreamAbout, StreamLog } from './stream-log.ts';
+import type { SessionFacts } from '../session/sealed-session.ts';
 
 /** A stream that runs on this node, whose client may come back elsewhere. */
 export interface LiveStream {
@@ -43,20 +44,23 @@ export class Resumption {
     });
   }
 
+  /** Begins to keep the stream that members of a virtual server share; undefined where nothing is kept. */
+  sharedLogOf(call: Call, stream: LiveStream): (() => BegunLog) | undefined {
+    const { session } = call;
+    if (call.era !== 'legacy' || !session || this.#options.limits.streamEvents === 0) return undefined;
+    return this.#beginning(session.facts, stream, { kind: 'get', clientId: 'null', subject: undefined });
+  }
+
+  /** Where a client wants to go on, by an id of ours of this session. */
+  read(session: string, id: string): ResumePoint | 'foreign' | undefined {
+    return this.#ids.read(session, id);
+  }
+
   /** A log for a stream to a client; undefined where no client can come back. */
   logOf(call: Call, stream: LiveStream, about: Omit<StreamAbout, 'node'>): StreamLog | undefined {
     const { session, era, version } = call;
     if (era !== 'legacy' || !session || this.#options.limits.streamEvents === 0) return undefined;
-    const { tenant, name } = session.facts;
-    const begin = () => {
-      const { stream: id, prefix } = this.#ids.mint(name);
-      const key = { tenant, session: name, stream: id };
-      const { state, nodeCalls } = this.#options;
-      const said: StreamAbout = { ...about, node: nodeCalls.self };
-      const writer = state.events.begin(key, JSON.stringify(said));
-      this.#live.set(nameOf(key), stream);
-      return { prefix, writer, end: () => void this.#live.delete(nameOf(key)) };
-    };
+    const begin = this.#beginning(session.facts, stream, about);
     // Most GET streams are open for long and never say anything.
     return new StreamLog(begin, about.kind === 'call' && version >= primingVersion, {
       clock: this.#options.clock,
@@ -84,6 +88,22 @@ export class Resumption {
         onFailed: (failure) => resolve(failure === 'gone' ? 'gone' : 'unknown'),
       });
     });
+  }
+
+  #beginning(
+    { tenant, name }: Pick<SessionFacts, 'tenant' | 'name'>,
+    stream: LiveStream,
+    about: Omit<StreamAbout, 'node'>,
+  ): () => BegunLog {
+    const { state, nodeCalls } = this.#options;
+    return () => {
+      const { stream: id, prefix } = this.#ids.mint(name);
+      const key = { tenant, session: name, stream: id };
+      const said: StreamAbout = { ...about, node: nodeCalls.self };
+      const writer = state.events.begin(key, JSON.stringify(said));
+      this.#live.set(nameOf(key), stream);
+      return { prefix, writer, end: () => void this.#live.delete(nameOf(key)) };
+    };
   }
 
   #takeOverHere(name: string): Running {

@@ -1,4 +1,10 @@
-import type { AuthenticationTable, JwtVerifierConfig, Principal } from '@signalbox/config';
+import {
+  type AuthenticationTable,
+  isRevoked,
+  isSubjectRevoked,
+  type JwtVerifierConfig,
+  type Principal,
+} from '@signalbox/config';
 
 /** A caller's verified identity, and what is needed to see later whether it is still accepted. */
 export interface Credential {
@@ -65,9 +71,30 @@ export function reaccept(table: AuthenticationTable, credential: Credential): Cr
     case 'jwt': {
       const verifier = table.jwt.get(principal.issuer);
       if (!verifier || !isForAudience(principal.claims.get('aud'), verifier.audiences)) return undefined;
-      return jwtCredential(verifier, principal.claims);
+      const accepted = jwtCredential(verifier, principal.claims);
+      return isTokenRevoked(table, accepted) ? undefined : accepted;
     }
   }
+}
+
+/** Whether a table refuses a token that is sound in itself. */
+export function isTokenRevoked({ revocations }: AuthenticationTable, { principal }: Credential): boolean {
+  if (!revocations) return false;
+  const { issuer, subject, claims } = principal;
+  const jti = claims.get('jti');
+  const tokenId = typeof jti === 'string' ? jti : undefined;
+  return isRevoked(revocations, { issuer, subject, tokenId, issuedAtMs: Number(claims.get('iat')) * 1000 });
+}
+
+/** Whether a principal may have a credential that the table accepts. @param id of the principal. */
+export function acceptsPrincipal({ apiKeys, jwt, anonymous, revocations }: AuthenticationTable, id: string): boolean {
+  if (anonymous && id === principalId('anonymous', '', anonymous.subject)) return true;
+  for (const { subject } of apiKeys.values()) if (id === principalId('api-key', '', subject)) return true;
+  for (const issuer of jwt.keys()) {
+    const start = principalId('jwt', issuer, '');
+    if (id.startsWith(start)) return !isSubjectRevoked(revocations, issuer, id.slice(start.length));
+  }
+  return false;
 }
 
 /** Whether a token's `aud` names one of the audiences. */

@@ -200,6 +200,11 @@ export class Sessions {
     return session instanceof Promise ? session.then((loaded) => this.#usable(id, loaded)) : this.#usable(id, session);
   }
 
+  /** Sessions that this node remembers, by id. */
+  known(): Iterable<readonly [id: string, session: Session]> {
+    return this.#opened;
+  }
+
   /** Gives up sessions that are idle or have expired, so many at most. @returns them: their servers still keep them. */
   takeIdle(max: number): readonly Session[] {
     const { idleMs, clock } = this.#options;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { argsFromValue, type AuthenticationTable, type JwtVerifierConfig } from '@signalbox/config';
 import type { Clock } from '@signalbox/runtime';
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
-import { apiKeyCredential, type Credential, expiryToleranceMs, jwtCredential } from './credential.ts';
+import { apiKeyCredential, type Credential, expiryToleranceMs, isTokenRevoked, jwtCredential } from './credential.ts';
 import type { FindKey, KeySet, KeySets } from './key-sets.ts';
 
 export interface TokenVerifierOptions {
@@ -71,7 +71,8 @@ export class TokenVerifier {
       const claims = argsFromValue(payload);
       if (!claims || typeof payload.sub !== 'string' || payload.sub === '') return 'refused';
       const until = Math.min((payload.exp ?? 0) * 1000, latest);
-      return this.#remember(table, header, { credential: jwtCredential(verifier, claims), until });
+      const credential = jwtCredential(verifier, claims);
+      return isTokenRevoked(table, credential) ? 'refused' : this.#remember(table, header, { credential, until });
     });
   }
 

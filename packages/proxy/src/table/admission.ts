@@ -11,4 +11,14 @@ export interface TableSource {
   admit(): Admission | undefined;
   /** The present table, for looking only. */
   readonly value: RoutingTable | undefined;
+  /** Tells about the tables that come and go from now on. */
+  observe(observer: TableObserver): void;
+}
+
+/** What is told about the tables that come and go. */
+export interface TableObserver {
+  /** A table became the present one, synchronously after the assignment. `previous` is undefined for the first. */
+  onSwap(previous: RoutingTable | undefined, next: RoutingTable): void;
+  /** The last request that was pinned to a superseded table has ended. */
+  onRetired(table: RoutingTable): void;
 }

@@ -1,6 +1,7 @@
 import type { RoutingTable } from '@signalbox/config';
 import { describe, expect, it } from 'vitest';
-import { CurrentTable, type TableObserver } from './current-table.ts';
+import type { TableObserver } from './admission.ts';
+import { CurrentTable } from './current-table.ts';
 
 const tableNamed = (hash: string): RoutingTable => ({
   hash,

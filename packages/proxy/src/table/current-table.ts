@@ -1,13 +1,5 @@
 import type { RoutingTable } from '@signalbox/config';
-import type { Admission, TableSource } from './admission.ts';
-
-/** What is told about the tables that come and go. */
-export interface TableObserver {
-  /** A table became the present one, synchronously after the assignment. `previous` is undefined for the first. */
-  onSwap(previous: RoutingTable | undefined, next: RoutingTable): void;
-  /** The last request that was pinned to a superseded table has ended. */
-  onRetired(table: RoutingTable): void;
-}
+import type { Admission, TableObserver, TableSource } from './admission.ts';
 
 /**
  * The one mutable reference of the process: the table that new requests are admitted under. Requests keep the table

@@ -181,7 +181,7 @@ export class RequestPath {
     const { metrics } = this;
     this.demand = options.demand && new TenantDemand({ limits: options.demand, clock, logger, metrics });
     if (options.noTable !== true) this.tables.swap(tableOf(options));
-    this.handle = createRequestHandler({
+    const { handle } = createRequestHandler({
       tables: this.tables,
       demand: this.demand,
       gateway: 'default',
@@ -197,6 +197,7 @@ export class RequestPath {
       metrics: this.metrics,
       logger,
     });
+    this.handle = handle;
     this.state.start();
   }
 

@@ -62,6 +62,11 @@ export const upstreamSettings = {
     client.maxHeadBytes,
     'Status line and headers of an upstream’s answer; over HTTP/2 its fields, and those of its trailers.',
   ),
+  listMemory: bytes(
+    'SIGNALBOX_PROXY_LIST_MEMORY',
+    request.listMemoryBytes,
+    'Lists of MCP servers, with what callers saw of them, that are remembered for when the same come again.',
+  ),
   maxUpstreamPools: count(
     'SIGNALBOX_PROXY_MAX_UPSTREAM_POOLS',
     client.maxPools,

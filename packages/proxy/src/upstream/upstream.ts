@@ -121,6 +121,7 @@ export interface UpstreamError {
     | 'too-large'
     /** Not sent: the member of a virtual server failed several times in a row. */
     | 'breaker-open'
+    | 'quarantined'
     /** Not sent: the member speaks another era than the client. */
     | 'other-era';
   readonly message: string;

@@ -3,7 +3,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { NodeSchema, ReplicaSchema } from '@signalbox/proto/signalbox/admin/v1/node_service_pb.ts';
 import { describe, expect, it } from 'vitest';
 import { style } from '../output/style.ts';
-import { renderNodes } from './nodes.ts';
+import { renderMembers, renderNodes } from './nodes.ts';
 
 const now = Date.UTC(2026, 10, 21, 12);
 const plain = style(false);
@@ -82,5 +82,35 @@ describe('renderNodes', () => {
     expect(renderNodes({ ...list([node]), incomplete: 'the database is away' }, now, plain)).toContain(
       'database is away\n',
     );
+  });
+});
+
+describe('renderMembers', () => {
+  const since = timestampFromMs(now - 90_000);
+  const at = { tenant: 'acme', failures: 0, since };
+  const here = create(NodeSchema, {
+    ...{ id: 'edge-1', connected: true, membersLeftOut: 2 },
+    members: [
+      { ...at, backend: 'weather', condition: 'quarantined' },
+      { ...at, backend: 'tickets', condition: 'open', failures: 5 },
+      { ...at, backend: 'maps', condition: 'reachable' },
+    ],
+  });
+  const gone = create(NodeSchema, { ...here, id: 'edge-2', connected: false });
+
+  it('shows members that do not do well, at nodes that are there', () => {
+    const text = renderMembers(list([here, gone]), { nowMs: now, all: false }, plain);
+    expect(text.split('\n').slice(2)).toEqual([
+      'acme/tickets  edge-1  open         1m     5 in a row',
+      'acme/weather  edge-1  quarantined  1m     -',
+      '… and 2 more members that nodes did not name',
+      '',
+    ]);
+  });
+
+  it('shows all of them when asked, and says when there is none', () => {
+    expect(renderMembers(list([here]), { nowMs: now, all: true }, plain)).toMatch(/acme\/maps +edge-1 +reachable/);
+    expect(renderMembers(list([]), { nowMs: now, all: true }, plain)).toContain('no member');
+    expect(renderMembers(list([]), { nowMs: now, all: false }, plain)).toBe('');
   });
 });

@@ -15,6 +15,7 @@ import { examples } from '../output/examples.ts';
 interface NodesOptions {
   readonly tenant?: string;
   readonly watch?: true;
+  readonly members?: true;
   readonly output: Format;
 }
 
@@ -29,11 +30,13 @@ export function nodesCommand(cli: Cli): Command {
     )
     .option('-t, --tenant <name>', 'only nodes that serve this tenant')
     .option('-w, --watch', 'show it again on every change until Ctrl-C')
+    .option('-m, --members', 'also members of virtual servers that do well; the others are always shown')
     .addOption(outputOption())
     .addHelpText(
       'after',
       examples(
         ['signalbox nodes', 'all nodes'],
+        ['signalbox nodes --members', 'and how every member of virtual servers does'],
         ['signalbox nodes --watch', 'see changes as they happen'],
         ['signalbox nodes -o json', 'with every field'],
       ),
@@ -76,10 +79,11 @@ async function watchNodes(cli: Cli, client: AdminClient, options: NodesOptions):
   }
 }
 
-function emitNodes(cli: Cli, list: NodeList, { output }: NodesOptions): Promise<void> {
+function emitNodes(cli: Cli, list: NodeList, { output, members }: NodesOptions): Promise<void> {
+  const nowMs = cli.clock.now();
   return emit(cli, output, {
     data: list.nodes.map(plain),
-    table: (paint) => renderNodes(list, cli.clock.now(), paint),
+    table: (paint) => renderNodes(list, nowMs, paint) + renderMembers(list, { nowMs, all: members === true }, paint),
   });
 }
 
@@ -96,6 +100,30 @@ export function renderNodes({ nodes, replicas, incomplete }: NodeList, nowMs: nu
   const refusals = nodes.map((node) => renderRefusal(node, nowMs, paint)).join('');
   const gone = replicas.filter(({ alive }) => !alive).map((replica) => renderGone(replica, nowMs, paint));
   return `${table}${refusals}${gone.join('')}${doubt}`;
+}
+
+/** How members of virtual servers do at nodes that are connected; only those that do not do well unless `all`. */
+export function renderMembers(
+  { nodes }: Pick<NodeList, 'nodes'>,
+  { nowMs, all }: { readonly nowMs: number; readonly all: boolean },
+  paint: Style,
+): string {
+  const there = nodes.filter(({ connected }) => connected);
+  const shown = there
+    .flatMap(({ id, members }) => members.map((member) => ({ ...member, id })))
+    .filter(({ condition }) => all || condition !== 'reachable')
+    .map((member) => ({ ...member, name: `${member.tenant}/${member.backend}` }))
+    .toSorted((a, b) => a.name.localeCompare(b.name));
+  const rows = shown.map(({ id, name, condition, failures, since: at }): Cell[] => [
+    ...[name, id],
+    { text: condition || 'unknown', as: condition === 'reachable' ? 'good' : 'bad' },
+    since(at, nowMs),
+    failures === 0 ? '-' : `${failures} in a row`,
+  ]);
+  const leftOut = there.reduce((sum, { membersLeftOut }) => sum + membersLeftOut, 0);
+  const more = leftOut === 0 ? '' : `${paint.dim(`… and ${leftOut} more members that nodes did not name`)}\n`;
+  if (rows.length === 0) return all ? `no member of a virtual server has been called yet\n${more}` : '';
+  return `\n${renderTable(['member', 'node', 'is', 'since', 'failures'], rows, paint)}${more}`;
 }
 
 function withReplicas(nodes: readonly Node[], rows: readonly Cell[][]): Cell[][] {

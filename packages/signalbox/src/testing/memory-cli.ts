@@ -18,6 +18,7 @@ export function memoryCli(given: Partial<Cli> = {}): MemoryCli {
     clock: systemClock,
     random: new SeededRandom(1),
     interrupted: new AbortController().signal,
+    onHangup: () => undefined,
     readInput: () => Promise.resolve(''),
     ask: () => Promise.resolve(''),
     ...given,

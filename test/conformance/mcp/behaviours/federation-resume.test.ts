@@ -2,6 +2,7 @@ import {
   federatedRoute,
   finalMessage,
   gateway,
+  type McpStream,
   type MemberServer,
   RawMcpClient,
   startMemberServer,
@@ -67,6 +68,71 @@ describe('a client of several members that comes back', () => {
     }
     expect(two.requests.items.filter(({ method }) => method === 'GET')).toEqual([]);
     expect(one.requests.of('tools/call')).toHaveLength(1);
+  });
+
+  const log = (data: string): object => ({
+    jsonrpc: '2.0',
+    method: 'notifications/message',
+    params: { level: 'info', data },
+  });
+
+  /** Texts of log messages that came on a stream. */
+  const heard = (stream: McpStream | undefined): readonly string[] =>
+    (stream?.messages.items ?? []).flatMap(({ method, params }) =>
+      method === 'notifications/message' ? [String(params?.['data'])] : [],
+    );
+
+  /** A client whose stream every member sends to. */
+  const listening = async () => {
+    const client = await connect();
+    const { stream } = await client.get();
+    await until('streams of both members', () => (one.streams() >= 1 && two.streams() >= 1 ? true : undefined));
+    return { client, stream };
+  };
+
+  it('11. A GET stream is gone on with at its node behind any event, though members number none or only some of theirs.', async () => {
+    const { client, stream } = await listening();
+    one.push(log('a'));
+    const first = await stream?.events.first('a', ({ data }) => data.includes('"a"'));
+    two.push(log('b'), 'two-7');
+    one.push({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+    await stream?.messages.first('a change', ({ method }) => method === 'notifications/tools/list_changed');
+    one.push(log('c'));
+    await stream?.events.first('c', ({ data }) => data.includes('"c"'));
+    stream?.close();
+    const back = await client.get({ 'last-event-id': first?.id ?? '' });
+    await back.stream?.events.first('c again', ({ data }) => data.includes('"c"'));
+    expect(heard(back.stream)).toEqual(['b', 'c']);
+    expect(back.stream?.messages.items.map(({ method }) => method)).toContain('notifications/tools/list_changed');
+    expect(new Set(back.stream?.events.items.map(({ id }) => id)).size).toBe(3);
+    await until('the stream of two, behind what the client has', () =>
+      two.requests.items.some(({ headers }) => headers['last-event-id'] === 'two-7') ? true : undefined,
+    );
+    const newest = back.stream?.events.items.at(-1)?.id ?? '';
+    await until('streams of both members', () => (one.streams() >= 1 && two.streams() >= 1 ? true : undefined));
+    one.push(log('d'));
+    await back.stream?.events.first('d', ({ data }) => data.includes('"d"'));
+    // While the former connection is still there, too: it is taken over, and ends.
+    const again = await client.get({ 'last-event-id': newest });
+    await again.stream?.events.first('d again', ({ data }) => data.includes('"d"'));
+    expect(heard(again.stream)).toEqual(['d']);
+    expect(await back.stream?.ended).toBe('end');
+    again.stream?.close();
+  });
+
+  it('12. What was kept of a GET stream is for its session alone, and where nothing is known of it, that is said.', async () => {
+    const [{ client, stream }, other] = [await listening(), await connect()];
+    one.push(log('mine'));
+    const event = await stream?.events.first('mine', ({ data }) => data.includes('mine'));
+    const asked = await other.get({ 'last-event-id': event?.id ?? '' });
+    expect([asked.status, asked.message?.error?.message]).toEqual([
+      400,
+      'The events behind this id are not kept any more',
+    ]);
+    expect(stream?.isOver()).toBe(false);
+    stream?.close();
+    // These nodes share no Redis.
+    expect((await moved(client).get({ 'last-event-id': event?.id ?? '' })).status).toBe(400);
   });
 
   it('12. An event id of another session leads nowhere: the member does not know it there.', async () => {

@@ -301,16 +301,18 @@ describe('a virtual server of several members', () => {
     expect(read).toEqual({ contents: [{ uri: 'ui://one/panel', text: 'contents of ui://panel' }] });
   });
 
-  it('50. URIs of resources are wrapped wherever a result refers to one, and nowhere else.', async () => {
+  it('50. URIs of resources are wrapped wherever a result, large or small, refers to one, and nowhere else.', async () => {
     await present();
     const client = await connect();
-    expect((await client.call('one__link')).result).toEqual({
-      content: [
-        { type: 'text', text: 'see test://readme' },
-        { type: 'resource_link', uri: 'one+test://unlisted', name: 'unlisted' },
-        { type: 'resource', resource: { uri: 'one+test://readme', text: '{"uri":"test://readme"}' } },
-      ],
-    });
+    for (const text of ['see test://readme', `{"uri":"${'test://readme'.repeat(10_000)}"}`]) {
+      expect((await client.call('one__link', { text })).result).toEqual({
+        content: [
+          { type: 'text', text },
+          { type: 'resource_link', uri: 'one+test://unlisted', name: 'unlisted' },
+          { type: 'resource', resource: { uri: 'one+test://readme', text: '{"uri":"test://readme"}' } },
+        ],
+      });
+    }
     const { resourceTemplates } = await result(client, 'resources/templates/list');
     expect(resourceTemplates).toEqual([{ uriTemplate: 'one+test://items/{id}', name: 'test://items/{id}' }]);
     const read = await result(client, 'resources/read', { uri: 'one+test://items/7' });

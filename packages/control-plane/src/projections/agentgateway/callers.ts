@@ -4,9 +4,9 @@ import type { Caller } from '../conditions/reading.ts';
 import { expressionOf } from './expression.ts';
 import { usableKeySet } from './key-sets.ts';
 
-/** Who may come in through agentgateway. */
-export function callersOf({ jwt, apiKeys, anonymous }: AuthenticationTable): readonly Caller[] {
-  const callers: Caller[] = [...jwt.values()]
+/** Who may come in through agentgateway: with revoked tokens nobody who has one, since it has no list of them. */
+export function callersOf({ jwt, apiKeys, anonymous, revocations }: AuthenticationTable): readonly Caller[] {
+  const callers: Caller[] = [...(revocations ? [] : jwt.values())]
     .filter(({ jwks }) => usableKeySet(jwks).keySet !== undefined)
     .sort((a, b) => (a.issuer < b.issuer ? -1 : 1))
     .map(({ issuer, groupsClaim }) => ({ kind: 'jwt', issuer, groupsClaim }));

@@ -1,6 +1,6 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
 import { ratesOf, streamTimeoutProblems, unboundable } from '../call-bounds.ts';
-import { type RoutePlace, unenforceable } from '../foreign-plane.ts';
+import { revokedTokens, type RoutePlace, unenforceable } from '../foreign-plane.ts';
 import { type A2aRouteEntry, isA2a, isCardAtHome } from './a2a.ts';
 import { forwardingProblems } from './forwarding.ts';
 import { usableKeySet } from './key-sets.ts';
@@ -66,12 +66,13 @@ function cardProblems(route: A2aRouteEntry): readonly string[] {
     : ['agentgateway can only rewrite the card of an agent that has a path, and the card below it'];
 }
 
-function credentialProblems({ authentication: { jwt, apiKeys } }: RouteEntry): readonly string[] {
+function credentialProblems({ authentication: { jwt, apiKeys, revocations } }: RouteEntry): readonly string[] {
   const keySets = [...jwt.values()].flatMap(({ issuer, jwks }) => {
     const { problem } = usableKeySet(jwks);
     return problem === undefined ? [] : [`${problem}: those of ${issuer}`];
   });
   return [
+    ...(revocations ? [`agentgateway ${revokedTokens}`] : []),
     ...(apiKeys.size > 0 && jwt.size > 0 ? ['agentgateway cannot accept API keys beside tokens'] : []),
     ...keySets,
   ];

@@ -48,7 +48,8 @@ function enforced<T extends AgentgatewayTopic>(
   isAbout: (topic: T) => Formula,
 ): Enforcement {
   const callers = callersOf(route.authentication);
-  if (callers.length === 0) return { admit: nothing, allow: nothing, gaps: new Map() };
+  if (callers.length === 0 || route.authorization.quarantine)
+    return { admit: nothing, allow: nothing, gaps: new Map() };
   const { allow: byRule, gaps } = orderedRules(route, {
     ...{ topics: topicsOfRoute, callers, isAbout, patternGap },
     // Who has come in is one of them.

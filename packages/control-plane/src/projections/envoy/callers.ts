@@ -3,9 +3,9 @@ import type { Caller } from '../conditions/reading.ts';
 import { payloadKey } from './fields.ts';
 import { all, any, type Formula, not, value } from '../conditions/formula.ts';
 
-/** Who may come in through Envoy: callers with an API key may not, since Envoy compares keys and we have only hashes. */
-export function callersOf({ jwt, anonymous }: AuthenticationTable): readonly Caller[] {
-  const callers: Caller[] = [...jwt.values()]
+/** Who may come in through Envoy: with revoked tokens nobody who has one, since it has no list of them. Callers with an API key may not, since Envoy compares keys and we have only hashes. */
+export function callersOf({ jwt, anonymous, revocations }: AuthenticationTable): readonly Caller[] {
+  const callers: Caller[] = [...(revocations ? [] : jwt.values())]
     .sort((a, b) => (a.issuer < b.issuer ? -1 : 1))
     .map(({ issuer, groupsClaim }) => ({ kind: 'jwt', issuer, groupsClaim }));
   if (anonymous) callers.push({ kind: 'anonymous', subject: anonymous.subject });

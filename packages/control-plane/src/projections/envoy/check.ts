@@ -1,6 +1,6 @@
 import type { Problem, RouteEntry } from '@signalbox/config';
 import { streamTimeoutProblems } from '../call-bounds.ts';
-import { unenforceable } from '../foreign-plane.ts';
+import { revokedTokens, unenforceable } from '../foreign-plane.ts';
 import { unenforceableParts } from './enforceable.ts';
 import { isFederated, memberProblems } from './members.ts';
 import { limitGaps, type LimitShares } from './rate-limits.ts';
@@ -17,6 +17,7 @@ export function routeProblems(
   const backend = new URL(backendOf(route).url);
   return [
     ...(route.authentication.apiKeys.size > 0 ? [problem('Envoy cannot verify API keys by their hash')] : []),
+    ...(route.authentication.revocations ? [problem(`Envoy ${revokedTokens}`)] : []),
     ...(route.kind === 'mcp' ? memberProblems(route).map(problem) : []),
     ...(isFederated(route) || backend.search === ''
       ? []

@@ -78,7 +78,7 @@ export function membersFilter(route: McpRouteEntry): Any | undefined {
   const { federation } = route.mcp;
   if (federation === null) return undefined;
   const router = pack(McpRouterSchema, {
-    servers: federation.members.map(({ prefix, backend, bounds }) => {
+    servers: presented(federation).map(({ prefix, backend, bounds }) => {
       const url = new URL(backend.url);
       const mcpCluster = { cluster: upstreamOf(backend).cluster, path: url.pathname, hostRewriteLiteral: url.host };
       return { name: prefix, mcpCluster: { ...mcpCluster, timeout: milliseconds(answerMs(route, bounds)) } };
@@ -91,6 +91,12 @@ export function membersFilter(route: McpRouteEntry): Any | undefined {
     typedConfig: pack(ExecuteFilterActionSchema, { typedConfig: extension }),
   };
   return pack(CompositePerRouteSchema, { matcher: { onNoMatch: { onMatch: { case: 'action', value: action } } } });
+}
+
+/** Members in quarantine are nowhere. Where all are, policy denies everything, and the filter still needs a server. */
+function presented({ members }: Federation): readonly FederatedMember[] {
+  const trusted = members.filter(({ authorization }) => authorization.quarantine === undefined);
+  return trusted.length === 0 ? members : trusted;
 }
 
 /** By the route and policies on it and on the member. */

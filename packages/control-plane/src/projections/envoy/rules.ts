@@ -24,7 +24,8 @@ export interface Enforcement {
 /** What Envoy allows on a route: what the rules do, the protocol itself, and the streams of sessions. */
 export function enforce(route: RouteEntry): Enforcement {
   const callers = callersOf(route.authentication);
-  if (callers.length === 0) return { allow: new Map(), paths: [], matchesMessages: false, gaps: new Map() };
+  if (callers.length === 0 || route.authorization.quarantine)
+    return { allow: new Map(), paths: [], matchesMessages: false, gaps: new Map() };
   const { allow: byRule, gaps } = rulesOfMembers(route) ?? rulesOf(route, isAbout);
   const isEmpty = byRule.size === 0 && gaps.has('all rules');
   const common: readonly (readonly [string, Formula])[] =
@@ -60,9 +61,9 @@ function rulesOf(route: RouteEntry, about: (topic: EnvoyTopic) => Formula): Orde
 function rulesOfMembers(route: RouteEntry): OrderedRules | undefined {
   const federation = route.kind === 'mcp' ? route.mcp.federation : null;
   if (route.kind !== 'mcp' || federation === null) return undefined;
-  const { members } = federation;
+  const members = federation.members.filter(({ authorization }) => authorization.quarantine === undefined);
   const readsBackend = route.authorization.rules.some(({ when }) => /\bbackend\b/.test(when));
-  const groups = readsBackend ? members.map((member) => [member]) : [members];
+  const groups = readsBackend ? members.map((member) => [member]) : [members].filter(({ length }) => length > 0);
   const allow = new Map<string, Formula>();
   const gaps = new Map<string, ReadonlySet<string>>();
   for (const group of groups) {

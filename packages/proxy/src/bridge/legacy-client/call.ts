@@ -3,7 +3,7 @@ import { memberValue, objectMembers, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { scanBody } from '../../json/scan.ts';
 import { codes } from '../../mcp/errors.ts';
-import { spliceText } from '../../mcp/splice.ts';
+import { parted, spliceText } from '../../mcp/splice.ts';
 import { traceOf } from '../../mcp/upstream-request.ts';
 import type {
   UpstreamError,
@@ -12,13 +12,14 @@ import type {
   UpstreamHead,
   UpstreamRequest,
 } from '../../upstream/upstream.ts';
+import { type AnswerMemory, answerWith } from '../answer-memory.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { questionId } from './handed-answer.ts';
 import type { BridgedSession, ClientFacts } from './session.ts';
-import { eventType, headOf, jsonType } from '../local-answer.ts';
+import { eventType, headOf } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import { needsTasks, type TaskListener, TaskWait, withTasks } from './task-wait.ts';
-import { resultKind, toLegacyAnswer } from './to-legacy.ts';
+import { legacyEdits, resultKind } from './to-legacy.ts';
 import { modernRequestHeaders, type Round, toModernBody } from './to-modern.ts';
 import type { ToolHeaders } from './tool-headers.ts';
 import { WholeRequest } from '../whole-request.ts';
@@ -34,6 +35,7 @@ import { WholeRequest } from '../whole-request.ts';
 export class BridgedCall extends WholeRequest implements UpstreamExchange, AnswerListener, TaskListener {
   readonly #context: BridgeContext;
   readonly #toolHeaders: ToolHeaders;
+  readonly #memory: AnswerMemory;
   readonly #session: BridgedSession;
   readonly #request: UpstreamRequest;
   readonly #message: ScannedMessage;
@@ -63,7 +65,11 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   #task: TaskWait | undefined;
 
   constructor(
-    { context, toolHeaders }: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders },
+    {
+      context,
+      toolHeaders,
+      memory,
+    }: { readonly context: BridgeContext; readonly toolHeaders: ToolHeaders; readonly memory: AnswerMemory },
     session: BridgedSession,
     { request, message }: { readonly request: UpstreamRequest; readonly message: ScannedMessage },
     handler: UpstreamHandler,
@@ -71,6 +77,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     super();
     this.#context = context;
     this.#toolHeaders = toolHeaders;
+    this.#memory = memory;
     this.#session = session;
     this.#facts = session.facts;
     this.#request = request;
@@ -125,24 +132,30 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     if (!this.#over && !message.id) this.#write(event.raw);
   }
 
-  onAnswer(message: ScannedMessage): void {
-    if (this.#over || this.#learnsHeaders(message) || this.#asksForTask(message)) return;
+  onAnswer(message: ScannedMessage): boolean {
+    if (this.#over || this.#learnsHeaders(message) || this.#asksForTask(message)) return false;
     switch (message.result ? resultKind(message) : 'complete') {
       case 'complete':
         return this.#complete(message);
       case 'input_required':
-        return this.#ask(message, message.result as Span);
+        this.#ask(message, message.result as Span);
+        break;
       case 'task':
-        return this.#wait(message, message.result as Span);
+        this.#wait(message, message.result as Span);
+        break;
       case 'unknown':
-        return this.#fail(codes.internal, 'The server answered with a kind of result that the client cannot take');
+        this.#fail(codes.internal, 'The server answered with a kind of result that the client cannot take');
     }
+    return false;
   }
 
-  #complete(answer: ScannedMessage): void {
+  /** @returns true if nobody holds the answer any more. */
+  #complete(answer: ScannedMessage): boolean {
     const { method = '' } = this.#message;
-    const shown = method === 'tools/list' ? this.#toolHeaders.saw(this.#request, answer) : answer;
-    this.#deliver(toLegacyAnswer(shown, this.#id, method));
+    const isList = method === 'tools/list';
+    const shown = isList ? this.#toolHeaders.saw(this.#request, answer) : answer;
+    this.#deliver(parted(shown.bytes, legacyEdits(shown, this.#id, method)));
+    return !isList;
   }
 
   /** The server misses headers of a call: its tools are looked at anew, and the call is made once more. */
@@ -178,7 +191,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#sent = round;
     const { level } = this.#session;
     const { limits, upstream } = this.#context;
-    const reading = new ServerAnswer(this, limits);
+    const reading = new ServerAnswer(this, limits, this.#memory);
     this.#reading = reading;
     this.#answers = new Map();
     this.#exchange = upstream.dispatch(
@@ -265,11 +278,12 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
     this.#send({ id: `${this.#id.slice(0, -1)}.${this.#round}"`, inputResponses, requestState: this.#state });
   }
 
-  #deliver(answer: Buffer): void {
+  /** @param answer bytes that are the answer together, and may change afterwards. */
+  #deliver(answer: readonly Buffer[]): void {
     const streams = this.#streams;
     this.#finish();
-    if (!streams) this.#handler.onHead(headOf(200, jsonType, answer.length));
-    this.#handler.onData(streams ? Buffer.from(encodeEvent({ data: answer.toString('utf8') })) : answer, false);
+    if (!streams) return answerWith(this.#handler, answer, this.#memory);
+    this.#handler.onData(Buffer.from(encodeEvent({ data: Buffer.concat(answer).toString('utf8') })), false);
     this.#handler.onEnd();
   }
 
@@ -285,7 +299,7 @@ export class BridgedCall extends WholeRequest implements UpstreamExchange, Answe
   #fail(code: number, message: string): void {
     if (this.#over) return;
     const error = JSON.stringify({ code, message });
-    this.#deliver(Buffer.from(`{"jsonrpc":"2.0","id":${this.#id},"error":${error}}`));
+    this.#deliver([Buffer.from(`{"jsonrpc":"2.0","id":${this.#id},"error":${error}}`)]);
   }
 
   #finish(): void {

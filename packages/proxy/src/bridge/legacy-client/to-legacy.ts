@@ -1,7 +1,7 @@
 import { arrayElements, memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
-import { type Edit, splice, withoutMembers } from '../../mcp/splice.ts';
+import { type Edit, withoutMembers } from '../../mcp/splice.ts';
 
 /** Members that only results of the modern era have. */
 const modernMembers: ReadonlySet<string> = new Set(['resultType', 'ttlMs', 'cacheScope']);
@@ -17,18 +17,18 @@ export function resultKind({ bytes, result }: Pick<ScannedMessage, 'bytes' | 're
 }
 
 /**
- * A modern server's answer as a legacy one, under the id that the client's side gave the request.
- * @param id raw JSON.
+ * What makes a modern server's answer a legacy one, in order.
+ * @param id raw JSON that the client's side gave the request.
  */
-export function toLegacyAnswer(message: ScannedMessage, id: string, method: string): Buffer {
-  const { bytes, result, error } = message;
-  const edits: Edit[] = message.id ? [{ ...message.id, text: id }] : [];
+export function legacyEdits(
+  { bytes, id: own, result, error }: ScannedMessage,
+  id: string,
+  method: string,
+): readonly Edit[] {
+  const edits: Edit[] = own ? [{ ...own, text: id }] : [];
   if (result) edits.push(...resultEdits(bytes, result));
   else if (error) edits.push(...errorEdits(bytes, error, method));
-  return splice(
-    bytes,
-    edits.toSorted((a, b) => a.start - b.start),
-  );
+  return edits.toSorted((a, b) => a.start - b.start);
 }
 
 /** Legacy clients take only objects for structured content and its schema; the text beside it says the same. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ScannedMessage } from '../../json/message.ts';
 import { responseScanLimits, scanBody } from '../../json/scan.ts';
-import { toLegacyAnswer } from './to-legacy.ts';
+import { legacyEdits } from './to-legacy.ts';
 import { modernRequestHeaders, toModernBody } from './to-modern.ts';
 import { splice, withoutMembers } from '../../mcp/splice.ts';
 
@@ -21,8 +21,10 @@ function scanned(value: unknown): ScannedMessage {
 
 const modern = (value: unknown, more?: Parameters<typeof toModernBody>[2]): unknown =>
   JSON.parse(toModernBody(scanned(value), facts, more).toString());
-const legacy = (value: unknown, method = 'tools/call'): unknown =>
-  JSON.parse(toLegacyAnswer(scanned(value), '"client"', method).toString());
+const legacy = (value: unknown, method = 'tools/call'): unknown => {
+  const message = scanned(value);
+  return JSON.parse(splice(message.bytes, legacyEdits(message, '"client"', method)).toString());
+};
 const call = (params?: unknown) => ({ jsonrpc: '2.0', id: 'a', method: 'tools/call', ...(params ? { params } : {}) });
 const answer = (result: unknown) => ({ jsonrpc: '2.0', id: 'a', result });
 

@@ -2,7 +2,7 @@ import { encodeEvent } from '../../http/sse.ts';
 import { memberValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
-import { splice } from '../../mcp/splice.ts';
+import { parted, splice } from '../../mcp/splice.ts';
 import { traceOf } from '../../mcp/upstream-request.ts';
 import type {
   UpstreamError,
@@ -12,13 +12,14 @@ import type {
   UpstreamRequest,
 } from '../../upstream/upstream.ts';
 import { ActingExchange } from '../acting-exchange.ts';
+import { type AnswerMemory, answerWith } from '../answer-memory.ts';
 import type { BridgeContext } from '../bridge-context.ts';
 import { eventType, headOf, jsonType } from '../local-answer.ts';
 import { type AnswerListener, ServerAnswer } from '../server-answer.ts';
 import type { LegacySession, LegacySessions } from './legacy-sessions.ts';
 import type { ParkedCalls } from './parked-calls.ts';
 import { type Claims, claimsOf, type RoundParams, roundParamsOf, toLegacyBody } from './to-legacy-request.ts';
-import { questionParams, suggestedKey, toModernAnswer, wantedVisits } from './to-modern-answer.ts';
+import { modernEdits, questionParams, suggestedKey, wantedVisits } from './to-modern-answer.ts';
 
 /** A request of a modern client, and who hears its answer. */
 export interface ModernRequest {
@@ -46,6 +47,7 @@ export class ModernCall implements AnswerListener {
   readonly #context: BridgeContext;
   readonly #sessions: LegacySessions;
   readonly #parked: ParkedCalls;
+  readonly #memory: AnswerMemory;
   readonly #first: ModernRequest;
   readonly #claims: Claims;
   /** Answers that came before anybody had asked. */
@@ -70,13 +72,19 @@ export class ModernCall implements AnswerListener {
   #over = false;
 
   constructor(
-    parts: { readonly context: BridgeContext; readonly sessions: LegacySessions; readonly parked: ParkedCalls },
+    parts: {
+      readonly context: BridgeContext;
+      readonly sessions: LegacySessions;
+      readonly parked: ParkedCalls;
+      readonly memory: AnswerMemory;
+    },
     first: ModernRequest,
     handler: UpstreamHandler,
   ) {
     this.#context = parts.context;
     this.#sessions = parts.sessions;
     this.#parked = parts.parked;
+    this.#memory = parts.memory;
     this.#first = first;
     this.#present = first;
     this.#handler = handler;
@@ -129,12 +137,12 @@ export class ModernCall implements AnswerListener {
     else this.#notify(message);
   }
 
-  onAnswer(message: ScannedMessage, head: UpstreamHead): void {
-    if (this.#over) return;
-    if (head.status === 404 && this.#again()) return;
+  onAnswer(message: ScannedMessage, head: UpstreamHead): boolean {
+    if (this.#over || (head.status === 404 && this.#again())) return true;
     this.#gathering?.[Symbol.dispose]();
     if (this.#handler) this.#answer(message);
     else this.#late = message;
+    return this.#late === undefined;
   }
 
   onOther(head: UpstreamHead): void {
@@ -155,7 +163,7 @@ export class ModernCall implements AnswerListener {
     const { message, request } = this.#first;
     this.#session = session;
     if (this.#claims.level !== undefined) this.#letLog(session);
-    this.#reading = new ServerAnswer(this, this.#context.limits);
+    this.#reading = new ServerAnswer(this, this.#context.limits, this.#memory);
     this.#exchange = this.#context.upstream.dispatch(
       {
         ...request,
@@ -285,9 +293,8 @@ export class ModernCall implements AnswerListener {
     const visits = wantedVisits(message);
     if (visits === undefined) {
       const { method = '', uri } = this.#first.message;
-      return this.#deliver(
-        toModernAnswer(message, raw(this.#present.message, this.#present.message.id), { method, uri }),
-      );
+      const id = raw(this.#present.message, this.#present.message.id);
+      return this.#deliver(parted(message.bytes, modernEdits(message, id, { method, uri })));
     }
     if (!declares(this.#claims.capabilities, 'elicitation')) {
       const data = { requiredCapabilities: { elicitation: { url: {} } } };
@@ -314,8 +321,14 @@ export class ModernCall implements AnswerListener {
     this.#hand(Buffer.from(`{"jsonrpc":"2.0","id":${id},${body}}`), status);
   }
 
-  #deliver(answer: Buffer): void {
-    this.#hand(answer, 200);
+  /** @param answer bytes that are the answer together, and may change afterwards. */
+  #deliver(answer: readonly Buffer[]): void {
+    const handler = this.#handler;
+    if (!handler || this.#streams) this.#hand(Buffer.concat(answer), 200);
+    else {
+      this.#handler = undefined;
+      answerWith(handler, answer, this.#memory);
+    }
     this.#finish();
   }
 

@@ -45,6 +45,8 @@ export class LegacySessions {
   readonly #context: BridgeContext;
   readonly #pool = new Map<string, Pooled>();
   #sweep: Disposable | undefined;
+  /** Servers that have been told, and have not answered yet. */
+  readonly #ending = new Set<Promise<unknown>>();
 
   constructor(context: BridgeContext) {
     this.#context = context;
@@ -108,7 +110,18 @@ export class LegacySessions {
   end({ id, version }: LegacySession, request: SessionPlace['request']): void {
     if (id === '') return;
     const headers = ['Mcp-Session-Id', id, 'MCP-Protocol-Version', version];
-    void this.ask({ ...request, method: 'DELETE', headers, body: undefined, safeToResend: false });
+    const told = this.ask({ ...request, method: 'DELETE', headers, body: undefined, safeToResend: false });
+    this.#ending.add(told);
+    void told.finally(() => this.#ending.delete(told));
+  }
+
+  /** The node stops: ends all of them. Resolves when the servers have answered. */
+  async leave(): Promise<void> {
+    for (const pooled of this.#pool.values()) {
+      if (pooled.opening) await pooled.opening;
+      this.#drop(pooled);
+    }
+    await Promise.all(this.#ending);
   }
 
   #reading(

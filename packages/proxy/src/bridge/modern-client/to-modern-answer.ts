@@ -1,27 +1,23 @@
 import { memberValue, stringValue } from '../../json/members.ts';
 import type { ScannedMessage, Span } from '../../json/message.ts';
 import { codes } from '../../mcp/errors.ts';
-import { type Edit, splice, withFirst } from '../../mcp/splice.ts';
+import { type Edit, withFirst } from '../../mcp/splice.ts';
 
 /** Results that say how long they may be kept: not at all, since what a legacy server says is for one session. */
 const cached: ReadonlySet<string> = new Set([
   ...['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list', 'resources/read', 'server/discover'],
 ]);
 
-/** A legacy server's answer as a modern one, under the id that the client's side gave the request. */
-export function toModernAnswer(
-  message: ScannedMessage,
+/** What makes a legacy server's answer a modern one, in order. @param id that the client's side gave the request. */
+export function modernEdits(
+  { bytes, id: own, result, error }: ScannedMessage,
   id: string,
   request: { method: string; uri: string | undefined },
-): Buffer {
-  const { bytes, result, error } = message;
-  const edits: Edit[] = message.id ? [{ ...message.id, text: id }] : [];
+): readonly Edit[] {
+  const edits: Edit[] = own ? [{ ...own, text: id }] : [];
   if (result) edits.push(...resultEdits(bytes, result, request.method));
   else if (error) edits.push(...errorEdits(bytes, error, request));
-  return splice(
-    bytes,
-    edits.toSorted((a, b) => a.start - b.start),
-  );
+  return edits.toSorted((a, b) => a.start - b.start);
 }
 
 /** Members that every modern result of a method has. */

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/admin/v1/node_service.proto.
  */
 export const file_signalbox_admin_v1_node_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSJ/ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlEi0KCHJlcGxpY2FzGAIgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlJlcGxpY2ESEgoKaW5jb21wbGV0ZRgDIAEoCSIiChFXYXRjaE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSKAAQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguc2lnbmFsYm94LmFkbWluLnYxLk5vZGUSLQoIcmVwbGljYXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYRISCgppbmNvbXBsZXRlGAMgASgJIq8BCgdSZXBsaWNhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWxpdmUYBCABKAgSLgoKZ29uZV9zaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbm9kZXMYBiABKA0SDAoEc2VsZhgHIAEoCCLZAwoETm9kZRIKCgJpZBgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGlkZW50aXR5GAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCgljb25uZWN0ZWQYBiABKAgSMwoPY29ubmVjdGVkX3NpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBnNjb3BlcxgJIAMoCzIdLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlU2NvcGUSLwoLbGFzdF9hY2tfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKCWxhc3RfbmFjaxgLIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUmVmdXNhbBIWCg5yZW1vdGVfYWRkcmVzcxgMIAEoCRIPCgdyZXBsaWNhGA0gASgJEg4KBmZhbWlseRgOIAEoCRITCgtzY29wZV9jb3VudBgPIAEoDRIUCgxiZWhpbmRfY291bnQYECABKA0SDgoGZ3JvdXBzGBEgAygJIk4KCU5vZGVTY29wZRINCgVzY29wZRgBIAEoCRIYChBkZXNpcmVkX3JldmlzaW9uGAIgASgEEhgKEGFwcGxpZWRfcmV2aXNpb24YAyABKAQingEKC05vZGVSZWZ1c2FsEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVzY29wZRgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBI1CghyZWZ1c2FscxgEIAMoCzIjLnNpZ25hbGJveC5hZG1pbi52MS5SZXNvdXJjZVJlZnVzYWwSDwoHY3VycmVudBgFIAEoCDLVAQoLTm9kZVNlcnZpY2USYQoJTGlzdE5vZGVzEiQuc2lnbmFsYm94LmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJS5zaWduYWxib3guYWRtaW4udjEuTGlzdE5vZGVzUmVzcG9uc2UiB5ACAejgGAQSYwoKV2F0Y2hOb2RlcxIlLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaE5vZGVzUmVxdWVzdBomLnNpZ25hbGJveC5hZG1pbi52MS5XYXRjaE5vZGVzUmVzcG9uc2UiBOjgGAQwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
+  fileDesc("CiVzaWduYWxib3gvYWRtaW4vdjEvbm9kZV9zZXJ2aWNlLnByb3RvEhJzaWduYWxib3guYWRtaW4udjEiIQoQTGlzdE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSJ/ChFMaXN0Tm9kZXNSZXNwb25zZRInCgVub2RlcxgBIAMoCzIYLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlEi0KCHJlcGxpY2FzGAIgAygLMhsuc2lnbmFsYm94LmFkbWluLnYxLlJlcGxpY2ESEgoKaW5jb21wbGV0ZRgDIAEoCSIiChFXYXRjaE5vZGVzUmVxdWVzdBINCgVzY29wZRgBIAEoCSKAAQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEicKBW5vZGVzGAEgAygLMhguc2lnbmFsYm94LmFkbWluLnYxLk5vZGUSLQoIcmVwbGljYXMYAiADKAsyGy5zaWduYWxib3guYWRtaW4udjEuUmVwbGljYRISCgppbmNvbXBsZXRlGAMgASgJIq8BCgdSZXBsaWNhEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKc3RhcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWxpdmUYBCABKAgSLgoKZ29uZV9zaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbm9kZXMYBiABKA0SDAoEc2VsZhgHIAEoCCKkBAoETm9kZRIKCgJpZBgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGlkZW50aXR5GAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDwoHdmVyc2lvbhgFIAEoCRIRCgljb25uZWN0ZWQYBiABKAgSMwoPY29ubmVjdGVkX3NpbmNlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBnNjb3BlcxgJIAMoCzIdLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlU2NvcGUSLwoLbGFzdF9hY2tfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKCWxhc3RfbmFjaxgLIAEoCzIfLnNpZ25hbGJveC5hZG1pbi52MS5Ob2RlUmVmdXNhbBIWCg5yZW1vdGVfYWRkcmVzcxgMIAEoCRIPCgdyZXBsaWNhGA0gASgJEg4KBmZhbWlseRgOIAEoCRITCgtzY29wZV9jb3VudBgPIAEoDRIUCgxiZWhpbmRfY291bnQYECABKA0SDgoGZ3JvdXBzGBEgAygJEi8KB21lbWJlcnMYEiADKAsyHi5zaWduYWxib3guYWRtaW4udjEuTm9kZU1lbWJlchIYChBtZW1iZXJzX2xlZnRfb3V0GBMgASgNIn0KCk5vZGVNZW1iZXISDgoGdGVuYW50GAEgASgJEg8KB2JhY2tlbmQYAiABKAkSEQoJY29uZGl0aW9uGAMgASgJEhAKCGZhaWx1cmVzGAQgASgNEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJOCglOb2RlU2NvcGUSDQoFc2NvcGUYASABKAkSGAoQZGVzaXJlZF9yZXZpc2lvbhgCIAEoBBIYChBhcHBsaWVkX3JldmlzaW9uGAMgASgEIp4BCgtOb2RlUmVmdXNhbBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc2NvcGUYAiABKAkSEAoIcmV2aXNpb24YAyABKAQSNQoIcmVmdXNhbHMYBCADKAsyIy5zaWduYWxib3guYWRtaW4udjEuUmVzb3VyY2VSZWZ1c2FsEg8KB2N1cnJlbnQYBSABKAgy1QEKC05vZGVTZXJ2aWNlEmEKCUxpc3ROb2RlcxIkLnNpZ25hbGJveC5hZG1pbi52MS5MaXN0Tm9kZXNSZXF1ZXN0GiUuc2lnbmFsYm94LmFkbWluLnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgeQAgHo4BgEEmMKCldhdGNoTm9kZXMSJS5zaWduYWxib3guYWRtaW4udjEuV2F0Y2hOb2Rlc1JlcXVlc3QaJi5zaWduYWxib3guYWRtaW4udjEuV2F0Y2hOb2Rlc1Jlc3BvbnNlIgTo4BgEMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_signalbox_admin_v1_config_service, file_signalbox_admin_v1_permission]);
 
 /**
  * @generated from message signalbox.admin.v1.ListNodesRequest
@@ -270,6 +270,21 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
    * @generated from field: repeated string groups = 17;
    */
   groups: string[];
+
+  /**
+   * How members of virtual servers do at this node, by what became of its calls; those first that do worst. A caller of one
+   * tenant, or who names a scope, sees that tenant's.
+   *
+   * @generated from field: repeated signalbox.admin.v1.NodeMember members = 18;
+   */
+  members: NodeMember[];
+
+  /**
+   * How many more the node has, of all tenants together. Only for callers who are not bound to tenants.
+   *
+   * @generated from field: uint32 members_left_out = 19;
+   */
+  membersLeftOut: number;
 };
 
 /**
@@ -278,6 +293,50 @@ export type Node = Message<"signalbox.admin.v1.Node"> & {
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
   messageDesc(file_signalbox_admin_v1_node_service, 5);
+
+/**
+ * A backend as a member of virtual servers, as a node finds it.
+ *
+ * @generated from message signalbox.admin.v1.NodeMember
+ */
+export type NodeMember = Message<"signalbox.admin.v1.NodeMember"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string backend = 2;
+   */
+  backend: string;
+
+  /**
+   * `reachable`, `degraded` (failed last), `open` (failed several times in a row, and is left alone for a while),
+   * `needs-auth` (refuses the gateway's credential) or `quarantined` (by a policy).
+   *
+   * @generated from field: string condition = 3;
+   */
+  condition: string;
+
+  /**
+   * Failures in a row.
+   *
+   * @generated from field: uint32 failures = 4;
+   */
+  failures: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message signalbox.admin.v1.NodeMember.
+ * Use `create(NodeMemberSchema)` to create a new message.
+ */
+export const NodeMemberSchema: GenMessage<NodeMember> = /*@__PURE__*/
+  messageDesc(file_signalbox_admin_v1_node_service, 6);
 
 /**
  * @generated from message signalbox.admin.v1.NodeScope
@@ -306,7 +365,7 @@ export type NodeScope = Message<"signalbox.admin.v1.NodeScope"> & {
  * Use `create(NodeScopeSchema)` to create a new message.
  */
 export const NodeScopeSchema: GenMessage<NodeScope> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_node_service, 6);
+  messageDesc(file_signalbox_admin_v1_node_service, 7);
 
 /**
  * @generated from message signalbox.admin.v1.NodeRefusal
@@ -345,7 +404,7 @@ export type NodeRefusal = Message<"signalbox.admin.v1.NodeRefusal"> & {
  * Use `create(NodeRefusalSchema)` to create a new message.
  */
 export const NodeRefusalSchema: GenMessage<NodeRefusal> = /*@__PURE__*/
-  messageDesc(file_signalbox_admin_v1_node_service, 7);
+  messageDesc(file_signalbox_admin_v1_node_service, 8);
 
 /**
  * Every subscriber of the discovery stream, whichever replica it is connected to, and what it runs.

@@ -10,6 +10,8 @@ import type { AuthorizationRule } from "./authorization_pb.ts";
 import { file_signalbox_config_v1_authorization } from "./authorization_pb.ts";
 import type { Limits } from "./limits_pb.ts";
 import { file_signalbox_config_v1_limits } from "./limits_pb.ts";
+import type { Revocation } from "./revocation_pb.ts";
+import { file_signalbox_config_v1_revocation } from "./revocation_pb.ts";
 import type { Rollout } from "./rollout_pb.ts";
 import { file_signalbox_config_v1_rollout } from "./rollout_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/policy.proto.
  */
 export const file_signalbox_config_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSKTAgoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZRIrCgZsaW1pdHMYBCABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLkxpbWl0cxItCgdyb2xsb3V0GAogASgLMhwuc2lnbmFsYm94LmNvbmZpZy52MS5Sb2xsb3V0IokBCgxQb2xpY3lUYXJnZXQSMwoGdGVuYW50GAEgASgLMiEuc2lnbmFsYm94LmNvbmZpZy52MS5UZW5hbnRUYXJnZXRIABIPCgVyb3V0ZRgCIAEoCUgAEhgKDnZpcnR1YWxfc2VydmVyGAMgASgJSAASEQoHYmFja2VuZBgEIAEoCUgAQgYKBGtpbmQiDgoMVGVuYW50VGFyZ2V0YgZwcm90bzM", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization, file_signalbox_config_v1_limits, file_signalbox_config_v1_rollout]);
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL3BvbGljeS5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSL+AgoGUG9saWN5EjEKBnRhcmdldBgBIAEoCzIhLnNpZ25hbGJveC5jb25maWcudjEuUG9saWN5VGFyZ2V0EjsKDmF1dGhlbnRpY2F0aW9uGAIgASgLMiMuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRoZW50aWNhdGlvbhI9Cg1hdXRob3JpemF0aW9uGAMgAygLMiYuc2lnbmFsYm94LmNvbmZpZy52MS5BdXRob3JpemF0aW9uUnVsZRIrCgZsaW1pdHMYBCABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLkxpbWl0cxIzCgpxdWFyYW50aW5lGAUgASgLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5RdWFyYW50aW5lEjQKC3Jldm9jYXRpb25zGAYgAygLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5SZXZvY2F0aW9uEi0KB3JvbGxvdXQYCiABKAsyHC5zaWduYWxib3guY29uZmlnLnYxLlJvbGxvdXQiiQEKDFBvbGljeVRhcmdldBIzCgZ0ZW5hbnQYASABKAsyIS5zaWduYWxib3guY29uZmlnLnYxLlRlbmFudFRhcmdldEgAEg8KBXJvdXRlGAIgASgJSAASGAoOdmlydHVhbF9zZXJ2ZXIYAyABKAlIABIRCgdiYWNrZW5kGAQgASgJSABCBgoEa2luZCIOCgxUZW5hbnRUYXJnZXQiHAoKUXVhcmFudGluZRIOCgZyZWFzb24YASABKAliBnByb3RvMw", [file_signalbox_config_v1_authentication, file_signalbox_config_v1_authorization, file_signalbox_config_v1_limits, file_signalbox_config_v1_revocation, file_signalbox_config_v1_rollout]);
 
 /**
  * Rules attached to a target. Of all policies that apply to a request, the narrowest one with `authentication` says
@@ -48,6 +50,20 @@ export type Policy = Message<"signalbox.config.v1.Policy"> & {
    * @generated from field: signalbox.config.v1.Limits limits = 4;
    */
   limits?: Limits | undefined;
+
+  /**
+   * Nothing of the backend is listed or called, whatever rules say, until this policy is gone: for the target backend.
+   *
+   * @generated from field: signalbox.config.v1.Quarantine quarantine = 5;
+   */
+  quarantine?: Quarantine | undefined;
+
+  /**
+   * Tokens of callers that are not accepted any more, on any route of the tenant: for the target tenant.
+   *
+   * @generated from field: repeated signalbox.config.v1.Revocation revocations = 6;
+   */
+  revocations: Revocation[];
 
   /**
    * How revisions of the tenant reach nodes; for the target tenant, in one policy. What the operator's Tenant resource
@@ -120,4 +136,26 @@ export type TenantTarget = Message<"signalbox.config.v1.TenantTarget"> & {
  */
 export const TenantTargetSchema: GenMessage<TenantTarget> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_policy, 2);
+
+/**
+ * A backend is not to be trusted for now. As a member of virtual servers it is missing like one that does not answer: lists
+ * follow the virtual server's `partialLists`. Calls and streams under way end.
+ *
+ * @generated from message signalbox.config.v1.Quarantine
+ */
+export type Quarantine = Message<"signalbox.config.v1.Quarantine"> & {
+  /**
+   * Why, for people: shown to operators, never to callers. 1 to 256 characters.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Quarantine.
+ * Use `create(QuarantineSchema)` to create a new message.
+ */
+export const QuarantineSchema: GenMessage<Quarantine> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_policy, 3);
 

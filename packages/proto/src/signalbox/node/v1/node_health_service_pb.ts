@@ -2,15 +2,17 @@
 // @generated from file signalbox/node/v1/node_health_service.proto (package signalbox.node.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file signalbox/node/v1/node_health_service.proto.
  */
 export const file_signalbox_node_v1_node_health_service: GenFile = /*@__PURE__*/
-  fileDesc("CitzaWduYWxib3gvbm9kZS92MS9ub2RlX2hlYWx0aF9zZXJ2aWNlLnByb3RvEhFzaWduYWxib3gubm9kZS52MSJmChNSZXBvcnRIZWFsdGhSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHZ2F0ZXdheRgCIAEoCRIwCgd0ZW5hbnRzGAMgAygLMh8uc2lnbmFsYm94Lm5vZGUudjEuVGVuYW50SGVhbHRoIn0KDFRlbmFudEhlYWx0aBIOCgZ0ZW5hbnQYASABKAkSEAoIcmV2aXNpb24YAiABKAQSEAoIcmVxdWVzdHMYAyABKAQSDwoHZGVuaWFscxgEIAEoBBIXCg91cHN0cmVhbV9lcnJvcnMYBSABKAQSDwoHbGF0ZW5jeRgGIAMoBCI8ChRSZXBvcnRIZWFsdGhSZXNwb25zZRITCgtpbnRlcnZhbF9tcxgBIAEoDRIPCgd0ZW5hbnRzGAIgAygJMnQKEU5vZGVIZWFsdGhTZXJ2aWNlEl8KDFJlcG9ydEhlYWx0aBImLnNpZ25hbGJveC5ub2RlLnYxLlJlcG9ydEhlYWx0aFJlcXVlc3QaJy5zaWduYWxib3gubm9kZS52MS5SZXBvcnRIZWFsdGhSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CitzaWduYWxib3gvbm9kZS92MS9ub2RlX2hlYWx0aF9zZXJ2aWNlLnByb3RvEhFzaWduYWxib3gubm9kZS52MSKyAQoTUmVwb3J0SGVhbHRoUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSMAoHdGVuYW50cxgDIAMoCzIfLnNpZ25hbGJveC5ub2RlLnYxLlRlbmFudEhlYWx0aBIwCgdtZW1iZXJzGAQgAygLMh8uc2lnbmFsYm94Lm5vZGUudjEuTWVtYmVySGVhbHRoEhgKEG1lbWJlcnNfbGVmdF9vdXQYBSABKA0imgIKDE1lbWJlckhlYWx0aBIOCgZ0ZW5hbnQYASABKAkSDwoHYmFja2VuZBgCIAEoCRI8Cgljb25kaXRpb24YAyABKA4yKS5zaWduYWxib3gubm9kZS52MS5NZW1iZXJIZWFsdGguQ29uZGl0aW9uEhAKCGZhaWx1cmVzGAQgASgNEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJuCglDb25kaXRpb24SGQoVQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASDQoJUkVBQ0hBQkxFEAESDAoIREVHUkFERUQQAhIICgRPUEVOEAMSDgoKTkVFRFNfQVVUSBAEEg8KC1FVQVJBTlRJTkVEEAUifQoMVGVuYW50SGVhbHRoEg4KBnRlbmFudBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIQCghyZXF1ZXN0cxgDIAEoBBIPCgdkZW5pYWxzGAQgASgEEhcKD3Vwc3RyZWFtX2Vycm9ycxgFIAEoBBIPCgdsYXRlbmN5GAYgAygEIjwKFFJlcG9ydEhlYWx0aFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgNEg8KB3RlbmFudHMYAiADKAkydAoRTm9kZUhlYWx0aFNlcnZpY2USXwoMUmVwb3J0SGVhbHRoEiYuc2lnbmFsYm94Lm5vZGUudjEuUmVwb3J0SGVhbHRoUmVxdWVzdBonLnNpZ25hbGJveC5ub2RlLnYxLlJlcG9ydEhlYWx0aFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message signalbox.node.v1.ReportHealthRequest
@@ -34,6 +36,20 @@ export type ReportHealthRequest = Message<"signalbox.node.v1.ReportHealthRequest
    * @generated from field: repeated signalbox.node.v1.TenantHealth tenants = 3;
    */
   tenants: TenantHealth[];
+
+  /**
+   * How members of virtual servers do at this node, those first that do worst.
+   *
+   * @generated from field: repeated signalbox.node.v1.MemberHealth members = 4;
+   */
+  members: MemberHealth[];
+
+  /**
+   * How many more there are.
+   *
+   * @generated from field: uint32 members_left_out = 5;
+   */
+  membersLeftOut: number;
 };
 
 /**
@@ -42,6 +58,101 @@ export type ReportHealthRequest = Message<"signalbox.node.v1.ReportHealthRequest
  */
 export const ReportHealthRequestSchema: GenMessage<ReportHealthRequest> = /*@__PURE__*/
   messageDesc(file_signalbox_node_v1_node_health_service, 0);
+
+/**
+ * A backend as a member of virtual servers, by what became of real calls to it.
+ *
+ * @generated from message signalbox.node.v1.MemberHealth
+ */
+export type MemberHealth = Message<"signalbox.node.v1.MemberHealth"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string backend = 2;
+   */
+  backend: string;
+
+  /**
+   * @generated from field: signalbox.node.v1.MemberHealth.Condition condition = 3;
+   */
+  condition: MemberHealth_Condition;
+
+  /**
+   * In a row.
+   *
+   * @generated from field: uint32 failures = 4;
+   */
+  failures: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message signalbox.node.v1.MemberHealth.
+ * Use `create(MemberHealthSchema)` to create a new message.
+ */
+export const MemberHealthSchema: GenMessage<MemberHealth> = /*@__PURE__*/
+  messageDesc(file_signalbox_node_v1_node_health_service, 1);
+
+/**
+ * @generated from enum signalbox.node.v1.MemberHealth.Condition
+ */
+export const MemberHealth_Condition = {
+  /**
+   * @generated from enum value: CONDITION_UNSPECIFIED = 0;
+   */
+  CONDITION_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: REACHABLE = 1;
+   */
+  REACHABLE: 1,
+
+  /**
+   * Failed last.
+   *
+   * @generated from enum value: DEGRADED = 2;
+   */
+  DEGRADED: 2,
+
+  /**
+   * Failed several times in a row: it is left alone for a while.
+   *
+   * @generated from enum value: OPEN = 3;
+   */
+  OPEN: 3,
+
+  /**
+   * Refuses the gateway's credential.
+   *
+   * @generated from enum value: NEEDS_AUTH = 4;
+   */
+  NEEDS_AUTH: 4,
+
+  /**
+   * By a policy: nothing is sent to it.
+   *
+   * @generated from enum value: QUARANTINED = 5;
+   */
+  QUARANTINED: 5,
+} as const;
+
+/**
+ * @generated from enum signalbox.node.v1.MemberHealth.Condition
+ */
+export type MemberHealth_Condition = (typeof MemberHealth_Condition)[keyof typeof MemberHealth_Condition] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.node.v1.MemberHealth.Condition.
+ */
+export const MemberHealth_ConditionSchema: GenEnum<MemberHealth_Condition> = /*@__PURE__*/
+  enumDesc(file_signalbox_node_v1_node_health_service, 1, 0);
 
 /**
  * What became of requests under one revision of a tenant, since the last report that was answered.
@@ -92,7 +203,7 @@ export type TenantHealth = Message<"signalbox.node.v1.TenantHealth"> & {
  * Use `create(TenantHealthSchema)` to create a new message.
  */
 export const TenantHealthSchema: GenMessage<TenantHealth> = /*@__PURE__*/
-  messageDesc(file_signalbox_node_v1_node_health_service, 1);
+  messageDesc(file_signalbox_node_v1_node_health_service, 2);
 
 /**
  * @generated from message signalbox.node.v1.ReportHealthResponse
@@ -118,7 +229,7 @@ export type ReportHealthResponse = Message<"signalbox.node.v1.ReportHealthRespon
  * Use `create(ReportHealthResponseSchema)` to create a new message.
  */
 export const ReportHealthResponseSchema: GenMessage<ReportHealthResponse> = /*@__PURE__*/
-  messageDesc(file_signalbox_node_v1_node_health_service, 2);
+  messageDesc(file_signalbox_node_v1_node_health_service, 3);
 
 /**
  * How nodes do, told by themselves. gRPC on the port of discovery, with the credential of the discovery stream.
