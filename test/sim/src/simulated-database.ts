@@ -194,9 +194,13 @@ export class SimulatedDatabase {
   /** Waits until nobody else writes a row, and keeps others from writing it. @throws DatabaseGone */
   async lock(transaction: Transaction, key: string): Promise<void> {
     if (transaction.locks.has(key)) return;
-    const before = this.#rowLocks.get(key);
+    const before = this.#rowLocks.get(key) ?? Promise.resolve();
     const released = Promise.withResolvers<void>();
-    this.#rowLocks.set(key, released.promise);
+    // Who gives up while it waits does not let the next one past those before it.
+    this.#rowLocks.set(
+      key,
+      Promise.all([before, released.promise]).then(() => undefined),
+    );
     transaction.locks.set(key, released.resolve);
     await before;
     if (!this.#running.has(transaction.xid)) throw new DatabaseGone();
