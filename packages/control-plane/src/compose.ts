@@ -67,7 +67,7 @@ import { DatabaseTime } from './store/database-time.ts';
 import { Doorbell } from './store/doorbell.ts';
 import { migrate } from './store/migrate.ts';
 import { PostgresFleetStore } from './store/postgres-fleet-store.ts';
-import { PostgresStore } from './store/postgres-store.ts';
+import { PostgresStore, type PostgresStoreOptions } from './store/postgres-store.ts';
 import { RegistryStore } from './store/registry-store.ts';
 import { RememberingStore } from './store/remembering-store.ts';
 import { RolloutStore } from './store/rollout-store.ts';
@@ -107,7 +107,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<R
   const kit = { settings, logger, clock, random, metrics: new Metrics(), projections };
   const base: Base = { ...kit, tls: await tlsFilesOf(kit), authority: await authorityOf(settings) };
   requireTls(base);
-  const store = storeParts(base);
+  const store = storeParts(base, (scope) => served.publisher.state(scope));
   const snapshotFile: SnapshotFile = snapshotFileOf(base, store, () => served);
   const served = servedParts(base, store, snapshotFile);
   const addresses: { api: string; discovery: number; operatorToken: Secret | undefined } = {
@@ -196,7 +196,7 @@ function requireTls({ settings, tls, logger }: Pick<Base, 'settings' | 'tls' | '
   }
 }
 
-function storeParts(base: Base) {
+function storeParts(base: Base, served: PostgresStoreOptions['served']) {
   const { settings, random } = base;
   const database = new Database({ ...base, ...databaseOptions(settings) });
   const doorbell = new Doorbell({ ...base, ...databaseOptions(settings), coalesceMs: settings.doorbellMs });
@@ -219,7 +219,12 @@ function storeParts(base: Base) {
     requestIdHours,
     cachedResources,
     removalMinimum,
-    onCommit: afterChange,
+    served,
+    onCommit: (committed) => {
+      if (committed) tail.committed(committed);
+      else tail.kick();
+      doorbell.ring();
+    },
   });
   const { tokenCacheMs: cacheMs, tokenCacheSize: cacheSize, tokensMax: maxTokens } = settings;
   const catalogs = new CatalogStore({ ...base, database, ...catalogLimits(settings) });

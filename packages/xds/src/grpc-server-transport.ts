@@ -1,14 +1,12 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Metadata } from '@grpc/grpc-js';
-import {
-  DeltaDiscoveryRequestSchema,
-  DiscoveryRequestSchema,
-} from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { DiscoveryRequestSchema } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 
 import { readAcknowledgement } from './acknowledgement.ts';
 import type { ServerTransport, ServerTransportListener } from './discovery-transport.ts';
 import type { EncodedResponse } from './encoded-response.ts';
 import { callStatus, type GrpcCall } from './grpc-call.ts';
+import { readDeltaRequest } from './held-versions.ts';
 import { pushbackHeader, type StreamEnd } from './stream-end.ts';
 import type { StreamRequest, StreamVariant } from './stream-request.ts';
 
@@ -75,18 +73,15 @@ export class GrpcServerTransport implements ServerTransport {
 
 type Decoder = (message: Buffer) => StreamRequest | undefined;
 
-const decodeDelta = decoder(DeltaDiscoveryRequestSchema);
 const decoders: Readonly<Record<StreamVariant, Decoder>> = {
-  delta: (message) => readAcknowledgement(message) ?? decodeDelta(message),
-  state: decoder(DiscoveryRequestSchema),
+  delta: (message) => readAcknowledgement(message) ?? orNothing(() => readDeltaRequest(message)),
+  state: (message) => orNothing(() => fromBinary(DiscoveryRequestSchema, message)),
 };
 
-function decoder(type: typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema): Decoder {
-  return (message) => {
-    try {
-      return fromBinary(type, message);
-    } catch {
-      return undefined;
-    }
-  };
+function orNothing<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch {
+    return undefined;
+  }
 }

@@ -13,9 +13,16 @@ const scheme = 'xdstp://';
 /** The parts of a structured name; undefined for any other name. */
 export function parseStructuredName(name: string): StructuredName | undefined {
   if (!name.startsWith(scheme)) return undefined;
-  const [, type, collection, ...rest] = splitName(name).path.slice(scheme.length).split('/');
-  if (!type || !collection || rest.length === 0) return undefined;
-  return { type, collection, isGlob: rest.length === 1 && rest[0] === '*' };
+  const { path } = splitName(name);
+  const authority = path.indexOf('/', scheme.length);
+  const type = path.indexOf('/', authority + 1);
+  const collection = path.indexOf('/', type + 1);
+  if (authority < 0 || type <= authority + 1 || collection <= type + 1) return undefined;
+  return {
+    type: path.slice(authority + 1, type),
+    collection: path.slice(type + 1, collection),
+    isGlob: path.endsWith('/*') && path.length === collection + 2,
+  };
 }
 
 /** One spelling for all names that are equal: the order of context parameters means nothing, directives neither. */
@@ -27,7 +34,8 @@ export function canonicalName(name: string): string {
 }
 
 function splitName(name: string): { path: string; context: string } {
-  const [beforeDirectives = ''] = name.split('#', 1);
+  const directives = name.indexOf('#');
+  const beforeDirectives = directives < 0 ? name : name.slice(0, directives);
   const query = beforeDirectives.indexOf('?');
   if (query < 0) return { path: beforeDirectives, context: '' };
   return { path: beforeDirectives.slice(0, query), context: beforeDirectives.slice(query + 1) };

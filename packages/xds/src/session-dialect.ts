@@ -1,5 +1,5 @@
-import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import type { FamilyType, ResourceDelta } from './family.ts';
+import type { DeltaRequest } from './held-versions.ts';
 import { composeState, firstStateSubscription, renamed, wholeState } from './state-subscription.ts';
 import type { StreamCollections } from './stream-position.ts';
 import type { StreamRequest } from './stream-request.ts';
@@ -60,6 +60,6 @@ const stateDialect: SessionDialect = {
 
 export const dialects = { delta: deltaDialect, state: stateDialect } as const;
 
-function isDelta(request: StreamRequest): request is DeltaDiscoveryRequest {
+function isDelta(request: StreamRequest): request is DeltaRequest {
   return request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest';
 }

@@ -7,10 +7,10 @@
  * 3. A name that does not exist is answered as removed and stays subscribed.
  * 4. Unsubscribing under a wildcard is answered with the resource, since the wildcard still covers it.
  */
-import type { DeltaDiscoveryRequest } from '@signalbox/proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { type ChangeSet, deltaBetween } from './change-set.ts';
 import { renameEntry } from './encoded-response.ts';
 import type { FamilyType, ResourceDelta, ResourceEntry } from './family.ts';
+import type { DeltaRequest } from './held-versions.ts';
 import { canonicalName, isOfType, parseStructuredName } from './resource-name.ts';
 import type { StreamCollections } from './stream-position.ts';
 
@@ -55,19 +55,28 @@ export const nothing: Owed = {
 };
 
 /** The subscription that the first request of a type makes. */
-export function firstSubscription(request: DeltaDiscoveryRequest): Subscription {
+export function firstSubscription(request: DeltaRequest): Subscription {
   const { typeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe, initialResourceVersions } = request;
-  const versions = Object.entries(initialResourceVersions);
-  const held =
-    versions.length === 0 ? none : new Map(versions.map(([name, version]) => [canonicalName(name), version]));
+  const held = canonicalNames(request.heldVersions ?? new Map(Object.entries(initialResourceVersions)));
   const isExplicit = resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0;
   const owed = { ...nothing, held };
   const empty = { typeUrl, isExplicit, wildcard: false, globs: none, names: none, owed };
   return isExplicit ? resubscribe(empty, request) : subscribeAll(empty);
 }
 
+/** Most names are canonical, and then the map is what it was. */
+function canonicalNames(versions: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  if (versions.size === 0) return none;
+  for (const name of versions.keys()) if (canonicalName(name) !== name) return renamedKeys(versions);
+  return versions;
+}
+
+function renamedKeys(versions: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map(Array.from(versions, ([name, version]) => [canonicalName(name), version]));
+}
+
 /** Applies the names of a request: first what it subscribes, then what it unsubscribes. */
-export function resubscribe(subscription: Subscription, request: DeltaDiscoveryRequest): Subscription {
+export function resubscribe(subscription: Subscription, request: DeltaRequest): Subscription {
   const subscribed = request.resourceNamesSubscribe.reduce(subscribe, subscription);
   return request.resourceNamesUnsubscribe.reduce(unsubscribe, subscribed);
 }
@@ -197,7 +206,7 @@ export function compose(
   const delta =
     isPlain && followsAll && owed.changes
       ? owed.changes.delta(typeUrl)
-      : new Composition(subscription, collections).run();
+      : sharedIfNothing(new Composition(subscription, collections).run(), owed, type);
   const late = type?.removesLate ? removedByChange(subscription, delta) : noNames;
   return {
     subscription: paid(subscription, type),
@@ -210,6 +219,17 @@ export function compose(
 }
 
 const noNames: ReadonlySet<string> = new Set();
+
+/** What a client gets that holds all of a type already: one for all streams, so that a fleet that comes back gets one response. */
+const nothingNew = new WeakMap<FamilyType, ResourceDelta>();
+
+/** A stream says what it holds only once for each type, and so gets this once: its nonce is still unique there. */
+function sharedIfNothing(delta: ResourceDelta, { held }: Owed, type: FamilyType | undefined): ResourceDelta {
+  if (!type || held.size === 0 || delta.updated.length > 0 || delta.removed.length > 0) return delta;
+  const known = nothingNew.get(type) ?? delta;
+  nothingNew.set(type, known);
+  return known;
+}
 
 /** Wildcards that owe nothing, by the type that is served: one for all streams, which have one of each type. */
 const settledWildcards = new WeakMap<FamilyType, Subscription>();
@@ -245,6 +265,8 @@ class Composition {
   readonly #collections: StreamCollections;
   readonly #updated = new Map<string, ResourceEntry>();
   readonly #removed = new Set<string>();
+  /** Names under the wildcard that the client holds. */
+  #heldAndThere = 0;
 
   constructor(subscription: Subscription, collections: StreamCollections) {
     this.#subscription = subscription;
@@ -255,13 +277,13 @@ class Composition {
     const { owed } = this.#subscription;
     if (owed.changes) this.#addChanges(owed.changes);
     if (owed.wildcard) this.#addAll(this.#collections.ids());
+    // A name is in one collection: when all that the client holds was met under the wildcard, nothing is gone.
+    const isAllThere = this.#heldAndThere === owed.held.size;
     for (const [collection, glob] of owed.globs) this.#addGlob(collection, glob);
-    this.#addVanished();
+    if (!isAllThere) this.#addVanished();
     for (const [canonical, name] of owed.names) this.#addNamed(canonical, name);
-    return {
-      updated: [...this.#updated.values()],
-      removed: [...this.#removed].filter((name) => !this.#updated.has(name)),
-    };
+    const updated = [...this.#updated.values()];
+    return { updated, removed: [...this.#removed].filter((name) => !this.#updated.has(name)) };
   }
 
   #addChanges(changes: ChangeSet): void {
@@ -285,7 +307,9 @@ class Composition {
     const { typeUrl, owed } = this.#subscription;
     for (const id of ids) {
       for (const entry of this.#collections.get(id)?.all(typeUrl) ?? []) {
-        if (owed.held.get(entry.name) !== entry.version) this.#update(entry);
+        const version = owed.held.get(entry.name);
+        if (version !== undefined) this.#heldAndThere += 1;
+        if (version !== entry.version) this.#update(entry);
       }
     }
   }

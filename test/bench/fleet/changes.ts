@@ -74,12 +74,12 @@ export async function idleCost({ pid }: MeasuredControlPlane): Promise<number> {
 }
 
 /** Something that was never there before: what changes nothing is no revision, and nobody hears of it. Undefined: refused. */
-async function commit({ admin }: MeasuredControlPlane, scope: string): Promise<Commit | undefined> {
+async function commit({ writer }: MeasuredControlPlane, scope: string): Promise<Commit | undefined> {
   const startedMs = nowMs();
   const resources = [backend(scope, 'backend-0', `change-${startedMs}`)];
   try {
-    const { revision } = await admin.config.apply({ scope, resources });
-    return { scope, revision: Number(revision), startedMs, answeredMs: nowMs() };
+    const revision = await writer.apply({ scope, resources });
+    return { scope, revision, startedMs, answeredMs: nowMs() };
   } catch {
     return undefined;
   }

@@ -52,8 +52,8 @@ function writerName(n: number): string {
   return `writer-${n}`;
 }
 
-async function write({ admin }: MeasuredControlPlane, scope: string, text: string): Promise<void> {
-  await admin.config.apply({ scope, resources: [backend(scope, 'backend-0', text)], requestId: randomUUID() });
+async function write({ writer }: MeasuredControlPlane, scope: string, text: string): Promise<void> {
+  await writer.apply({ scope, resources: [backend(scope, 'backend-0', text)], requestId: randomUUID() });
 }
 
 async function apiRate(plane: MeasuredControlPlane, tenants: readonly string[], seconds: number): Promise<number> {

@@ -2,6 +2,7 @@ import { Role } from '@signalbox/proto/signalbox/admin/v1/token_service_pb.ts';
 import { type Admin, adminClient, freePort, gateway, type ResourceFile, tenant } from '@signalbox/test-harness';
 import postgres from 'postgres';
 
+import { ApplyCaller } from './apply-call.ts';
 import type { ControlPlaneMemory, ControlPlaneReady } from './control-plane-process.ts';
 import { nowMs } from './fleet.ts';
 import { Forked } from './forked.ts';
@@ -10,6 +11,7 @@ import { progress } from './progress.ts';
 /** A control plane in a process of its own. */
 export interface MeasuredControlPlane extends AsyncDisposable {
   readonly admin: Admin;
+  readonly writer: ApplyCaller;
   readonly operatorToken: string;
   readonly pid: number;
   readonly port: number;
@@ -42,6 +44,7 @@ export async function startMeasured(options: StartOptions): Promise<MeasuredCont
   return {
     ...{ operatorToken, pid: child.pid, port, startedInMs: nowMs() - startedMs },
     admin: adminClient(apiUrl, operatorToken),
+    writer: new ApplyCaller(apiUrl, operatorToken),
     memory: (collected) => child.ask(collected ? 'collected memory' : 'memory'),
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
@@ -85,7 +88,8 @@ export async function seed(
     where t.name like 'tenant-%' and r.tenant = ${everyone}`;
   await sql`insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count)
     select name, 1, 0, 'apply', 'seed', '', ${size.resourcesPerTenant} from signalbox.tenant where name like 'tenant-%'`;
-  await sql`update signalbox.tenant set revision = 1, revised_at = clock_timestamp(), resource_count = ${size.resourcesPerTenant} where name like 'tenant-%'`;
+  await sql`update signalbox.tenant t set revision = 1, revised_at = r.at, resource_count = ${size.resourcesPerTenant}
+    from signalbox.revision r where r.tenant = t.name and t.name like 'tenant-%'`;
   await sql`vacuum analyze signalbox.resource`;
   await sql`vacuum analyze signalbox.tenant`;
   await sql.end();

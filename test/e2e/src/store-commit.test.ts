@@ -1,6 +1,6 @@
 import { makeSnapshot } from '@signalbox/config';
 import { connect } from '@signalbox/control-plane/testing';
-import { createMigratedDatabase, until } from '@signalbox/test-harness';
+import { createMigratedDatabase, startTcpProxy, until } from '@signalbox/test-harness';
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 
 import { change, createTenants, openReplica, type Replica, stored, waitsForLock, write } from './store-fixture.ts';
@@ -229,6 +229,48 @@ describe('history', () => {
       (await replica.store.revisions(scope, { limit: 2, before }))?.map(({ revision }) => revision);
     expect(await page()).toEqual([3n, 2n]);
     expect(await page(2n)).toEqual([1n]);
+  });
+});
+
+describe('what a write waits for', () => {
+  it('is the database, twice, when it has what it needs in memory', async () => {
+    const scope = await tenant();
+    const { port } = new URL(url);
+    let isAnswered = true;
+    let waits = 0;
+    const proxy = await startTcpProxy({
+      ports: [Number(port)],
+      onClientBytes: () => {
+        if (isAnswered) waits += 1;
+        isAnswered = false;
+      },
+      onServerBytes: () => (isAnswered = true),
+    });
+    onTestFinished(() => proxy.stop());
+    const through = Object.assign(new URL(url), { port: String(proxy.port) });
+    await using near = openReplica({ url: through.href, options: { connections: 1 }, notifies: false });
+    // The connection is made, and knows its statements.
+    for (const content of ['1', '2']) await near.store.write(write(scope, change(backend('a', content))));
+    waits = 0;
+    await near.store.write(write(scope, change(backend('a', '3'))));
+    expect(waits).toBe(2);
+  });
+
+  it('is not what is served already, in the revision and of the time that the database has', async () => {
+    const scope = await tenant();
+    const snapshot = makeSnapshot(scope, 1n, [stored('Backend', 'served', '')]);
+    let committedAtMs = 0;
+    await using other = openReplica({
+      url,
+      served: (name) => (name === scope ? { snapshot, committedAtMs } : undefined),
+    });
+    await replica.store.write(write(scope, change(backend('a'))));
+    const [written] = (await replica.store.revisions(scope, { limit: 1, before: undefined })) ?? [];
+    const seen = () => other.store.read(scope, ({ current }) => Promise.resolve([...current.resources.keys()]));
+    committedAtMs = written?.at.getTime() ?? 0;
+    expect(await seen()).toEqual(['Backend/served']);
+    committedAtMs -= 1;
+    expect(await seen()).toEqual(['Backend/a']);
   });
 });
 

@@ -1,11 +1,13 @@
 import { applyChanges, digestOf, type Kind, type SnapshotChange, type StoredResource } from '@signalbox/config';
 import {
+  type CommittedRevision,
   connect,
   Database,
   type DatabaseOptions,
   Doorbell,
   migrate,
   PostgresStore,
+  type PostgresStoreOptions,
   Tail,
   type WriteInputs,
   type WritePlan,
@@ -48,6 +50,8 @@ export interface ReplicaOptions {
   readonly pollMs?: number;
   readonly pageRows?: number;
   readonly passRows?: number;
+  /** What its publisher would serve; absent: nothing. */
+  readonly served?: PostgresStoreOptions['served'];
 }
 
 export function openReplica(replica: ReplicaOptions): Replica {
@@ -57,9 +61,10 @@ export function openReplica(replica: ReplicaOptions): Replica {
   const doorbell = new Doorbell({ ...parts, random: systemRandom, url, connectTimeoutMs: 5_000, coalesceMs: 2 });
   const silent = { listen: () => Promise.resolve() };
   const tail = new Tail({ ...parts, database, doorbell: notifies ? doorbell : silent, pollMs, pageRows, passRows });
-  const onCommit = () => {
+  const onCommit = (committed: CommittedRevision | undefined) => {
     if (!notifies) return;
-    tail.kick();
+    if (committed) tail.committed(committed);
+    else tail.kick();
     doorbell.ring();
   };
   const store = new PostgresStore({
@@ -68,6 +73,7 @@ export function openReplica(replica: ReplicaOptions): Replica {
     requestIdHours: 1,
     cachedResources: 1_000,
     removalMinimum: 3,
+    served: replica.served ?? (() => undefined),
     onCommit,
   });
   return {

@@ -189,6 +189,50 @@ describe('the tail', () => {
     expect(await caughtUp(follower, writing)).toEqual(await truth(writing));
   });
 
+  it('has what its own replica commits when the write returns', async () => {
+    await using replica = openReplica({ url, pollMs: 60_000 });
+    await createTenants(replica.store, ...tenants);
+    const follower = new Follower();
+    await replica.tail.start(follower);
+    for (const content of ['1', '2']) {
+      await replica.store.write(write('t0', change({ put: stored('Backend', 'a', content) })));
+    }
+    expect(follower.scopes.get('t0')).toEqual({ revision: 2n, resources: new Map([['Backend/a', '2']]) });
+    expect(follower.wrong).toEqual([]);
+  });
+
+  it('does not let an own commit overtake one of another replica', async () => {
+    await using other = openReplica({ url, notifies: false });
+    await using replica = openReplica({ url, pollMs: 60_000 });
+    await createTenants(other.store, ...tenants);
+    const follower = new Follower();
+    await replica.tail.start(follower);
+    await other.store.write(write('t0', change({ put: stored('Backend', 'a', '1') })));
+    await replica.store.write(write('t0', change({ put: stored('Backend', 'b', '1') })));
+    expect(await caughtUp(follower, replica)).toEqual(await truth(replica));
+  });
+
+  it('tells a revision as committed when the database says that it was', async () => {
+    await using other = openReplica({ url });
+    await using replica = openReplica({ url });
+    await createTenants(other.store, ...tenants);
+    const told: CommittedRevision[] = [];
+    const listener = {
+      loaded: () => undefined,
+      committed: (all: readonly CommittedRevision[]) => void told.push(...all),
+    };
+    await replica.tail.start(listener);
+    await other.tail.start(listener);
+    const changes = [{ put: stored('Backend', 'a', '1') }, { put: stored('Backend', 'b', '1') }];
+    await replica.store.write(write('t0', change(...changes)));
+    await until('both replicas to tell it', () => (told.length === 2 ? true : undefined));
+    const [own, read] = told.map((each) => ({
+      ...each,
+      changes: each.changes.toSorted((x, y) => (x.name < y.name ? -1 : 1)),
+    }));
+    expect(own).toEqual(read);
+  });
+
   it('goes on after all its connections are cut, and finds what was committed meanwhile', async () => {
     await using writing = openReplica({ url });
     await using reading = openReplica({ url, pollMs: 50 });

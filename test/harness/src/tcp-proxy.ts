@@ -6,6 +6,8 @@ export interface TcpProxyOptions {
   readonly ports: readonly number[];
   /** Told what clients send, by connection. */
   readonly onClientBytes?: (connection: number, bytes: Buffer) => void;
+  /** Told when servers send. */
+  readonly onServerBytes?: (connection: number) => void;
 }
 
 /** A way to a server that a test can close and open again, as a network would. */
@@ -22,7 +24,7 @@ export interface TcpProxy {
   stop(): Promise<void>;
 }
 
-export async function startTcpProxy({ ports, onClientBytes }: TcpProxyOptions): Promise<TcpProxy> {
+export async function startTcpProxy({ ports, onClientBytes, onServerBytes }: TcpProxyOptions): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let state: 'open' | 'closed' | 'stalled' = 'open';
   let count = 0;
@@ -38,6 +40,7 @@ export async function startTcpProxy({ ports, onClientBytes }: TcpProxyOptions): 
         from.on('error', () => undefined);
         from.on('data', (bytes: Buffer) => {
           if (from === client) onClientBytes?.(id, bytes);
+          else onServerBytes?.(id);
           to.write(bytes);
         });
         from.on('close', () => {

@@ -6,7 +6,14 @@ import {
   type RolloutPlan,
   type Snapshot,
 } from '@signalbox/config';
-import { followRevision, MemoryFleetStore, type Rollout, type RolloutEnd } from '@signalbox/control-plane/testing';
+import {
+  type CommittedRevision,
+  followRevision,
+  groupRevisions,
+  MemoryFleetStore,
+  type Rollout,
+  type RolloutEnd,
+} from '@signalbox/control-plane/testing';
 import type { Clock, Random } from '@signalbox/runtime';
 
 import { DatabaseGone } from './database-gone.ts';
@@ -82,7 +89,7 @@ export class SimulatedDatabase {
   readonly #running = new Map<bigint, Transaction>();
   readonly #locks = new Map<string, Promise<void>>();
   readonly #rowLocks = new Map<string, Promise<void>>();
-  readonly #doorbells = new Set<() => void>();
+  readonly #replicas = new Set<CommitListener>();
   #view: DatabaseView = { horizon: 1n, log: [], scopes: new Map(), rollouts: new Map() };
   #nextXid = 1n;
   #nextSeq = 1n;
@@ -199,9 +206,9 @@ export class SimulatedDatabase {
     if (!this.#running.has(transaction.xid)) throw new DatabaseGone();
   }
 
-  onCommit(listener: () => void): Disposable {
-    this.#doorbells.add(listener);
-    return { [Symbol.dispose]: () => void this.#doorbells.delete(listener) };
+  onCommit(listener: CommitListener): Disposable {
+    this.#replicas.add(listener);
+    return { [Symbol.dispose]: () => void this.#replicas.delete(listener) };
   }
 
   /** A transaction of somebody else that writes elsewhere: all that it does here is to hold the horizon back. */
@@ -360,11 +367,26 @@ export class SimulatedDatabase {
       const known = this.committed.get(scope) ?? new Set();
       this.committed.set(scope, known.add(`${set.revision} ${set.hash}`));
     }
+    const replicas = [...this.#replicas];
+    const writer = replicas[Math.floor(this.#random.fraction() * replicas.length)];
+    writer?.(this.#whole(transaction));
     // A notification may be lost; whoever listens also looks from time to time.
     if (this.#random.fraction() < 0.1) return;
-    for (const ring of this.#doorbells) ring();
+    for (const replica of replicas) if (replica !== writer) replica(undefined);
+  }
+
+  /** The revision that was committed, if it is one of a tenant and concerns no rollout. */
+  #whole({ rows, scopes, rollouts }: Transaction): CommittedRevision | undefined {
+    const [first] = rows;
+    if (!first || first.tenant === operatorScope || scopes.size > 1 || rollouts.size > 0) return undefined;
+    if (this.underWay().some(({ scope }) => scope === first.tenant)) return undefined;
+    const logged = rows.map((row) => ({ ...row, xid: String(row.xid) }));
+    return groupRevisions(logged, new Map([[first.tenant, first.revision - 1n]])).revisions[0];
   }
 }
+
+/** Told that something was committed; what, if the replica has written it itself and it is for all nodes alike. */
+type CommitListener = (own: CommittedRevision | undefined) => void;
 
 const gone: RolloutEnd = { state: 'superseded', reason: 'the tenant was deleted', actor: 'somebody' };
 

@@ -139,7 +139,9 @@ export class SimulatedReplica {
     const kit = { clock: this.clock, random, logger: new MemoryLogger(), metrics };
     const doorbell = {
       listen: async (onRing: () => void) => {
-        database.onCommit(() => void this.clock.timer(random.fraction() * 5, onRing));
+        database.onCommit((own) => {
+          this.clock.timer(random.fraction() * 5, own ? () => tail.committed(own) : onRing);
+        });
       },
     };
     const tail = new Tail({ ...kit, ...tailLimits, database: tailDatabase(database, this.clock, random), doorbell });

@@ -42,7 +42,7 @@ interface Told {
   readonly record: NodeRecord;
   /** Of the record. */
   readonly version: number;
-  /** Without the times that change all the time, and without the scopes that it serves. */
+  /** What can change of a record, without times that change all the time and without the scopes that it serves. */
   readonly text: string;
   readonly servedVersion: number | undefined;
   readonly lastAckMs: number | undefined;
@@ -204,14 +204,13 @@ export class FleetReporter {
     const { version, lastAckMs, servedVersion } = record;
     const isOutdated = told && told.lastAckMs !== lastAckMs && nowMs - told.atMs > refreshMs;
     if (told?.version === version && !isOutdated) return undefined;
-    const summary = summaryOf(record);
-    const text = JSON.stringify({ ...summary, lastSeenMs: 0, lastAckMs: 0 });
+    const text = JSON.stringify(stateOf(record));
     const isSame = told?.record === record && servedVersion !== undefined && told.servedVersion === servedVersion;
     if (isSame && told.text === text && !isOutdated) {
       this.#told.set(record.key, { ...told, version });
       return undefined;
     }
-    const node = { ...summary, scopes: record.served(this.#options.registry.offered) };
+    const node = { ...summaryOf(record), scopes: record.served(this.#options.registry.offered) };
     return { node, told: { record, version, text, servedVersion, lastAckMs, atMs: nowMs } };
   }
 
@@ -241,17 +240,26 @@ function reportedScope({ offered }: FleetReporterOptions['registry'], scope: str
 
 /** All that is told of a node but the scopes that it serves. */
 function summaryOf(record: NodeRecord): Omit<ReportedNode, 'scopes'> {
-  const { key, stream, isConnected, connectedSinceMs, leftAtMs, lastSeenMs, lastAckMs, lastNack, told, behind } =
-    record;
+  const { key, stream, isConnected, connectedSinceMs, lastSeenMs, lastAckMs } = record;
   const { node, identity, remoteAddress, family } = stream;
-  const isLost = behind.size > maxLags;
   return {
     ...{ key, id: node.id, gateway: node.cluster, identity: identity.name, family, remoteAddress },
     ...(identity.groups && { groups: identity.groups }),
     ...{ userAgent: node.userAgentName, version: node.userAgentVersion, connected: isConnected, connectedSinceMs },
-    ...(leftAtMs !== undefined && { leftAtMs }),
     lastSeenMs,
     ...(lastAckMs !== undefined && { lastAckMs }),
+    ...stateOf(record),
+  };
+}
+
+type ReportedState = Pick<ReportedNode, 'leftAtMs' | 'lastNack' | 'members' | 'membersLeftOut' | 'isFresh' | 'behind'>;
+
+/** Of what is told of a node, what can change on its stream: all other parts are those of its first request. */
+function stateOf(record: NodeRecord): ReportedState {
+  const { leftAtMs, lastNack, told, behind } = record;
+  const isLost = behind.size > maxLags;
+  return {
+    ...(leftAtMs !== undefined && { leftAtMs }),
     ...(lastNack && { lastNack: reportedNack(lastNack) }),
     ...(told.members.length > 0 && { members: told.members, membersLeftOut: told.leftOut }),
     isFresh: record.isFresh || isLost,

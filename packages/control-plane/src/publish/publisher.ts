@@ -126,6 +126,11 @@ export class Publisher implements CollectionSource {
     return state && { scope, revision: state.collection.revision, committedAtMs: state.committedAtMs };
   }
 
+  /** The scope as it is published, at its newest revision, and when that was committed; undefined if it is not. */
+  state(scope: string): Pick<ScopeState, 'snapshot' | 'committedAtMs'> | undefined {
+    return this.#shown(scope);
+  }
+
   /** The scope as it is published, at its newest revision; undefined if it is not. */
   snapshot(scope: string): Snapshot | undefined {
     return this.#shown(scope)?.snapshot;

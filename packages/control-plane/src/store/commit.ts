@@ -1,7 +1,8 @@
 import type { Change } from '@signalbox/config';
+import type { PendingQuery } from 'postgres';
 
 import { isMcpBackend } from './mcp-backend.ts';
-import type { ScopedTransaction } from './database.ts';
+import type { StoreSql } from './connection.ts';
 import { versionOf } from './snapshots.ts';
 
 /** A revision about to be written. */
@@ -26,16 +27,24 @@ interface RemovalNote {
   readonly minimum: number;
 }
 
+/** What a revision got when it was written. */
+export interface WrittenRevision {
+  /** The version that the scope has once this is committed. */
+  readonly version: string;
+  readonly committedAtMs: number;
+  /** Removals up to this revision are meant. */
+  readonly removalsConfirmed: bigint;
+}
+
 /**
- * Writes log, resources, revision, the scope's number, which servers the catalog has, and the request that wants it. The caller holds the
- * scope's row and has entered it.
- * @returns the version that the scope has once this is committed.
+ * The statement that writes log, resources, revision, the scope's number, which servers the catalog has, and the request that
+ * wants it. The caller holds the scope's row and has entered it.
  */
-export async function insertRevision({ sql }: ScopedTransaction, revision: NewRevision): Promise<string | undefined> {
+export function insertRevision(sql: StoreSql, revision: NewRevision): PendingQuery<RevisionRow[]> {
   const { scope, parent, cause, author, message, changes, removals, request } = revision;
   const deleted = changes.filter((change) => change.op === 'delete').length;
   const rows = changes.map((change) => ({ kind: change.kind, name: change.name, ...columns(change) }));
-  const [row] = await sql<{ at: string }[]>`with moment as materialized (select clock_timestamp() as at),
+  return sql<RevisionRow[]>`with moment as materialized (select clock_timestamp() as at),
     change as materialized (
       select kind, name, digest, decode(body, 'base64') as body
       from jsonb_to_recordset(${sql.json(rows)}::jsonb) as r(kind text, name text, digest text, body text)),
@@ -64,11 +73,27 @@ export async function insertRevision({ sql }: ScopedTransaction, revision: NewRe
       insert into signalbox.write_request (tenant, id, fingerprint, revision, committed)
       select ${scope}, id::uuid, fingerprint, ${revision.revision}, true
       from (values (${request?.id ?? null}::text, ${request?.fingerprint ?? null}::text)) as r(id, fingerprint)
-      where id is not null)
-    insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
-    select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment
-    returning extract(epoch from at)::text as at`;
-  return row && versionOf(revision.revision, row.at);
+      where id is not null),
+    revised as (
+      insert into signalbox.revision (tenant, revision, parent, cause, author, message, change_count, at)
+      select ${scope}, ${revision.revision}, ${parent}, ${cause}, ${author}, ${message}, ${changes.length}, at from moment)
+    select at, extract(epoch from at)::text as epoch,
+      case when meant then ${revision.revision} else removals_confirmed end as "removalsConfirmed"
+    from moment, removals`;
+}
+
+/** What the statement says of the revision. */
+export function writtenRevision(revision: bigint, [row]: readonly RevisionRow[]): WrittenRevision {
+  if (!row) throw new Error('the database wrote a revision without saying when');
+  const { at, epoch, removalsConfirmed } = row;
+  return { version: versionOf(revision, epoch), committedAtMs: at.getTime(), removalsConfirmed };
+}
+
+interface RevisionRow {
+  readonly at: Date;
+  /** The same in seconds, as the database writes them. */
+  readonly epoch: string;
+  readonly removalsConfirmed: bigint;
 }
 
 function columns(change: Change): { digest: string | null; body: string | null } {
@@ -80,7 +105,7 @@ function columns(change: Change): { digest: string | null; body: string | null }
  * Parts of the statement that let the catalog follow Backends: a node is to look at a new or changed MCP server, and of one that
  * is gone nothing is known any more. None where nothing of this changes: a statement costs by its length.
  */
-function followedByCatalog(sql: ScopedTransaction['sql'], scope: string, changes: readonly Change[]) {
+function followedByCatalog(sql: StoreSql, scope: string, changes: readonly Change[]) {
   const backends = changes.filter(({ kind }) => kind === 'Backend');
   const isServer = (change: Change) => change.op !== 'delete' && isMcpBackend(change.after);
   const looked = backends.filter(isServer).map(({ name }) => name);

@@ -44,7 +44,7 @@ export function connect(wanted: ConnectOptions): StoreSql {
 
 type TransactionMode = 'isolation level read committed' | 'isolation level repeatable read read only';
 
-/** How a transaction begins. All of it is one message to the database and costs one round trip. */
+/** How a transaction begins. All of it is one message to the database, and nobody has to wait for the answer. */
 export interface TransactionBegin {
   readonly mode: TransactionMode;
   /** Settings that hold until its end, by name. */
@@ -57,6 +57,15 @@ export interface TransactionBegin {
 
 /** Rows of each of the first statements of a transaction. */
 export type OpeningRows = readonly (readonly Readonly<Record<string, unknown>>[])[];
+
+/** A transaction as its work sees it. */
+export interface Transaction {
+  readonly sql: StoreSql;
+  /** What the first statements have read. A statement that does not wait for it goes out right behind them. */
+  readonly opening: Promise<OpeningRows>;
+  /** Runs the last statement, with the commit right behind it. @returns its rows, once they are committed. */
+  readonly commitWith: <T>(statement: PromiseLike<T>) => Promise<T>;
+}
 
 export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onNotify'> {
   readonly clock: Clock;
@@ -74,7 +83,8 @@ export interface ConnectionOptions extends Omit<ConnectOptions, 'onClose' | 'onN
  * behind another one when it happens, over a new connection and outside of any transaction. Therefore:
  *
  * 1. a lost connection stays lost: every further statement fails, and the pool makes another;
- * 2. statements of a transaction are awaited one by one, never several at once;
+ * 2. statements of a transaction are awaited one by one. Only its begin has one behind it, and its last one the commit;
+ *    what the database says to these counts for nothing unless the connection has outlived both;
  * 3. should one escape nevertheless, it has the rights of `role` and no scope, and row security lets it do nothing.
  */
 export class Connection {
@@ -84,6 +94,8 @@ export class Connection {
   #lost = false;
   /** It was cut because nothing came back. */
   #silent = false;
+  /** Statements that were sent and not answered. */
+  #unanswered = 0;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -104,19 +116,28 @@ export class Connection {
    * Runs `work` in a transaction; its error, or one of the commit, is thrown after a rollback.
    * @param begin settings of the transaction, such as its role, travel with its begin, and so may statements.
    */
-  async transaction<T>(begin: TransactionBegin, work: (sql: StoreSql, opening: OpeningRows) => Promise<T>): Promise<T> {
+  async transaction<T>(begin: TransactionBegin, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const { clock, transactionTimeoutMs } = this.#options;
     using _deadline = clock.timer(transactionTimeoutMs, () => void this.#cut());
-    const opening = await this.#begin(begin);
+    let committing: Promise<void> | undefined;
+    const commitWith = async <R>(statement: PromiseLike<R>): Promise<R> => {
+      const answer = statement.then((rows) => rows);
+      committing = this.#commit();
+      // When the statement has failed, so does the commit: the first error is the one to know.
+      const [rows] = await Promise.all([answer, committing]);
+      return rows;
+    };
+    const opening = this.#begin(begin);
+    const working = work({ sql: this.#guarded, opening, commitWith });
+    await this.#begun(opening, working);
     try {
-      const result = await work(this.#guarded, opening);
-      const { command } = await this.#guarded`commit`;
-      if (command !== 'COMMIT') throw new Error('a statement of the transaction failed and nobody noticed');
+      const result = await working;
+      await (committing ?? this.#commit());
       return result;
     } catch (error) {
       this.#lost ||= isConnectionLoss(error);
       if (this.#lost) throw this.#loss(error);
-      await this.#guarded`rollback`.catch(() => (this.#lost = true));
+      await this.#rollBack();
       throw error;
     }
   }
@@ -139,35 +160,68 @@ export class Connection {
     await this.#client.end({ timeout: 1 });
   }
 
-  /** A connection on which not even a bare begin works is in no state to be used again. */
   async #begin({ mode, settings, opening = [], settingsAfter = {} }: TransactionBegin): Promise<OpeningRows> {
     const before = [`begin ${mode}`, ...settingOf(settings)];
     const statements = [...before, ...opening, ...settingOf(settingsAfter)];
+    // Sent before this returns: an `await` alone would send it after a statement that is awaited sooner.
+    const sent = this.#timed(this.#client.unsafe(statements.join('; '))).then((rows) => rows);
     try {
-      const results = (await this.#timed(this.#client.unsafe(statements.join('; ')))) as unknown as OpeningRows;
+      const results = (await sent) as unknown as OpeningRows;
       return statements.length === 1 ? [] : results.slice(before.length, before.length + opening.length);
     } catch (error) {
+      // A connection on which not even a bare begin works is in no state to be used again.
       this.#lost ||= opening.length === 0 || this.#silent || isConnectionLoss(error);
-      if (!this.#lost) await this.#guarded`rollback`.catch(() => (this.#lost = true));
+      throw error;
+    }
+  }
+
+  /** Where the begin has failed, so has everything that was sent behind it, because of it. */
+  async #begun(opening: Promise<unknown>, working: Promise<unknown>): Promise<void> {
+    const worked = working.catch(() => undefined);
+    try {
+      await opening;
+    } catch (error) {
+      if (!this.#lost) {
+        await worked;
+        await this.#rollBack();
+      }
       throw this.#silent ? this.#loss(error) : error;
     }
+  }
+
+  /** @throws when the connection was lost before the answer came: it may be that of another connection. */
+  async #commit(): Promise<void> {
+    const { command } = await this.#guarded`commit`;
+    if (this.#lost) throw this.#loss();
+    if (command !== 'COMMIT') throw new Error('a statement of the transaction failed and nobody noticed');
+  }
+
+  async #rollBack(): Promise<void> {
+    await this.#guarded`rollback`.catch(() => (this.#lost = true));
   }
 
   #loss(cause?: unknown): ConnectionLost {
     return new ConnectionLost(this.#silent ? 'ETIMEDOUT' : 'CONNECTION_CLOSED', cause);
   }
 
-  /** Bounds the wait for an answer, from the moment at which a statement is sent: when somebody awaits it. */
+  /**
+   * Bounds the wait for an answer, from the moment at which a statement is sent: when somebody awaits it. What is before it
+   * may take its own time.
+   */
   #timed<T>(statement: T): T {
     const { clock, answerTimeoutMs } = this.#options;
     if (answerTimeoutMs === undefined || !(statement instanceof Promise)) return statement;
     const send = statement.then.bind(statement) as Promise<unknown>['then'];
     statement.then = (onAnswer, onError) => {
-      const limit = clock.timer(answerTimeoutMs, () => {
+      this.#unanswered += 1;
+      const limit = clock.timer(answerTimeoutMs * this.#unanswered, () => {
         this.#silent = true;
         void this.#cut();
       });
-      const answered = () => limit[Symbol.dispose]();
+      const answered = () => {
+        this.#unanswered -= 1;
+        limit[Symbol.dispose]();
+      };
       const sent = send(onAnswer, onError);
       void send(answered, answered);
       return sent;

@@ -1,6 +1,6 @@
 import { operatorScope } from '@signalbox/config';
 
-import type { Connection, OpeningRows, StoreSql } from './connection.ts';
+import type { Connection, OpeningRows, StoreSql, Transaction } from './connection.ts';
 import { ConnectionPool, type ConnectionPoolOptions } from './connection-pool.ts';
 import { isConnectionLoss, isUnreachable } from './database-error.ts';
 
@@ -18,8 +18,7 @@ export interface DatabaseOptions extends Omit<
 }
 
 /** A transaction whose statements see one scope at a time. */
-export interface ScopedTransaction {
-  readonly sql: StoreSql;
+export interface ScopedTransaction extends Pick<Transaction, 'sql' | 'commitWith'> {
   /** From here on statements see this scope, and no other. */
   enter(scope: string): Promise<void>;
 }
@@ -50,17 +49,19 @@ export class Database {
   /** Reads and writes, READ COMMITTED: each statement sees what was committed before it. */
   write<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
     const begin = { mode: 'isolation level read committed', settings: this.#settings('signalbox_app', scope) } as const;
-    return this.#using(this.#pool, (connection) => connection.transaction(begin, (sql) => work(scoped(sql, scope))));
+    return this.#using(this.#pool, (connection) =>
+      connection.transaction(begin, (transaction) => work(scoped(transaction, scope))),
+    );
   }
 
   /**
    * As `write`, with first statements that see the operator's scope and cost no round trip.
-   * @param opening SQL as it stands. `work` is given the rows of each.
+   * @param opening SQL as it stands. `work` is given the rows of each; what it asks for without them costs none either.
    */
   writeAfter<T>(
     opening: readonly string[],
     scope: string,
-    work: (tx: ScopedTransaction, opening: OpeningRows) => Promise<T>,
+    work: (tx: ScopedTransaction, opening: Promise<OpeningRows>) => Promise<T>,
   ): Promise<T> {
     const begin = {
       mode: 'isolation level read committed',
@@ -69,7 +70,7 @@ export class Database {
       ...(scope !== operatorScope && { settingsAfter: { 'app.tenant': scope } }),
     } as const;
     return this.#using(this.#pool, (connection) =>
-      connection.transaction(begin, (sql, rows) => work(scoped(sql, scope), rows)),
+      connection.transaction(begin, (transaction) => work(scoped(transaction, scope), transaction.opening)),
     );
   }
 
@@ -77,14 +78,18 @@ export class Database {
   read<T>(scope: string, work: (tx: ScopedTransaction) => Promise<T>): Promise<T> {
     const begin = { mode: snapshotMode, settings: this.#settings('signalbox_app', scope) } as const;
     return this.#twice(() =>
-      this.#using(this.#pool, (connection) => connection.transaction(begin, (sql) => work(scoped(sql, scope)))),
+      this.#using(this.#pool, (connection) =>
+        connection.transaction(begin, (transaction) => work(scoped(transaction, scope))),
+      ),
     );
   }
 
   /** Reads every scope, from one snapshot of the database: for the tail of the log only. */
   readAll<T>(work: (sql: StoreSql) => Promise<T>): Promise<T> {
     const begin = { mode: snapshotMode, settings: this.#settings('signalbox_tail', '') } as const;
-    return this.#twice(() => this.#using(this.#tail, (connection) => connection.transaction(begin, work)));
+    return this.#twice(() =>
+      this.#using(this.#tail, (connection) => connection.transaction(begin, ({ sql }) => work(sql))),
+    );
   }
 
   /** As `readAll`, for a single statement: one round trip. */
@@ -140,12 +145,12 @@ export class Database {
 
 const snapshotMode = 'isolation level repeatable read read only';
 
-function scoped(sql: StoreSql, scope: string): ScopedTransaction {
+function scoped({ sql, commitWith }: Transaction, scope: string): ScopedTransaction {
   let entered = scope;
   const enter = async (next: string) => {
     if (next === entered) return;
     await sql`select set_config('app.tenant', ${next}, true)`;
     entered = next;
   };
-  return { sql, enter };
+  return { sql, commitWith, enter };
 }

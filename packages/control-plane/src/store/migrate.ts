@@ -43,7 +43,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
   const snapshot = { mode: 'isolation level repeatable read read only', settings: {} } as const;
   const connection = new Connection({ ...options, transactionTimeoutMs: Math.max(options.deadlineMs, 60_000) });
   try {
-    const applied = await connection.transaction(snapshot, appliedMigrations);
+    const applied = await connection.transaction(snapshot, ({ sql }) => appliedMigrations(sql));
     if (pending(applied, migrations).length > 0) await applyInTime(connection, migrations, options);
   } finally {
     await connection.close();
@@ -100,7 +100,7 @@ function applyPending(
   migrations: readonly Migration[],
   lockTimeoutMs: number,
 ): Promise<readonly string[]> {
-  return connection.transaction({ mode: 'isolation level read committed', settings: {} }, async (sql) => {
+  return connection.transaction({ mode: 'isolation level read committed', settings: {} }, async ({ sql }) => {
     await sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`;
     await sql`select pg_advisory_xact_lock(${advisoryLock})`;
     await sql`create schema if not exists signalbox`;

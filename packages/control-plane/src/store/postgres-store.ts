@@ -8,7 +8,8 @@ import {
 } from '@signalbox/config';
 import type { Random } from '@signalbox/runtime';
 
-import { insertRevision } from './commit.ts';
+import type { CommittedChange, CommittedRevision } from './change-feed.ts';
+import { insertRevision, writtenRevision } from './commit.ts';
 import type { Database, ScopedTransaction } from './database.ts';
 import { isConnectionLoss, isDeadlock, isDuplicate } from './database-error.ts';
 import type { OpeningRows } from './connection.ts';
@@ -16,6 +17,7 @@ import { listResources, listRevisions, readChanges, readRevision, readTenants } 
 import { readRollouts } from './rollout-rows.ts';
 import { SnapshotCache } from './snapshot-cache.ts';
 import {
+  isVersionOf,
   lockForRequest,
   readScope,
   readSnapshot,
@@ -38,8 +40,21 @@ export interface PostgresStoreOptions {
   readonly cachedResources: number;
   /** Removals that add up to so many resources are noted as meant; see {@link RemovalNote}. */
   readonly removalMinimum: number;
-  /** Called after every commit that wrote a revision. */
-  readonly onCommit: () => void;
+  /**
+   * What is served of a scope: a replica that has not written it last, or has just started, need not read it again.
+   */
+  readonly served: (scope: string) => ServedScope | undefined;
+  /**
+   * Called after every commit that wrote a revision.
+   * @param committed the revision, if that is all that the readers of the log would find.
+   */
+  readonly onCommit: (committed: CommittedRevision | undefined) => void;
+}
+
+/** A scope at a revision. */
+interface ServedScope {
+  readonly snapshot: Snapshot;
+  readonly committedAtMs: number;
 }
 
 /** Names the lock that tenants' writers share and the operator's writer has alone. */
@@ -52,14 +67,15 @@ const forgetEvery = 32n;
  * The store in Postgres. A write of a scope goes, in one transaction:
  *
  * 1. with its begin, the operator's lock, shared by tenants and exclusive for the operator, because what the operator has
- *    configured is an input of every tenant's compile; then the row of the scope, which makes revision order commit order;
+ *    configured is an input of every tenant's compile; behind it the row of the scope, which makes revision order commit
+ *    order;
  * 2. a known request id returns what the first request did; then If-Match;
  * 3. the plan builds the whole candidate and judges it as a node would;
  * 4. an empty diff writes nothing but the request id;
  * 5. request id, log, resources, revision, number of the scope, in one statement: what it says about its time is as near
- *    to the commit as can be; 6. commit.
+ *    to the commit as can be; 6. behind it the commit.
  *
- * So a write that finds what it needs in memory takes four round trips.
+ * So a write that finds what it needs in memory waits for the database twice: with the row locked, only for the commit.
  *
  * The doorbell rings after the commit and never in the transaction: NOTIFY takes a lock of the whole cluster.
  */
@@ -79,9 +95,9 @@ export class PostgresStore implements ConfigStore {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const written = await this.#database.writeAfter(openingOf(request.scope), request.scope, (tx, opening) =>
-          this.#writeOnce(tx, identified, operatorIn(opening)),
+          this.#writeOnce(tx, identified, opening),
         );
-        if (written.snapshot) this.#committed(written.snapshot, written.version);
+        if (written.revision) this.#committed(written.revision);
         return written.outcome;
       } catch (error) {
         // Whether a commit took effect may be unknown; the request id makes it safe to try again. One that was recorded
@@ -125,18 +141,15 @@ export class PostgresStore implements ConfigStore {
   }
 
   /** The other readers are told as soon as the transaction is over, and this one knows the new state. */
-  #committed(snapshot: Snapshot, version: string | undefined): void {
+  #committed({ snapshot, version, committed }: StoredRevision): void {
     this.#snapshots.put(version, snapshot);
-    this.#options.onCommit();
+    this.#options.onCommit(committed);
   }
 
-  async #writeOnce(
-    tx: ScopedTransaction,
-    request: IdentifiedRequest,
-    operator: OperatorRow | undefined,
-  ): Promise<Written> {
+  async #writeOnce(tx: ScopedTransaction, request: IdentifiedRequest, opening: Promise<OpeningRows>): Promise<Written> {
     const { scope, ifMatch, requestId } = request;
-    const locked = await lockForRequest(tx, scope, requestId);
+    const [opened, locked] = await Promise.all([opening, lockForRequest(tx, scope, requestId)]);
+    const operator = operatorIn(opened);
     if (!locked) return { outcome: { outcome: 'no-such-scope' } };
     const { row, isOverdue } = locked;
     const earlier = locked.earlier ?? (isOverdue ? await findRequest(tx, scope, requestId) : undefined);
@@ -176,11 +189,15 @@ export class PostgresStore implements ConfigStore {
     const followed = { scope, revision, cause, author, message, returnsTo, current, mayRollOut, plan: planned.rollout };
     const staged = await followRevision(tx, followed, request.endsRollout);
     const removals = { confirmed: request.confirmRemoval ?? false, minimum: this.#options.removalMinimum };
-    const version = await insertRevision(tx, {
+    const inserted = insertRevision(tx.sql, {
       ...{ scope, revision, parent, cause, author, message, changes, removals, request: { id, fingerprint } },
     });
+    const { version, ...known } = writtenRevision(revision, await tx.commitWith(inserted));
     const outcome = { outcome: 'committed', revision, committed: true, staged, changes, warnings } as const;
-    return { outcome, snapshot: candidate, version };
+    // The operator's revisions may end scopes, and what is rolled out is told together with how.
+    const isWhole = scope !== operatorScope && !staged && !mayRollOut;
+    const committed = isWhole ? { scope, revision, ...known, changes: changes.map(committedChange) } : undefined;
+    return { outcome, revision: { snapshot: candidate, version, committed } };
   }
 
   async #inputs(tx: ScopedTransaction, scope: string, row: ScopeRow, operator?: OperatorRow): Promise<WriteInputs> {
@@ -201,11 +218,17 @@ export class PostgresStore implements ConfigStore {
   }
 
   async #newest(tx: ScopedTransaction, scope: string, row: OperatorRow): Promise<Snapshot> {
-    const known = this.#snapshots.get(scope, row.version);
+    const known = this.#snapshots.get(scope, row.version) ?? this.#servedAs(scope, row.version);
     if (known) return known;
     const snapshot = await readSnapshot(tx, scope, row.revision);
     this.#snapshots.put(row.version, snapshot);
     return snapshot;
+  }
+
+  #servedAs(scope: string, version: string | undefined): Snapshot | undefined {
+    const served = this.#options.served(scope);
+    if (!served || version === undefined) return undefined;
+    return isVersionOf(version, served.snapshot.revision, served.committedAtMs) ? served.snapshot : undefined;
   }
 }
 
@@ -219,11 +242,22 @@ interface Planned {
   readonly warnings: readonly Problem[];
 }
 
-/** What a transaction leads to, once it is committed; `snapshot` if it wrote a revision. */
+/** What a transaction leads to, once it is committed. */
 interface Written {
   readonly outcome: WriteOutcome;
-  readonly snapshot?: Snapshot;
-  readonly version?: string | undefined;
+  readonly revision?: StoredRevision;
+}
+
+/** What it has written. */
+interface StoredRevision {
+  readonly snapshot: Snapshot;
+  readonly version: string;
+  readonly committed: CommittedRevision | undefined;
+}
+
+function committedChange(change: Change): CommittedChange {
+  const { kind, name } = change;
+  return { kind, name, resource: change.op === 'delete' ? null : change.after };
 }
 
 /** Lets the list of tenants follow the operator's Tenant resources. @returns why that cannot be. */

@@ -96,6 +96,13 @@ export function versionOf(revision: bigint, at: string): string {
   return `${revision} ${at}`;
 }
 
+/** Whether a version is that of a revision that was committed in this millisecond. */
+export function isVersionOf(version: string, revision: bigint, committedAtMs: number): boolean {
+  const [number, seconds] = version.split(' ');
+  // The database counts microseconds; half of one keeps a product that is no exact number above the millisecond.
+  return number === String(revision) && Math.floor(Number(seconds) * 1_000 + 0.000_5) === committedAtMs;
+}
+
 /** The scope's resources, which are at `revision`. Enters the scope. */
 export async function readSnapshot(tx: ScopedTransaction, scope: string, revision: bigint): Promise<Snapshot> {
   await tx.enter(scope);

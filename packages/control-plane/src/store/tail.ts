@@ -45,6 +45,8 @@ export class Tail implements ChangeFeed {
   #low = '0';
   /** Tells states of the rollouts under way apart. */
   #staged = '';
+  /** Some scope has a rollout under way. */
+  #isStaged = false;
   #wanted = false;
   #running: Promise<void> | undefined;
   #poll: Disposable | undefined;
@@ -63,7 +65,7 @@ export class Tail implements ChangeFeed {
     const { database } = this.#options;
     const { low, scopes, staged } = await database.readAll(readEverything);
     this.#low = low;
-    this.#staged = staged.version;
+    this.#know(staged);
     for (const { scope, revision } of scopes.all) this.#known.set(scope, revision);
     listener.loaded(scopes.live, staged.scopes);
     await this.#follow(listener);
@@ -81,7 +83,7 @@ export class Tail implements ChangeFeed {
       this.#options.logger.error('the database holds older revisions than this replica serves', { scopes: older });
     }
     this.#low = low;
-    this.#staged = staged.version;
+    this.#know(staged);
     for (const [scope, revision] of known) this.#known.set(scope, revision);
     listener.committed(committed, staged.scopes);
     for (const { scope, revision } of committed) this.#known.set(scope, revision);
@@ -109,6 +111,17 @@ export class Tail implements ChangeFeed {
       throw error;
     }
     this.#poll = clock.interval(pollMs, () => this.kick());
+  }
+
+  /**
+   * This replica has committed a revision that is for all nodes alike. If it is the next of its scope it is told at once,
+   * and the log, which will say the same, is not read for it; otherwise it is.
+   */
+  committed(revision: CommittedRevision): void {
+    if (!this.#listener) return;
+    const isNext = revision.revision === (this.#known.get(revision.scope) ?? 0n) + 1n;
+    if (!isNext || this.#isStaged) return this.kick();
+    this.#tell([revision], undefined);
   }
 
   kick(): void {
@@ -144,11 +157,22 @@ export class Tail implements ChangeFeed {
     const { low, committed, staged } =
       (await this.#readOnePage()) ?? (await this.#options.database.readAll((sql) => this.#read(sql)));
     this.#passes.add();
-    if (committed.length > 0 || staged) this.#listener?.committed(committed, staged?.scopes);
-    if (staged) this.#staged = staged.version;
-    for (const { scope, revision } of committed) this.#known.set(scope, revision);
+    this.#tell(committed, staged);
     this.#low = low;
     this.#readAtMs = this.#options.clock.monotonic();
+  }
+
+  /** What was told meanwhile is not told again. */
+  #tell(committed: readonly CommittedRevision[], staged: Read['staged']): void {
+    const news = committed.filter(({ scope, revision }) => revision > (this.#known.get(scope) ?? 0n));
+    if (news.length > 0 || staged) this.#listener?.committed(news, staged?.scopes);
+    if (staged) this.#know(staged);
+    for (const { scope, revision } of news) this.#known.set(scope, revision);
+  }
+
+  #know({ version, scopes }: NonNullable<Read['staged']>): void {
+    this.#staged = version;
+    this.#isStaged = scopes.length > 0;
   }
 
   async #readSince(sql: StoreSql, known: ReadonlyMap<string, bigint>, listener: ChangeListener) {

@@ -80,7 +80,7 @@ async function empty(tx: ScopedTransaction, tenant: string, author: string): Pro
     name: before.name,
     before,
   }));
-  await insertRevision(tx, {
+  await insertRevision(tx.sql, {
     scope: tenant,
     revision: row.revision + 1n,
     parent: row.revision,
