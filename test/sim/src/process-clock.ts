@@ -4,6 +4,7 @@ import type { Clock } from '@signalbox/runtime';
 export class ProcessClock implements Clock {
   readonly #clock: Clock;
   readonly #timers = new Set<Disposable>();
+  readonly #connections = new Set<() => void>();
   #isKilled = false;
 
   constructor(clock: Clock) {
@@ -18,6 +19,14 @@ export class ProcessClock implements Clock {
     this.#isKilled = true;
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#timers.clear();
+    for (const broken of this.#connections) broken();
+  }
+
+  /** Others notice that the process is gone: its connections break. */
+  onKilled(broken: () => void): Disposable {
+    if (this.#isKilled) broken();
+    else this.#connections.add(broken);
+    return { [Symbol.dispose]: () => void this.#connections.delete(broken) };
   }
 
   now(): number {

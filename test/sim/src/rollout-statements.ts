@@ -6,9 +6,10 @@ import {
   type RolloutState,
   RolloutStore,
 } from '@signalbox/control-plane/testing';
-import type { Clock, Random } from '@signalbox/runtime';
+import type { Random } from '@signalbox/runtime';
 
 import { DatabaseGone } from './database-gone.ts';
+import type { ProcessClock } from './process-clock.ts';
 import type { SimulatedDatabase, Transaction } from './simulated-database.ts';
 
 type ScopedTransaction = Parameters<typeof endRolloutOf>[0];
@@ -39,10 +40,10 @@ export function endRollout(
 /** The store of rollouts of one process. */
 export function rolloutStore(
   database: SimulatedDatabase,
-  { clock, random, onChange }: { readonly clock: Clock; readonly random: Random; readonly onChange: () => void },
+  { clock, random, onChange }: { readonly clock: ProcessClock; readonly random: Random; readonly onChange: () => void },
 ): RolloutStore {
   const transact = <T>(_scope: string, work: (tx: ScopedTransaction) => Promise<T>) =>
-    database.transact((transaction) =>
+    database.transact(clock, (transaction) =>
       work(
         scoped(async (statement, values) => {
           await clock.sleep(random.fraction() * wayMs);

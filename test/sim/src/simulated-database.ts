@@ -10,6 +10,7 @@ import { followRevision, MemoryFleetStore, type Rollout, type RolloutEnd } from 
 import type { Clock, Random } from '@signalbox/runtime';
 
 import { DatabaseGone } from './database-gone.ts';
+import type { ProcessClock } from './process-clock.ts';
 import { endRollout, rolloutKey, rolloutTransaction } from './rollout-statements.ts';
 
 /** A row of the change log, with the moment from which others see it. */
@@ -164,10 +165,14 @@ export class SimulatedDatabase {
     return [...this.#view.rollouts.values()].filter(({ endedAtMs }) => endedAtMs === undefined);
   }
 
-  /** A short transaction about rollouts. @throws DatabaseGone */
-  async transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  /** A short transaction about rollouts, rolled back when its process is killed. @throws DatabaseGone */
+  async transact<T>(process: ProcessClock, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     if (!this.isUp) throw new DatabaseGone();
     const transaction = this.#begin();
+    using _connection = process.onKilled(() => {
+      this.#running.delete(transaction.xid);
+      releaseLocks(transaction);
+    });
     try {
       const result = await work(transaction);
       if (!this.#running.delete(transaction.xid)) throw new DatabaseGone();
@@ -182,9 +187,13 @@ export class SimulatedDatabase {
   /** Waits until nobody else writes a row, and keeps others from writing it. @throws DatabaseGone */
   async lock(transaction: Transaction, key: string): Promise<void> {
     if (transaction.locks.has(key)) return;
-    const before = this.#rowLocks.get(key);
+    const before = this.#rowLocks.get(key) ?? Promise.resolve();
     const released = Promise.withResolvers<void>();
-    this.#rowLocks.set(key, released.promise);
+    // Who gives up while it waits does not let the next one past those before it.
+    this.#rowLocks.set(
+      key,
+      Promise.all([before, released.promise]).then(() => undefined),
+    );
     transaction.locks.set(key, released.resolve);
     await before;
     if (!this.#running.has(transaction.xid)) throw new DatabaseGone();
