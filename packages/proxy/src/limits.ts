@@ -35,6 +35,7 @@ export function httpServerLimitsOf(settings: ProxySettings): HttpServerLimits {
     checkIntervalMs: settings.timeoutCheck,
     writeTimeoutMs: settings.writeTimeout,
     minWriteBytesPerSecond: settings.minWriteRate,
+    backlog: settings.backlog,
     maxConnections: settings.maxConnections,
     maxRequestsPerConnection: settings.maxRequestsPerConnection,
     maxStreamsPerConnection: settings.maxStreamsPerConnection,

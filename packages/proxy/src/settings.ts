@@ -359,6 +359,11 @@ export const proxySettings = {
     'Slowest rate at which a client may take the rest of a finished answer.',
     'bytes per second',
   ),
+  backlog: count(
+    'SIGNALBOX_PROXY_BACKLOG',
+    server.backlog,
+    'Connections of a listener that may wait to be accepted; the system has a bound of its own (net.core.somaxconn).',
+  ),
   maxConnections: count(
     'SIGNALBOX_PROXY_MAX_CONNECTIONS',
     server.maxConnections,

@@ -18,6 +18,7 @@ interface Counted {
   late: number;
   refused: number;
   failed: number;
+  readonly failures: Record<string, number>;
   readonly latencies: number[];
   readonly goodPerSlice: number[];
 }
@@ -30,6 +31,7 @@ class Connection {
   #left = 0;
   #status = 0;
   #closes = false;
+  #hasResult = false;
   #isReady = false;
   #waiting: (() => void) | undefined;
 
@@ -44,7 +46,7 @@ class Connection {
     this.#socket.on('error', () => undefined);
     this.#socket.on('close', () => {
       connections -= 1;
-      if (this.#counted) this.#counted.failed += 1;
+      if (this.#counted) fail(this.#counted, 'closed');
       this.#counted = undefined;
       const place = idle.indexOf(this);
       if (place >= 0) idle.splice(place, 1);
@@ -64,6 +66,7 @@ class Connection {
       const head = chunk.toString('latin1', 0, Math.min(chunk.length, 1_024));
       const end = head.indexOf('\r\n\r\n') + 4;
       this.#status = Number(head.slice(9, 12));
+      this.#hasResult = chunk.includes('"result"');
       this.#closes = /\r\nconnection: close\r\n/i.test(head);
       this.#left = end + Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
     }
@@ -72,14 +75,22 @@ class Connection {
     this.#left = 0;
     const counted = this.#counted;
     this.#counted = undefined;
-    if (counted) settle(counted, this.#status, performance.now() - this.#sentAt);
+    if (counted)
+      settle(
+        counted,
+        this.#status === 200 && !this.#hasResult ? inBand : this.#status,
+        performance.now() - this.#sentAt,
+      );
     if (!this.#closes) idle.push(this);
   }
 }
 
+/** An error inside an answer of status 200. */
+const inBand = 299;
+
 function settle(counted: Counted, status: number, tookMs: number): void {
   if (status === 503) counted.refused += 1;
-  else if (status !== 200) counted.failed += 1;
+  else if (status !== 200) fail(counted, `status ${status}`);
   else if (tookMs > plan.deadlineMs) counted.late += 1;
   else {
     counted.good += 1;
@@ -89,13 +100,18 @@ function settle(counted: Counted, status: number, tookMs: number): void {
   }
 }
 
+function fail(counted: Counted, why: string): void {
+  counted.failed += 1;
+  counted.failures[why] = (counted.failures[why] ?? 0) + 1;
+}
+
 let phaseBegan = performance.now();
 let current: Counted | undefined;
 
 async function runPhase(rate: number, seconds: number): Promise<Counted> {
   const counted: Counted = {
     ...{ offered: 0, notSent: 0, good: 0, late: 0, refused: 0, failed: 0 },
-    ...{ latencies: [], goodPerSlice: [] },
+    ...{ failures: {}, latencies: [], goodPerSlice: [] },
   };
   current = counted;
   phaseBegan = performance.now();

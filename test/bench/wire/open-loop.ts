@@ -17,12 +17,13 @@ export interface OpenLoopPlan {
 export interface PhaseResult {
   readonly offered: number;
   readonly notSent: number;
-  /** Answered with 200 in time. */
+  /** Answered with a result in time. */
   readonly good: number;
   readonly late: number;
   /** Answered with 503. */
   readonly refused: number;
   readonly failed: number;
+  readonly failures: Readonly<Record<string, number>>;
   /** Of the good ones, from when they were due. */
   readonly p50Ms: number;
   readonly p99Ms: number;

@@ -17,11 +17,12 @@ import {
   startLegacyMcpServer,
   startMemberServer,
   startProxyProcess,
+  startSystem,
   tenant,
   until,
   yaml,
 } from '@signalbox/test-harness';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
 const keys = { alice: 'alice-key' };
 const sessionKeys = randomBytes(32).toString('base64');
@@ -241,5 +242,28 @@ describe('a proxy of two workers', () => {
     proxy.signal('SIGKILL');
     await proxy.exited;
     await until('the workers to be gone', () => (workers.some(isRunning) ? undefined : true));
+  });
+});
+
+describe('workers of a control plane', () => {
+  it('are nodes of their own under one token, and run what it says', async () => {
+    const system = await startSystem({ pgUrl: inject('pgUrl'), nodes: 0 });
+    const route = mcpRoute({ name: 'member', url: member.url, keys, rules: ['true'] });
+    await system.apply([gateway(), tenant(), ...route]);
+    const env = { ...system.nodeSettings(), SIGNALBOX_PROXY_NODE_ID: 'edge' };
+    const both = await startProxyProcess({ workers: 2, env });
+    try {
+      await proxyReady(both);
+      const nodes = await until('both nodes', async () => {
+        const connected = (await system.nodes()).filter((node) => node.connected);
+        return connected.length === 2 ? connected : undefined;
+      });
+      expect(nodes.map(({ id }) => id).toSorted()).toEqual(['edge-w0', 'edge-w1']);
+      const client = new RawMcpClient({ url: both.endpoint('acme', 'member'), token: 'alice-key' });
+      expect((await client.initialize()).status).toBe(200);
+    } finally {
+      await both.stop();
+      await system.stop();
+    }
   });
 });

@@ -95,6 +95,8 @@ export interface HttpServerLimits {
   readonly writeTimeoutMs: number;
   /** Slowest rate, bytes a second, at which a client may take the rest of a finished answer, beside `writeTimeoutMs`. */
   readonly minWriteBytesPerSecond: number;
+  /** Connections that may wait to be accepted; the system has a bound of its own (`net.core.somaxconn`). */
+  readonly backlog: number;
   /** Connections at a time; more are closed at once. */
   readonly maxConnections: number;
   /** Requests on one connection; the last answer closes it. */
@@ -118,6 +120,7 @@ export const defaultHttpServerLimits: HttpServerLimits = Object.freeze({
   checkIntervalMs: 1_000,
   writeTimeoutMs: 30_000,
   minWriteBytesPerSecond: 16_384,
+  backlog: 4_096,
   maxConnections: 10_000,
   maxRequestsPerConnection: 10_000,
   maxStreamsPerConnection: 100,

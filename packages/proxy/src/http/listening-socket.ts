@@ -63,7 +63,8 @@ export class ListeningSocket implements HttpServer {
 
   listen(host: string, port: number, shared = false): Promise<{ readonly port: number }> {
     this.#shared = shared;
-    return this.#listening((done) => void this.#server.listen({ host, port, reusePort: shared }, done));
+    const { backlog } = this.#options.limits;
+    return this.#listening((done) => void this.#server.listen({ host, port, reusePort: shared, backlog }, done));
   }
 
   async adopt(given: GivenListener): Promise<{ readonly port: number }> {

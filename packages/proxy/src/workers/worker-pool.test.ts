@@ -108,12 +108,30 @@ describe('a pool of workers', () => {
   });
 
   it('fails to start when a worker ends before it serves', async () => {
-    const { pool, processes } = fixture();
+    const { pool, processes, clock, steps } = fixture();
     const starting = pool.start();
     await settle();
     processes[0]?.up();
     processes[1]?.end('status 1');
     await expect(starting).rejects.toThrow('status 1');
+    await clock.advance(10_000);
+    expect(steps.filter((step) => step.startsWith('start'))).toHaveLength(2);
+  });
+
+  it('starts one again that ended while others had not served yet', async () => {
+    const { pool, processes, clock, latest } = fixture();
+    const starting = pool.start();
+    await settle();
+    processes[0]?.up();
+    await settle();
+    processes[0]?.end('SIGSEGV');
+    await settle();
+    processes[1]?.up();
+    await starting;
+    await clock.advance(100);
+    await settle();
+    expect(latest().index).toBe(0);
+    expect(processes).toHaveLength(3);
   });
 
   it('replaces workers one at a time: the next comes, takes the sockets, and only then the other leaves', async () => {

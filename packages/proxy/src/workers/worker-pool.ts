@@ -36,6 +36,8 @@ export class WorkerPool {
   readonly #backoffs = new Map<number, Backoff>();
   readonly #waits = new Map<number, Disposable>();
   readonly #restarts: Counter;
+  /** Until all have run once: one that fails before fails the start. */
+  #starting = true;
   #stopping = false;
   #restarting: Promise<void> | undefined;
   #restartAgain = false;
@@ -64,7 +66,11 @@ export class WorkerPool {
     const workers = await Promise.all(indexes.map((index) => this.#spawn(index, 'opens')));
     const failed = await Promise.all(workers.map((worker) => Promise.race([worker.up, worker.process.exited])));
     const reason = failed.find((each) => typeof each === 'string');
-    if (reason === undefined) return;
+    this.#starting = false;
+    if (reason === undefined) {
+      for (const { index, isGone } of workers) if (isGone) this.#startAgain(index, 'while others started');
+      return;
+    }
     await this.stop('SIGTERM');
     throw new Error(`a worker ended before it served (${reason}): its reason is above`);
   }
@@ -158,7 +164,7 @@ export class WorkerPool {
   #gone(worker: Worker, how: string): void {
     worker.gone();
     if (this.#workers.get(worker.index) === worker) this.#workers.delete(worker.index);
-    if (worker.isLeaving || this.#stopping) return;
+    if (worker.isLeaving || this.#stopping || this.#starting) return;
     this.#startAgain(worker.index, how);
   }
 
