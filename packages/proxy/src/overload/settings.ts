@@ -11,7 +11,7 @@ export const overloadSettings = {
   ),
   overloadDelay: bound(
     'SIGNALBOX_PROXY_OVERLOAD_DELAY',
-    50,
+    500,
     'How long a request may have waited for others in its turn of the event loop to be let in. Beyond: 503.',
     'ms',
   ),
