@@ -3,7 +3,7 @@ import type { Span } from '../json/message.ts';
 import type { ListRule } from './codec/codec.ts';
 import type { Edit } from './splice.ts';
 
-/** What is left of a list, as edits of its bytes, and the names of all its entries. */
+/** What is left of a list, as edits of its bytes in order, and the names of all its entries. */
 export interface FilteredList {
   readonly edits: readonly Edit[];
   readonly names: readonly string[];
@@ -37,7 +37,7 @@ export function filterList(
   if (list && kept.length < elements.length) edits.push({ ...list, text: arrayOf(kept) });
   const scope = memberValue(bytes, result, 'cacheScope');
   if (scope) edits.push({ ...scope, text: '"private"' });
-  return { edits, names };
+  return { edits: edits.sort((a, b) => a.start - b.start), names };
 }
 
 function arrayOf(elements: readonly Buffer[]): Buffer {

@@ -12,6 +12,8 @@ const tools = ['a', 'b', 'shared'];
 class Lists {
   readonly path: RequestPath;
   readonly #sessions = new Map<string, Record<string, string>>();
+  /** The newest result. */
+  shown: unknown;
 
   constructor(options: RequestPathOptions = {}) {
     this.path = new RequestPath({ allow: rules, ...options });
@@ -34,10 +36,11 @@ class Lists {
     id = 'list' as unknown,
     place = 'head',
     params = {},
+    also = {},
   } = {}) {
     const exchange = await this.path.request(await this.session(key), 'tools/list', params, id);
     const upstream = this.path.upstream.last;
-    const result = { tools: names.map((name) => ({ name, inputSchema: { type: 'object' } })) };
+    const result = { ...also, tools: names.map((name) => ({ name, inputSchema: { type: 'object' } })) };
     const own = upstream.message.id;
     const answer = place === 'head' ? { jsonrpc: '2.0', id: own, result } : { result, jsonrpc: '2.0', id: own };
     const bytes = Buffer.from(JSON.stringify(answer));
@@ -48,6 +51,7 @@ class Lists {
     }
     upstream.end();
     const shown = exchange.json as { id: unknown; result: { tools: { name: string }[] } };
+    this.shown = shown.result;
     if (shown.id !== id || !exchange.ended) throw new Error(`the answer is another's: ${exchange.text}`);
     return { names: shown.result.tools.map(({ name }) => name).join(), unread };
   }
@@ -66,6 +70,15 @@ describe('a list that its server says again', () => {
       });
     },
   );
+
+  it('is private to its caller, whoever may keep the server’s', async () => {
+    const lists = new Lists();
+    const also = { cacheScope: 'public', ttlMs: 1 };
+    for (const unread of [false, true]) {
+      expect(await lists.list({ also, place: 'tail' })).toEqual({ names: 'a,shared', unread });
+      expect(lists.shown).toMatchObject({ cacheScope: 'private', ttlMs: 1 });
+    }
+  });
 
   it('is shown to each caller as rules say', async () => {
     const lists = new Lists();
