@@ -48,6 +48,8 @@ async function endAll(services: Services, before: RoutingTable, table: RoutingTa
     if (slice.spent) await slice.pause();
   }
   if (changed.size === 0) return;
+  // Their streams say themselves why they end.
+  await services.streams.settled();
   const accepts = rememberedAcceptance();
   for (const [id, session] of services.sessions.known()) {
     const { tenant, route, principal } = session.facts;

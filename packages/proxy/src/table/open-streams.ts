@@ -18,6 +18,8 @@ export interface OpenStreams {
    */
   add(stream: OpenStream, admitted: RoutingTable): Disposable | undefined;
   readonly size: number;
+  /** Resolves when every stream and call has seen the present table. */
+  settled(): Promise<void>;
   /** Calls that are not streams, or not yet: the same holds for them, without the bound. */
   readonly calls: OpenCalls;
 }
