@@ -10,16 +10,17 @@ export interface Size {
   readonly title: string;
   /** Seconds of each measured round. */
   readonly seconds: number;
+  /** Before the first round: code is still being compiled for some ten seconds of load, most of it in the first five. */
+  readonly warmUpSeconds: number;
 }
 
 export const sizes: readonly Size[] = [
-  { tool: 'small', title: '300 B result', seconds: 3 },
-  { tool: 'medium', title: '32 KB result', seconds: 2 },
-  { tool: 'large', title: '1 MB result', seconds: 2 },
+  { tool: 'small', title: '300 B result', seconds: 2, warmUpSeconds: 6 },
+  { tool: 'medium', title: '32 KB result', seconds: 1, warmUpSeconds: 1 },
+  { tool: 'large', title: '1 MB result', seconds: 1, warmUpSeconds: 1 },
 ];
-export const rounds = 3;
+export const rounds = 5;
 const argumentBytes = 1_024;
-const warmUpSeconds = 2;
 
 /** Costs by target name and size. Targets take turns within each round, so that a noisy minute meets all of them. */
 export async function measureCalls(
@@ -37,7 +38,7 @@ export async function measureCalls(
       pid: process.pid,
       load: { url, tool: prefix + size.tool, argumentBytes, headers: headers.get(name) ?? {} },
     }));
-    const taken = await takeTurns(measured, { rounds, seconds: size.seconds, warmUpSeconds });
+    const taken = await takeTurns(measured, { rounds, seconds: size.seconds, warmUpSeconds: size.warmUpSeconds });
     for (const { name } of targets) {
       const cost = taken.get(name) as CallCost;
       costs.set(`${name}/${size.tool}`, cost);
