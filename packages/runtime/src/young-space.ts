@@ -16,13 +16,11 @@ let isBounded = false;
 export function boundYoungSpace(): void {
   if (isBounded) return;
   isBounded = true;
-  let mayGrow = true;
   const observer = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     const isBelow = (young?.space_size ?? 0) < youngSpaceBytes;
-    if (isBelow === mayGrow) return;
-    mayGrow = isBelow;
-    setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? usualGrowth : noGrowth}`);
+    // Each time: other threads of the process have heaps of their own and the same flag.
+    setFlagsFromString(`--semi-space-growth-factor=${isBelow ? usualGrowth : noGrowth}`);
   });
   observer.observe({ entryTypes: ['gc'] });
 }
