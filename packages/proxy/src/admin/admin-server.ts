@@ -1,9 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { isIP } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { HostPort, Metrics } from '@signalbox/runtime';
 import type { MemberReport } from '../federation/member-health.ts';
+import { AdminListener, sendText } from './admin-listener.ts';
 import type { Readiness } from './readiness.ts';
 
 export interface AdminServerOptions {
@@ -16,8 +15,7 @@ export interface AdminServerOptions {
   readonly members: () => Iterable<MemberReport>;
 }
 
-const requestTimeoutMs = 5_000;
-const maxConnections = 64;
+const requestMs = 5_000;
 
 /**
  * What operators and their tools ask of a node: `/healthz` (the process runs), `/readyz` (send it requests),
@@ -26,45 +24,33 @@ const maxConnections = 64;
  */
 export class AdminServer {
   readonly #options: AdminServerOptions;
-  readonly #server: Server;
+  readonly #listener: AdminListener;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
-    this.#server = createServer(
-      { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
-      (request, response) => this.#answer(request, response),
-    );
-    this.#server.maxConnections = maxConnections;
+    const { listen } = options;
+    this.#listener = new AdminListener({
+      listen,
+      requestMs,
+      answer: (request, response) => this.#answer(request, response),
+    });
   }
 
   /** `http://host:port`, once it listens. */
   get url(): string {
-    const { address, family, port } = this.#server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    return this.#listener.url;
   }
 
   /** @throws Error when the address cannot be bound. */
   start(): Promise<void> {
-    const { host, port } = this.#options.listen;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
+    return this.#listener.start();
   }
 
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    return this.#listener.stop();
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    if (!isTrustedHost(request.headers.host)) return sendText(response, 403, 'ask by address, or as localhost\n');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return sendText(response, 405, 'only GET\n');
     const [path = ''] = (request.url ?? '').split('?');
     switch (path) {
       case '/healthz':
@@ -99,25 +85,4 @@ export class AdminServer {
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
     Readable.from(this.#options.configDump()).pipe(response);
   }
-}
-
-/** A web page can make its own name resolve to this machine, but not an address or `localhost`. */
-export function isTrustedHost(host: string | undefined): boolean {
-  const name = (host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-  return name === 'localhost' || isIP(name) !== 0;
-}
-
-/** A whole answer. */
-export function sendText(
-  response: ServerResponse,
-  status: number,
-  body: string,
-  contentType = 'text/plain; charset=utf-8',
-): void {
-  response.writeHead(status, {
-    'content-type': contentType,
-    'cache-control': 'no-store',
-    'content-length': Buffer.byteLength(body),
-  });
-  response.end(body);
 }

@@ -1,8 +1,7 @@
-import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { HostPort, Metrics } from '@signalbox/runtime';
-import { isTrustedHost, sendText } from '../admin/admin-server.ts';
+import { AdminListener, sendText } from '../admin/admin-listener.ts';
 import type { Readiness } from '../admin/readiness.ts';
 import { mergeMetrics } from './merge-metrics.ts';
 
@@ -25,7 +24,6 @@ export interface SupervisorAdminOptions {
   readonly askMs: number;
 }
 
-const maxConnections = 64;
 /** Bound of what is held of one answer; what may be larger is passed on as it comes. */
 const maxHeldBytes = 64 * 1024 * 1024;
 
@@ -35,50 +33,37 @@ const maxHeldBytes = 64 * 1024 * 1024;
  */
 export class SupervisorAdmin {
   readonly #options: SupervisorAdminOptions;
-  readonly #server: Server;
+  readonly #listener: AdminListener;
 
   constructor(options: SupervisorAdminOptions) {
     this.#options = options;
-    this.#server = createServer(
-      { requestTimeout: options.askMs, headersTimeout: options.askMs },
-      (request, response) => {
+    const { listen, askMs: requestMs } = options;
+    this.#listener = new AdminListener({
+      ...{ listen, requestMs },
+      answer: (request, response) => {
         this.#answer(request, response).catch(() => {
           if (response.headersSent) response.destroy();
           else sendText(response, 502, 'the worker does not answer\n');
         });
       },
-    );
-    this.#server.maxConnections = maxConnections;
+    });
   }
 
   /** `http://host:port`, once it listens. */
   get url(): string {
-    const { address, family, port } = this.#server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    return this.#listener.url;
   }
 
   /** @throws Error when the address cannot be bound. */
   start(): Promise<void> {
-    const { host, port } = this.#options.listen;
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
+    return this.#listener.start();
   }
 
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    return this.#listener.stop();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!isTrustedHost(request.headers.host)) return sendText(response, 403, 'ask by address, or as localhost\n');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return sendText(response, 405, 'only GET\n');
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
     if (!paths.has(pathname)) return sendText(response, 404, `try ${[...paths].join(', ')}; ?worker=0 asks one\n`);
     const one = searchParams.get('worker');
